@@ -1,0 +1,57 @@
+# Amulet Local. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help chat install test lint format benchmark screenshots clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+chat: $(VENV)/.model ## Set up what is missing, fetch the default model once, open the chat
+	@$(BIN)/amulet
+
+install: $(VENV)/.installed ## Make the environment with Amulet in it
+
+test: $(VENV)/.dev $(VENV)/.model ## Set up what is missing, run the whole suite on the real model
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## Format check, lint, types, import direction
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+benchmark: $(VENV)/.dev $(VENV)/.model ## Measure what a token costs beside the model
+	$(BIN)/python -m benchmarks.per_token
+
+screenshots: $(VENV)/.dev $(VENV)/.model ## Take the pictures in README and docs anew
+	$(BIN)/python -m docs.screenshots
+
+clean: ## Remove the environment and caches; models, presets and chats stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Amulet needs Python 3.11 or newer; name one with make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml
+	@echo "Installing Amulet; the first time, llama.cpp is compiled, which takes some minutes."
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.model: $(VENV)/.installed
+	@$(BIN)/amulet models pull default
+	@touch $@

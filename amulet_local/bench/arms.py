@@ -1,0 +1,251 @@
+"""The ways to decode that `amulet bench` compares, on the same prompts, greedily."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from amulet_local.bench.timing import Timing
+from amulet_local.calibration import some_tokens
+from amulet_local.conversation import Message
+from amulet_local.decoding import decode
+from amulet_local.drafting import Cost, Drafter, DraftModel, NgramDrafter, linear_cost
+from amulet_local.llama import Batch, Context, HighLevelChat, Model
+from amulet_local.lockstep import Lockstep
+from amulet_local.prompting import DEFAULT_SYSTEM, Prompter
+from amulet_local.protocol import LoadOptions, Sampling
+from amulet_local.realignment import LINEAR, Steering, Workspace
+from amulet_local.sampling import sampler
+from amulet_local.text import GrowingText
+
+Task = Literal["prose", "copy-edit"]
+Prompts = dict[int, list[int]]
+
+PREFERENCE = "Your answer should be verbose as much as possible."
+_STEERING = Steering((LINEAR,), guard=0.1)
+_PARAGRAPH = (
+    "The ferry leaves the old harbour at seven in the morning and again at four in the afternoon. "
+    "Tickets are sold on board, and bicycles travel free of charge. In winter the crossing takes "
+    "half an hour longer, because the captain keeps close to the shore when the wind is strong. "
+    "Bring a warm coat, and something to read."
+)
+_QUESTIONS: dict[Task, str] = {
+    "prose": "Tell me about the history of bread.",
+    "copy-edit": f"Correct the spelling of this text, and change nothing else:\n\n{_PARAGRAPH}",
+}
+
+
+class ArmResult(msgspec.Struct, frozen=True):
+    """One way to decode, on one task.
+
+    tokens_per_s over all repetitions. overhead: plain's median speed / this arm's. layer: wall time
+    / time in llama_decode for the same rows. tokens_per_step: above 1 where guesses were right.
+    """
+
+    name: str
+    task: Task
+    tokens_per_s: Timing
+    overhead: float
+    layer: float
+    tokens_per_step: float
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One repetition: tokens after the first, seconds for them, and those inside llama_decode."""
+
+    tokens: int
+    seconds: float
+    inside_s: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to decode on one task; `write` makes so many tokens."""
+
+    name: str
+    task: Task
+    write: Callable[[int], _Run]
+    close: Callable[[], None]
+
+
+def make_arms(
+    model: Model, path: str, prompter: Prompter, options: LoadOptions, draft: str, threads: int
+) -> list[Arm]:
+    """All arms that this machine and these files allow; close each when done.
+
+    The first is the plain one, against which overhead is reckoned.
+    """
+    cost = linear_cost(options.step_cost)
+    arms = [
+        _lockstep_arm("plain", "prose", model, prompter, options, streams=1),
+        _raw_arm("llama_decode alone, 1 row", model, options, rows=1),
+        _high_level_arm(path, options, threads),
+        _lockstep_arm(
+            "two contexts",
+            "prose",
+            model,
+            prompter,
+            msgspec.structs.replace(options, streams="two-contexts"),
+        ),
+        _lockstep_arm("one context", "prose", model, prompter, options),
+        _raw_arm("llama_decode alone, 2 rows", model, options, rows=2),
+    ]
+    lockstep = Lockstep(model, options)
+    can_rewind = lockstep.can_rewind
+    lockstep.close()
+    if can_rewind:
+        for task in ("prose", "copy-edit"):
+            arms.append(
+                _lockstep_arm(
+                    "one context, n-gram drafts", task, model, prompter, options, _ngrams(cost)
+                )
+            )
+        if draft:
+            arms.append(_draft_model_arm(model, prompter, options, draft, cost))
+    return arms
+
+
+def race(
+    arms: Sequence[Arm], tokens: int, repeat: int, say: Callable[[str], None]
+) -> list[ArmResult]:
+    """Let the arms take turns, once to warm up and `repeat` times for the record."""
+    runs: list[list[_Run]] = [[] for _ in arms]
+    for turn in range(repeat + 1):
+        for arm, record in zip(arms, runs, strict=True):
+            say(f"{arm.name} ({turn} of {repeat})" if turn else f"{arm.name} (warming up)")
+            run = arm.write(tokens)
+            if turn:
+                record.append(run)
+    speeds = [Timing.of([run.tokens / run.seconds for run in record]) for record in runs]
+    return [
+        ArmResult(
+            name=arm.name,
+            task=arm.task,
+            tokens_per_s=speed,
+            overhead=speeds[0].median / speed.median,
+            layer=Timing.of([run.seconds / (run.inside_s or run.seconds) for run in record]).median,
+            tokens_per_step=sum(r.tokens for r in record) / sum(r.steps for r in record),
+        )
+        for arm, speed, record in zip(arms, speeds, runs, strict=True)
+    ]
+
+
+DrafterOf = Callable[[Prompts], Drafter | None]
+
+
+def _no_drafts(_prompts: Prompts) -> None:
+    return None
+
+
+def _ngrams(cost: Cost) -> DrafterOf:
+    return lambda prompts: NgramDrafter(prompts[0], cost)
+
+
+def _prompts(prompter: Prompter, task: Task, streams: int) -> Prompts:
+    chat = [Message("user", _QUESTIONS[task])]
+    preferences = ("", PREFERENCE)[:streams]
+    return {k: prompter.prompt(DEFAULT_SYSTEM, chat, p) for k, p in enumerate(preferences)}
+
+
+def _lockstep_arm(
+    name: str,
+    task: Task,
+    model: Model,
+    prompter: Prompter,
+    options: LoadOptions,
+    drafter_of: DrafterOf = _no_drafts,
+    streams: int = 2,
+    also_close: Callable[[], None] = lambda: None,
+) -> Arm:
+    lockstep = Lockstep(model, options, streams)
+    prompts = _prompts(prompter, task, streams)
+    steering = _STEERING if streams == 2 else Steering((), 0.0)
+    work = Workspace(model.vocabulary.size)
+
+    def write(tokens: int) -> _Run:
+        logits = lockstep.prefill(prompts)
+        chain = sampler(Sampling(temperature=0), 0, model.vocabulary)
+        text = GrowingText(model.vocabulary.piece)
+        decoded = decode(lockstep, logits, steering, chain, work, drafter_of(prompts))
+        text.add(next(decoded).token)
+        began, inside, steps = time.perf_counter(), lockstep.decode_s, lockstep.steps
+        for one in itertools.islice(decoded, tokens):
+            text.add(one.token)
+        seconds = time.perf_counter() - began
+        chain.close()
+        return _Run(tokens, seconds, lockstep.decode_s - inside, lockstep.steps - steps)
+
+    def close() -> None:
+        lockstep.close()
+        also_close()
+
+    return Arm(name, task, write, close)
+
+
+def _draft_model_arm(
+    model: Model, prompter: Prompter, options: LoadOptions, draft: str, cost: Cost
+) -> Arm:
+    target = Lockstep(model, options)
+    small = DraftModel(draft, options, model.vocabulary, target)
+    target.close()
+    return _lockstep_arm(
+        "one context, draft model",
+        "prose",
+        model,
+        prompter,
+        options,
+        lambda prompts: small.drafter(prompts, (), _STEERING, cost),
+        also_close=small.close,
+    )
+
+
+def _raw_arm(name: str, model: Model, options: LoadOptions, rows: int) -> Arm:
+    """Nothing but llama_decode and a look at the logits: the limit of the hardware."""
+    context = Context(
+        model,
+        length=1024,
+        sequences=2,
+        threads=options.threads,
+        flash_attention=options.flash_attention,
+        kv_type=options.kv_type,
+    )
+    batch = Batch(128)
+
+    def write(tokens: int) -> _Run:
+        for sequence in range(rows):
+            context.remove(sequence, 0)
+            batch.clear()
+            batch.add(some_tokens(model, 100), 0, sequence, outputs=1)
+            context.decode(batch)
+        began = time.perf_counter()
+        for position in range(100, 100 + tokens):
+            batch.clear()
+            for sequence in range(rows):
+                batch.add([position % model.vocabulary.size], position, sequence, outputs=1)
+            context.decode(batch)
+            context.logits(rows)
+        return _Run(tokens, time.perf_counter() - began, 0.0, tokens)
+
+    return Arm(name, "prose", write, context.close)
+
+
+def _high_level_arm(path: str, options: LoadOptions, threads: int) -> Arm:
+    """llama-cpp-python's chat completion, streamed."""
+    chat = HighLevelChat(path, context=options.context, threads=threads)
+    messages = [
+        {"role": "system", "content": DEFAULT_SYSTEM},
+        {"role": "user", "content": _QUESTIONS["prose"]},
+    ]
+
+    def write(tokens: int) -> _Run:
+        times = list(chat.write(messages, tokens + 1))
+        return _Run(len(times) - 1, times[-1] - times[0], 0.0, len(times) - 1)
+
+    return Arm("high-level chat completion", "prose", write, chat.close)

@@ -1,0 +1,77 @@
+"""What a token costs outside llama_decode, part by part, at a model's vocabulary."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from amulet_local.bench.timing import median_ms
+from amulet_local.llama import Model
+from amulet_local.protocol import Sampling, Step, read_event, write_frame
+from amulet_local.realignment import (
+    AMULET,
+    Steering,
+    Update,
+    Workspace,
+    guard_reference,
+    measure,
+    plausibility_floor,
+    realign,
+    recurrence,
+    steered,
+)
+from amulet_local.sampling import sampler
+from amulet_local.text import GrowingText
+
+_STEERING = Steering((AMULET,), guard=0.1)
+
+
+def outside_ms(model: Model, repeat: int = 200) -> dict[str, float]:
+    """Milliseconds by part, over random logits: medians.
+
+    The parts realign, guard, sampler (top-k 40, top-p, min-p, temperature), detokenise and pipe
+    (encode, write, read, decode one step); then whole tokens as the loop makes them, and the
+    paper's 60 iterations for comparison.
+    """
+    vocabulary = model.vocabulary
+    random = np.random.default_rng(1)
+    logits = (random.standard_normal((2, vocabulary.size)) * 4).astype(np.float32)
+    work = Workspace(vocabulary.size)
+    chain = sampler(Sampling(), 1, vocabulary)
+    text = GrowingText(vocabulary.piece)
+    step = Step(1, 1, " word", AMULET, 0.1, True, 2.0, -1.0, -2.0, -3.0)
+
+    def guard() -> None:
+        plausibility_floor(guard_reference(logits, _STEERING.strengths), 0.1, work)
+
+    def pipe() -> None:
+        frame = io.BytesIO()
+        write_frame(frame, step)
+        frame.seek(0)
+        read_event(frame)
+
+    def token(steering: Steering) -> None:
+        chosen = chain.sample(steered(logits, steering, work))
+        if steering.measured:
+            measure(logits[0], logits[1], chosen, steering.guard > 0, work)
+        text.add(chosen)
+        pipe()
+
+    measured = Steering(_STEERING.strengths, _STEERING.guard, measured=True)
+    wide = logits.astype(np.float64)
+    try:
+        return {
+            "realign": median_ms(lambda: realign(logits, _STEERING.strengths, work), repeat),
+            "guard": median_ms(guard, repeat),
+            "sampler": median_ms(lambda: chain.sample(work.realigned), repeat),
+            "measures": median_ms(lambda: measure(logits[0], logits[1], 7, True, work), repeat),
+            "detokenise": median_ms(lambda: text.add(7), repeat),
+            "pipe": median_ms(pipe, repeat),
+            "whole token": median_ms(lambda: token(_STEERING), repeat),
+            "whole token, measured": median_ms(lambda: token(measured), repeat),
+            "whole token, no guard": median_ms(lambda: token(Steering((AMULET,), 0.0)), repeat),
+            "60 iterations": median_ms(lambda: recurrence(wide[0], wide[1], Update()), 3),
+        }
+    finally:
+        chain.close()

@@ -1,0 +1,74 @@
+"""One run of `amulet bench`: everything measured, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+
+import msgspec
+
+from amulet_local.bench.arms import ArmResult, make_arms, race
+from amulet_local.bench.outside import outside_ms
+from amulet_local.bench.turns import KvMemory, Turn, measure_kv, measure_turns
+from amulet_local.calibration import block_ms, settle, step_cost
+from amulet_local.llama import Model, physical_cores
+from amulet_local.prompting import Prompter
+from amulet_local.protocol import LoadOptions
+
+_CONTEXT = 3072
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What `run` measured. block_ms: milliseconds to evaluate a block of so many tokens on both
+    streams. outside_ms: milliseconds of a token outside llama_decode, by part."""
+
+    model: str
+    description: str
+    vocabulary: int
+    threads: int
+    arms: list[ArmResult]
+    block_ms: dict[int, float]
+    turns: list[Turn]
+    kv: list[KvMemory]
+    outside_ms: dict[str, float]
+
+
+def run(
+    path: str,
+    options: LoadOptions,
+    say: Callable[[str], None],
+    *,
+    draft: str = "",
+    tokens: int = 64,
+    repeat: int = 5,
+) -> Report:
+    """Measure everything. say hears what is being measured; raises what loading raises."""
+    if not options.context:
+        options = msgspec.structs.replace(options, context=_CONTEXT)
+    options = settle(options, path)
+    threads = options.threads or physical_cores()
+    say("loading")
+    with closing(Model(path, gpu_layers=options.gpu_layers)) as model, ExitStack() as opened:
+        prompter = Prompter(model.vocabulary, model.chat_template)
+        say("blocks of rows")
+        blocks = block_ms(model, options, repeat)
+        options = msgspec.structs.replace(options, step_cost=step_cost(blocks))
+        arms = make_arms(model, path, prompter, options, draft, threads)
+        for arm in arms:
+            opened.callback(arm.close)
+        results = race(arms, tokens, repeat, say)
+        turns = measure_turns(model, prompter, options, repeat, say)
+        say("memory")
+        kv = measure_kv(model, options)
+        say("what a token costs outside llama_decode")
+        return Report(
+            model=path,
+            description=model.description,
+            vocabulary=model.vocabulary.size,
+            threads=threads,
+            arms=results,
+            block_ms=blocks,
+            turns=turns,
+            kv=kv,
+            outside_ms=outside_ms(model),
+        )

@@ -1,0 +1,174 @@
+"""What reading a prompt costs: a fresh chat, its next turn, another preference; and KV memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from amulet_local.bench.timing import Timing, seconds
+from amulet_local.calibration import some_tokens
+from amulet_local.conversation import Message
+from amulet_local.llama import Batch, Context, Model
+from amulet_local.lockstep import Lockstep
+from amulet_local.prompting import DEFAULT_SYSTEM, Prompter
+from amulet_local.protocol import Arrangement, LoadOptions, Placement
+
+_PREFERENCES = (
+    "Your answer should be verbose as much as possible.",
+    "Your answer should be formal as much as possible.",
+)
+_FILLER = (
+    "Tell me more about how people in small harbour towns spend the long evenings of autumn, and "
+    "what they cook."
+)
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """Reading a prompt: seconds until the first token can be chosen, and rows evaluated."""
+
+    name: str
+    time: Timing
+    rows: int
+
+
+class KvMemory(msgspec.Struct, frozen=True):
+    """KV cells of an arrangement once a chat fills its context, and their bytes."""
+
+    name: str
+    cells: int
+    size: int
+
+
+def measure_turns(
+    model: Model, prompter: Prompter, options: LoadOptions, repeat: int, say: Callable[[str], None]
+) -> list[Turn]:
+    """Fresh 1k-token prompt and next turn, plain and in lockstep; preference changed at 2k."""
+    turns: list[Turn] = []
+    cases: list[tuple[str, int, Placement]] = [
+        ("plain", 1, "system"),
+        ("lockstep, system placement", 2, "system"),
+        ("lockstep, turn placement", 2, "turn"),
+    ]
+    for name, streams, placement in cases:
+        say(f"reading prompts, {name}")
+        turns += _fresh_and_next(model, prompter, options, repeat, name, streams, placement)
+    for _, _, placement in cases[1:]:
+        say(f"another preference, {placement} placement")
+        turns.append(_changed_preference(model, prompter, options, repeat, placement))
+    return turns
+
+
+def measure_kv(model: Model, options: LoadOptions) -> list[KvMemory]:
+    """What each arrangement allocates for chats that fill the context."""
+    per_token = _kv_bytes_per_token(model, options)
+    length = options.context - 64
+    same = some_tokens(model, length)
+    fills: list[tuple[str, int, Arrangement, dict[int, list[int]]]] = [
+        ("plain", 1, "one-context", {0: same}),
+        ("two contexts", 2, "two-contexts", {0: same, 1: same}),
+        (
+            "one context, turn placement",
+            2,
+            "one-context",
+            {0: same, 1: [*same[:-50], *range(50)]},
+        ),
+        ("one context, system placement", 2, "one-context", {0: same, 1: [7, *same]}),
+    ]
+    kv = []
+    for name, streams, arrangement, prompts in fills:
+        arranged = msgspec.structs.replace(options, streams=arrangement)
+        lockstep = Lockstep(model, arranged, streams)
+        lockstep.prefill(prompts)
+        kv.append(KvMemory(name, lockstep.cells, round(lockstep.cells * per_token)))
+        lockstep.close()
+    return kv
+
+
+def _chat(prompter: Prompter, tokens: int, variant: int) -> list[Message]:
+    """A chat of about so many tokens; variants share no turn."""
+    chat: list[Message] = []
+    for turn in itertools.count():
+        chat.append(Message("user", f"{variant}.{turn}: {_FILLER}"))
+        if len(prompter.prompt(DEFAULT_SYSTEM, chat)) >= tokens:
+            return chat
+        chat.append(Message("assistant", f"{variant}.{turn}: {_FILLER}"))
+    raise AssertionError("the loop ends by returning")
+
+
+def _prompts(
+    prompter: Prompter,
+    chat: list[Message],
+    streams: int,
+    placement: Placement,
+    preference: str = _PREFERENCES[0],
+) -> dict[int, list[int]]:
+    return {
+        k: prompter.prompt(DEFAULT_SYSTEM, chat, p, placement)
+        for k, p in enumerate(("", preference)[:streams])
+    }
+
+
+def _fresh_and_next(
+    model: Model,
+    prompter: Prompter,
+    options: LoadOptions,
+    repeat: int,
+    name: str,
+    streams: int,
+    placement: Placement,
+) -> Iterator[Turn]:
+    lockstep = Lockstep(model, options, streams)
+    fresh: list[float] = []
+    following: list[float] = []
+    for variant in range(repeat):
+        chat = _chat(prompter, 1000, variant)
+        prompts = _prompts(prompter, chat, streams, placement)
+        before = lockstep.evaluated
+        fresh.append(seconds(lambda p=prompts: lockstep.prefill(p)))  # type: ignore[misc]
+        fresh_rows = lockstep.evaluated - before
+        reply = prompter.prompt("", [Message("user", _FILLER)])
+        for token in reply[:32]:
+            lockstep.advance([token])
+        chat += [Message("assistant", "", tuple(reply[:32])), Message("user", "Why is that?")]
+        prompts = _prompts(prompter, chat, streams, placement)
+        before = lockstep.evaluated
+        following.append(seconds(lambda p=prompts: lockstep.prefill(p)))  # type: ignore[misc]
+        next_rows = lockstep.evaluated - before
+    lockstep.close()
+    yield Turn(f"fresh 1k-token prompt, {name}", Timing.of(fresh), fresh_rows)
+    yield Turn(f"next turn, {name}", Timing.of(following), next_rows)
+
+
+def _changed_preference(
+    model: Model, prompter: Prompter, options: LoadOptions, repeat: int, placement: Placement
+) -> Turn:
+    lockstep = Lockstep(model, options, 2)
+    chat = _chat(prompter, 2000, 0)
+    times = []
+    for turn in range(repeat + 1):
+        prompts = _prompts(prompter, chat, 2, placement, _PREFERENCES[turn % 2])
+        before = lockstep.evaluated
+        times.append(seconds(lambda p=prompts: lockstep.prefill(p)))  # type: ignore[misc]
+        rows = lockstep.evaluated - before
+    lockstep.close()
+    return Turn(
+        f"other preference in a 2k-token chat, {placement} placement", Timing.of(times[1:]), rows
+    )
+
+
+def _kv_bytes_per_token(model: Model, options: LoadOptions) -> float:
+    """From the difference of two saved states, so that what is constant falls out."""
+    context = Context(
+        model, length=512, flash_attention=options.flash_attention, kv_type=options.kv_type
+    )
+    batch = Batch(256)
+    sizes = []
+    for start in (0, 128):
+        batch.clear()
+        batch.add(some_tokens(model, 128), start, 0, outputs=1)
+        context.decode(batch)
+        sizes.append(len(context.state(0)))
+    context.close()
+    return (sizes[1] - sizes[0]) / 128

@@ -1,0 +1,241 @@
+"""An open chat: its messages in memory, and every change of them in the store.
+
+The user's acts and the steps of a reply go in. What cannot be stored raises, and leaves the chat as
+it was; only a reply stays in memory whatever happens. Nothing here knows of engines or screens.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from amulet_local.conversation import Conversation, Node
+from amulet_local.history import History, title_of
+from amulet_local.ids import new_chat_id
+from amulet_local.protocol import Finished, Step
+from amulet_local.provenance import Ending, Origin, TokenMeasures, measures_of, pack
+
+SAVE_EVERY_S = 0.4  # with the time that a step takes to arrive, under half a second
+
+_FORK = "Fork: "
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What `undo` returns to: the branch that was read, and what was deleted since."""
+
+    leaf: str | None
+    deletion: str = ""
+    nodes: tuple[Node, ...] = ()
+
+
+class Chat:
+    """One chat of a store; a new one is stored, and listed, with its first question.
+
+    conversation: for looking; its changes go through the methods here. Ids of messages that are
+    not there raise KeyError.
+    """
+
+    def __init__(self, history: History, name: str = "") -> None:
+        """name: a chat's id, or how it begins; empty for a new chat. Raises as `History.find`."""
+        known = history.find(name) if name else None
+        self.id = known.id if known else new_chat_id()
+        self.title = known.title if known else ""
+        self.conversation = history.load(known.id) if known else Conversation()
+        self._history = history
+        self._done: list[_Before] = []
+
+    # -- saying -------------------------------------------------------------------------------
+
+    def ask(self, text: str) -> Node:
+        """Put a question at the end of the branch that is read; the draft is sent with it."""
+        node, draft = self.conversation.question(text), self._draft_of
+        self._add(node)
+        self._history.save_draft("", draft)
+        self.title = self.title or title_of(text)
+        return node
+
+    def edit(self, name: str, text: str) -> Node:
+        """Put a message in other words, beside itself; that version is read now."""
+        before = _Before(self.conversation.leaf)
+        node = self.conversation.edited(name, text)
+        self._add(node)
+        self._done.append(before)
+        return node
+
+    def reply(
+        self,
+        question: str,
+        origin: Origin,
+        begun: Node | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> GrowingReply:
+        """Begin a reply to a question, beside those it has; to regenerate is no more than that.
+
+        begun: what it begins with, for instance `conversation.edited(…)` of another reply.
+        """
+        before = _Before(self.conversation.leaf)
+        node = self.conversation.reply(question, origin, begun)
+        self._add(node, growing=True)
+        if len(self.conversation.siblings(node.id)) > 1:
+            self._done.append(before)
+        return GrowingReply(self, self._history, node, before, clock)
+
+    def _add(self, node: Node, *, growing: bool = False) -> None:
+        self._history.add(self.id, node, growing=growing)
+        self.conversation.add(node)
+
+    # -- going back ---------------------------------------------------------------------------
+
+    def walk(self, name: str, by: int) -> Node | None:
+        """Read the version so many places after this message (or before, where negative), from
+        where it was last read; None, and nothing happens, past the ends."""
+        version = self.conversation.sibling(name, by)
+        if version:
+            self._done.append(_Before(self.conversation.leaf))
+            self._read(version.id)
+        return version
+
+    def delete(self, name: str) -> None:
+        """Take out a message and all that follows from it."""
+        leaf = self.conversation.leaf
+        deletion = self._history.delete(self.conversation[name].id)
+        self._done.append(_Before(leaf, deletion, self.conversation.delete(name)))
+        self._history.select(self.id, self.conversation.leaf)
+
+    def undo(self) -> bool:
+        """Return to what was read before the last edit, regeneration, walk or deletion, and bring
+        back what it took; False if there was none since the chat was opened."""
+        if not self._done:
+            return False
+        before = self._done[-1]
+        if before.deletion:
+            self._history.undelete(before.deletion)
+            self.conversation.restore(before.nodes)
+        self._done.pop()
+        self._read(before.leaf)
+        return True
+
+    def _read(self, name: str | None) -> None:
+        if name and name in self.conversation:
+            self.conversation.select(name)
+        self._history.select(self.id, self.conversation.leaf)
+
+    # -- the chat as a whole ------------------------------------------------------------------
+
+    def rename(self, title: str) -> None:
+        """Give it a title of the user's own."""
+        self._history.rename(self.id, title)
+        self.title = title_of(title) or self.title
+
+    def fork(self, name: str) -> Chat:
+        """A chat of its own that begins with all that led to a message, and that message."""
+        fork = new_chat_id()
+        title = title_of(_FORK + self.title.removeprefix(_FORK))
+        self._history.add_chat(fork, title, self.conversation.copied(name), time.time())
+        return Chat(self._history, fork)
+
+    @property
+    def draft(self) -> str:
+        """What was typed and not sent; set it while the user types."""
+        return self._history.draft(self._draft_of)
+
+    @draft.setter
+    def draft(self, text: str) -> None:
+        self._history.save_draft(text, self._draft_of)
+
+    @property
+    def _draft_of(self) -> str:
+        return self.id if len(self.conversation) else ""
+
+
+class GrowingReply:
+    """A reply while it is written.
+
+    Give it every step, and call `save` several times a second, so that a kill of the process takes
+    half a second at most. node: as begun, and once it has ended, as it is stored.
+    """
+
+    def __init__(
+        self,
+        chat: Chat,
+        history: History,
+        node: Node,
+        before: _Before,
+        clock: Callable[[], float],
+    ) -> None:
+        self.node = self._begun = node
+        self._chat, self._history, self._before, self._clock = chat, history, before, clock
+        self._steps: list[Step] = []
+        self._saved = 0
+        self._due = clock()
+
+    @property
+    def text(self) -> str:
+        """What is written so far."""
+        return self._begun.message.text + "".join(step.text for step in self._steps)
+
+    def add(self, step: Step) -> None:
+        """Take a step; raises as `save` does."""
+        self._steps.append(step)
+        self.save()
+
+    def save(self) -> None:
+        """Store what is new, if it is time. Raises UsageError where it cannot be stored; it is
+        tried again with what comes."""
+        if self._saved == len(self._steps) or self._clock() < self._due:
+            return
+        self._due = self._clock() + SAVE_EVERY_S
+        new = self._steps[self._saved :]
+        self._history.grow(self.node.id, *_contents(new))
+        self._saved += len(new)
+
+    def finish(self, finished: Finished) -> Node:
+        """End as the engine says. Raises UsageError where that cannot be stored: it may be called
+        again."""
+        ending = Ending(finished.reason, finished.stats)
+        measures = pack(_fitted(self._steps[: len(finished.token_ids)], finished.text))
+        return self._end(self._begun.grown(finished.text, finished.token_ids, measures), ending)
+
+    def break_off(self) -> Node:
+        """End with what there is, because the engine died. Raises as `finish` does."""
+        return self._end(self._begun.grown(*_contents(self._steps)), Ending("died"))
+
+    def discard(self) -> None:
+        """Forget the reply, because it came to nothing; the branch read before is read again."""
+        self._history.discard(self._begun)
+        chat = self._chat
+        if self._begun.id in chat.conversation:
+            chat.conversation.delete(self._begun.id)
+            if chat._done and chat._done[-1] is self._before:
+                chat._done.pop()
+            chat._read(self._before.leaf)
+
+    def _end(self, node: Node, ending: Ending) -> Node:
+        self.node = replace(node, ending=ending)
+        if self.node.id in self._chat.conversation:
+            self._chat.conversation.replace(self.node)
+        self._history.finish(self.node)
+        return self.node
+
+
+def _contents(steps: list[Step]) -> tuple[str, tuple[int, ...], bytes]:
+    """Text, token ids and packed measures."""
+    return (
+        "".join(step.text for step in steps),
+        tuple(step.token for step in steps),
+        pack(map(measures_of, steps)),
+    )
+
+
+def _fitted(steps: list[Step], text: str) -> list[TokenMeasures]:
+    """The measures of the steps, which come to the whole text: what the engine held back until
+    the end belongs to the last."""
+    tokens = [measures_of(step) for step in steps]
+    if tokens:
+        rest = len(text) - sum(token.characters for token in tokens[:-1])
+        tokens[-1] = msgspec.structs.replace(tokens[-1], characters=max(0, rest))
+    return tokens

@@ -1,0 +1,178 @@
+"""A chat as a file: Markdown for people, JSON that can be imported again with nothing lost.
+
+Files come from anywhere, so what is imported is checked: sizes, ids, and that it is a tree.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from amulet_local.chat import Chat
+from amulet_local.conversation import Conversation, Message, Node, Role
+from amulet_local.errors import NotUsableError
+from amulet_local.history import History, title_of
+from amulet_local.ids import CHAT_PATTERN, ID_PATTERN, new_chat_id
+from amulet_local.provenance import Ending, Origin, Reason, unpack
+
+_MOST_BYTES = 64 * 1024 * 1024
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+
+Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
+ChatId = Annotated[str, msgspec.Meta(pattern=CHAT_PATTERN)]
+TokenId = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+
+
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A message with all that is stored of it. measures: see provenance.pack, in base64."""
+
+    id: Id
+    role: Role
+    text: str
+    parent: Id | None = None
+    token_ids: tuple[TokenId, ...] = ()
+    origin: Origin | None = None
+    ending: Ending | None = None
+    measures: bytes = b""
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A chat with all its branches. leaf: the last message of the one that was read."""
+
+    format: Literal["amulet-chat"]
+    version: Literal[1]
+    id: ChatId
+    title: str
+    leaf: Id
+    messages: Annotated[tuple[_Message, ...], msgspec.Meta(min_length=1)]
+
+
+# -- JSON -----------------------------------------------------------------------------------------
+
+
+def to_json(chat: Chat) -> str:
+    """One JSON document, in ASCII, that `import_chat` reads."""
+    messages = [_message(node) for node in chat.conversation.nodes]
+    leaf = chat.conversation.leaf or ""
+    file = _File("amulet-chat", 1, chat.id, chat.title, leaf, tuple(messages))
+    return json.dumps(msgspec.to_builtins(file), separators=(",", ":")) + "\n"
+
+
+def import_chat(history: History, path: Path) -> Chat:
+    """Add a chat that was exported as JSON to the store; under new ids, if it is there already.
+
+    Raises NotUsableError where the file cannot be read or is no such chat.
+    """
+    try:
+        with path.open("rb") as opened:
+            data = opened.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise ValueError(f"it is larger than {_MOST_BYTES:,} bytes")
+        file = msgspec.json.decode(data, type=_File)
+        conversation = Conversation(map(_node, file.messages), file.leaf)
+    except OSError as error:
+        raise NotUsableError(
+            f"{path} cannot be read ({error.strerror}); name a chat that was exported as JSON."
+        ) from None
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        raise NotUsableError(
+            f"{path} is no chat to import ({error}); export one with: "
+            "amulet chats export ID --format json"
+        ) from None
+    chat, title = file.id, title_of(file.title) or title_of(conversation.nodes[0].message.text)
+    changed = max(node.made for node in conversation.nodes)
+    if history.known(chat, (node.id for node in conversation.nodes)):
+        chat, conversation = new_chat_id(), conversation.copied()
+    history.add_chat(chat, title, conversation, changed)
+    return Chat(history, chat)
+
+
+def _message(node: Node) -> _Message:
+    return _Message(
+        id=node.id,
+        role=node.message.role,
+        text=node.message.text,
+        parent=node.parent,
+        token_ids=node.message.token_ids,
+        origin=node.origin,
+        ending=node.ending,
+        measures=node.measures,
+    )
+
+
+def _node(message: _Message) -> Node:
+    """Raises ValueError where the measures are not those of the text."""
+    if sum(token.characters for token in unpack(message.measures)) > len(message.text):
+        raise ValueError("a message has measures of a longer text")
+    return Node(
+        message.id,
+        message.parent,
+        Message(message.role, message.text, message.token_ids),
+        message.origin,
+        message.ending,
+        message.measures,
+    )
+
+
+# -- Markdown -------------------------------------------------------------------------------------
+
+
+def to_markdown(chat: Chat) -> str:
+    """The branch that is read, with a line below each reply on how it came about."""
+    path = chat.conversation.path()
+    parts = [f"# {chat.title or 'Untitled'}"]
+    parts += [f"*{_day(datetime.fromtimestamp(path[0].made))}*"] if path else []
+    for node in path:
+        parts += [f"## {_speaker(node)}", _closed(node.message.text.strip())]
+        parts += [f"*{_how(node.origin, node.ending)}*"] if node.origin else []
+    if others := len(chat.conversation) - len(path):
+        parts.append(
+            f"*{others} more on other branches; a file with all of them is written by: "
+            f"amulet chats export {chat.id} --format json*"
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _speaker(node: Node) -> str:
+    if node.message.role == "user":
+        return "You"
+    return node.origin.model if node.origin else "Reply, in your words"
+
+
+def _how(origin: Origin, ending: Ending | None) -> str:
+    words = []
+    if origin.preference:
+        words.append(f"{origin.preset or 'own preference'} at strength {origin.strength:.2f}")
+    words.append(f"seed {origin.seed}")
+    if ending and ending.reason != "stop":
+        words.append(_ENDINGS[ending.reason])
+    return ", ".join(words)
+
+
+_ENDINGS: dict[Reason, str] = {
+    "length": "cut off for its length",
+    "cancelled": "stopped",
+    "died": "cut off when the engine died",
+    "interrupted": "interrupted",
+}
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%A}, {moment.day} {moment:%B %Y}"
+
+
+def _closed(text: str) -> str:
+    """A text whose last code block ends, as it may not where the reply was cut off."""
+    fence = ""
+    for line in text.splitlines():
+        if match := _FENCE.match(line):
+            if not fence:
+                fence = match[1]
+            elif match[1].startswith(fence) and not line.strip().strip(fence[0]):
+                fence = ""
+    return f"{text}\n{fence}" if fence else text

@@ -1,0 +1,99 @@
+"""The command `amulet`: the chat, or one of the commands in the modules beside this one.
+
+Only what the chosen command needs is imported, so that the chat opens at once. Every failure that
+a user can meet ends here as one sentence on standard error and an exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from amulet_local import __version__
+from amulet_local.cli.options import Parser, add_chat_options, piped
+from amulet_local.cli.output import say
+from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.settings import load_settings
+
+_COMMANDS = ("ask", "models", "presets", "chats", "bench", "doctor")
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code. --help and --version raise SystemExit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        code = _run(sys.argv[1:] if arguments is None else list(arguments))
+        sys.stdout.flush()
+    except AmuletError as error:
+        say(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ModuleNotFoundError as error:
+        say(f"the package {error.name} is missing; install Amulet again, its packages with it.")
+        return NotUsableError.exit_code
+    except OSError as error:
+        say(f"the system refused ({error}); mend that and try again.")
+        return AmuletError.exit_code
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    first = arguments[0] if arguments else ""
+    if first in _COMMANDS:
+        commands: tuple[str, ...] = (first,)
+    elif {"-h", "--help"} & set(arguments):
+        commands = _COMMANDS
+    elif first and not first.startswith("-"):
+        raise UsageError(
+            f"there is no command {first!r}, only {', '.join(_COMMANDS)}; to ask a question, "
+            f"type: amulet ask {shlex.quote(first)}"
+        )
+    elif first != "--version" and piped():
+        return _run(["ask", *arguments])
+    else:
+        commands = ()
+    args = _parser(commands).parse_args(arguments)
+    code: int = args.run(args)
+    return code
+
+
+def _parser(commands: Sequence[str]) -> Parser:
+    """A parser that knows these commands, and the chat."""
+    parser = Parser(
+        prog="amulet",
+        description="Chat with a local model, each token realigned to your preference.",
+        epilog="Without a command, the chat opens; with piped input, it is answered like ask.",
+    )
+    parser.add_argument("--version", action="version", version=f"amulet {__version__}")
+    add_chat_options(parser)
+    parser.set_defaults(run=_chat)
+    if commands:
+        subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+        for command in commands:
+            import_module(f"amulet_local.cli.{command}").add_parser(subparsers)
+    return parser
+
+
+def _chat(args: argparse.Namespace) -> int:
+    settings = load_settings()
+    from amulet_local.cli.loading import load_options
+    from tui.app import run_chat
+
+    return run_chat(
+        model=args.model or settings.model,
+        preset=args.preset or settings.preset,
+        strength=args.strength,
+        options=load_options(settings, args),
+    )

@@ -1,0 +1,380 @@
+"""`amulet ask`: one question, one reply, written to standard output as it comes.
+
+Options, the chosen preset and the settings become one Reply for the engine; its events become text
+or, with --json, one document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import queue
+import secrets
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast, get_args
+
+from msgspec import structs
+
+from amulet_local.cli.loading import chat_model, load_options
+from amulet_local.cli.options import (
+    Subparsers,
+    add_chat_options,
+    add_fields,
+    piped,
+    read_input,
+    value,
+    with_given,
+    words,
+)
+from amulet_local.cli.output import StatusLine, print_json, say, write
+from amulet_local.client import EngineHandle, EngineProcess
+from amulet_local.conversation import Message
+from amulet_local.errors import AmuletError, EngineDiedError, UsageError
+from amulet_local.presets import Preset, bounded_strength, explodes, load_presets
+from amulet_local.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol import (
+    Died,
+    Event,
+    Failed,
+    Finished,
+    Loaded,
+    Loading,
+    Method,
+    Notice,
+    Positive,
+    Prefilling,
+    Reply,
+    Sampling,
+    Step,
+)
+from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT, Update
+from amulet_local.settings import Settings, load_settings
+
+_FIXED = {"base": BASE, "pref": PROMPT, "la": LINEAR}
+_INTERRUPTED = 130
+_LARGEST_SEED = 0xFFFFFFFE
+_HEARING_S = 0.25  # a wait without end would not hear Ctrl+C on Windows
+
+_REPLYING = {
+    "guard": "plausibility floor against broken text (0: off, as in the paper)",
+    "max_tokens": "the longest reply",
+    "seed": "same seed, same reply",
+    "placement": "where the preference stands: the system prompt, or the newest message",
+}
+_SAMPLING = {
+    "temperature": "0 always takes the likeliest token",
+    "top_k": "draw from the likeliest K tokens (0: all)",
+    "top_p": "draw from the likeliest tokens that hold P of the probability",
+    "min_p": "draw from tokens at least P times as likely as the likeliest",
+}
+_STATS = (
+    "prompt_tokens",
+    "cached_tokens",
+    "tokens",
+    "prefill_s",
+    "first_token_s",
+    "decode_s",
+    "tokens_per_s",
+    "streams",
+)
+_MEASURES = ("shift", "flip", "flip_strength", "logp_base", "logp_pref", "logp_realigned")
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add `ask`; it sets `run`, which returns the exit code."""
+    parser = subparsers.add_parser("ask", help="answer one question and exit")
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "question",
+        nargs="?",
+        type=words,
+        help="what to ask; - or nothing reads standard input; piped text goes below the question",
+    )
+    add_chat_options(parser)
+    reply = parser.add_argument_group("reply")
+    reply.add_argument(
+        "--preference", metavar="TEXT", type=words, help="a preference in words, for no preset"
+    )
+    reply.add_argument("--method", choices=get_args(Method), help="one of the paper's methods")
+    add_fields(reply, Reply, _REPLYING)
+    reply.add_argument("--system", metavar="TEXT", type=words, help="a system prompt of your own")
+    reply.add_argument(
+        "--stop",
+        metavar="TEXT",
+        type=words,
+        action="append",
+        dest="stop_at",
+        default=[],
+        help="end the reply where this text comes",
+    )
+    reply.add_argument("--trace", action="store_true", help="measure every token; with --json")
+    reply.add_argument("--json", action="store_true", help="print one JSON document")
+    update = parser.add_argument_group("the paper's parameters, in place of --strength")
+    update.add_argument("--iterations", metavar="T", type=value(Positive))
+    update.add_argument("--alpha", metavar="A", type=value(float))
+    update.add_argument("--lambda", metavar="L", type=value(float), dest="lambda_")
+    update.add_argument("--eta", metavar="E", type=value(float))
+    add_fields(parser.add_argument_group("sampling"), Sampling, _SAMPLING)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer; returns 0, or 130 where the user stopped the reply."""
+    if args.trace and not args.json:
+        raise UsageError("--trace adds to the JSON document; give --json with it.")
+    settings = load_settings()
+    question = _question(args.question)
+    preset = _preset(args, settings)
+    request = _request(args, settings, question, preset)
+    model = chat_model(args.model or settings.model)
+    engine = EngineProcess()
+    try:
+        engine.load(str(model), load_options(settings, args))
+        answer = _answer(engine, request, show_text=not args.json)
+    finally:
+        engine.close()
+    if args.json:
+        print_json(_document(request, preset, answer))
+    return _INTERRUPTED if answer.finished.reason == "cancelled" else 0
+
+
+# -- from what was typed to a request -------------------------------------------------------------
+
+
+def _question(typed: str | None) -> str:
+    """The question, with what is piped below it."""
+    if typed in (None, "-"):
+        if typed is None and not piped():
+            raise UsageError('there is no question; type one: amulet ask "question"')
+        typed = read_input()
+    elif piped() and (below := read_input()):
+        typed = f"{typed}\n\n{below}"
+    if not typed.strip():
+        raise UsageError('the question is empty; type one: amulet ask "question"')
+    return typed
+
+
+def _preset(args: argparse.Namespace, settings: Settings) -> Preset | None:
+    """The preset that was asked for or is usual; None where words take its place, or nothing."""
+    if args.preference is None:
+        name = args.preset or settings.preset
+        return load_presets().get(name) if name else None
+    if args.preset:
+        raise UsageError("--preference and --preset exclude each other; give one of them.")
+    if not args.preference.strip():
+        raise UsageError("--preference is empty; say in words how replies should be.")
+    return None
+
+
+def _request(
+    args: argparse.Namespace, settings: Settings, question: str, preset: Preset | None
+) -> Reply:
+    """What was typed, over the preset, over the settings, over what is usual."""
+    preference = preset.words() if preset else args.preference or ""
+    method, strength = _steering(args, preset, preference)
+    request = Reply(
+        id=1,
+        messages=(Message("user", question),),
+        seed=secrets.randbelow(_LARGEST_SEED + 1),
+        system=settings.system or DEFAULT_SYSTEM,
+        preference=preference,
+        method=method,
+        strength=strength,
+        sampling=with_given(preset.sampling if preset else Sampling(), args),
+        max_tokens=settings.max_tokens,
+        stop=tuple(args.stop_at),
+    )
+    if preset:
+        request = structs.replace(
+            request,
+            system=preset.system or request.system,
+            guard=preset.guard,
+            placement=preset.placement,
+        )
+    return with_given(request, args)
+
+
+def _steering(
+    args: argparse.Namespace, preset: Preset | None, preference: str
+) -> tuple[Method, float]:
+    """The method and the strength that it comes to."""
+    chosen = _chosen_strength(args)
+    if not preference:
+        if chosen is not None or args.method not in (None, "base"):
+            raise UsageError(
+                "there is no preference to realign to; add -p PRESET or --preference TEXT."
+            )
+        return "base", BASE
+    method: Method = args.method or "amulet"
+    if method == "amulet":
+        usual = preset.strength if preset else AMULET
+        return method, usual if chosen is None else chosen
+    if chosen is not None:
+        raise UsageError(
+            f"--method {method} has a strength of its own, {_FIXED[method]:g}; leave out the "
+            "method or the strength."
+        )
+    return method, _FIXED[method]
+
+
+def _chosen_strength(args: argparse.Namespace) -> float | None:
+    """The strength that was typed, as such or as the paper's parameters."""
+    names = ("iterations", "alpha", "lambda_", "eta")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if not given:
+        return cast("float | None", args.strength)
+    if args.strength is not None:
+        raise UsageError("--strength and the paper's parameters exclude each other; give one.")
+    try:
+        update = Update(**given)
+        strength = bounded_strength(update)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from None
+    if explodes(update):
+        say(
+            "with alpha above lambda the strength grows with the iterations without end: here it "
+            f"is {strength:.3g}, where the paper's defaults come to {AMULET:.3g}."
+        )
+    return strength
+
+
+# -- from the engine's events to what is shown ----------------------------------------------------
+
+
+class _EngineError(AmuletError):
+    """What the engine could not do, with the exit code that it means."""
+
+    def __init__(self, failed: Failed) -> None:
+        super().__init__(failed.text)
+        self.exit_code = failed.exit_code
+
+
+@dataclass
+class _Answer:
+    """A reply as it grows. With show_text it is written to standard output piece by piece."""
+
+    show_text: bool
+    model: str = ""
+    steps: list[Step] = field(default_factory=list)
+    finished: Finished = field(init=False)
+    _written: str = ""
+    _notices: list[str] = field(default_factory=list)
+    _status: StatusLine = field(default_factory=StatusLine)
+
+    def add(self, event: Event) -> None:
+        """Take in, and show, what happened."""
+        match event:
+            case Loading():
+                self._show_status(f"Loading the model: {event.fraction:.0%}")
+            case Prefilling():
+                self._show_status(f"Reading the prompt: {event.done / max(event.total, 1):.0%}")
+            case Loaded():
+                self.model = event.model
+            case Notice():
+                self._notices.append(event.text)
+                if not self._written:
+                    self._tell()
+            case Step():
+                self.steps.append(event)
+                self._write(event.text)
+            case Finished():
+                self.finished = event
+                self._write(event.text[len(self._written) :])
+
+    def close(self) -> None:
+        """End the line, and tell what would have been in the way of the text."""
+        self._status.clear()
+        if self._written and not self._written.endswith("\n"):
+            write("\n")
+        self._tell()
+
+    def _write(self, text: str) -> None:
+        if self.show_text and text:
+            self._status.clear()
+            write(text)
+            self._written += text
+
+    def _show_status(self, text: str) -> None:
+        if not self._written:  # else it would wipe the line that is being written
+            self._status.show(text)
+
+    def _tell(self) -> None:
+        self._status.clear()
+        while self._notices:
+            say(self._notices.pop(0))
+
+
+def _answer(engine: EngineHandle, request: Reply, *, show_text: bool) -> _Answer:
+    """Send the request and follow it to its end, showing what happens."""
+    answer = _Answer(show_text)
+    engine.reply(request)
+    try:
+        with _stopped_by_interrupt(engine):
+            for event in _events(engine):
+                answer.add(event)
+    finally:
+        answer.close()
+    return answer
+
+
+@contextmanager
+def _stopped_by_interrupt(engine: EngineHandle) -> Iterator[None]:
+    """A first Ctrl+C stops the engine, whose reply then ends in good order; a second is as ever.
+
+    Where Ctrl+C is ignored, as in a shell's background jobs, it stays so.
+    """
+    usual = signal.getsignal(signal.SIGINT)
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGINT, usual)
+        engine.stop()
+
+    if usual is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _events(engine: EngineHandle) -> Iterator[Event]:
+    """Events to the end of the reply.
+
+    Raises AmuletError where the engine fails, EngineDiedError where it dies.
+    """
+    while True:
+        try:
+            event = engine.events.get(timeout=_HEARING_S)
+        except queue.Empty:
+            continue
+        if isinstance(event, Failed):
+            raise _EngineError(event)
+        if isinstance(event, Died):
+            raise EngineDiedError(event.text)
+        yield event
+        if isinstance(event, Finished):
+            return
+
+
+def _document(request: Reply, preset: Preset | None, answer: _Answer) -> dict[str, Any]:
+    """What --json prints; its keys are a contract."""
+    finished = answer.finished
+    document: dict[str, Any] = {
+        "text": finished.text,
+        "token_ids": finished.token_ids,
+        "finish_reason": finished.reason,
+        "method": request.method,
+        "strength": request.strength,
+        "guard": 0.0 if request.method in ("base", "pref") else request.guard,
+        "preset": preset.name if preset else None,
+        "model": answer.model,
+        "seed": request.seed,
+        "stats": {key: getattr(finished.stats, key) for key in _STATS},
+    }
+    if request.trace:
+        document["steps"] = [
+            {key: getattr(step, key) for key in ("token", "text", *_MEASURES)}
+            for step in answer.steps
+        ]
+    return document

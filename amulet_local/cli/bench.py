@@ -1,0 +1,193 @@
+"""`amulet bench`: what realignment costs here, as bars, as a Markdown table, or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from amulet_local.cli.loading import chat_model
+from amulet_local.cli.options import Subparsers, add_fields, value, with_given
+from amulet_local.cli.output import StatusLine, console, print_json, write
+from amulet_local.protocol import LoadOptions, Positive
+from amulet_local.settings import load_settings
+from models import library
+
+if TYPE_CHECKING:
+    from amulet_local.bench.report import Report
+
+_LOADING = {
+    "context": "tokens of context (0: 3072)",
+    "threads": "threads (0: the physical cores)",
+    "gpu_layers": "layers on the GPU (-1: all)",
+    "flash_attention": "flash attention",
+    "kv_type": "storage of the KV cache",
+}
+_BAR = 30
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add `bench`; it sets `run`, which returns the exit code."""
+    parser = subparsers.add_parser("bench", help="measure what realignment costs on this machine")
+    parser.add_argument("-m", "--model", metavar="MODEL", help="a model's name, or a GGUF file")
+    parser.add_argument("--draft", metavar="MODEL", help="a small model that drafts for it")
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="find the fastest settings for this model here, and keep them",
+    )
+    parser.add_argument("--tokens", type=value(Positive), default=64, help="tokens per repetition")
+    parser.add_argument("--repeat", type=value(Positive), default=5, help="repetitions")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="print one JSON document")
+    shown.add_argument("--markdown", action="store_true", help="print tables in Markdown")
+    add_fields(parser.add_argument_group("loading"), LoadOptions, _LOADING)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and report."""
+    settings = load_settings()
+    model = str(chat_model(args.model or settings.model))
+    given = {name: v for name, v in vars(args).items() if name != "draft"}
+    options = with_given(settings.engine, argparse.Namespace(**given))
+    status = StatusLine()
+    try:
+        if args.calibrate:
+            return _calibrate(model, options, status, as_json=args.json)
+        from amulet_local.bench.report import run as measure
+
+        report = measure(
+            model,
+            options,
+            lambda what: status.show(f"measuring: {what}"),
+            draft=str(library.resolve(args.draft)) if args.draft else "",
+            tokens=args.tokens,
+            repeat=args.repeat,
+        )
+    finally:
+        status.clear()
+    if args.json:
+        print_json(report)
+    elif args.markdown:
+        write("\n".join(markdown(report)) + "\n")
+    else:
+        _print(report)
+    return 0
+
+
+def _calibrate(model: str, options: LoadOptions, status: StatusLine, *, as_json: bool) -> int:
+    from amulet_local.calibration import calibrate
+
+    found = calibrate(model, options, lambda what: status.show(f"calibrating: {what}"))
+    status.clear()
+    if as_json:
+        print_json(found)
+    else:
+        choices = msgspec.structs.asdict(found)
+        for name, choice in choices.items():
+            write(f"{name:10} {choice}\n")
+        write("Kept for this model on this machine, wherever no option says otherwise.\n")
+    return 0
+
+
+def _print(report: Report) -> None:
+    """A bar for each way to decode, then the tables."""
+    from rich.table import Table
+
+    shown = console()
+    fastest = max(arm.tokens_per_s.median for arm in report.arms)
+    bars = Table(box=None, pad_edge=False, title="tokens per second", title_justify="left")
+    for heading in ("way to decode", "task", ""):
+        bars.add_column(heading)
+    for heading in ("median", "range", "overhead"):
+        bars.add_column(heading, justify="right")
+    for arm in report.arms:
+        speed = arm.tokens_per_s
+        bar = "█" * max(1, round(_BAR * speed.median / fastest))
+        numbers = (f"{speed.median:.1f}", f"{speed.low:.0f} to {speed.high:.0f}")
+        bars.add_row(arm.name, arm.task, f"{bar:{_BAR}}", *numbers, f"{arm.overhead:.2f}")
+    shown.print(bars)
+    for title, columns, rows in _tables(report)[1:]:
+        table = Table(box=None, pad_edge=False, title=f"\n{title}", title_justify="left")
+        for index, column in enumerate(columns):
+            table.add_column(column, justify="left" if index == 0 else "right")
+        for cells in rows:
+            table.add_row(*cells)
+        shown.print(table)
+
+
+def markdown(report: Report) -> list[str]:
+    """The report as lines of Markdown: one table a subject."""
+    lines = [f"{report.description}, {report.threads} threads"]
+    for title, heading, rows in _tables(report):
+        lines += ["", f"**{title}**", "", f"| {' | '.join(heading)} |", "|---" * len(heading) + "|"]
+        lines += [f"| {' | '.join(row)} |" for row in rows]
+    return lines
+
+
+def _tables(report: Report) -> list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
+    """Title, heading and rows of each table."""
+    plain = report.kv[0]
+    overhead = (
+        "way to decode",
+        "task",
+        "tokens/s",
+        "range",
+        "plain / it",
+        "wall / llama_decode",
+        "tokens a step",
+    )
+    return [
+        (
+            "Decoding",
+            overhead,
+            [
+                (
+                    arm.name,
+                    arm.task,
+                    f"{arm.tokens_per_s.median:.1f}",
+                    f"{arm.tokens_per_s.low:.1f} to {arm.tokens_per_s.high:.1f}",
+                    f"{arm.overhead:.2f}",
+                    f"{arm.layer:.3f}",
+                    f"{arm.tokens_per_step:.2f}",
+                )
+                for arm in report.arms
+            ],
+        ),
+        (
+            "Blocks on two streams",
+            ("tokens in the block", "ms", "in steps of one"),
+            [
+                (str(size), f"{ms:.1f}", f"{ms / report.block_ms[1]:.2f}")
+                for size, ms in report.block_ms.items()
+            ],
+        ),
+        (
+            "Reading prompts",
+            ("what", "s to the first token", "range", "rows evaluated"),
+            [
+                (
+                    turn.name,
+                    f"{turn.time.median:.3f}",
+                    f"{turn.time.low:.3f} to {turn.time.high:.3f}",
+                    str(turn.rows),
+                )
+                for turn in report.turns
+            ],
+        ),
+        (
+            "KV memory of a full context",
+            ("arrangement", "cells", "MB", "of plain"),
+            [
+                (kv.name, str(kv.cells), f"{kv.size / 1e6:.1f}", f"{kv.size / plain.size:.2f}")
+                for kv in report.kv
+            ],
+        ),
+        (
+            f"A token outside llama_decode, vocabulary {report.vocabulary:,}",
+            ("part", "ms"),
+            [(part, f"{ms:.3f}") for part, ms in report.outside_ms.items()],
+        ),
+    ]

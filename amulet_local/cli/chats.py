@@ -1,0 +1,232 @@
+"""`amulet chats`: list, read, search, export, import and remove what was said.
+
+A chat is named by its id, or by the beginning of it where no other begins alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.prompt import Confirm
+from rich.table import Table
+from rich.text import Text
+
+from amulet_local.chat import Chat
+from amulet_local.chat_files import import_chat, to_json, to_markdown
+from amulet_local.cli.options import Subparsers, value, words
+from amulet_local.cli.output import console, print_json, say, without_controls, write
+from amulet_local.conversation import Node
+from amulet_local.errors import UsageError
+from amulet_local.history import History, Hit, Summary, by_day, day_in_words, history_file
+from amulet_local.protocol import Positive
+
+_LISTED = 30
+_FOUND = 30
+_FORMATS = {"md": to_markdown, "json": to_json}
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add `chats` and its commands; each sets `run`, which returns the exit code."""
+    chats = subparsers.add_parser("chats", help="list, read, search and export what was said")
+    chats.add_argument("--json", action="store_true", help="print one JSON document")
+    chats.set_defaults(run=_list, number=_LISTED)
+    commands = chats.add_subparsers(metavar="list | show | search | export | import | remove")
+
+    listing = commands.add_parser("list", help="the chats that there are (the default)")
+    listing.set_defaults(run=_list)
+    _add_number(listing, "-n", default=_LISTED, what="chats, the last changed first")
+
+    show = commands.add_parser("show", help="what was said in a chat, on the branch last read")
+    show.set_defaults(run=_show)
+
+    search = commands.add_parser("search", help="the messages that have all of these words")
+    search.add_argument("text", metavar="TEXT", nargs="+", type=words)
+    _add_number(search, "-n", default=_FOUND, what="messages, the newest first")
+    search.set_defaults(run=_search)
+
+    export = commands.add_parser("export", help="write a chat to a file, or to standard output")
+    export.add_argument("--format", choices=_FORMATS, help="json has all branches (default: md)")
+    export.add_argument("-o", "--output", metavar="FILE", type=Path, help="the file to write")
+    export.set_defaults(run=_export)
+
+    importing = commands.add_parser("import", help="add a chat that was exported as JSON")
+    importing.add_argument("file", metavar="FILE", type=Path)
+    importing.set_defaults(run=_import)
+
+    remove = commands.add_parser("remove", help="remove a chat for good")
+    remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    remove.set_defaults(run=_remove)
+
+    for command in (show, export, remove):
+        command.add_argument("id", metavar="ID", help="its id, or the beginning of it", type=words)
+    for command in (listing, show, search, export, importing, remove):
+        # Without a default of its own, it leaves what stood before the command.
+        command.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+
+
+def _add_number(parser: argparse.ArgumentParser, flag: str, *, default: int, what: str) -> None:
+    parser.add_argument(
+        flag,
+        dest="number",
+        metavar="N",
+        type=value(Positive),
+        default=default,
+        help=f"so many {what} (default: {default})",
+    )
+
+
+# -- the commands ---------------------------------------------------------------------------------
+
+
+def _list(args: argparse.Namespace) -> int:
+    with _history() as history:
+        chats, total = history.chats(args.number), history.count()
+    if args.json:
+        print_json({"file": str(history_file()), "total": total, "chats": chats})
+        return 0
+    if not chats:
+        write("No chat is kept yet; begin one with: amulet\n")
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("id", no_wrap=True)
+    table.add_column("title", overflow="fold")
+    table.add_column("messages", justify="right")
+    table.add_column("time")
+    for day, those in by_day(chats):
+        table.add_section()
+        table.add_row("", Text(day_in_words(day), style="bold"))
+        for chat in those:
+            time = f"{datetime.fromtimestamp(chat.changed):%H:%M}"
+            table.add_row(chat.id, _title(chat.title), f"{chat.messages:,}", time)
+    console().print(table)
+    if more := total - len(chats):
+        write(f"and {more:,} more; see them all with: amulet chats list -n {total}\n")
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    with _history() as history:
+        chat = Chat(history, args.id)
+    if args.json:
+        path = chat.conversation.path()
+        messages = [_described(chat, node) for node in path]
+        print_json({"id": chat.id, "title": chat.title, "messages": messages})
+    else:
+        write(to_markdown(chat))
+    return 0
+
+
+def _search(args: argparse.Namespace) -> int:
+    with _history() as history:
+        hits = history.search(" ".join(args.text), args.number)
+    if args.json:
+        print_json({"hits": hits})
+        return 0
+    if not hits:
+        write("No message has all of these words.\n")
+    for hit in hits:
+        console().print(_shown(hit), soft_wrap=True)
+    if len(hits) == args.number:
+        write(f"These are the newest {args.number:,}; for more, add: -n {10 * args.number}\n")
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    output: Path | None = args.output
+    kind = args.format or ("json" if output and output.suffix == ".json" else "md")
+    with _history() as history:
+        chat = Chat(history, args.id)
+    text = _FORMATS[kind](chat)
+    facts = {"id": chat.id, "format": kind}
+    if output:
+        try:
+            output.write_text(text, "utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"{output} cannot be written ({error.strerror}); name another file."
+            ) from None
+        if args.json:
+            print_json({**facts, "path": str(output)})
+        else:
+            write(f"Written: {output}\n")
+    elif args.json and kind == "md":
+        print_json({**facts, "text": text})
+    else:
+        write(text)
+    return 0
+
+
+def _import(args: argparse.Namespace) -> int:
+    with _history() as history:
+        chat = import_chat(history, args.file)
+    if args.json:
+        print_json({"id": chat.id, "title": chat.title, "messages": len(chat.conversation)})
+    else:
+        write(f"Imported {_title(chat.title)} as {chat.id}\n")
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    with _history() as history:
+        chat = history.find(args.id)
+        agreed = args.yes or _agreed(chat)
+        if agreed:
+            history.destroy(chat.id)
+    if args.json:
+        print_json({"removed": [chat.id] if agreed else []})
+    else:
+        write(f"{'Removed' if agreed else 'Kept'} {_title(chat.title)} ({chat.id})\n")
+    return 0
+
+
+def _agreed(chat: Summary) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError(f"nobody is here to be asked; add --yes to remove {chat.id}.")
+    question = Text(f"Remove {_title(chat.title)} ({chat.messages} messages) for good?")
+    try:
+        return Confirm.ask(question, console=Console(stderr=True), default=False)
+    except EOFError:
+        return False
+
+
+# -- how it looks ---------------------------------------------------------------------------------
+
+
+def _history() -> History:
+    history = History(history_file())
+    if history.notice:
+        say(history.notice)
+    return history
+
+
+def _described(chat: Chat, node: Node) -> dict[str, Any]:
+    versions = chat.conversation.siblings(node.id)
+    return {
+        "id": node.id,
+        "made": node.made,
+        "role": node.message.role,
+        "text": node.message.text,
+        "version": versions.index(node) + 1,
+        "versions": len(versions),
+        "origin": node.origin,
+        "ending": node.ending,
+    }
+
+
+def _shown(hit: Hit) -> Text:
+    """Where a hit is, and below it the piece with what was found in bold."""
+    who = "you" if hit.role == "user" else "reply"
+    snippet = Text(hit.snippet.text)
+    for start, end in hit.snippet.marks:
+        snippet.stylize("bold", start, end)
+    title = _title(hit.title)
+    return Text.assemble((f"{hit.chat}  {title}", "dim"), f"\n  {who}: ", snippet)
+
+
+def _title(title: str) -> str:
+    return without_controls(title) or "Untitled"

@@ -1,0 +1,266 @@
+"""`amulet doctor`: what is installed, what the machine offers, what is missing and how to get it.
+
+llama.cpp is examined in a process of its own, since a build that does not suit the machine dies on
+its first instruction; the doctor then lives to tell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.filesize import decimal
+
+from amulet_local import __version__, settings
+from amulet_local.cli.loading import chat_model
+from amulet_local.cli.options import Subparsers
+from amulet_local.cli.output import print_json, without_controls
+from amulet_local.errors import NotUsableError
+from amulet_local.presets import load_presets
+from amulet_local.settings import is_calibrated
+from models.inspection import default_context, inspect, memory_needed
+
+REQUIREMENT = "llama-cpp-python>=0.3.36,<0.4"
+_PATIENCE_S = 60
+_PROBE = (
+    "import json; from dataclasses import asdict; "
+    "from amulet_local.llama import build_info, physical_cores; "
+    "print(json.dumps({**asdict(build_info()), 'threads': physical_cores()}))"
+)
+_INSTALL = f'"{sys.executable}" -m pip install --force-reinstall --no-cache-dir "{REQUIREMENT}"'
+_COMPILERS = ("c++", "g++", "clang++", "cl")
+_HOW_TO_COMPILE = {
+    "darwin": "xcode-select --install",
+    "win32": "the Build Tools for Visual Studio",
+}
+_HOW_ELSE = "package g++, gcc-c++ or the like"
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add `doctor`; it sets `run`, which returns the exit code."""
+    parser = subparsers.add_parser("doctor", help="what is here, what is missing, how to get it")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Examine and report; returns 0 where Amulet can be used, else 3."""
+    report = examine()
+    if args.json:
+        print_json(report)
+    else:
+        _print(report)
+    return 0 if report["usable"] else NotUsableError.exit_code
+
+
+def examine() -> dict[str, Any]:
+    """All findings as plain data: missing is what keeps Amulet from working, advice what does not;
+    both say in a sentence each how to mend it."""
+    missing: list[str] = []
+    advice: list[str] = []
+    own = _settings(missing)
+    report = {
+        "versions": _versions(missing),
+        "backend": _backend(missing, advice),
+        "cores": _cores(),
+        "memory": _memory(),
+        "folders": _folders(missing),
+        "model": _model(own, missing, advice),
+        "presets": _presets(advice),
+    }
+    return {"usable": not missing, "missing": missing, "advice": advice, **report}
+
+
+def _settings(missing: list[str]) -> settings.Settings:
+    try:
+        return settings.load_settings()
+    except NotUsableError as error:
+        missing.append(str(error))
+        return settings.Settings()
+
+
+def _versions(missing: list[str]) -> dict[str, str | None]:
+    versions: dict[str, str | None] = {
+        "amulet": __version__,
+        "python": platform.python_version(),
+    }
+    for package in ("llama-cpp-python", "textual", "numpy"):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+            if package not in REQUIREMENT:  # whose absence the backend tells of
+                command = f'"{sys.executable}" -m pip install {package}'
+                missing.append(f"{package} is not installed; get it with: {command}")
+    return versions
+
+
+def _backend(missing: list[str], advice: list[str]) -> dict[str, Any] | None:
+    """What llama.cpp can do here; None where it cannot be used."""
+    try:
+        probe = subprocess.run(
+            [sys.executable, "-c", _PROBE],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        missing.append(_rebuild(f"it did not answer within {_PATIENCE_S} s"))
+        return None
+    if probe.returncode:
+        missing.append(_rebuild(_last_words(probe)))
+        return None
+    facts: dict[str, Any] = json.loads(probe.stdout.splitlines()[-1])
+    flag = _flag_for_gpu()
+    if flag and not facts["gpu_offload"]:
+        advice.append(
+            f"there is a GPU that this build cannot use; to use it, set CMAKE_ARGS={flag} and "
+            f"build anew: {_INSTALL}"
+        )
+    return facts
+
+
+def _rebuild(reason: str) -> str:
+    """How to get llama.cpp to work, a compiler included where none is found."""
+    first = ""
+    if not any(map(shutil.which, _COMPILERS)):
+        first = f"install a C++ compiler ({_HOW_TO_COMPILE.get(sys.platform, _HOW_ELSE)}), then "
+    return f"llama.cpp cannot be used ({reason}); {first}build it with: {_INSTALL}"
+
+
+def _last_words(probe: subprocess.CompletedProcess[str]) -> str:
+    if probe.returncode < 0:
+        return f"it dies of {signal.Signals(-probe.returncode).name} here"
+    lines = probe.stderr.strip().splitlines()
+    return lines[-1].rstrip(".") if lines else f"exit status {probe.returncode}"
+
+
+def _flag_for_gpu() -> str | None:
+    """The build flag for the GPU that this machine seems to have; Metal needs none."""
+    if shutil.which("nvidia-smi"):
+        return "-DGGML_CUDA=on"
+    return "-DGGML_VULKAN=on" if list(Path("/dev/dri").glob("renderD*")) else None
+
+
+def _cores() -> dict[str, int | None]:
+    allowed = psutil.Process().cpu_affinity() if sys.platform == "linux" else None
+    return {
+        "physical": psutil.cpu_count(logical=False),
+        "logical": psutil.cpu_count(),
+        "allowed": len(allowed) if allowed else psutil.cpu_count(),
+    }
+
+
+def _memory() -> dict[str, int]:
+    memory = psutil.virtual_memory()
+    return {"available": memory.available, "total": memory.total}
+
+
+def _folders(missing: list[str]) -> dict[str, dict[str, Any]]:
+    folders = {
+        "config": settings.config_folder(),
+        "presets": settings.presets_folder(),
+        "data": settings.data_folder(),
+        "models": settings.models_folder(),
+        "log": settings.log_folder(),
+    }
+    found = {}
+    for name, folder in folders.items():
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+        found[name] = {"path": str(folder), "exists": folder.exists(), "writable": writable}
+        if not writable:
+            missing.append(
+                f"the {name} folder {folder} cannot be written to; mend that, or set AMULET_HOME "
+                "to a folder of your own."
+            )
+    return found
+
+
+def _model(
+    own: settings.Settings, missing: list[str], advice: list[str]
+) -> dict[str, str | int | None]:
+    """The model that would be loaded, and what it would need."""
+    facts: dict[str, str | int | None] = {"name": own.model or "default", "path": None}
+    try:
+        path = chat_model(own.model)
+    except NotUsableError as error:
+        missing.append(str(error))
+        return facts
+    card = inspect(path)
+    context = own.engine.context or default_context(card)
+    memory = memory_needed(card, context)
+    if memory > psutil.virtual_memory().available:
+        advice.append(
+            f"the model needs about {decimal(memory)} with {context:,} tokens of context, more "
+            "than is free; a smaller context or a smaller model would fit."
+        )
+    if not is_calibrated(str(path)):
+        advice.append(
+            "the fastest settings for this model here are not known yet; to find them in a "
+            "minute or two: amulet bench --calibrate"
+        )
+    return {**facts, "path": str(path), "context": context, "memory": memory}
+
+
+def _presets(advice: list[str]) -> dict[str, int]:
+    loaded = load_presets()
+    advice.extend(loaded.problems)
+    own = sum(not preset.built_in for preset in loaded.presets.values())
+    return {"built_in": len(loaded.presets) - own, "own": own, "broken": len(loaded.broken)}
+
+
+# -- how it looks ---------------------------------------------------------------------------------
+
+
+def _print(report: dict[str, Any]) -> None:
+    for name, value in _rows(report):
+        print(f"{name:<18}{without_controls(value)}")
+    for heading in ("missing", "advice"):
+        for sentence in report[heading]:
+            print(f"\n{heading}: {without_controls(sentence)}")
+    if report["usable"]:
+        print("\nAll that is needed is here.")
+
+
+def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for package, version in report["versions"].items():
+        yield package, version or "not installed"
+    if backend := report["backend"]:
+        yield "built for", " ".join(re.findall(r"(\w+) = 1", backend["features"]))
+        yield "GPU offload", "yes" if backend["gpu_offload"] else "not in this build"
+        for device in backend["devices"]:
+            total = decimal(device["memory_total"])
+            yield "device", f"{device['name']}: {device['description']} ({device['kind']}, {total})"
+        yield "threads used", str(backend["threads"])
+    cores = report["cores"]
+    counts = (f"{count} {kind}" for kind, count in cores.items() if count)
+    yield "cores", ", ".join(counts)
+    memory = report["memory"]
+    yield "memory", f"{decimal(memory['available'])} free of {decimal(memory['total'])}"
+    for name, folder in report["folders"].items():
+        state = "" if folder["exists"] else " (not there yet)"
+        state = state if folder["writable"] else " (not writable)"
+        yield f"{name} folder", folder["path"] + state
+    model = report["model"]
+    yield f"model {model['name']}", model["path"] or "missing"
+    if model["path"]:
+        needed = f"about {decimal(model['memory'])} for two streams of {model['context']:,} tokens"
+        yield "it needs", needed
+    presets = report["presets"]
+    yield "presets", f"{presets['built_in']} built in, {presets['own']} your own"

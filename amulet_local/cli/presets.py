@@ -1,0 +1,122 @@
+"""`amulet presets`: list and show presets, and make or change the user's own in an editor."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from amulet_local.cli.options import Subparsers
+from amulet_local.cli.output import console, print_json, say, without_controls, write
+from amulet_local.errors import UsageError
+from amulet_local.presets import (
+    GROUPS,
+    Preset,
+    load_presets,
+    new_preset,
+    own_preset,
+    read_preset,
+)
+from amulet_local.realignment import label
+from amulet_local.settings import presets_folder
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add `presets` and its four commands; each sets `run`, which returns the exit code."""
+    presets = subparsers.add_parser("presets", help="list, show, make and change preferences")
+    presets.add_argument("--json", action="store_true", help="print one JSON document")
+    presets.set_defaults(run=_list)
+    commands = presets.add_subparsers(metavar="list | show | new | edit")
+    listing = commands.add_parser("list", help="the presets that there are (the default)")
+    listing.set_defaults(run=_list)
+    show = commands.add_parser("show", help="a preset's file, and what the model reads of it")
+    show.set_defaults(run=_show)
+    for command in (listing, show):
+        # Without a default of its own, it leaves what stood before the command.
+        command.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    new = commands.add_parser("new", help="make one of your own, in your editor")
+    new.set_defaults(run=_new)
+    edit = commands.add_parser("edit", help="change one; a built-in one becomes your own")
+    edit.set_defaults(run=_edit)
+    for command in (show, new, edit):
+        command.add_argument("name", metavar="NAME")
+
+
+def _list(args: argparse.Namespace) -> int:
+    loaded = load_presets()
+    if args.json:
+        presets = [_described(preset) for preset in loaded.presets.values()]
+        folder = str(presets_folder())
+        print_json({"folder": folder, "presets": presets, "problems": loaded.problems})
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("name", no_wrap=True)
+    table.add_column("strength", justify="right")
+    table.add_column("what it is for")
+    group = None
+    for preset in loaded.presets.values():
+        if preset.group != group:
+            group = preset.group
+            table.add_section()
+            table.add_row(Text(without_controls(GROUPS.get(group, group)), style="bold"))
+        table.add_row(preset.name, f"{preset.strength:.2f}", _purpose(preset))
+    console().print(table)
+    for problem in loaded.problems:
+        say(problem)
+    return 0
+
+
+def _purpose(preset: Preset) -> str:
+    purpose = without_controls(preset.description or preset.preference).strip()
+    return purpose if preset.built_in else f"{purpose} (yours)"
+
+
+def _show(args: argparse.Namespace) -> int:
+    preset = load_presets().get(args.name)
+    if args.json:
+        print_json(_described(preset))
+        return 0
+    write(f"# {preset.path}\n{preset.path.read_text('utf-8').rstrip()}\n")
+    write(f"\n# strength {preset.strength:.2f} ({label(preset.strength)}); the model reads:\n")
+    write(f"# {preset.words()}\n")
+    return 0
+
+
+def _described(preset: Preset) -> dict[str, Any]:
+    facts = msgspec.structs.asdict(preset)
+    return {**facts, "path": str(preset.path), "words": preset.words()}
+
+
+def _new(args: argparse.Namespace) -> int:
+    return _change(new_preset(args.name))
+
+
+def _edit(args: argparse.Namespace) -> int:
+    return _change(own_preset(args.name))
+
+
+def _change(path: Path) -> int:
+    """Open a file in the user's editor, then check it. Raises NotUsableError where it is bad."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    if editor and sys.stdin.isatty() and sys.stdout.isatty():
+        try:
+            subprocess.run([*shlex.split(editor), str(path)], check=False)
+        except (OSError, ValueError):
+            raise UsageError(
+                f"the editor {editor!r} cannot be started; set EDITOR to one that can, or edit "
+                f"{path} in any."
+            ) from None
+        preset = read_preset(path)
+        print(f'The preset is ready; try it: amulet ask "question" -p {preset.name}')
+    else:
+        print(f"The preset is {path}; change it in any editor.")
+        read_preset(path)
+    return 0

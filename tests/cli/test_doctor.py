@@ -1,0 +1,215 @@
+"""`amulet doctor`: what it finds, and what it says of what it does not find."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amulet_local.cli import doctor
+from amulet_local.presets import load_presets
+from amulet_local.settings import calibration_file, config_folder, presets_folder
+from tests.cli.conftest import Amulet
+from tests.tiny_models import write_llama
+
+BACKEND = (
+    '{"version": "0.3.36", "features": "CPU : AVX = 1 | AVX2 = 1 | FMA = 0 |", '
+    '"gpu_offload": false, "threads": 2, "devices": [{"name": "CPU", "description": "A \\u001b[2J '
+    'processor", "kind": "cpu", "memory_free": 1000000000, "memory_total": 2000000000}]}'
+)
+
+
+def probe(
+    monkeypatch: pytest.MonkeyPatch, status: int = 0, out: str = BACKEND, err: str = ""
+) -> None:
+    """Let the examination of llama.cpp end like this."""
+    done = subprocess.CompletedProcess([], status, out, err)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+
+
+@pytest.fixture
+def well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine on which nothing is missing; returns the model that the config names."""
+    probe(monkeypatch)
+    monkeypatch.setattr(doctor, "_flag_for_gpu", lambda: None)
+    model = tmp_path / "tiny.gguf"
+    write_llama(model)
+    configure(f'model = "{model}"')
+    calibration_file(str(model)).parent.mkdir(parents=True)
+    calibration_file(str(model)).touch()
+    return model
+
+
+def configure(text: str) -> None:
+    config_folder().mkdir(parents=True, exist_ok=True)
+    (config_folder() / "config.toml").write_text(text, "utf-8")
+
+
+def test_a_machine_that_has_all_is_usable(amulet: Amulet, well: Path) -> None:
+    result = amulet("doctor")
+    assert (result.code, result.err) == (0, "")
+    for told in (
+        "AVX AVX2\n",
+        str(well),
+        f"{len(load_presets().presets)} built in",
+        "All that is needed is here.",
+    ):
+        assert told in result.out
+    assert "\x1b" not in result.out
+    assert "FMA" not in result.out
+
+
+def test_the_document_holds_every_finding(amulet: Amulet, well: Path) -> None:
+    document = amulet("doctor", "--json").document
+    assert document["usable"] is True
+    assert document["missing"] == document["advice"] == []
+    assert set(document["versions"]) == {
+        "amulet",
+        "python",
+        "llama-cpp-python",
+        "textual",
+        "numpy",
+    }
+    assert document["backend"]["devices"][0]["name"] == "CPU"
+    assert document["model"]["path"] == str(well)
+    assert document["model"]["context"] == 2048
+    assert document["model"]["memory"] > well.stat().st_size / 2
+    assert document["presets"] == {"built_in": len(load_presets().presets), "own": 0, "broken": 0}
+    assert set(document["folders"]) == {"config", "presets", "data", "models", "log"}
+    assert document["memory"]["total"] > document["memory"]["available"] > 0
+
+
+@pytest.mark.usefixtures("well")
+class TestWhatIsMissing:
+    def found(self, amulet: Amulet) -> dict[str, Any]:
+        result = amulet("doctor", "--json")
+        assert result.code == 3
+        document: dict[str, Any] = result.document
+        assert document["usable"] is False
+        return document
+
+    def only_sentence(self, amulet: Amulet) -> str:
+        (sentence,) = self.found(amulet)["missing"]
+        assert f"missing: {sentence}" in amulet("doctor").out
+        return str(sentence)
+
+    def test_the_default_model_comes_with_the_command_to_get_it(self, amulet: Amulet) -> None:
+        configure("")
+        assert self.only_sentence(amulet).endswith("amulet models pull default")
+
+    def test_a_config_that_is_not_valid(self, amulet: Amulet) -> None:
+        configure("threads = 2")
+        assert any("config.toml is not valid" in s for s in self.found(amulet)["missing"])
+
+    def test_a_package(self, amulet: Amulet, monkeypatch: pytest.MonkeyPatch) -> None:
+        version = metadata.version
+
+        def without_textual(package: str) -> str:
+            if package == "textual":
+                raise metadata.PackageNotFoundError
+            return version(package)
+
+        monkeypatch.setattr(metadata, "version", without_textual)
+        assert "-m pip install textual" in self.only_sentence(amulet)
+        assert self.found(amulet)["versions"]["textual"] is None
+
+    def test_a_llama_cpp_that_cannot_be_imported(
+        self, amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+        probe(monkeypatch, 1, "", "Traceback\nModuleNotFoundError: No module named 'llama_cpp'")
+        sentence = self.only_sentence(amulet)
+        assert "(ModuleNotFoundError: No module named 'llama_cpp')" in sentence
+        assert sentence.endswith(f'--no-cache-dir "{doctor.REQUIREMENT}"')
+        assert "compiler" not in sentence
+        assert self.found(amulet)["backend"] is None
+
+    def test_a_build_that_does_not_suit_the_processor(
+        self, amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        probe(monkeypatch, -signal.SIGILL)
+        assert "it dies of SIGILL here" in self.only_sentence(amulet)
+
+    def test_a_compiler_is_asked_for_where_there_is_none(
+        self, amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+        probe(monkeypatch, 1, "", "ImportError: no")
+        assert "first" not in self.only_sentence(amulet)
+        assert "install a C++ compiler (" in self.only_sentence(amulet)
+
+    def test_a_probe_that_never_answers(
+        self, amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def endless(*_: object, **__: object) -> None:
+            raise subprocess.TimeoutExpired("python", 60)
+
+        monkeypatch.setattr(subprocess, "run", endless)
+        assert "did not answer within 60 s" in self.only_sentence(amulet)
+
+    def test_a_folder_that_cannot_be_written_to(
+        self, amulet: Amulet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        blocked = tmp_path / "a file"
+        blocked.write_text("not a folder")
+        monkeypatch.setenv("AMULET_MODELS", str(blocked / "models"))
+        assert "the models folder" in self.only_sentence(amulet)
+        assert "(not writable)" in amulet("doctor").out
+
+
+def test_a_broken_preset_is_advice_only(amulet: Amulet, well: Path) -> None:
+    presets_folder().mkdir(parents=True)
+    (presets_folder() / "bad.toml").write_text("x")
+    result = amulet("doctor", "--json")
+    assert result.code == 0
+    (advice,) = result.document["advice"]
+    assert "bad.toml" in advice
+    assert "advice: " in amulet("doctor").out
+
+
+def test_a_gpu_that_the_build_cannot_use_is_advice(
+    amulet: Amulet, well: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_flag_for_gpu", lambda: "-DGGML_CUDA=on")
+    (advice,) = amulet("doctor", "--json").document["advice"]
+    assert "CMAKE_ARGS=-DGGML_CUDA=on" in advice
+    probe(monkeypatch, out=BACKEND.replace("false", "true"))
+    assert amulet("doctor", "--json").document["advice"] == []
+
+
+def test_the_version_it_asks_for_is_the_one_that_the_project_asks_for() -> None:
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    required = tomllib.loads(project.read_text("utf-8"))["project"]["dependencies"]
+    assert doctor.REQUIREMENT in required
+
+
+def test_the_examination_itself_runs_here() -> None:
+    missing: list[str] = []
+    backend = doctor._backend(missing, [])
+    assert missing == []
+    assert backend is not None
+    assert backend["version"] == metadata.version("llama-cpp-python")
+    assert backend["threads"] >= 1
+    assert sys.executable in doctor._INSTALL
+
+
+def test_a_model_without_calibration_is_offered_one(well: Path) -> None:
+    calibration_file(str(well)).unlink()
+    report = doctor.examine()
+    assert report["usable"]
+    assert any("amulet bench --calibrate" in advice for advice in report["advice"])
+
+
+def test_a_model_larger_than_the_free_memory_is_told(
+    well: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = type("Memory", (), {"available": 1000, "total": 2000})()
+    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
+    assert any("more than is free" in advice for advice in doctor.examine()["advice"])

@@ -1,0 +1,163 @@
+"""`amulet` itself: which command runs, what the chat is given, and how failures end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from amulet_local import __version__
+from amulet_local.cli import main
+from amulet_local.protocol import LoadOptions
+from amulet_local.settings import config_folder
+from tests.cli.conftest import Amulet, use
+from tests.fake_engine import FakeEngine
+
+
+@pytest.fixture
+def chats(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the chat was opened with; it ends at once, with exit code 7."""
+    opened: list[dict[str, Any]] = []
+
+    def run_chat(**arguments: Any) -> int:
+        opened.append(arguments)
+        return 7
+
+    app = ModuleType("tui.app")
+    app.run_chat = run_chat  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tui.app", app)
+    return opened
+
+
+def test_without_a_command_the_chat_opens(amulet: Amulet, chats: list[dict[str, Any]]) -> None:
+    assert amulet().code == 7
+    assert chats == [{"model": "", "preset": "", "strength": None, "options": LoadOptions()}]
+
+
+def test_the_chat_takes_its_options_over_the_config(
+    amulet: Amulet, chats: list[dict[str, Any]]
+) -> None:
+    config_folder().mkdir(parents=True)
+    (config_folder() / "config.toml").write_text('model = "a"\npreset = "b"\n[engine]\nthreads = 3')
+    amulet()
+    amulet("-m", "c", "-p", "concise", "--strength", "2", "--context", "99")
+    assert chats == [
+        {"model": "a", "preset": "b", "strength": None, "options": LoadOptions(threads=3)},
+        {
+            "model": "c",
+            "preset": "concise",
+            "strength": 2.0,
+            "options": LoadOptions(threads=3, context=99),
+        },
+    ]
+
+
+def test_an_option_that_the_chat_does_not_know_is_refused(
+    amulet: Amulet, chats: list[dict[str, Any]]
+) -> None:
+    result = amulet("--temperature", "0")
+    assert result.code == 2
+    assert result.err == "amulet: unrecognized arguments: --temperature 0; see: amulet --help\n"
+    assert not chats
+
+
+def test_piped_input_is_answered_without_a_screen(
+    amulet: Amulet, engine: FakeEngine, chats: list[dict[str, Any]]
+) -> None:
+    assert amulet("-p", "concise", piped=b"Where to?\n").out == "Take the coast path.\n"
+    assert engine.requests[0].preference.startswith("Your answer should be concise")
+    assert not chats
+
+
+def test_piped_nothing_is_a_usage_error(amulet: Amulet, chats: list[dict[str, Any]]) -> None:
+    result = amulet(piped=b"")
+    assert result.code == 2
+    assert "the question is empty" in result.err
+    assert not chats
+
+
+def test_a_closed_standard_input_is_no_crash(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main([]) == 2
+    assert "the question is empty" in capsys.readouterr().err
+
+
+def test_version_and_help_need_no_keyboard(amulet: Amulet) -> None:
+    assert amulet("--version", piped=b"") == (0, f"amulet {__version__}\n", "")
+    result = amulet("--help", piped=b"")
+    assert result.code == 0
+    for command in ("ask", "models", "presets", "doctor", "--strength"):
+        assert command in result.out
+    assert amulet("-m", "x", "-h").out == result.out
+
+
+def test_an_unknown_command_may_be_a_question(amulet: Amulet) -> None:
+    result = amulet("Why is the sky blue?")
+    assert result.code == 2
+    assert result.err.endswith("type: amulet ask 'Why is the sky blue?'\n")
+
+
+@pytest.mark.parametrize("command", ["ask", "models", "presets", "doctor"])
+def test_every_command_has_help(amulet: Amulet, command: str) -> None:
+    result = amulet(command, "--help")
+    assert result.code == 0
+    assert result.out.startswith(f"usage: amulet {command}")
+
+
+def test_a_missing_package_is_named(amulet: Amulet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tui.app", None)
+    result = amulet()
+    assert result.code == 3
+    assert "the package tui.app is missing" in result.err
+
+
+def test_what_the_system_refuses_is_a_sentence(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch, engine: FakeEngine
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(engine, "reply", full)
+    result = amulet("ask", "?")
+    assert (result.code, result.out) == (1, "")
+    assert "No space left on device" in result.err
+
+
+def test_a_reader_that_has_read_enough_is_no_error(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeEngine()
+    use(fake, monkeypatch)
+    code = (
+        "import sys; from pathlib import Path; from tests.fake_engine import FakeEngine; "
+        "from amulet_local.cli import ask, main; "
+        "ask.EngineProcess = lambda: FakeEngine(['word '] * 100_000); "
+        "ask.chat_model = lambda name: Path('m'); sys.exit(main(['ask', '?']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        assert process.stdout.read(4) == b"word"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_the_chat_needs_neither_the_models_nor_tables_to_start() -> None:
+    code = (
+        "import sys, amulet_local.cli; "
+        "print(*{'rich', 'textual', 'llama_cpp', 'models', 'tui'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

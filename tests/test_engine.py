@@ -1,0 +1,303 @@
+"""The engine on the real default model: methods, turns, limits, and the paper's promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from amulet_local.conversation import Message
+from amulet_local.engine import Engine
+from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.llama import AbortedError
+from amulet_local.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol import (
+    Event,
+    Finished,
+    Load,
+    LoadOptions,
+    Notice,
+    Prefilling,
+    Reply,
+    Sampling,
+    Step,
+)
+from amulet_local.realignment import AMULET
+from tests.tiny_models import write_llama
+
+pytestmark = pytest.mark.model
+
+CONCISE = "Your answer should be concise as much as possible."
+HOLIDAY = Message("user", "What makes a good walking holiday?")
+
+
+@pytest.fixture(scope="module")
+def engine(default_model: Path) -> Iterator[Engine]:
+    loaded = Engine(Load(str(default_model), LoadOptions(context=512)), lambda _: True)
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Float32 weights and no rounding that depends on the size of a batch."""
+    path = tmp_path_factory.mktemp("tiny") / "llama.gguf"
+    write_llama(path)
+    options = LoadOptions(context=1024, flash_attention="off")
+    loaded = Engine(Load(str(path), options), lambda _: True)
+    yield loaded
+    loaded.close()
+
+
+def ask(*messages: Message, **changes: object) -> Reply:
+    settings: dict[str, object] = {
+        "id": 1,
+        "messages": messages or (HOLIDAY,),
+        "seed": 1,
+        "system": DEFAULT_SYSTEM,
+        "preference": CONCISE,
+        "strength": AMULET,
+        "guard": 0.0,
+        "sampling": Sampling(temperature=0),
+        "max_tokens": 128,
+    }
+    return Reply(**(settings | changes))  # type: ignore[arg-type]
+
+
+def collect(engine: Engine, request: Reply) -> list[Event]:
+    events: list[Event] = []
+    engine.reply(request, events.append)
+    return events
+
+
+def reply(engine: Engine, request: Reply) -> Finished:
+    finished = collect(engine, request)[-1]
+    assert isinstance(finished, Finished)
+    return finished
+
+
+def steps(events: list[Event]) -> list[Step]:
+    return [event for event in events if isinstance(event, Step)]
+
+
+def test_amulet_makes_it_concise_where_the_prompt_alone_does_not(engine: Engine) -> None:
+    amulet = reply(engine, ask())
+    assert amulet.reason == "stop"
+    assert amulet.stats.streams == 2
+    assert len(amulet.token_ids) < len(reply(engine, ask(method="pref")).token_ids)
+    assert reply(engine, ask(method="base")).reason == "length"
+
+
+def test_methods_are_points_of_the_dial(tiny: Engine) -> None:
+    for method, strength in (("base", 0.0), ("pref", 1.0), ("la", 3.0)):
+        named = reply(tiny, ask(method=method, max_tokens=24))
+        dialled = reply(tiny, ask(strength=strength, max_tokens=24))
+        assert named.token_ids == dialled.token_ids
+    assert reply(tiny, ask(method="base")).stats.streams == 1
+
+
+def test_without_a_preference_there_is_nothing_to_realign(engine: Engine) -> None:
+    plain = reply(engine, ask(preference="", max_tokens=16))
+    assert plain.stats.streams == 1
+    assert plain.token_ids == reply(engine, ask(method="base", max_tokens=16)).token_ids
+
+
+def test_events_come_in_order_and_steps_spell_the_reply(engine: Engine) -> None:
+    events = collect(engine, ask(max_tokens=20))
+    assert isinstance(events[0], Prefilling)
+    assert isinstance(events[-1], Finished)
+    assert "".join(step.text for step in steps(events)) == events[-1].text
+    assert tuple(step.token for step in steps(events)) == events[-1].token_ids
+
+
+def test_the_same_seed_writes_the_same_reply(engine: Engine) -> None:
+    warm = Sampling(temperature=1.2)
+    first = reply(engine, ask(sampling=warm, seed=5, max_tokens=24))
+    assert reply(engine, ask(sampling=warm, seed=5, max_tokens=24)).token_ids == first.token_ids
+    assert reply(engine, ask(sampling=warm, seed=6, max_tokens=24)).token_ids != first.token_ids
+
+
+def test_the_next_turn_evaluates_only_what_is_new(engine: Engine) -> None:
+    first = reply(engine, ask())
+    answer = Message("assistant", first.text, first.token_ids)
+    second = reply(engine, ask(HOLIDAY, answer, Message("user", "Why?")))
+    assert second.stats.evaluated_tokens < 2 * 20  # the question and its control tokens
+    assert second.stats.cached_tokens > first.stats.prompt_tokens
+
+
+def test_a_chat_that_is_opened_again_is_not_read_again(default_model: Path) -> None:
+    long = Message("user", "Summarise this: " + "The ferry leaves at seven. " * 60)
+    request = ask(long, chat="ferry", max_tokens=4)
+    first = Engine(Load(str(default_model), LoadOptions(context=1024)), lambda _: True)
+    written = reply(first, request)
+    assert reply(first, ask(chat="other", max_tokens=4)).stats.evaluated_tokens > 20
+    assert reply(first, request).stats.evaluated_tokens <= 2  # switched back
+    first.close()
+    second = Engine(Load(str(default_model), LoadOptions(context=1024)), lambda _: True)
+    again = reply(second, request)  # after a restart
+    assert again.stats.evaluated_tokens == 2
+    assert again.text == written.text
+    second.close()
+
+
+@pytest.mark.parametrize("trace", [True, False])
+def test_measures_come_only_where_asked_for(engine: Engine, trace: bool) -> None:
+    measured = steps(collect(engine, ask(trace=trace, max_tokens=12)))
+    for step in measured:
+        assert (step.shift is not None) == trace
+        assert (step.logp_base is not None) == trace
+    if trace:
+        assert any(step.flip for step in measured)
+        assert all(step.flip == (step.flip_strength < AMULET) for step in measured)  # type: ignore[operator]
+
+
+def test_traced_and_untraced_replies_are_the_same(tiny: Engine) -> None:
+    for method in ("base", "pref", "amulet"):
+        plain = reply(tiny, ask(method=method, max_tokens=16))
+        assert (
+            reply(tiny, ask(method=method, max_tokens=16, trace=True)).token_ids == plain.token_ids
+        )
+
+
+def test_the_guard_leaves_only_what_the_preference_finds_plausible(tiny: Engine) -> None:
+    greedy = reply(tiny, ask(method="pref", max_tokens=24))
+    assert reply(tiny, ask(guard=1.0, max_tokens=24)).token_ids == greedy.token_ids
+
+
+def test_a_stop_string_ends_the_reply_and_is_not_part_of_it(engine: Engine) -> None:
+    whole = reply(engine, ask(method="pref"))
+    word = whole.text.split()[5]
+    cut = reply(engine, ask(method="pref", stop=(f" {word}",)))
+    assert cut.reason == "stop"
+    assert cut.text == whole.text[: whole.text.index(f" {word}")]
+    assert whole.token_ids[: len(cut.token_ids)] == cut.token_ids
+
+
+def test_a_reply_can_be_stopped_and_the_next_one_is_fine(engine: Engine) -> None:
+    events: list[Event] = []
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        if len(steps(events)) == 5:
+            engine.stop()
+
+    engine.reply(ask(method="base"), listen)
+    engine.resume()
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.reason == "cancelled"
+    assert len(finished.token_ids) == 5
+    assert reply(engine, ask(max_tokens=4)).reason != "cancelled"
+
+
+def test_when_the_context_is_full_the_oldest_turns_go_and_the_user_is_told(engine: Engine) -> None:
+    chat: list[Message] = []
+    for i in range(12):
+        chat += [
+            Message("user", f"Question {i}? " + "word " * 20),
+            Message("assistant", f"Answer {i}."),
+        ]
+    events = collect(engine, ask(*chat, Message("user", "And now?"), max_tokens=16))
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert len(notices) == 1
+    assert "oldest" in notices[0]
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.stats.context_tokens < 512
+    answer = Message("assistant", finished.text, finished.token_ids)
+    more = [*chat, Message("user", "And now?"), answer, Message("user", "Why?")]
+    events = collect(engine, ask(*more, max_tokens=8))
+    assert not [event for event in events if isinstance(event, Notice)]
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.stats.evaluated_tokens < 60  # the same turns are left out as before
+
+
+def test_a_reply_that_fills_the_context_goes_on_without_the_oldest_turns(engine: Engine) -> None:
+    chat = [Message("user", "Tell me. " + "word " * 150), Message("assistant", "Yes.")]
+    request = ask(
+        *chat,
+        Message("user", "Count from one to two hundred in words."),
+        method="base",
+        max_tokens=400,
+        sampling=Sampling(temperature=1.0),
+        stop=(),
+    )
+    events = collect(engine, request)
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    if len(finished.token_ids) > 250:
+        assert [event for event in events if isinstance(event, Notice)]
+    assert finished.stats.context_tokens <= 512
+
+
+def test_a_message_longer_than_the_context_is_refused(engine: Engine) -> None:
+    with pytest.raises(UsageError, match="the context holds 512"):
+        reply(engine, ask(Message("user", "word " * 600)))
+
+
+@pytest.mark.parametrize("strength", [float("nan"), float("inf")])
+def test_a_strength_that_is_no_number_is_refused(engine: Engine, strength: float) -> None:
+    with pytest.raises(UsageError, match="strength"):
+        reply(engine, ask(strength=strength))
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [(), (Message("assistant", "a"),), (HOLIDAY, HOLIDAY), (HOLIDAY, Message("assistant", "a"))],
+)
+def test_a_chat_that_does_not_alternate_is_refused(
+    engine: Engine, messages: tuple[Message, ...]
+) -> None:
+    with pytest.raises(UsageError, match="alternate"):
+        reply(engine, ask(messages=messages))
+
+
+def test_a_load_can_be_cancelled(default_model: Path) -> None:
+    with pytest.raises(AbortedError):
+        Engine(Load(str(default_model)), lambda fraction: fraction < 0.5)
+
+
+def test_a_file_llama_cpp_refuses_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "notes.gguf"
+    path.write_text("just some notes")
+    with pytest.raises(NotUsableError, match=r"notes\.gguf could not be loaded \(.*magic"):
+        Engine(Load(str(path)), lambda _: True)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (LoadOptions(context=256, gpu_layers=5), "cannot use a GPU"),
+        (LoadOptions(context=9000), "trained for 8,192"),
+    ],
+)
+def test_what_the_user_should_know_about_a_load_is_said(
+    default_model: Path, options: LoadOptions, says: str
+) -> None:
+    engine = Engine(Load(str(default_model), options), lambda _: True)
+    assert any(says in notice for notice in engine.notices())
+    engine.close()
+
+
+def test_the_card_says_what_was_loaded(engine: Engine) -> None:
+    card = engine.card()
+    assert card.model == "SmolLM2-135M-Instruct.Q4_1"
+    assert (card.context, card.vocabulary, card.layers) == (512, 49152, 31)
+    assert card.template
+    assert card.can_rewind
+
+
+def test_quantised_kv_says_nearly_the_same(default_model: Path, engine: Engine) -> None:
+    options = LoadOptions(context=512, kv_type="q8_0")
+    quantised = Engine(Load(str(default_model), options), lambda _: True)
+    expected = reply(engine, ask(method="base", max_tokens=8)).token_ids
+    assert reply(quantised, ask(method="base", max_tokens=8)).token_ids == expected
+    quantised.close()
+
+
+def test_a_quantised_kv_cache_without_flash_attention_is_refused(default_model: Path) -> None:
+    options = LoadOptions(kv_type="q8_0", flash_attention="off")
+    with pytest.raises(UsageError, match="flash attention"):
+        Engine(Load(str(default_model), options), lambda _: True)

@@ -1,0 +1,70 @@
+"""Text comes out whole: no broken characters, no part of a stop string."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amulet_local.text import GrowingText
+
+
+def spell(pieces: list[bytes], stop: tuple[str, ...] = ()) -> tuple[list[str], GrowingText]:
+    """Feed pieces as tokens 0, 1, 2… until a stop string is found."""
+    growing = GrowingText(pieces.__getitem__, stop)
+    given_out = []
+    for token in range(len(pieces)):
+        given_out.append(growing.add(token))
+        if growing.stopped:
+            break
+    return given_out, growing
+
+
+def test_a_character_split_over_tokens_appears_once_it_is_complete() -> None:
+    given_out, growing = spell(["é".encode()[:1], "é".encode()[1:], b"!"])
+    assert given_out == ["", "é", "!"]
+    assert growing.text == "é!"
+
+
+def test_an_unfinished_character_at_the_end_becomes_a_replacement_mark() -> None:
+    _, growing = spell([b"a", "é".encode()[:1]])
+    assert growing.finish() == "�"
+    assert growing.text == "a�"
+
+
+def test_a_stop_string_over_several_tokens_never_shows() -> None:
+    given_out, growing = spell([b"Hi", b"\nUs", b"er", b": x"], ("\nUser:",))
+    assert given_out == ["Hi", "", "", ""]
+    growing.finish()
+    assert growing.text == "Hi"
+    assert growing.tokens == [0]
+
+
+def test_what_only_began_like_a_stop_string_is_released() -> None:
+    given_out, growing = spell([b"Hi\n", b"Use", b"ful"], ("\nUser:",))
+    assert given_out == ["Hi", "", "\nUseful"]
+    assert not growing.stopped
+
+
+def test_what_is_held_back_at_the_end_belongs_to_the_text() -> None:
+    _, growing = spell([b"Hi\n"], ("\nUser:",))
+    assert growing.finish() == "\n"
+    assert growing.tokens == [0]
+
+
+def test_a_token_half_inside_a_stop_string_is_dropped() -> None:
+    _, growing = spell([b"one", b" two END"], ("END",))
+    growing.finish()
+    assert growing.text == "one two "
+    assert growing.tokens == [0]
+
+
+@given(st.text(), st.lists(st.integers(1, 5)))
+def test_any_text_in_any_pieces_comes_out_as_it_was(text: str, sizes: list[int]) -> None:
+    data = text.encode("utf-8", "replace")
+    pieces = []
+    for size in sizes:
+        pieces.append(data[:size])
+        data = data[size:]
+    given_out, growing = spell([*pieces, data], ("\x00never",))
+    last = growing.finish()
+    assert "".join(given_out) + last == growing.text == text.encode("utf-8", "replace").decode()

@@ -1,0 +1,221 @@
+"""The engine process: it answers, it stops, it dies alone, and it never outlives its front end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from amulet_local.client import EngineProcess, _epitaph
+from amulet_local.conversation import Message
+from amulet_local.errors import UsageError
+from amulet_local.protocol import (
+    MAX_FRAME,
+    Died,
+    Event,
+    Failed,
+    Finished,
+    Loaded,
+    Loading,
+    LoadOptions,
+    Reply,
+    Sampling,
+    Step,
+)
+
+pytestmark = pytest.mark.model
+
+OPTIONS = LoadOptions(context=1024)
+
+
+@pytest.fixture
+def engine() -> Iterator[EngineProcess]:
+    process = EngineProcess()
+    yield process
+    process.close()
+
+
+def ask(text: str = "Tell me a long story.", **changes: object) -> Reply:
+    settings: dict[str, object] = {
+        "id": 1,
+        "messages": (Message("user", text),),
+        "seed": 1,
+        "system": "You help.",
+        "sampling": Sampling(temperature=0),
+        "max_tokens": 200,
+    }
+    return Reply(**(settings | changes))  # type: ignore[arg-type]
+
+
+def until(engine: EngineProcess, *kinds: type[Event]) -> list[Event]:
+    """Events up to the first of one of these kinds."""
+    events: list[Event] = []
+    while not events or not isinstance(events[-1], kinds):
+        events.append(engine.events.get(timeout=30))
+    return events
+
+
+def process_of(engine: EngineProcess) -> int:
+    assert engine.pid is not None
+    return engine.pid
+
+
+def test_it_loads_with_progress_and_streams_a_reply(
+    engine: EngineProcess, default_model: Path
+) -> None:
+    engine.load(str(default_model), OPTIONS)
+    loading = until(engine, Loaded)[:-1]
+    fractions = [event.fraction for event in loading if isinstance(event, Loading)]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    engine.reply(ask("Say hello.", max_tokens=8))
+    events = until(engine, Finished)
+    assert sum(isinstance(event, Step) for event in events) in range(1, 9)
+
+
+def test_a_stop_is_heard_at_once_and_keeps_what_was_written(
+    engine: EngineProcess, default_model: Path
+) -> None:
+    engine.load(str(default_model), OPTIONS)
+    until(engine, Loaded)
+    engine.reply(ask())
+    until(engine, Step)
+    engine.stop()
+    sent = time.perf_counter()
+    finished = until(engine, Finished)[-1]
+    assert time.perf_counter() - sent < 1.5
+    assert isinstance(finished, Finished)
+    assert finished.reason == "cancelled"
+    assert finished.text
+    engine.reply(ask("Say hello.", max_tokens=4))
+    finished = until(engine, Finished)[-1]
+    assert isinstance(finished, Finished)
+    assert finished.reason != "cancelled"
+
+
+def test_a_stop_right_behind_a_request_is_not_lost(
+    engine: EngineProcess, default_model: Path
+) -> None:
+    engine.load(str(default_model), OPTIONS)
+    engine.reply(ask())
+    engine.stop()
+    last = until(engine, Finished, Failed)[-1]
+    if isinstance(last, Failed):  # the load itself was stopped, then the reply
+        last = until(engine, Finished)[-1]
+    assert isinstance(last, Finished)
+    assert last.reason == "cancelled"
+
+
+def test_after_a_kill_the_next_message_starts_a_new_engine(
+    engine: EngineProcess, default_model: Path
+) -> None:
+    engine.load(str(default_model), OPTIONS)
+    until(engine, Loaded)
+    engine.reply(ask())
+    until(engine, Step)
+    os.kill(process_of(engine), signal.SIGKILL)
+    died = until(engine, Died)[-1]
+    assert isinstance(died, Died)
+    assert "memory" in died.text
+    engine.reply(ask("Say hello.", max_tokens=4))
+    events = until(engine, Finished)
+    assert any(isinstance(event, Loaded) for event in events)
+
+
+def test_a_native_crash_is_told_with_its_signal(engine: EngineProcess, default_model: Path) -> None:
+    engine.load(str(default_model), OPTIONS)
+    until(engine, Loaded)
+    os.kill(process_of(engine), signal.SIGSEGV)
+    died = until(engine, Died)[-1]
+    assert isinstance(died, Died)
+    assert "SIGSEGV" in died.text or "Segmentation" in died.text
+
+
+def test_an_assertion_of_llama_cpp_is_quoted(tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    log.write_text("loaded\nggml.c:7: GGML_ASSERT(a == b) failed\nbacktrace\n")
+    assert "GGML_ASSERT(a == b) failed" in _epitaph(-signal.SIGABRT, log)
+    assert "exit status 3" in _epitaph(3, tmp_path / "missing.log")
+
+
+def test_a_file_that_is_no_model_fails_in_a_sentence_and_the_process_lives(
+    engine: EngineProcess, default_model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(default_model.read_bytes()[: 1 << 20])
+    engine.load(str(path), OPTIONS)
+    failed = until(engine, Failed, Died)[-1]
+    assert isinstance(failed, Failed)
+    assert failed.exit_code == 3
+    assert "cut.gguf" in failed.text
+    engine.reply(ask(id=7))
+    failed = until(engine, Failed, Died)[-1]
+    assert isinstance(failed, Failed)
+    assert failed.id == 7
+    assert "no model is loaded" in failed.text
+
+
+def test_closing_ends_the_process_even_while_it_writes(
+    engine: EngineProcess, default_model: Path
+) -> None:
+    engine.load(str(default_model), OPTIONS)
+    until(engine, Loaded)
+    engine.reply(ask())
+    until(engine, Step)
+    process = process_of(engine)
+    engine.close()
+    assert not psutil.pid_exists(process)
+    assert not [event for event in drain(engine) if isinstance(event, Died)]
+
+
+def drain(engine: EngineProcess) -> list[Event]:
+    events = []
+    while not engine.events.empty():
+        events.append(engine.events.get())
+    return events
+
+
+def test_the_engine_does_not_outlive_its_front_end(default_model: Path) -> None:
+    script = (
+        "from amulet_local.client import EngineProcess\n"
+        "from amulet_local.protocol import LoadOptions\n"
+        f"engine = EngineProcess(); engine.load({str(default_model)!r}, LoadOptions(context=256))\n"
+        "engine.events.get(); print(engine.pid, flush=True)\n"
+        "engine.events.get(); import time; time.sleep(60)"
+    )
+    front = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert front.stdout is not None
+    worker = int(front.stdout.readline())
+    front.kill()
+    front.wait()
+    front.stdout.close()
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(worker)
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", b"\x01\x00\x00\x00\xc1"])
+def test_garbage_on_its_input_ends_the_process_without_a_reply(garbage: bytes) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "amulet_local.worker"],
+        input=garbage,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.stdout == b""
+
+
+def test_a_message_over_the_bound_is_refused_before_it_is_sent(engine: EngineProcess) -> None:
+    engine.load("nowhere.gguf", OPTIONS)
+    until(engine, Failed)
+    with pytest.raises(UsageError, match="over the bound"):
+        engine.reply(ask("x" * (MAX_FRAME + 1)))

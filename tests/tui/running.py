@@ -1,0 +1,142 @@
+"""A chat that runs in a test: without a terminal, on a fake engine, drawn when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual.pilot import Pilot
+
+from amulet_local.client import EngineHandle
+from amulet_local.errors import NotUsableError
+from amulet_local.presets import load_presets
+from amulet_local.protocol import LoadOptions
+from amulet_local.realignment import BASE
+from amulet_local.settings import Settings
+from tui.app import AmuletApp
+from tui.changes import ChosenModel, Steering
+from tui.screens.chat import ChatScreen
+from tui.session import Session
+from tui.shelf import Shelf
+from tui.widgets.dial import Dial
+from tui.widgets.prompt import Prompt
+from tui.widgets.transcript import Transcript
+
+if TYPE_CHECKING:
+    from models.download import Progress
+
+SMALL, LARGE = (60, 18), (120, 40)
+MODEL = ChosenModel(Path("/models/small.gguf"), "SmolLM2-135M-Instruct", "Q4_1")
+
+Fetch = Callable[[Callable[["Progress"], object], Callable[[], bool]], Path]
+
+
+def no_fetch(on_progress: object, cancelled: object) -> Path:
+    raise AssertionError("nothing is to be fetched here")
+
+
+def shelf_with(model: ChosenModel | None = MODEL, fetch: Fetch = no_fetch) -> Shelf:
+    """A shelf with a model on it, or with none until one is fetched."""
+    found = [model] if model else []
+
+    def find(name: str) -> ChosenModel:
+        if not found:
+            raise NotUsableError("the model small is not here yet; fetch it.")
+        return found[0]
+
+    def fetch_it(on_progress: Callable[[Progress], object], cancelled: Callable[[], bool]) -> Path:
+        path = fetch(on_progress, cancelled)
+        found.append(MODEL)
+        return path
+
+    return Shelf(find, lambda: False, fetch_it)
+
+
+@dataclass
+class Running:
+    """The parts of a running chat that tests look at."""
+
+    app: AmuletApp
+    pilot: Pilot[None]
+    session: Session
+
+    @property
+    def screen(self) -> ChatScreen:
+        """The chat, whatever is open over it."""
+        screen = self.app.screen_stack[0]
+        assert isinstance(screen, ChatScreen)
+        return screen
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.screen.query_one(Prompt)
+
+    @property
+    def dial(self) -> Dial:
+        return self.screen.query_one(Dial)
+
+    @property
+    def transcript(self) -> Transcript:
+        return self.screen.query_one(Transcript)
+
+    async def settle(self) -> None:
+        """Have everything that was said heard and drawn: until the screen has stopped changing."""
+        same, before = 0, ""
+        while same < 3:
+            self.screen.poll()
+            await self.pilot.pause(0)
+            shown = self.shown()
+            same, before = (same + 1 if shown == before else 0), shown
+
+    async def press(self, *keys: str) -> None:
+        for key in keys:
+            self.app.simulate_key(key)
+            await self.pilot.pause(0)
+        await self.settle()
+
+    async def say(self, text: str) -> None:
+        """Write a message and send it."""
+        self.prompt.insert(text)
+        await self.press("enter")
+
+    async def until(self, text: str) -> None:
+        """Wait for what a thread will bring about."""
+        for _ in range(250):
+            await self.settle()
+            if text in self.shown():
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"{text!r} is not shown")
+
+    def shown(self) -> str:
+        """What is on the screen now, row by row."""
+        return "\n".join(
+            strip.text.rstrip() for strip in self.app.screen._compositor.render_strips()
+        )
+
+
+@asynccontextmanager
+async def chat(
+    engine: EngineHandle,
+    *,
+    size: tuple[int, int] = LARGE,
+    preset: str = "concise",
+    shelf: Shelf | None = None,
+    model: str = "",
+    notices: Sequence[str] = (),
+    **more: Any,
+) -> AsyncIterator[Running]:
+    """Run a chat; the model, if there is one, is loaded as far as the engine's script goes."""
+    chosen = load_presets().get(preset) if preset else None
+    steering = Steering(chosen, chosen.strength if chosen else BASE)
+    session = Session(engine, Settings(**more), LoadOptions(), steering, clock=lambda: 0.0)
+    app = AmuletApp(session, engine, shelf or shelf_with(), model, notices)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        running = Running(app, pilot, session)
+        await app.workers.wait_for_complete()
+        await running.settle()
+        yield running

@@ -1,0 +1,342 @@
+"""Leaving the app by key and by signal, help, how it looks without colour, the real engine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+from textual.widgets import Static
+
+from amulet_local.client import EngineProcess
+from amulet_local.protocol import LoadOptions
+from amulet_local.realignment import BASE
+from amulet_local.settings import Settings, log_folder
+from tests.fake_engine import HOLD, FakeEngine
+from tests.tui.running import LARGE, SMALL, chat, shelf_with
+from tui.actions import APP, CHAT, DIAL, HELP, PICKER, PLACES, PROMPT
+from tui.app import AmuletApp
+from tui.changes import Steering
+from tui.screens.chat import ChatScreen
+from tui.screens.help import HelpScreen
+from tui.screens.picker import PresetPicker
+from tui.session import Session
+from tui.shelf import find_model
+from tui.visuals import Stack
+from tui.widgets.dial import Dial
+from tui.widgets.keys import KeyLine
+from tui.widgets.page import Page
+from tui.widgets.prompt import Prompt
+
+SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
+
+
+# -- keys -----------------------------------------------------------------------------------------
+
+
+async def test_ctrl_q_quits_from_everywhere() -> None:
+    for keys in [(), ("ctrl+p",), ("ctrl+g",)]:
+        async with chat(FakeEngine()) as running:
+            await running.press(*keys, "ctrl+q")
+            assert running.app.return_code == 0
+
+
+async def test_ctrl_c_stops_a_reply() -> None:
+    engine = FakeEngine(["By ", HOLD])
+    async with chat(engine) as running:
+        await running.say("Hi")
+        await running.press("ctrl+c")
+        assert engine.stops == 1
+        assert running.app.is_running
+        assert "■ stopped" in running.shown()
+
+
+async def test_ctrl_c_asks_once_and_quits_the_second_time() -> None:
+    async with chat(FakeEngine()) as running:
+        await running.press("ctrl+c")
+        assert "Press Ctrl+C again to quit." in running.shown()
+        assert running.app.return_code is None
+        await running.press("ctrl+c")
+        assert running.app.return_code == 0
+
+
+async def test_ctrl_c_a_while_later_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("tui.app.monotonic", lambda: now[0])
+    async with chat(FakeEngine()) as running:
+        await running.press("ctrl+c")
+        now[0] += 2.5
+        await running.press("ctrl+c")
+        assert running.app.return_code is None
+
+
+async def test_ctrl_c_copies_what_is_selected_even_while_a_reply_streams() -> None:
+    engine = FakeEngine(["One two\n\n- three\n\n", HOLD])
+    async with chat(engine) as running:
+        await running.say("Hi")
+        running.screen.query_one(Page).text_select_all()
+        await running.press("ctrl+c")
+        assert running.app.clipboard == "One two\n\n• three"
+        assert engine.stops == 0
+        running.prompt.insert("draft")
+        running.prompt.select_all()
+        await running.press("ctrl+c")
+        assert running.app.clipboard == "draft"
+
+
+async def test_what_the_mouse_drags_over_is_what_is_copied() -> None:
+    async with chat(FakeEngine(["One two three\n\n1. four five\n2. six\n"])) as running:
+        await running.say("Hi")
+        page, pilot = running.screen.query_one(Page).content_region, running.pilot
+        await pilot.mouse_down(offset=(page.x + 4, page.y))
+        await pilot.hover(offset=(page.x + 4, page.y + 1))
+        await pilot.hover(offset=(page.x + 7, page.y + 2))
+        await pilot.mouse_up(offset=(page.x + 7, page.y + 2))
+        await running.press("ctrl+c")
+        assert running.app.clipboard == "two three\n\n 1. four"
+        assert running.prompt.has_focus
+
+
+async def test_q_is_a_letter_in_the_message_and_closes_the_help() -> None:
+    async with chat(FakeEngine()) as running:
+        await running.press("q")
+        assert running.prompt.text == "q"
+        await running.press("ctrl+g")
+        assert isinstance(running.app.screen, HelpScreen)
+        await running.press("q")
+        assert isinstance(running.app.screen, ChatScreen)
+        assert running.prompt.text == "q"
+
+
+@SIZES
+@pytest.mark.parametrize("key", ["ctrl+g", "f1"])
+async def test_help_tells_every_action_and_its_keys(size: tuple[int, int], key: str) -> None:
+    async with chat(FakeEngine(), size=size) as running:
+        await running.press(key)
+        assert "Help" in running.shown()
+        visuals = [static.visual for static in running.app.screen.query(Static)]
+        shown = "".join(it.text(99) if isinstance(it, Stack) else str(it) for it in visuals)
+        for actions in PLACES.values():
+            for action in actions:
+                assert action.help in shown
+        for text in ("^q", "^j", "pgup", "5.65 (Amulet)"):
+            assert text in shown
+
+
+async def test_a_click_on_a_key_of_the_bottom_line_presses_it() -> None:
+    async with chat(FakeEngine()) as running:
+        await running.pilot.click(
+            KeyLine, offset=(running.shown().split("\n")[-1].index("Help"), 0)
+        )
+        await running.settle()
+        assert isinstance(running.app.screen, HelpScreen)
+
+
+async def test_help_scrolls_where_it_does_not_fit() -> None:
+    async with chat(FakeEngine(), size=SMALL) as running:
+        await running.press("ctrl+g")
+        assert "Among the presets" not in running.shown()
+        for _ in range(9):
+            await running.press("pagedown")
+            await asyncio.sleep(0.1)
+        assert "Leave it as it is" in running.shown()
+
+
+def test_every_action_has_its_method_and_no_key_is_promised_twice_in_a_place() -> None:
+    places = [
+        (APP, AmuletApp),
+        (CHAT, ChatScreen),
+        (PROMPT, Prompt),
+        (DIAL, Dial),
+        (PICKER, PresetPicker),
+        (HELP, HelpScreen),
+    ]
+    for actions, place in places:
+        keys = [key for action in actions for key in action.keys.split(",")]
+        twice = {key for key in keys if keys.count(key) > 1}
+        assert twice <= {"escape"}  # stops, or else settles
+        for action in actions:
+            assert hasattr(place, f"action_{action.name.split('(')[0]}")
+
+
+def test_no_action_is_on_keys_that_terminals_keep_or_cannot_tell_apart() -> None:
+    for action in (*APP, *CHAT, *PROMPT, *DIAL, *PICKER, *HELP):
+        keys = set(action.keys.split(","))
+        assert not keys & {"ctrl+i", "ctrl+m", "ctrl+h", "ctrl+s", "ctrl+z"}
+        assert not all(re.fullmatch(r"f\d+", key) for key in keys)
+
+
+# -- the rest -------------------------------------------------------------------------------------
+
+
+async def test_without_colour_everything_is_still_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with chat(FakeEngine(["a", HOLD])) as running:
+        assert running.app.no_color
+        await running.say("Hi")
+        await running.press("ctrl+t", "l")
+        shown = running.shown()
+        for sign in ("▌ Hi", "▸ writing", "◆", "━", "3.00 LA", "→ from the next message"):
+            assert sign in shown
+
+
+async def test_an_error_of_our_own_is_one_sentence_and_its_traceback_is_in_a_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failed: list[AmuletApp] = []
+
+    async def fail() -> None:
+        async with chat(FakeEngine()) as running:
+            failed.append(running.app)
+            running.screen.call_later(lambda: 1 // 0)
+            await running.settle()
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    log = log_folder() / "app.log"
+    assert capsys.readouterr().err == ""
+    assert failed[0].failure.endswith(f"{log} says what it was.")
+    assert "ZeroDivisionError" in log.read_text("utf-8")
+
+
+async def test_a_reply_that_comes_before_its_place_is_drawn_all_the_same() -> None:
+    engine = FakeEngine(["Fast."])
+    async with chat(engine) as running:
+        running.screen._show(running.session.ask("Hi"))
+        running.screen.poll()
+        await running.settle()
+        assert "Fast." in running.shown()
+
+
+async def test_idle_the_screen_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with chat(FakeEngine(["Yes."])) as running:
+        await running.say("Hi")
+        running.prompt.cursor_blink = False
+        await running.settle()
+        drawn: list[object] = []
+        monkeypatch.setattr(running.app, "_display", lambda *what: drawn.append(what))
+        for _ in range(20):
+            running.screen.poll()
+        await asyncio.sleep(0.3)
+        assert drawn == []
+
+
+# -- in a terminal --------------------------------------------------------------------------------
+
+RUN = (
+    "import sys; from amulet_local.protocol import LoadOptions; from tui.app import run_chat; "
+    "sys.exit(run_chat('', '', None, LoadOptions(context=512)))"
+)
+
+
+class Terminal:
+    """The app in a terminal of its own."""
+
+    def __init__(self) -> None:
+        self.master, slave = pty.openpty()
+        self.before = termios.tcgetattr(slave)
+        termios.tcsetwinsize(slave, (24, 80))
+        self.slave = slave
+        self.output = b""
+        self.app = subprocess.Popen(
+            [sys.executable, "-c", RUN],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=os.environ | {"TERM": "xterm-256color"},
+            start_new_session=True,
+        )
+
+    def read_until(self, text: str) -> None:
+        """Wait for a text to be drawn."""
+        os.set_blocking(self.master, False)
+        deadline = time.monotonic() + 20
+        while text.encode() not in self.output and time.monotonic() < deadline:
+            time.sleep(0.02)
+            try:
+                self.output += os.read(self.master, 1 << 16)
+            except (BlockingIOError, OSError):
+                continue
+        assert text.encode() in self.output
+
+    def end(self) -> int:
+        """The exit code; asserts that the terminal is as it was."""
+        code = self.app.wait(10)
+        self.read_until("\x1b[?1049l")
+        self.read_until("\x1b[?25h")
+        assert termios.tcgetattr(self.slave) == self.before
+        os.close(self.master)
+        os.close(self.slave)
+        return code
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+)
+def test_a_signal_leaves_the_terminal_whole(number: int, code: int) -> None:
+    terminal = Terminal()
+    terminal.read_until("no model")
+    terminal.app.send_signal(number)
+    assert terminal.end() == code
+
+
+def test_a_key_leaves_the_terminal_whole() -> None:
+    terminal = Terminal()
+    terminal.read_until("no model")
+    os.write(terminal.master, b"\x11")
+    assert terminal.end() == 0
+
+
+def test_the_chat_opens_without_native_code_and_without_the_models_room() -> None:
+    script = (
+        "import sys, tui.app; "
+        "print([name for name in ('llama_cpp', 'gguf', 'pygments.lexers') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.model
+async def test_a_chat_with_the_real_engine(default_model: Path) -> None:
+    engine = EngineProcess()
+    settings = Settings(max_tokens=64)
+    session = Session(engine, settings, LoadOptions(context=1024), Steering(None, BASE))
+    app = AmuletApp(session, engine, shelf_with(find_model(str(default_model))))
+    try:
+        async with app.run_test(size=LARGE) as pilot:
+            screen, prompt = app.screen, app.screen.query_one(Prompt)
+
+            async def until(words: str) -> str:
+                for _ in range(600):
+                    await pilot.pause(0.05)
+                    rows = screen._compositor.render_strips()
+                    shown = "\n".join(row.text for row in rows)
+                    if words in shown:
+                        return shown
+                raise AssertionError(f"{words!r} is not shown")
+
+            prompt.insert("Say hello.")
+            await pilot.press("enter")
+            await until("tokens, ")
+            assert session.messages[1].text
+            assert session.messages[1].token_ids
+            prompt.insert("Count from one to one hundred.")
+            await pilot.press("enter")
+            await until("▸ writing")
+            await pilot.press("escape")
+            await until("■ stopped ·")
+            assert len(session.messages) == 4
+            await pilot.press("ctrl+q")
+    finally:
+        engine.close()
+    assert engine.pid is None

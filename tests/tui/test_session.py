@@ -1,0 +1,361 @@
+"""The chat without its screen: what is asked, waits, is answered, stops, dies and goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from amulet_local.conversation import Message
+from amulet_local.errors import UsageError
+from amulet_local.presets import load_presets
+from amulet_local.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol import (
+    Died,
+    Failed,
+    Loading,
+    LoadOptions,
+    Notice,
+    Prefilling,
+    Reply,
+    Sampling,
+)
+from amulet_local.settings import Settings
+from tests.fake_engine import HOLD, LOADED, FakeEngine
+from tui.changes import (
+    Activity,
+    Asked,
+    Began,
+    Change,
+    ChosenModel,
+    Ended,
+    Noticed,
+    Steering,
+    TakenBack,
+    Unusable,
+    Wrote,
+)
+from tui.session import Session
+
+MODEL = ChosenModel(Path("/models/small.gguf"), "small", "Q4_1")
+DEATH = Died("The engine stopped.")
+TOLD = Noticed(
+    "The engine stopped. The conversation is kept; the next message starts a new engine.",
+    serious=True,
+)
+PRESETS = load_presets().presets
+
+
+class Clock:
+    """A second passes with every look."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def begin(
+    engine: FakeEngine,
+    steering: Steering = Steering(),  # noqa: B008
+    settings: Settings = Settings(),  # noqa: B008
+    *,
+    loaded: bool = True,
+) -> Session:
+    session = Session(engine, settings, LoadOptions(context=512), steering, Clock())
+    if loaded:
+        session.load(MODEL)
+        hear(session, engine)
+    return session
+
+
+def hear(session: Session, engine: FakeEngine) -> list[Change]:
+    """What changes by all that the engine has said."""
+    changes: list[Change] = []
+    while not engine.events.empty():
+        changes += session.take(engine.events.get())
+    return changes
+
+
+def activity(session: Session) -> Activity:
+    return session.status.activity
+
+
+def kinds(changes: Sequence[Change]) -> list[type[Change]]:
+    return [type(change) for change in changes]
+
+
+def ask(session: Session, engine: FakeEngine, text: str = "Where to?") -> list[Change]:
+    return [*session.ask(text), *hear(session, engine)]
+
+
+def test_a_message_is_answered_and_both_are_part_of_the_conversation() -> None:
+    engine = FakeEngine(["By ", "the ", "", "sea."])
+    session = begin(engine)
+    changes = ask(session, engine)
+    assert kinds(changes) == [Asked, Began, Wrote, Wrote, Wrote, Ended]
+    assert session.messages == [
+        Message("user", "Where to?"),
+        Message("assistant", "By the sea.", (100, 101, 102, 103)),
+    ]
+    assert session.status.activity is Activity.READY
+
+
+def test_the_next_message_goes_with_all_before_it() -> None:
+    engine = FakeEngine(["A."], ["B."])
+    session = begin(engine)
+    ask(session, engine, "a?")
+    ask(session, engine, "b?")
+    assert [message.text for message in engine.requests[1].messages] == ["a?", "A.", "b?"]
+    assert engine.requests[1].messages[1].token_ids == (100,)
+
+
+def test_loading_is_told_and_uses_the_options() -> None:
+    engine = FakeEngine(loading=(Loading(0.43), HOLD))
+    session = begin(engine)
+    assert (session.status.activity, session.status.done) == (Activity.LOADING, 0.43)
+    assert engine.loads == [("/models/small.gguf", LoadOptions(context=512))]
+    engine.go_on()
+    hear(session, engine)
+    assert (session.status.activity, session.status.context) == (Activity.READY, LOADED.context)
+
+
+def test_messages_before_the_model_is_ready_wait_and_are_sent_in_turn() -> None:
+    engine = FakeEngine(["A."], ["B."], loading=(HOLD,))
+    session = begin(engine)
+    assert kinds(session.ask("a?") + session.ask("b?")) == [Asked, Asked]
+    assert session.waiting
+    assert not engine.requests
+    engine.go_on()
+    assert kinds(hear(session, engine)) == [Began, Wrote, Ended, Began, Wrote, Ended]
+    assert [message.text for message in session.messages] == ["a?", "A.", "b?", "B."]
+
+
+def test_without_a_preset_the_model_is_asked_as_it_is() -> None:
+    engine = FakeEngine()
+    ask(begin(engine, Steering(None, 3.0)), engine)
+    request = engine.requests[0]
+    assert (request.preference, request.method, request.strength) == ("", "base", 0.0)
+    assert (request.system, request.sampling, request.trace) == (DEFAULT_SYSTEM, Sampling(), False)
+
+
+def test_a_preset_gives_its_words_guard_placement_and_sampling() -> None:
+    preset = PRESETS["concise"]
+    engine = FakeEngine()
+    ask(begin(engine, Steering(preset, -1.5), Settings(system="Be brief.", max_tokens=7)), engine)
+    request = engine.requests[0]
+    assert (request.preference, request.method, request.strength) == (
+        preset.words(),
+        "amulet",
+        -1.5,
+    )
+    assert (request.guard, request.placement) == (preset.guard, preset.placement)
+    assert (request.sampling, request.max_tokens) == (preset.sampling, 7)
+    assert request.system == "Be brief."
+
+
+def test_every_reply_has_a_seed_of_its_own_and_it_is_kept() -> None:
+    engine = FakeEngine()
+    session = begin(engine)
+    for _ in range(3):
+        ask(session, engine)
+    seeds = [request.seed for request in engine.requests]
+    assert len(set(seeds)) == 3
+    assert [ended.seed for ended in session.endings] == seeds
+
+
+def test_a_change_of_steering_counts_from_the_next_message() -> None:
+    engine = FakeEngine(["A", HOLD], ["B"])
+    session = begin(engine, Steering(PRESETS["concise"], 5.65))
+    ask(session, engine)
+    session.steering = Steering(PRESETS["verbose"], 2.0)
+    assert session.replying == Steering(PRESETS["concise"], 5.65)
+    assert session.status.steering.strength == 5.65
+    engine.go_on()
+    hear(session, engine)
+    assert session.replying is None
+    ask(session, engine)
+    assert [request.strength for request in engine.requests] == [5.65, 2.0]
+    assert [ended.steering.strength for ended in session.endings] == [5.65, 2.0]
+
+
+def test_reading_and_writing_are_told_with_progress_speed_and_context() -> None:
+    engine = FakeEngine([Prefilling(100, 400), HOLD, "a", "b", "c", HOLD])
+    session = begin(engine, Steering(PRESETS["concise"], 1.0))
+    ask(session, engine)
+    status = session.status
+    assert (status.activity, status.done, status.total) == (Activity.READING, 100, 400)
+    engine.go_on()
+    hear(session, engine)
+    status = session.status
+    assert status.activity is Activity.WRITING
+    assert status.context_used == 400 // 2 + 3  # two streams, three tokens
+    assert status.tokens_per_s == 2.0  # two more tokens in the second since the first
+    engine.go_on()
+    hear(session, engine)
+    assert (session.status.tokens_per_s, session.status.context_used) == (25.0, 33)
+
+
+def test_a_stopped_reply_keeps_what_was_written() -> None:
+    engine = FakeEngine(["By the ", HOLD])
+    session = begin(engine)
+    ask(session, engine)
+    assert session.stop() == []
+    assert activity(session) is Activity.STOPPING
+    assert session.stop() == []
+    (ended,) = hear(session, engine)
+    assert isinstance(ended, Ended)
+    assert (ended.reason, ended.text) == ("cancelled", "By the ")
+    assert engine.stops == 1
+    assert activity(session) is Activity.STOPPED
+    assert session.messages[-1].text == "By the "
+
+
+def test_a_reply_stopped_before_its_first_word_gives_the_message_back() -> None:
+    engine = FakeEngine([HOLD])
+    session = begin(engine)
+    ask(session, engine)
+    session.stop()
+    assert hear(session, engine) == [TakenBack(1, "Where to?")]
+    assert session.messages == []
+
+
+def test_stopping_gives_back_what_waits_and_leaves_the_load_alone() -> None:
+    engine = FakeEngine(loading=(HOLD,))
+    session = begin(engine)
+    session.ask("a?")
+    session.ask("b?")
+    assert session.stop() == [TakenBack(1, "a?"), TakenBack(2, "b?")]
+    assert engine.stops == 0
+    engine.go_on()
+    assert hear(session, engine) == []
+
+
+def test_a_reply_of_no_words_is_a_reply() -> None:
+    engine = FakeEngine([])
+    session = begin(engine)
+    assert kinds(ask(session, engine)) == [Asked, Began, Ended]
+    assert [message.role for message in session.messages] == ["user", "assistant"]
+
+
+def test_a_message_that_the_engine_refuses_comes_back_with_the_reason() -> None:
+    engine = FakeEngine([Failed("the message is too long; shorten it.", 2, id=1)], ["Fine."])
+    session = begin(engine)
+    changes = ask(session, engine)
+    assert changes[2:] == [
+        TakenBack(1, "Where to?"),
+        Noticed("the message is too long; shorten it.", serious=True),
+    ]
+    assert session.messages == []
+    assert kinds(ask(session, engine))[-1] is Ended
+
+
+class RefusingEngine(FakeEngine):
+    """Cannot send a reply's request, or cannot start at all."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def reply(self, request: Reply) -> None:
+        raise self.error
+
+    def load(self, model: str, options: LoadOptions) -> None:
+        if isinstance(self.error, OSError):
+            raise self.error
+        super().load(model, options)
+
+
+def test_a_message_that_cannot_be_sent_comes_back_with_the_reason() -> None:
+    engine = RefusingEngine(UsageError("a message of 17,000,000 bytes is over the bound."))
+    session = begin(engine)
+    assert kinds(session.ask("long")) == [Asked, TakenBack, Noticed]
+    assert session.messages == []
+
+
+def test_an_engine_that_cannot_be_started_is_told_of() -> None:
+    session = begin(RefusingEngine(PermissionError(13, "Permission denied")), loaded=False)
+    (change,) = session.load(MODEL)
+    assert isinstance(change, Unusable)
+    assert "Permission denied" in change.text
+    assert session.status.activity is Activity.NO_MODEL
+
+
+def test_a_model_that_cannot_be_loaded_is_told_of_and_messages_wait_on() -> None:
+    engine = FakeEngine(["A."], loading=(Failed("no memory for it; choose a smaller one.", 3),))
+    session = begin(engine, loaded=False)
+    session.ask("a?")
+    session.load(MODEL)
+    assert hear(session, engine) == [Unusable("no memory for it; choose a smaller one.")]
+    assert session.status.activity is Activity.NO_MODEL
+    engine.loading = ()
+    session.load(MODEL)
+    assert kinds(hear(session, engine)) == [Began, Wrote, Ended]
+
+
+def test_notices_of_the_engine_are_passed_on() -> None:
+    engine = FakeEngine([Notice("The oldest 2 messages are left out."), "A."])
+    changes = ask(begin(engine), engine)
+    assert Noticed("The oldest 2 messages are left out.") in changes
+
+
+def test_after_a_death_what_was_written_is_kept_and_the_next_message_starts_anew() -> None:
+    engine = FakeEngine(["By ", DEATH], ["B."])
+    session = begin(engine)
+    changes = ask(session, engine, "a?")
+    assert isinstance(changes[-2], Ended)
+    assert changes[-1] == TOLD
+    assert session.status.activity is Activity.DIED
+    assert [message.text for message in session.messages] == ["a?", "By "]
+    changes = ask(session, engine, "b?")
+    assert kinds(changes) == [Asked, Began, Wrote, Ended]
+    assert len(engine.loads) == 2
+    assert [message.text for message in engine.requests[1].messages] == ["a?", "By ", "b?"]
+
+
+def test_a_death_before_the_first_word_gives_back_all_that_has_no_answer() -> None:
+    engine = FakeEngine([HOLD, DEATH])
+    session = begin(engine)
+    ask(session, engine, "a?")
+    session.ask("b?")
+    engine.go_on()
+    assert hear(session, engine) == [
+        TakenBack(1, "a?"),
+        TakenBack(2, "b?"),
+        TOLD,
+    ]
+    assert session.messages == []
+
+
+def test_a_death_while_loading_does_not_load_again_by_itself() -> None:
+    engine = FakeEngine(loading=(DEATH,))
+    session = begin(engine, loaded=False)
+    session.ask("a?")
+    session.load(MODEL)
+    assert kinds(hear(session, engine)) == [TakenBack, Noticed]
+    assert len(engine.loads) == 1
+
+
+def test_a_new_chat_forgets_the_old_one_and_what_is_still_said_about_it() -> None:
+    engine = FakeEngine(["old ", HOLD], ["new"])
+    session = begin(engine)
+    ask(session, engine, "a?")
+    session.clear()
+    assert engine.stops == 1
+    assert (session.messages, session.endings, session.status.context_used) == ([], [], 0)
+    changes = ask(session, engine, "b?")
+    assert [change for change in changes if isinstance(change, Wrote)] == [Wrote(2, "new")]
+    assert [message.text for message in session.messages] == ["b?", "new"]
+
+
+@pytest.mark.parametrize("script", [["a", HOLD], [HOLD]])
+def test_a_new_chat_while_loading_or_idle_stops_nothing(script: list[str]) -> None:
+    engine = FakeEngine(script, loading=(HOLD,))
+    session = begin(engine)
+    session.ask("a?")
+    session.clear()
+    assert engine.stops == 0
+    assert not session.waiting

@@ -1,0 +1,144 @@
+"""The app around the screens: what ends it, and what happens when it ends.
+
+`run_chat` is what the command line calls. Whatever ends the app (a key, a signal, an error), the
+terminal is given back whole and the engine's process is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import BindingType
+from textual.widgets import Input, TextArea
+
+from amulet_local.client import EngineHandle, EngineProcess
+from amulet_local.errors import AmuletError
+from amulet_local.presets import load_presets
+from amulet_local.protocol import LoadOptions
+from amulet_local.realignment import BASE
+from amulet_local.settings import load_settings, log_folder
+from tui.actions import APP, bindings
+from tui.changes import Steering
+from tui.screens.chat import ChatScreen
+from tui.session import Session
+from tui.shelf import Shelf
+
+_PATIENCE_S = 2.0
+_ENDING = [
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)
+]
+_SIGNALLED = 128  # plus the signal's number is the exit code that shells expect
+
+
+def run_chat(model: str, preset: str, strength: float | None, options: LoadOptions) -> int:
+    """Open the chat and return its exit code. "" is the default model, and no preset.
+
+    Raises NotUsableError where there is no such preset, or config.toml is not valid, AmuletError
+    where the app has failed.
+    """
+    settings, presets = load_settings(), load_presets()
+    chosen = presets.get(preset) if preset else None
+    if strength is None:
+        strength = chosen.strength if chosen else BASE
+    _collect_rarely()
+    engine = EngineProcess()
+    session = Session(engine, settings, options, Steering(chosen, strength))
+    app = AmuletApp(session, engine, Shelf(), model, presets.problems)
+    try:
+        app.run()
+    finally:
+        engine.close()
+    if app.failure:
+        raise AmuletError(app.failure)
+    return app.return_code or 0
+
+
+def _collect_rarely() -> None:
+    """Keep full collections out of sight: with a long chat on the screen one takes 0.2 s or more,
+    and at Python's defaults one comes every few seconds while a reply streams.
+    """
+    gc.freeze()  # what is there now stays, and need not be looked at
+    gc.set_threshold(700, 10, 100)
+
+
+class AmuletApp(App[None]):
+    """One chat screen, and how to leave it. notices: sentences to begin with.
+
+    failure: what to tell the user where an error of our own has ended it.
+    """
+
+    TITLE = "Amulet"
+    CSS_PATH = "amulet.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-roomy"), (150, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (26, "-high")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = bindings(APP, first=True)
+
+    def __init__(
+        self,
+        session: Session,
+        engine: EngineHandle,
+        shelf: Shelf,
+        model: str = "",
+        notices: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self._chat = ChatScreen(session, engine, shelf, model, notices)
+        self._quit_asked_at = -_PATIENCE_S
+        self.failure = ""
+
+    def get_default_screen(self) -> ChatScreen:
+        """The chat."""
+        return self._chat
+
+    def on_load(self) -> None:
+        """Hear signals from before the terminal is changed until after it is changed back."""
+        loop = asyncio.get_running_loop()
+        for number in _ENDING:
+            with suppress(NotImplementedError):  # where loops cannot
+                loop.add_signal_handler(number, self._leave, number)
+
+    def _leave(self, number: int) -> None:
+        self.exit(return_code=_SIGNALLED + number)
+
+    def action_interrupt(self) -> None:
+        """Ctrl+C: copy, or stop, or (twice) quit."""
+        if self._copy():
+            return
+        if self._chat.busy:
+            self._chat.action_stop()
+            return
+        now = monotonic()
+        if now - self._quit_asked_at < _PATIENCE_S:
+            self.exit()
+            return
+        self._quit_asked_at = now
+        self.notify("Press Ctrl+C again to quit.", timeout=_PATIENCE_S)
+
+    def _copy(self) -> bool:
+        """Copy what is selected, if anything is; the terminal's clipboard gets it (OSC 52)."""
+        focused = self.focused
+        text = focused.selected_text if isinstance(focused, Input | TextArea) else ""
+        text = text or self.screen.get_selected_text() or ""
+        if text:
+            self.copy_to_clipboard(text)
+            self.screen.clear_selection()
+            self.notify("Copied.", timeout=_PATIENCE_S)
+        return bool(text)
+
+    def _fatal_error(self) -> None:
+        """In place of Textual's traceback: one sentence, and the traceback in a file."""
+        path = log_folder() / "app.log"
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(traceback.format_exc(), encoding="utf-8")
+        self.failure = f"Amulet met an error that it should not have; {path} says what it was."
+        self.panic()

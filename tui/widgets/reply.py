@@ -1,0 +1,82 @@
+"""A reply as it is read: Markdown that grows, drawn page by page.
+
+Text goes in with `write` and is drawn by `draw`, so that a reader who has scrolled up is left in
+peace. Of what is on the screen, only blocks that differ are touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from textual.widget import Widget
+
+from tui.markdown import Block, GrowingMarkdown
+from tui.widgets.page import Page
+
+_PAGE_LINES = 40
+
+
+class Reply(Widget):
+    """The text of one reply."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._markdown = GrowingMarkdown()
+        self._pending = ""
+        self._finished = False
+        self.display = False  # while there is nothing to see
+        self._blocks: list[Block] = []
+        self._pages: list[Page] = []
+
+    def on_mount(self) -> None:
+        """Draw what came before there was a place for it."""
+        self.draw()
+
+    def write(self, text: str) -> None:
+        """Take more text; it is drawn with the next `draw`."""
+        self._pending += text
+
+    def finish(self) -> None:
+        """Nothing follows: draw the whole reply for good."""
+        self._finished = True
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw what has been written since."""
+        if not self.is_attached:
+            return
+        if self._pending:
+            pending, self._pending = self._pending, ""
+            self._show(*self._markdown.add(pending))
+        if self._finished:
+            self._show(0, self._markdown.finish())
+
+    def _show(self, kept: int, blocks: list[Block]) -> None:
+        """Have blocks from number `kept` on look like these."""
+        self._blocks[kept:] = blocks
+        self.display = bool(self._blocks)
+        wanted = list(_paged(self._blocks))
+        with self.app.batch_update():
+            for page, content in zip(self._pages, wanted, strict=False):
+                page.show(content)
+            for page in self._pages[len(wanted) :]:
+                page.remove()
+            added = [Page(content) for content in wanted[len(self._pages) :]]
+            if added:
+                self.mount_all(added)
+        self._pages = [*self._pages[: len(wanted)], *added]
+
+
+def _paged(blocks: Iterable[Block]) -> Iterator[list[Block]]:
+    """Blocks in pages of some lines, so that what grows draws little anew."""
+    page: list[Block] = []
+    lines = 0
+    for block in blocks:
+        more = block.styled.text.count("\n") + 1
+        if page and lines + more > _PAGE_LINES:
+            yield page
+            page, lines = [], 0
+        page.append(block)
+        lines += more
+    if page:
+        yield page

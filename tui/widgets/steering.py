@@ -1,0 +1,72 @@
+"""How the next reply is steered: the preset, its words where there is room, and the dial."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.style import Style
+from textual.widget import Widget
+from textual.widgets import Static
+
+from amulet_local.realignment import BASE, label
+from tui.changes import Steering
+from tui.text import clean
+from tui.widgets.dial import Dial
+
+_UNSTEERED = "The model as it is: choose a preset, and the dial says how strongly it is followed."
+
+_MEANINGS = {
+    "away": "leads away from it",
+    "base": "ignores it",
+    "past base": "hardly minds it",
+    "prompt": "only asks for it",
+    "past prompt": "more than asks for it",
+    "LA": "follows it firmly",
+    "past LA": "follows it strongly",
+    "Amulet": "as strongly as in the paper",
+    "past Amulet": "to the utmost; text may suffer",
+}
+
+
+class SteeringPanel(Widget):
+    """Shows a Steering. The dial posts Dial.Moved; a click on the preset is the screen's action."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: tuple[Steering, bool] | None = None
+
+    def compose(self) -> ComposeResult:
+        """The preset and its strength, what it is for and its words, the dial."""
+        with Horizontal(id="chosen"):
+            yield Static(id="preset")
+            yield Static(id="strength")
+            yield Static(id="meaning")
+            yield Static(id="pending")
+        yield Static(id="description")
+        yield Static(id="words")
+        yield Dial()
+
+    def show(self, steering: Steering, *, pending: bool) -> None:
+        """pending: whether this counts from the next message only, since a reply is under way."""
+        if self._shown == (steering, pending):
+            return
+        self._shown = (steering, pending)
+        preset = steering.preset
+        strength = steering.strength if preset else BASE
+        self._say(
+            "#preset",
+            f"{clean(steering.title)} ▾",
+            Style.from_meta({"@click": "screen.pick_preset"}),
+        )
+        self._say("#strength", f"{strength:.2f} {label(strength)}" if preset else "")
+        self._say("#meaning", _MEANINGS[label(strength)] if preset else "")
+        self._say("#pending", "→ from the next message" if pending else "")
+        self._say("#description", clean(preset.description) if preset else _UNSTEERED)
+        self._say("#words", f"“{clean(preset.words())}”" if preset else "")
+        dial = self.query_one(Dial)
+        dial.strength = strength
+        dial.disabled = preset is None
+
+    def _say(self, selector: str, text: str, style: Style | str = "") -> None:
+        self.query_one(selector, Static).update(Content.styled(text, style))
