@@ -4,6 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# How llama.cpp is compiled. GCC 12 drops most of the tile configuration of Intel's AMX, and the
+# first multiplication then crashes; only server processors have it, so it is left out.
+export CMAKE_ARGS ?= -DCMAKE_C_FLAGS=-U__AMX_INT8__ -DCMAKE_CXX_FLAGS=-U__AMX_INT8__
+
 .DEFAULT_GOAL := help
 .PHONY: help chat install test lint format benchmark screenshots clean
 

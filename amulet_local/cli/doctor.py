@@ -40,6 +40,7 @@ _PROBE = (
     "print(json.dumps({**asdict(build_info()), 'threads': physical_cores()}))"
 )
 _INSTALL = f'"{sys.executable}" -m pip install --force-reinstall --no-cache-dir "{REQUIREMENT}"'
+_WITHOUT_AMX = '"-DCMAKE_C_FLAGS=-U__AMX_INT8__ -DCMAKE_CXX_FLAGS=-U__AMX_INT8__"'
 _COMPILERS = ("c++", "g++", "clang++", "cl")
 _HOW_TO_COMPILE = {
     "darwin": "xcode-select --install",
@@ -131,6 +132,11 @@ def _backend(missing: list[str], advice: list[str]) -> dict[str, Any] | None:
         advice.append(
             f"there is a GPU that this build cannot use; to use it, set CMAKE_ARGS={flag} and "
             f"build anew: {_INSTALL}"
+        )
+    if "AMX_INT8 = 1" in facts["features"]:
+        advice.append(
+            "this build uses Intel's AMX, which GCC 12 compiles into a crash; if the engine dies "
+            f"of it, set CMAKE_ARGS={_WITHOUT_AMX} and build anew: {_INSTALL}"
         )
     return facts
 

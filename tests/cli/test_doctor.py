@@ -174,6 +174,14 @@ def test_a_broken_preset_is_advice_only(amulet: Amulet, well: Path) -> None:
     assert "advice: " in amulet("doctor").out
 
 
+def test_a_build_that_may_crash_is_advice(
+    amulet: Amulet, well: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe(monkeypatch, out=BACKEND.replace("FMA = 0", "AMX_INT8 = 1"))
+    (sentence,) = amulet("doctor", "--json").document["advice"]
+    assert "-DCMAKE_CXX_FLAGS=-U__AMX_INT8__" in sentence
+
+
 def test_a_gpu_that_the_build_cannot_use_is_advice(
     amulet: Amulet, well: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,10 +14,12 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from textual.widgets import Static
 
 from amulet_local.client import EngineProcess
-from amulet_local.protocol import LoadOptions
+from amulet_local.presets import load_presets
+from amulet_local.protocol import LoadOptions, Sampling
 from amulet_local.realignment import BASE
 from amulet_local.settings import Settings, log_folder
 from tests.fake_engine import HOLD, FakeEngine
@@ -309,8 +311,9 @@ def test_the_chat_opens_without_native_code_and_without_the_models_room() -> Non
 @pytest.mark.model
 async def test_a_chat_with_the_real_engine(default_model: Path) -> None:
     engine = EngineProcess()
-    settings = Settings(max_tokens=64)
-    session = Session(engine, settings, LoadOptions(context=1024), Steering(None, BASE))
+    # Greedy and verbose, so that the second reply is sure to be still under way when it is stopped.
+    verbose = structs.replace(load_presets().get("verbose"), sampling=Sampling(temperature=0.0))
+    session = Session(engine, Settings(), LoadOptions(context=1024), Steering(verbose, BASE))
     app = AmuletApp(session, engine, shelf_with(find_model(str(default_model))))
     try:
         async with app.run_test(size=LARGE) as pilot:
@@ -330,7 +333,7 @@ async def test_a_chat_with_the_real_engine(default_model: Path) -> None:
             await until("tokens, ")
             assert session.messages[1].text
             assert session.messages[1].token_ids
-            prompt.insert("Count from one to one hundred.")
+            prompt.insert("What makes a good walking holiday?")
             await pilot.press("enter")
             await until("▸ writing")
             await pilot.press("escape")
