@@ -7,18 +7,17 @@ per model in the data folder; a changed model file, machine or llama-cpp-python 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 import psutil
+from msgspec.structs import replace
 
 from amulet_local.llama import Model, physical_cores
 from amulet_local.lockstep import Lockstep
-from amulet_local.protocol import Arrangement, LoadOptions
+from amulet_local.protocol import Arrangement, FlashAttention, LoadOptions
 from amulet_local.settings import calibration_file
-
-Choice = TypeVar("Choice")
 
 _BLOCKS = (1, 2, 4, 8)
 _CONTEXT = 1024
@@ -27,8 +26,9 @@ _CONTEXT = 1024
 class Calibration(msgspec.Struct, frozen=True):
     """The choices that were fastest (see LoadOptions for their meaning)."""
 
-    streams: Arrangement
+    streams: Literal["auto", Arrangement]
     threads: int
+    flash_attention: FlashAttention
     batch: int
     step_cost: float
 
@@ -44,7 +44,9 @@ def settle(options: LoadOptions, model: str) -> LoadOptions:
         for field in Calibration.__struct_fields__
         if getattr(options, field) in (0, "auto")
     }
-    return msgspec.structs.replace(options, **open_choices)
+    if options.kv_type != "f16":  # which leaves no choice
+        del open_choices["flash_attention"]
+    return replace(options, **open_choices)
 
 
 def calibrate(
@@ -54,33 +56,31 @@ def calibrate(
 
     Candidates take turns; another choice than the default must be 3% faster to be taken.
     """
-    options = msgspec.structs.replace(options, context=_CONTEXT, batch=0)
+    options = replace(options, context=_CONTEXT, batch=0)
     model = Model(path, gpu_layers=options.gpu_layers)
     try:
-        cores, logical = physical_cores(), psutil.cpu_count() or 1
+        if options.kv_type == "f16":
+            say("attention")
+            kinds = ("on", "off")
+            options = _settled(model, options, "flash_attention", kinds, repeat, _Candidate.turn)
         say("threads")
+        cores, logical = physical_cores(), psutil.cpu_count() or 1
         counts = sorted({cores, max(1, cores - 1), logical}, key=lambda n: n != cores)
-        step_s = {n: _Candidate(model, options, "one-context", n) for n in counts}
-        threads = _fastest({n: c.step for n, c in step_s.items()}, repeat)
-        for candidate in step_s.values():
-            candidate.close()
+        options = _settled(model, options, "threads", counts, repeat, _Candidate.step)
         say("streams")
-        arrangements: tuple[Arrangement, ...] = ("one-context", "two-contexts")
-        arranged = {a: _Candidate(model, options, a, threads) for a in arrangements}
-        streams = _fastest({a: c.step for a, c in arranged.items()}, repeat)
-        for other in arranged.values():
-            other.close()
+        arrangements = ("one-context", "two-contexts")
+        options = _settled(model, options, "streams", arrangements, repeat, _Candidate.step)
         say("batch")
-        batches = {n: _Candidate(model, options, streams, threads, n) for n in (512, 256, 1024)}
-        batch = _fastest({n: c.read for n, c in batches.items()}, max(2, repeat // 4))
-        for reader in batches.values():
-            reader.close()
+        sizes = (128, 256, 512) if options.flash_attention == "off" else (512, 256, 1024)
+        few = max(2, repeat // 4)
+        options = _settled(model, options, "batch", sizes, few, _Candidate.read)
         say("blocks of rows")
-        settled = msgspec.structs.replace(options, streams=streams, threads=threads)
-        cost = step_cost(block_ms(model, settled, repeat))
+        cost = step_cost(block_ms(model, options, repeat))
     finally:
         model.close()
-    found = Calibration(streams, threads, batch, round(cost, 3))
+    found = Calibration(
+        options.streams, options.threads, options.flash_attention, options.batch, round(cost, 3)
+    )
     file = calibration_file(path)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(msgspec.json.encode(found))
@@ -99,7 +99,7 @@ def two_prompts(model: Model, count: int = 256) -> dict[int, list[int]]:
 
 def block_ms(model: Model, options: LoadOptions, repeat: int) -> dict[int, float]:
     """Median milliseconds in llama_decode for blocks of 1, 2, 4, 8 tokens on two streams."""
-    lockstep = Lockstep(model, msgspec.structs.replace(options, context=_CONTEXT))
+    lockstep = Lockstep(model, replace(options, context=_CONTEXT))
     times: dict[int, list[float]] = {size: [] for size in _BLOCKS}
     prompts = two_prompts(model)
     for _ in range(repeat + 1):
@@ -119,23 +119,16 @@ def step_cost(blocks: dict[int, float]) -> float:
 
 
 class _Candidate:
-    """Two short streams under some settings."""
+    """Two streams under some settings; each measure is of seconds in llama_decode."""
 
-    def __init__(
-        self,
-        model: Model,
-        options: LoadOptions,
-        streams: Arrangement,
-        threads: int,
-        batch: int = 0,
-    ) -> None:
-        settings = msgspec.structs.replace(options, streams=streams, threads=threads, batch=batch)
-        self._lockstep = Lockstep(model, settings)
+    def __init__(self, model: Model, options: LoadOptions) -> None:
+        self._lockstep = Lockstep(model, options)
         self._short, self._long = two_prompts(model), two_prompts(model, 900)
+        self._longer = {k: [*prompt, *range(50)] for k, prompt in self._long.items()}
         self.close = self._lockstep.close
 
     def step(self) -> float:
-        """Seconds in llama_decode for four tokens."""
+        """Four tokens."""
         self._lockstep.prefill(self._short)
         before = self._lockstep.decode_s
         for token in range(4):
@@ -143,19 +136,40 @@ class _Candidate:
         return self._lockstep.decode_s - before
 
     def read(self) -> float:
-        """Seconds in llama_decode for a prompt of 900 tokens that nothing is known of."""
+        """A prompt of 900 tokens that nothing is known of."""
         self._lockstep.prefill({0: [1], 1: [1]})
         before = self._lockstep.decode_s
         self._lockstep.prefill(self._long)
         return self._lockstep.decode_s - before
 
+    def turn(self) -> float:
+        """A turn of a long chat: reading 50 tokens, then writing 200, of which 8 are written."""
+        self._lockstep.prefill(self._long)
+        before = self._lockstep.decode_s
+        self._lockstep.prefill(self._longer)
+        read = self._lockstep.decode_s
+        for token in range(8):
+            self._lockstep.advance([token])
+        return read - before + 200 / 8 * (self._lockstep.decode_s - read)
 
-def _fastest(candidates: dict[Choice, Callable[[], float]], repeat: int) -> Choice:
-    """The choice with the least median time; the first stays unless another gains 3%."""
-    times: dict[Choice, list[float]] = {choice: [] for choice in candidates}
+
+def _settled(
+    model: Model,
+    options: LoadOptions,
+    field: str,
+    choices: Sequence[object],
+    repeat: int,
+    measure: Callable[[_Candidate], float],
+) -> LoadOptions:
+    """Options with the choice of the least median time; the first stays unless another gains 3%."""
+    settings = [replace(options, **{field: choice}) for choice in choices]
+    candidates = [_Candidate(model, each) for each in settings]
+    times: list[list[float]] = [[] for _ in candidates]
     for _ in range(repeat + 1):
-        for choice, work in candidates.items():
-            times[choice].append(work())
-    medians = {choice: statistics.median(record[1:]) for choice, record in times.items()}
-    first, best = next(iter(medians)), min(medians, key=lambda choice: medians[choice])
-    return best if medians[best] < 0.97 * medians[first] else first
+        for candidate, record in zip(candidates, times, strict=True):
+            record.append(measure(candidate))
+    for candidate in candidates:
+        candidate.close()
+    medians = [statistics.median(record[1:]) for record in times]
+    best = min(range(len(medians)), key=lambda k: medians[k])
+    return settings[best if medians[best] < 0.97 * medians[0] else 0]

@@ -23,6 +23,7 @@ from amulet_local.protocol import LoadOptions
 from amulet_local.realignment import Row, Steering, Workspace, steered
 
 LONGEST_DRAFT = 15
+USUAL_STEP_COST = 0.4  # of a CPU that was not calibrated; on faster ones, too few are guessed
 
 
 class Drafter(Protocol):
@@ -99,38 +100,43 @@ class _Guesses:
 class NgramDrafter:
     """Proposes what followed the last time the same few tokens occurred.
 
-    tokens: the conversation so far. The longer the match, the more its continuation is believed;
-    each length keeps its own record.
+    tokens: the conversation so far. Where a copied passage departs from its source by a token or
+    two, the place in the source is kept, so that copying resumes at the first token that fits
+    again. The longer the match, the more its continuation is believed; each length keeps its own
+    record.
     """
 
     _GRAM = 3
     _LONGEST_MATCH = 24
+    _DEPARTURE = 4  # tokens without a fit after which a source is given up
+    _AHEAD = 6  # tokens of the source that a copy may leave out
 
     def __init__(self, tokens: Sequence[int], cost: Cost) -> None:
         self._cost = cost
         self._guesses = _Guesses()
         self._tokens: list[int] = []
         self._after: dict[tuple[int, ...], int] = {}
-        self._records: dict[int, _Record] = {
-            length: _Record(belief=1 - 1.2 / length)
-            for length in range(self._GRAM, self._LONGEST_MATCH + 1)
-        }
+        beliefs = (1 - 1.2 / max(length, 1.8) for length in range(1, self._LONGEST_MATCH + 1))
+        self._records = [_Record(0.0), *map(_Record, beliefs)]
+        self._source = 0  # where the passage that is being copied goes on; 0: none is
+        self._departed = 0
         for token in tokens:
             self._append(token)
+        self._follow()
 
     def observe(self, token: int) -> None:
         """See Drafter."""
         self._guesses.observe(token)
         self._append(token)
+        self._follow()
 
     def propose(self, room: int) -> list[int]:
         """See Drafter."""
-        start = self._after.get(tuple(self._tokens[-self._GRAM :]))
-        if start is None:
+        if not self._source:
             return []
-        record = self._records[self._match_length(start)]
+        record = self._records[self._match_length(self._source)]
         length = best_length(record.acceptance, self._cost, 0.0, min(room, LONGEST_DRAFT))
-        return self._guesses.begin(self._tokens[start : start + length], record)
+        return self._guesses.begin(self._tokens[self._source : self._source + length], record)
 
     def _append(self, token: int) -> None:
         """Index a gram only once it has a continuation, so that none matches itself."""
@@ -138,8 +144,22 @@ class NgramDrafter:
             self._after[tuple(self._tokens[-self._GRAM :])] = len(self._tokens)
         self._tokens.append(token)
 
+    def _follow(self) -> None:
+        """Find the place from which the next tokens may be copied."""
+        if found := self._after.get(tuple(self._tokens[-self._GRAM :])):
+            self._source, self._departed = found, 0
+        elif self._source:
+            start = self._source
+            nearby = self._tokens[start : start + self._AHEAD]
+            if (newest := self._tokens[-1]) in nearby:
+                self._source, self._departed = start + nearby.index(newest) + 1, 0
+            elif self._departed < self._DEPARTURE:
+                self._departed += 1
+            else:
+                self._source = 0
+
     def _match_length(self, start: int) -> int:
-        length = self._GRAM
+        length = 0
         while (
             length < min(self._LONGEST_MATCH, start)
             and self._tokens[start - length - 1] == self._tokens[-length - 1]

@@ -16,7 +16,13 @@ from pathlib import Path
 from amulet_local.calibration import settle
 from amulet_local.conversation import Message
 from amulet_local.decoding import decode
-from amulet_local.drafting import Drafter, DraftModel, NgramDrafter, linear_cost
+from amulet_local.drafting import (
+    USUAL_STEP_COST,
+    Drafter,
+    DraftModel,
+    NgramDrafter,
+    linear_cost,
+)
 from amulet_local.errors import UsageError
 from amulet_local.kept import KeptChats
 from amulet_local.llama import AbortedError, Model, SamplerChain, build_info, physical_cores
@@ -199,7 +205,7 @@ class Engine:
         options = self._options
         if options.draft == "off" or not self._lockstep.can_rewind:
             return None
-        cost = linear_cost(options.step_cost)
+        cost = linear_cost(options.step_cost or USUAL_STEP_COST)
         if self._draft:
             return self._draft.drafter(prompts, written, steering, cost)
         (first, *_) = prompts.values()

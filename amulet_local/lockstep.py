@@ -15,14 +15,22 @@ from pathlib import Path
 
 import msgspec
 
-from amulet_local.llama import Batch, Context, Model, NoCellsError
-from amulet_local.protocol import Arrangement, LoadOptions
+from amulet_local.llama import (
+    Batch,
+    Context,
+    Model,
+    NoCellsError,
+    offloads,
+    plain_attention_is_faster,
+)
+from amulet_local.protocol import Arrangement, FlashAttention, LoadOptions
 from amulet_local.realignment import Row
 
 Progress = Callable[[int, int], None]
 
 DEFAULT_CONTEXT = 4096
 _BATCH = 512
+_BATCH_PLAIN_ATTENTION = 128  # which keeps the scores of a whole batch against the whole cache
 _PADDING = 256  # llama.cpp rounds cells up to multiples of this
 
 
@@ -53,7 +61,8 @@ class Lockstep:
             "two-contexts" if options.streams == "two-contexts" else "one-context"
         )
         together = self.arrangement == "one-context"
-        batch = options.batch or _BATCH
+        flash_attention = _flash_attention(options)
+        batch = options.batch or (_BATCH_PLAIN_ATTENTION if flash_attention == "off" else _BATCH)
         per_context = streams if together else 1
         self._contexts: list[Context] = []
         try:
@@ -65,7 +74,7 @@ class Lockstep:
                         sequences=per_context,
                         batch=batch,
                         threads=options.threads,
-                        flash_attention=options.flash_attention,
+                        flash_attention=flash_attention,
                         kv_type=options.kv_type,
                     )
                 )
@@ -342,6 +351,15 @@ class Lockstep:
         rewound = context.remove(0, 1)
         context.remove(0, 0)
         return rewound
+
+
+def _flash_attention(options: LoadOptions) -> FlashAttention:
+    """The user's choice, else what is faster as a rule (docs/performance.md); a quantised cache
+    leaves none."""
+    choice = options.flash_attention
+    if choice == "auto" and options.kv_type == "f16" and not offloads(options.gpu_layers):
+        return "off" if plain_attention_is_faster() else "auto"
+    return choice
 
 
 def _own_cells(length: int) -> int:

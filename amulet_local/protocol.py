@@ -21,6 +21,7 @@ _LENGTH = struct.Struct("<I")
 Method = Literal["base", "pref", "la", "amulet"]
 Placement = Literal["system", "turn"]
 Arrangement = Literal["one-context", "two-contexts"]
+FlashAttention = Literal["auto", "on", "off"]
 KvType = Literal["f16", "q8_0", "q4_0"]
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -55,6 +56,7 @@ class LoadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     context: tokens per stream; 0 for min(4096, what the model was trained for).
     threads: 0 for the physical cores. gpu_layers: -1 for all that the build supports.
+    flash_attention: its default is the faster one, as far as that is known.
     kv_type: storage of the KV cache; the quantised ones need flash attention.
     batch: most prompt tokens evaluated at once.
     draft: "ngram", "off", or the path of a small model with the same vocabulary.
@@ -66,7 +68,7 @@ class LoadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     streams: Literal["auto", "one-context", "two-contexts"] = "auto"
     threads: Natural = 0
     gpu_layers: Annotated[int, msgspec.Meta(ge=-1)] = -1
-    flash_attention: Literal["auto", "on", "off"] = "auto"
+    flash_attention: FlashAttention = "auto"
     kv_type: KvType = "f16"
     batch: Natural = 0
     draft: str = "ngram"

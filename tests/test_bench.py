@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from amulet_local.bench.report import run
@@ -69,8 +70,17 @@ def test_calibration_fills_what_is_left_open_and_nothing_else(tiny: Path) -> Non
     assert settled.streams == found.streams
     assert (settled.threads, settled.batch) == (found.threads, found.batch)
     assert settled.step_cost == found.step_cost
-    chosen = LoadOptions(streams="two-contexts", threads=7, batch=64, step_cost=2.0)
+    assert settled.flash_attention == found.flash_attention != "auto"
+    chosen = LoadOptions(
+        streams="two-contexts", threads=7, flash_attention="on", batch=64, step_cost=2.0
+    )
     assert settle(chosen, str(tiny)) == chosen
+
+
+def test_calibration_leaves_a_quantised_cache_its_flash_attention(tiny: Path) -> None:
+    calibrate(str(tiny), OPTIONS, lambda _: None, repeat=1)
+    quantised = msgspec.structs.replace(OPTIONS, kv_type="q8_0")
+    assert settle(quantised, str(tiny)).flash_attention == "auto"
 
 
 def test_a_model_file_that_changed_is_calibrated_anew(tmp_path: Path, home: Path) -> None:

@@ -133,8 +133,18 @@ def test_ngrams_propose_what_followed_the_longest_recent_match() -> None:
     assert drafter.propose(3) == [4, 5, 6]
     assert drafter.propose(1) == [4]
     assert drafter.propose(0) == []
-    drafter.observe(9)
-    assert drafter.propose(3) == []
+
+
+def test_a_copy_resumes_where_it_fits_its_source_again() -> None:
+    source = list(range(1, 20))
+    drafter = NgramDrafter([*source, 1, 2, 3], linear_cost(0.01))
+    for departure, resumed in ((99, 5), (98, 7)):  # 4 and 6 were replaced
+        drafter.observe(departure)
+        drafter.observe(resumed)
+        assert drafter.propose(3) == [resumed + 1, resumed + 2, resumed + 3]
+    for other in range(50, 56):
+        drafter.observe(other)
+    assert drafter.propose(3) == []  # the source is given up
 
 
 def test_drafts_that_keep_failing_are_no_longer_made() -> None:

@@ -26,13 +26,15 @@ from amulet_local.text import GrowingText
 Task = Literal["prose", "copy-edit"]
 Prompts = dict[int, list[int]]
 
-PREFERENCE = "Your answer should be verbose as much as possible."
+PREFERENCE = "Write in British English."
 _STEERING = Steering((LINEAR,), guard=0.1)
 _PARAGRAPH = (
     "The ferry leaves the old harbour at seven in the morning and again at four in the afternoon. "
     "Tickets are sold on board, and bicycles travel free of charge. In winter the crossing takes "
     "half an hour longer, because the captain keeps close to the shore when the wind is strong. "
-    "Bring a warm coat, and something to read."
+    "Bring a warm coat, and something to read. The island has two shops, a school and a small "
+    "museum with old maps. Most visitors walk to the lighthouse first, and come back along the "
+    "beach."
 )
 _QUESTIONS: dict[Task, str] = {
     "prose": "Tell me about the history of bread.",
@@ -67,7 +69,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to decode on one task; `write` makes so many tokens."""
+    """A way to decode on one task; `write` makes so many tokens, or as many as the reply has."""
 
     name: str
     task: Task
@@ -178,9 +180,12 @@ def _lockstep_arm(
         began, inside, steps = time.perf_counter(), lockstep.decode_s, lockstep.steps
         for one in itertools.islice(decoded, tokens):
             text.add(one.token)
+            if model.vocabulary.ends_turn(one.token):
+                break
         seconds = time.perf_counter() - began
         chain.close()
-        return _Run(tokens, seconds, lockstep.decode_s - inside, lockstep.steps - steps)
+        written = len(text.tokens) - 1
+        return _Run(written, seconds, lockstep.decode_s - inside, lockstep.steps - steps)
 
     def close() -> None:
         lockstep.close()
