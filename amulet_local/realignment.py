@@ -222,37 +222,45 @@ def measure(base: Row, pref: Row, token: int, guarded: bool, work: Workspace) ->
     guarded: whether a floor was applied; then only the few kept tokens are looked at.
     """
     realigned = work.realigned
-    log_z = [_log_normaliser(row, work.scratch[0]) for row in (base, pref, realigned)]
-    logp = [float(row[token]) - z for row, z in zip((base, pref, realigned), log_z, strict=True)]
+    z_base, z_pref = _log_normaliser(base, work), _log_normaliser(pref, work)
+    chosen = [float(row[token]) for row in (base, pref, realigned)]
     if guarded:
         kept = np.flatnonzero(np.isfinite(realigned, out=work.mask))
         base, pref, realigned = base[kept], pref[kept], realigned[kept]
+    shift, z_realigned = _divergence(realigned, pref, z_pref, work)
     return Measures(
-        shift=_divergence(realigned, log_z[2], pref, log_z[1], work),
+        shift=shift,
         flip=bool(realigned.argmax() != pref.argmax()),
         flip_strength=_flip_strength(base, pref, work),
-        logp_base=logp[0],
-        logp_pref=logp[1],
-        logp_realigned=logp[2],
+        logp_base=chosen[0] - z_base,
+        logp_pref=chosen[1] - z_pref,
+        logp_realigned=chosen[2] - z_realigned,
     )
 
 
-def _log_normaliser(row: Row, scratch: Row) -> float:
+def _weigh(row: Row, out: Row) -> tuple[float, float]:
+    """Unnormalised probabilities into `out`; returns their sum, and the log-normaliser."""
     best = row.max()
-    np.subtract(row, best, out=scratch)
-    np.exp(scratch, out=scratch)
-    return float(best) + math.log(float(scratch.sum()))
+    np.subtract(row, best, out=out)
+    np.exp(out, out=out)
+    total = float(out.sum())
+    return total, float(best) + math.log(total)
 
 
-def _divergence(p: Row, log_z_p: float, q: Row, log_z_q: float, work: Workspace) -> float:
-    """KL(p || q) in nats of two rows of logits with their log-normalisers."""
-    probability, ratio = work.scratch[0, : p.size], work.scratch[1, : p.size]
-    np.exp(np.subtract(p, log_z_p, out=probability), out=probability)
+def _log_normaliser(row: Row, work: Workspace) -> float:
+    return _weigh(row, work.scratch[0])[1]
+
+
+def _divergence(p: Row, q: Row, log_z_q: float, work: Workspace) -> tuple[float, float]:
+    """KL(p || q) in nats of two rows of logits, and p's log-normaliser."""
+    weight, ratio = work.scratch[0, : p.size], work.scratch[1, : p.size]
+    total, log_z_p = _weigh(p, weight)
     with np.errstate(invalid="ignore"):
         np.subtract(p, q, out=ratio)
-        ratio *= probability
-    np.copyto(ratio, 0, where=np.equal(probability, 0, out=work.mask[: p.size]))
-    return max(0.0, float(ratio.sum(dtype=np.float64)) - log_z_p + log_z_q)
+        ratio *= weight
+    np.copyto(ratio, 0, where=np.equal(weight, 0, out=work.mask[: p.size]))
+    mean = float(ratio.sum(dtype=np.float64)) / total
+    return max(0.0, mean - log_z_p + log_z_q), log_z_p
 
 
 def _flip_strength(base: Row, pref: Row, work: Workspace) -> float:

@@ -26,11 +26,15 @@ _FILLER = (
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """Reading a prompt: seconds until the first token can be chosen, and rows evaluated."""
+    """Reading a prompt: seconds until the first token can be chosen, and rows evaluated.
+
+    layer: that time / time in llama_decode for these rows, which is the limit of the hardware.
+    """
 
     name: str
     time: Timing
     rows: int
+    layer: float
 
 
 class KvMemory(msgspec.Struct, frozen=True):
@@ -120,42 +124,51 @@ def _fresh_and_next(
     placement: Placement,
 ) -> Iterator[Turn]:
     lockstep = Lockstep(model, options, streams)
-    fresh: list[float] = []
-    following: list[float] = []
+    fresh, following = _Record(lockstep), _Record(lockstep)
     for variant in range(repeat):
         chat = _chat(prompter, 1000, variant)
-        prompts = _prompts(prompter, chat, streams, placement)
-        before = lockstep.evaluated
-        fresh.append(seconds(lambda p=prompts: lockstep.prefill(p)))  # type: ignore[misc]
-        fresh_rows = lockstep.evaluated - before
+        fresh.read(_prompts(prompter, chat, streams, placement))
         reply = prompter.prompt("", [Message("user", _FILLER)])
         for token in reply[:32]:
             lockstep.advance([token])
         chat += [Message("assistant", "", tuple(reply[:32])), Message("user", "Why is that?")]
-        prompts = _prompts(prompter, chat, streams, placement)
-        before = lockstep.evaluated
-        following.append(seconds(lambda p=prompts: lockstep.prefill(p)))  # type: ignore[misc]
-        next_rows = lockstep.evaluated - before
+        following.read(_prompts(prompter, chat, streams, placement))
     lockstep.close()
-    yield Turn(f"fresh 1k-token prompt, {name}", Timing.of(fresh), fresh_rows)
-    yield Turn(f"next turn, {name}", Timing.of(following), next_rows)
+    yield fresh.turn(f"fresh 1k-token prompt, {name}")
+    yield following.turn(f"next turn, {name}")
 
 
 def _changed_preference(
     model: Model, prompter: Prompter, options: LoadOptions, repeat: int, placement: Placement
 ) -> Turn:
     lockstep = Lockstep(model, options, 2)
+    record = _Record(lockstep)
     chat = _chat(prompter, 2000, 0)
-    times = []
-    for turn in range(repeat + 1):
-        prompts = _prompts(prompter, chat, 2, placement, _PREFERENCES[turn % 2])
-        before = lockstep.evaluated
-        times.append(seconds(lambda p=prompts: lockstep.prefill(p)))  # type: ignore[misc]
-        rows = lockstep.evaluated - before
+    lockstep.prefill(_prompts(prompter, chat, 2, placement, _PREFERENCES[0]))
+    for turn in range(repeat):
+        record.read(_prompts(prompter, chat, 2, placement, _PREFERENCES[(turn + 1) % 2]))
     lockstep.close()
-    return Turn(
-        f"other preference in a 2k-token chat, {placement} placement", Timing.of(times[1:]), rows
-    )
+    return record.turn(f"other preference in a 2k-token chat, {placement} placement")
+
+
+class _Record:
+    """Prompts read into the same streams, one after the other."""
+
+    def __init__(self, lockstep: Lockstep) -> None:
+        self._lockstep = lockstep
+        self._seconds: list[float] = []
+        self._inside_s = 0.0
+        self._rows = 0
+
+    def read(self, prompts: dict[int, list[int]]) -> None:
+        evaluated, inside = self._lockstep.evaluated, self._lockstep.decode_s
+        self._seconds.append(seconds(lambda: self._lockstep.prefill(prompts)))
+        self._rows = self._lockstep.evaluated - evaluated
+        self._inside_s += self._lockstep.decode_s - inside
+
+    def turn(self, name: str) -> Turn:
+        layer = sum(self._seconds) / self._inside_s
+        return Turn(name, Timing.of(self._seconds), self._rows, layer)
 
 
 def _kv_bytes_per_token(model: Model, options: LoadOptions) -> float:

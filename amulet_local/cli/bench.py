@@ -166,13 +166,14 @@ def _tables(report: Report) -> list[tuple[str, tuple[str, ...], list[tuple[str, 
         ),
         (
             "Reading prompts",
-            ("what", "s to the first token", "range", "rows evaluated"),
+            ("what", "s to the first token", "range", "rows", "wall / llama_decode"),
             [
                 (
                     turn.name,
                     f"{turn.time.median:.3f}",
                     f"{turn.time.low:.3f} to {turn.time.high:.3f}",
                     str(turn.rows),
+                    f"{turn.layer:.3f}",
                 )
                 for turn in report.turns
             ],
