@@ -17,12 +17,15 @@ from typing import Protocol
 
 from amulet_local.protocol import (
     Command,
+    Compare,
     Died,
     Event,
+    Examine,
     Load,
     LoadOptions,
     Quit,
     Reply,
+    Steer,
     Stop,
     read_event,
     write_frame,
@@ -45,6 +48,15 @@ class EngineHandle(Protocol):
 
     def reply(self, request: Reply) -> None:
         """Write a reply; after a death, a new process is started and the model loaded first."""
+
+    def steer(self, request: int, strength: float) -> None:
+        """Turn the dial of a reply under way, by the id of its request; no event tells of it."""
+
+    def compare(self, replies: tuple[Reply, ...]) -> None:
+        """Write replies side by side; else as `reply`."""
+
+    def examine(self, request: Reply, strengths: tuple[float, ...]) -> None:
+        """Tell what could have been said at each token of a reply (see protocol.Examine)."""
 
     def stop(self) -> None:
         """Stop the load or reply under way."""
@@ -69,9 +81,19 @@ class EngineProcess:
 
     def reply(self, request: Reply) -> None:
         """See EngineHandle."""
-        if not self._send(request):
-            self._start()
-            self._send(request)
+        self._insist(request)
+
+    def steer(self, request: int, strength: float) -> None:
+        """See EngineHandle."""
+        self._send(Steer(request, strength))
+
+    def compare(self, replies: tuple[Reply, ...]) -> None:
+        """See EngineHandle."""
+        self._insist(Compare(replies))
+
+    def examine(self, request: Reply, strengths: tuple[float, ...]) -> None:
+        """See EngineHandle."""
+        self._insist(Examine(request, strengths))
 
     def stop(self) -> None:
         """See EngineHandle."""
@@ -94,6 +116,12 @@ class EngineProcess:
         self._running = _Running(self.events)
         if self._load:
             self._send(self._load)
+
+    def _insist(self, command: Command) -> None:
+        """Send to a new process where there is none."""
+        if not self._send(command):
+            self._start()
+            self._send(command)
 
     def _send(self, command: Command) -> bool:
         return self._running is not None and self._running.send(command)

@@ -6,7 +6,7 @@ how fast tokens come, never which. Nothing here knows of prompts, text or proces
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from amulet_local.drafting import Drafter
@@ -14,19 +14,34 @@ from amulet_local.llama import SamplerChain
 from amulet_local.lockstep import Lockstep
 from amulet_local.realignment import Measures, Row, Steering, Workspace, measure, steered
 
+Steer = Callable[[], Steering]  # asked for every token, so that a dial may be turned meanwhile
+
 
 @dataclass(frozen=True)
 class Decoded:
-    """One token as it was chosen; measures only where the steering asks for them."""
+    """One token as it was chosen. strengths: used at it, one per preference stream. measures: only
+    where the steering asks for them."""
 
     token: int
+    strengths: tuple[float, ...]
     measures: Measures | None
+
+
+def choose(
+    logits: Sequence[Row], steering: Steering, sampler: SamplerChain, work: Workspace
+) -> Decoded:
+    """Realign, guard, sample: one token from logits, float32 (streams, vocabulary)."""
+    token = sampler.sample(steered(logits, steering, work))
+    measures = None
+    if steering.measured:
+        measures = measure(logits[0], logits[1], token, steering.guard > 0, work)
+    return Decoded(token, steering.strengths, measures)
 
 
 def decode(
     lockstep: Lockstep,
     logits: Sequence[Row],
-    steering: Steering,
+    steer: Steer,
     sampler: SamplerChain,
     work: Workspace,
     drafter: Drafter | None = None,
@@ -41,16 +56,42 @@ def decode(
     while True:
         # 1. Choose a token from each verified row, for as long as the guesses were right.
         for guessed, logits in enumerate(rows):
-            token = sampler.sample(steered(logits, steering, work))
-            measures = None
-            if steering.measured:
-                measures = measure(logits[0], logits[1], token, steering.guard > 0, work)
+            decoded = choose(logits, steer(), sampler, work)
             if drafter:
-                drafter.observe(token)
-            yield Decoded(token, measures)
-            if draft[guessed : guessed + 1] != [token]:
+                drafter.observe(decoded.token)
+            yield decoded
+            if draft[guessed : guessed + 1] != [decoded.token]:
                 break
         # 2. Forget the wrong guesses, and evaluate the last token with new guesses behind it.
         lockstep.rewind(len(draft) - guessed)
         draft = drafter.propose(lockstep.room - 1) if drafter else []
-        rows = lockstep.advance([token, *draft])
+        rows = lockstep.advance([decoded.token, *draft])
+
+
+@dataclass(frozen=True)
+class Strand:
+    """One of several replies that are decoded side by side: the numbers of its streams, how they
+    combine, its sampler."""
+
+    streams: tuple[int, ...]
+    steer: Steer
+    sampler: SamplerChain
+
+
+def decode_together(
+    lockstep: Lockstep, logits: Mapping[int, Row], strands: dict[int, Strand], work: Workspace
+) -> Iterator[tuple[int, Decoded]]:
+    """Tokens of all strands in turn, one batch a step, with the number of the strand.
+
+    logits: of each stream, float32 (vocabulary,), after the prompts. Whoever reads takes out of
+    `strands` what has ended; with the last of them this ends. Raises AbortedError, DecodeError.
+    """
+    while strands:
+        chosen: dict[int, int] = {}
+        for number, strand in list(strands.items()):
+            rows = [logits[stream] for stream in strand.streams]
+            decoded = choose(rows, strand.steer(), strand.sampler, work)
+            yield number, decoded
+            if number in strands:
+                chosen |= dict.fromkeys(strand.streams, decoded.token)
+        logits = lockstep.advance_each(chosen)

@@ -201,13 +201,13 @@ class DraftModel:
         self,
         prompts: Mapping[int, Sequence[int]],
         written: Sequence[int],
-        steering: Steering,
+        steer: Callable[[], Steering],
         cost: Cost,
     ) -> ModelDrafter:
         """A drafter for one reply: greedy, steered as the reply is."""
 
         def choose(logits: Sequence[Row]) -> int:
-            return int(steered(logits, steering, self._work).argmax())
+            return int(steered(logits, steer(), self._work).argmax())
 
         return ModelDrafter(self.lockstep, prompts, written, choose, cost, self._relative_cost)
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import astuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+
+from msgspec import structs
 
 from amulet_local.calibration import settle
 from amulet_local.conversation import Message
-from amulet_local.decoding import decode
+from amulet_local.decoding import Steer, decode
 from amulet_local.drafting import (
     USUAL_STEP_COST,
     Drafter,
@@ -24,29 +26,27 @@ from amulet_local.drafting import (
     linear_cost,
 )
 from amulet_local.errors import UsageError
+from amulet_local.examining import examine
 from amulet_local.kept import KeptChats
-from amulet_local.llama import AbortedError, Model, SamplerChain, build_info, physical_cores
-from amulet_local.lockstep import Lockstep
+from amulet_local.llama import AbortedError, Model, build_info, physical_cores
+from amulet_local.lockstep import Lockstep, Progress
 from amulet_local.prompting import Prompter
 from amulet_local.protocol import (
-    Event,
-    Finished,
+    Examined,
     FinishReason,
     Load,
     Loaded,
     LoadOptions,
     Notice,
+    Pace,
     Prefilling,
     Reply,
-    Stats,
-    Step,
 )
 from amulet_local.realignment import BASE, LINEAR, PROMPT, Row, Steering, Workspace
-from amulet_local.sampling import sampler
+from amulet_local.side_by_side import Side, write_together
 from amulet_local.templates import TemplateError
-from amulet_local.text import GrowingText
+from amulet_local.writing import Emit, Writing, begun_tokens
 
-Emit = Callable[[Event], None]
 Prompts = dict[int, list[int]]
 
 _BASE_STREAM, _PREFERENCE_STREAM = 0, 1
@@ -71,6 +71,10 @@ class Engine:
             raise
         vocabulary = self._model.vocabulary
         self._draft = self._load_draft(options)
+        # Streams beside the chat's, which a stop must reach too.
+        self._others: tuple[Lockstep, ...] = (self._draft.lockstep,) if self._draft else ()
+        self._stopped = self._pace_told = False
+        self._turned: tuple[int, float] | None = None
         self._prompter = Prompter(vocabulary, self._model.chat_template)
         self._work = Workspace(vocabulary.size)
         self._kept = KeptChats(self._lockstep, command.model, options.kv_type)
@@ -87,15 +91,15 @@ class Engine:
 
     def stop(self) -> None:
         """From any thread: end the reply under way, and later ones at once, until `resume`."""
-        self._lockstep.abort()
-        if self._draft:
-            self._draft.lockstep.abort()
+        self._stopped = True
+        for lockstep in (self._lockstep, *self._others):
+            lockstep.abort()
 
     def resume(self) -> None:
         """Allow replies again."""
-        self._lockstep.resume()
-        if self._draft:
-            self._draft.lockstep.resume()
+        self._stopped = False
+        for lockstep in (self._lockstep, *self._others):
+            lockstep.resume()
 
     def card(self) -> Loaded:
         """What was loaded, and how."""
@@ -143,71 +147,149 @@ class Engine:
             )
         return notices
 
+    def steer(self, request: int, strength: float) -> None:
+        """From any thread: turn the dial of a reply, from its next token on."""
+        self._turned = (request, strength)
+
     def reply(self, request: Reply, emit: Emit) -> None:
         """Write a reply: Prefilling…, Step…, Finished. Raises UsageError, DecodeError."""
         _check(request)
-        costs = _Costs()
         self._kept.switch(request.chat)
-        text = GrowingText(self._model.vocabulary.piece, (*request.stop, *self._prompter.stop))
-        chain = sampler(request.sampling, request.seed, self._model.vocabulary)
-        reason: FinishReason | None = None
-        try:
-            while reason is None:
-                prompts = self._fitting_prompts(request, len(text.tokens), emit)
-                if not prompts:
-                    reason = "length"
-                    break
-                with costs.prefilling(self._lockstep, prompts):
-                    logits = self._lockstep.prefill(
-                        {stream: [*prompt, *text.tokens] for stream, prompt in prompts.items()},
-                        lambda done, total: emit(Prefilling(done, total)),
-                    )
-                reason = self._write(request, prompts, logits, chain, text, costs, emit)
-        except AbortedError:
-            reason = "cancelled"
-        finally:
-            chain.close()
-        text.finish()
-        stats = costs.stats(len(text.tokens))
-        emit(Finished(request.id, text.text, tuple(text.tokens), reason, stats))
+        with self._writing(request, emit) as writing:
+            reason: FinishReason | None = None
+            try:
+                while reason is None:
+                    prompts = self._fitting_prompts(request, len(writing.tokens), emit)
+                    if not prompts:
+                        reason = "length"
+                        break
+                    texts = {k: [*prompt, *writing.tokens] for k, prompt in prompts.items()}
+                    with writing.costs.prefilling(self._lockstep, texts):
+                        logits = self._lockstep.prefill(texts, _telling(emit))
+                    reason = self._write(writing, prompts, logits)
+            except AbortedError:
+                reason = "cancelled"
+            writing.finish(reason)
+        if reason != "cancelled":
+            self._tell_pace(emit)
 
-    def _write(
-        self,
-        request: Reply,
-        prompts: Prompts,
-        logits: list[Row],
-        chain: SamplerChain,
-        text: GrowingText,
-        costs: _Costs,
-        emit: Emit,
-    ) -> FinishReason | None:
-        """Emit a Step per token until the reply ends; None when the context is full before."""
-        steering, strength = _steering(request, streams=len(logits))
-        drafter = self._drafter(prompts, text.tokens, steering)
+    def _tell_pace(self, emit: Emit) -> None:
+        """Once a load, measure what realigning costs: behind a reply, when nobody waits."""
+        lockstep = self._lockstep
+        if lockstep.active > 1 and lockstep.can_rewind and lockstep.room and not self._pace_told:
+            self._pace_told = True
+            with suppress(AbortedError):
+                emit(Pace(lockstep.cost()))
+
+    def _write(self, writing: Writing, prompts: Prompts, logits: list[Row]) -> FinishReason | None:
+        """Write until the reply ends; None when the context is full before."""
+        steer = self._steer(writing.request, streams=len(logits))
+        drafter = self._drafter(prompts, writing.tokens, steer)
         room = self._lockstep.length - _longest(prompts)
-        for decoded in decode(self._lockstep, logits, steering, chain, self._work, drafter):
-            costs.token()
-            if self._model.vocabulary.ends_turn(decoded.token):
-                return "stop"
-            measures = astuple(decoded.measures) if decoded.measures else ()
-            added = text.add(decoded.token)
-            emit(Step(request.id, decoded.token, added, strength, *measures))
-            if text.stopped:
-                return "stop"
-            if len(text.tokens) >= request.max_tokens:
-                return "length"
-            if len(text.tokens) > room:
+        for decoded in decode(self._lockstep, logits, steer, writing.chain, self._work, drafter):
+            if reason := writing.take(decoded):
+                return reason
+            if len(writing.tokens) > room:
                 return None
         raise AssertionError("decode goes on for as long as it is read")
 
-    def _drafter(self, prompts: Prompts, written: list[int], steering: Steering) -> Drafter | None:
+    def compare(self, requests: Sequence[Reply], emit: Emit) -> None:
+        """Write replies side by side: Prefilling…, Step… and a Finished for each.
+
+        They get streams of their own for as long as it takes, so that the chat that is open keeps
+        what it has evaluated. Raises UsageError, DecodeError.
+        """
+        with ExitStack() as opened:
+            sides = []
+            for request in requests:
+                _check(request)
+                writing = opened.enter_context(self._writing(request, emit))
+                prompts = [
+                    [*prompt, *writing.begun] for prompt in self._prompts(request, 0).values()
+                ]
+                sides.append(Side(writing, prompts, self._steer(request, len(prompts))))
+            lengths = [len(prompt) for side in sides for prompt in side.prompts]
+            most = self._lockstep.length - max(lengths)
+            if most < 1:
+                raise self._too_long(max(lengths))
+            room = min(most, max(request.max_tokens for request in requests))
+            options = structs.replace(
+                self._options, streams="one-context", context=max(lengths) + room
+            )
+            lockstep = opened.enter_context(
+                closing(Lockstep(self._model, options, streams=len(lengths)))
+            )
+            with self._stoppable(lockstep):
+                write_together(lockstep, sides, room, self._work, _telling(emit))
+
+    def examine(self, request: Reply, strengths: Sequence[float], emit: Emit) -> None:
+        """Tell what could have been said at each token of a reply: Prefilling…, Examined….
+
+        Nothing more is told once it is stopped. Raises UsageError where it cannot be done.
+        """
+        _check(request)
+        vocabulary, prompts = self._model.vocabulary, self._prompts(request, 0)
+        tokens = begun_tokens(request, vocabulary)
+        if not tokens or not strengths:
+            raise UsageError("there is nothing to look at in an empty reply.")
+        if _longest(prompts) + len(tokens) > self._lockstep.length:
+            raise self._too_long(_longest(prompts) + len(tokens))
+        steering, _ = _steering(request, len(prompts))
+
+        def steering_at(place: int) -> Steering:
+            return _turned_to(steering, strengths[min(place, len(strengths) - 1)])
+
+        start = 0
+        blocks = examine(
+            self._lockstep, prompts, tokens, steering_at, vocabulary, self._work, _telling(emit)
+        )
+        with suppress(AbortedError):
+            for places in blocks:
+                emit(Examined(request.id, start, len(tokens), places))
+                start += len(places)
+
+    @contextmanager
+    def _writing(self, request: Reply, emit: Emit) -> Iterator[Writing]:
+        _, strength = _steering(request, streams=1)
+        vocabulary, stop = self._model.vocabulary, self._prompter.stop
+        with closing(Writing(request, vocabulary, stop, strength, emit)) as writing:
+            try:
+                yield writing
+            finally:
+                if self._turned and self._turned[0] == request.id:
+                    self._turned = None
+
+    def _steer(self, request: Reply, streams: int) -> Steer:
+        """How the streams of a reply combine, wherever its dial stands."""
+        steering, _ = _steering(request, streams)
+
+        def steer() -> Steering:
+            turned = self._turned
+            if turned and turned[0] == request.id and request.method == "amulet":
+                return _turned_to(steering, turned[1])
+            return steering
+
+        return steer
+
+    @contextmanager
+    def _stoppable(self, lockstep: Lockstep) -> Iterator[None]:
+        """Have `stop` reach streams that are not the chat's."""
+        self._others = (*self._others, lockstep)
+        if self._stopped:
+            lockstep.abort()
+        try:
+            yield
+        finally:
+            self._others = self._others[:-1]
+
+    def _drafter(self, prompts: Prompts, written: list[int], steer: Steer) -> Drafter | None:
         """What guesses ahead in this reply, if anything does."""
         options = self._options
         if options.draft == "off" or not self._lockstep.can_rewind:
             return None
         cost = linear_cost(options.step_cost or USUAL_STEP_COST)
         if self._draft:
-            return self._draft.drafter(prompts, written, steering, cost)
+            return self._draft.drafter(prompts, written, steer, cost)
         (first, *_) = prompts.values()
         return NgramDrafter([*first, *written], cost)
 
@@ -243,11 +325,14 @@ class Engine:
         if _longest(prompts) + written >= length:
             if written:
                 return {}
-            raise UsageError(
-                f"the message makes a prompt of {_longest(prompts):,} tokens, but the context "
-                f"holds {length:,}; shorten it, or load the model with a larger context."
-            )
+            raise self._too_long(_longest(prompts))
         return prompts
+
+    def _too_long(self, tokens: int) -> UsageError:
+        return UsageError(
+            f"the message makes a prompt of {tokens:,} tokens, but the context holds "
+            f"{self._lockstep.length:,}; shorten it, or load the model with a larger context."
+        )
 
     def _prompts(self, request: Reply, start: int) -> Prompts:
         """Stream -> token ids, of the streams that the request needs."""
@@ -279,6 +364,17 @@ def _steering(request: Reply, streams: int) -> tuple[Steering, float]:
     return Steering((strength,) if together else (), guard, request.trace and together), strength
 
 
+def _turned_to(steering: Steering, strength: float) -> Steering:
+    """The same with another strength, where there is a preference to follow."""
+    if steering.strengths in ((), (strength,)):
+        return steering
+    return replace(steering, strengths=(strength,))
+
+
+def _telling(emit: Emit) -> Progress:
+    return lambda done, total: emit(Prefilling(done, total))
+
+
 def _check(request: Reply) -> None:
     """Raises UsageError for what no reply can be made of."""
     if not math.isfinite(request.strength):
@@ -291,42 +387,3 @@ def _check(request: Reply) -> None:
 
 def _longest(prompts: Prompts) -> int:
     return max(map(len, prompts.values()))
-
-
-class _Costs:
-    """What a reply takes, from the request's arrival on."""
-
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self._prefill_s = self._first_token_s = 0.0
-        self._prompt_tokens = self._given = self._evaluated = self._streams = 0
-
-    @contextmanager
-    def prefilling(self, lockstep: Lockstep, prompts: Prompts) -> Iterator[None]:
-        began, evaluated = time.perf_counter(), lockstep.evaluated
-        try:
-            yield
-        finally:
-            self._prefill_s += time.perf_counter() - began
-            self._evaluated += lockstep.evaluated - evaluated
-            self._given += sum(map(len, prompts.values()))
-            self._prompt_tokens, self._streams = _longest(prompts), len(prompts)
-
-    def token(self) -> None:
-        if not self._first_token_s:
-            self._first_token_s = time.perf_counter() - self._started
-
-    def stats(self, tokens: int) -> Stats:
-        decode_s = time.perf_counter() - self._started - self._prefill_s
-        return Stats(
-            prompt_tokens=self._prompt_tokens,
-            cached_tokens=max(0, self._given - self._evaluated),
-            evaluated_tokens=self._evaluated,
-            tokens=tokens,
-            prefill_s=self._prefill_s,
-            first_token_s=self._first_token_s,
-            decode_s=decode_s,
-            tokens_per_s=tokens / decode_s if tokens else 0.0,
-            context_tokens=self._prompt_tokens + tokens,
-            streams=self._streams,
-        )

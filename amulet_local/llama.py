@@ -653,8 +653,12 @@ class SamplerChain:
         array.size, array.selected, array.sorted = self._ids.size, -1, False
         llama_cpp.llama_sampler_apply(self.handle, ctypes.byref(array))
         token = int(self._candidates["id"][array.selected])
-        llama_cpp.llama_sampler_accept(self.handle, token)
+        self.accept(token)
         return token
+
+    def accept(self, token: int) -> None:
+        """Let the samplers know that a token was taken."""
+        llama_cpp.llama_sampler_accept(self.handle, token)
 
     def penalties(self, last_n: int, repeat: float, frequency: float, presence: float) -> None:
         """Make tokens among the last `last_n` of the reply less likely."""

@@ -9,6 +9,7 @@ is kept, so a new prompt costs only what changed. Nothing here knows of text, te
 from __future__ import annotations
 
 import hashlib
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,11 @@ class Lockstep:
             context.resume()
 
     @property
+    def active(self) -> int:
+        """How many streams the last prefill named."""
+        return len(self._active)
+
+    @property
     def used(self) -> int:
         """Tokens of the longest active stream."""
         return max((len(stream.tokens) for stream in self._active), default=0)
@@ -203,10 +209,42 @@ class Lockstep:
         self.steps += 1
         return rows
 
+    def advance_each(self, tokens: Mapping[int, int]) -> dict[int, Row]:
+        """Append to each of the named streams a token of its own; the others rest.
+
+        Returns the logits after it by stream, float32 (vocabulary,), valid until the next
+        evaluation. Raises AbortedError.
+        """
+        self._active = [self._streams[k] for k in tokens]
+        rows: dict[int, Row] = {}
+        for context in self._contexts:
+            here = [k for k in tokens if self._streams[k].context is context]
+            self._begin()
+            for k in here:
+                self._add(self._streams[k], [tokens[k]], outputs=1)
+            if here:
+                self._decode(context)
+                rows |= zip(here, context.logits(len(here)), strict=True)
+        return rows
+
     def rewind(self, count: int) -> None:
         """Forget the last `count` tokens of every active stream; only where `can_rewind`."""
         for stream in self._active:
             self._cut(stream, len(stream.tokens) - count)
+
+    def cost(self) -> float:
+        """What a step of the active streams takes against one of the first alone, here and now: a
+        few tokens are evaluated and forgotten; only where `can_rewind`, and with `room`."""
+        streams, times = self._active, []
+        try:
+            for self._active in [streams, streams[:1]] * 3:
+                began = self.decode_s
+                self.advance([0])
+                times.append(self.decode_s - began)
+                self.rewind(1)
+        finally:
+            self._active = streams
+        return statistics.median(times[::2]) / statistics.median(times[1::2])
 
     @property
     def decode_s(self) -> float:

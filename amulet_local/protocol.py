@@ -16,6 +16,7 @@ from amulet_local.conversation import Message
 from amulet_local.errors import UsageError
 
 MAX_FRAME = 16 * 1024 * 1024
+MOST_COMPARED = 6
 _LENGTH = struct.Struct("<I")
 
 Method = Literal["base", "pref", "la", "amulet"]
@@ -92,6 +93,8 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     preference: in words; empty for none. strength, guard, placement: see design words.
     seed: of the sampler, 32 bits; the same request with the same seed gives the same reply.
     chat: which chat this is; one that has a name is kept on disk when another takes its place.
+    begun: what the reply begins with, if it is to be continued; its text and tokens are not told
+    again.
     trace: measure every token (shift, flip, log-probabilities) at a small cost.
     """
 
@@ -109,6 +112,33 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     stop: tuple[str, ...] = ()
     trace: bool = False
     chat: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{0,64}$")] = ""
+    begun: Message | None = None
+
+
+class Steer(msgspec.Struct, frozen=True, tag="steer"):
+    """Turn the dial of a reply, by the id of its request: from its next token on."""
+
+    id: int
+    strength: float
+
+
+class Compare(msgspec.Struct, frozen=True, tag="compare"):
+    """Write several replies side by side, each as it would be written alone (drafts and the
+    context's limit apart). Answered by Prefilling…, Step… and a Finished for each, or Failed with
+    the id of the first."""
+
+    replies: Annotated[tuple[Reply, ...], msgspec.Meta(min_length=1, max_length=MOST_COMPARED)]
+
+
+class Examine(msgspec.Struct, frozen=True, tag="examine"):
+    """Tell what each stream would have said at every token of a reply that is there.
+
+    request: what it was written for; `begun` is the reply. strengths: used at its tokens; where
+    there are fewer, the last goes on. Answered by Prefilling…, Examined… or Failed.
+    """
+
+    request: Reply
+    strengths: tuple[float, ...]
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -123,7 +153,7 @@ class Quit(msgspec.Struct, frozen=True, tag="quit"):
     """End the process."""
 
 
-Command = Load | Reply | Stop | Unload | Quit
+Command = Load | Reply | Steer | Compare | Examine | Stop | Unload | Quit
 
 # -- events -----------------------------------------------------------------------------------
 
@@ -224,6 +254,38 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     stats: Stats
 
 
+class Candidate(msgspec.Struct, frozen=True, array_like=True):
+    """A token that may come next: its id, its text, its probability."""
+
+    token: int
+    text: str
+    p: float
+
+
+class Candidates(msgspec.Struct, frozen=True, array_like=True):
+    """The likeliest tokens at one place, best first, by each distribution; none for those that
+    took no part."""
+
+    base: tuple[Candidate, ...]
+    pref: tuple[Candidate, ...]
+    realigned: tuple[Candidate, ...]
+
+
+class Examined(msgspec.Struct, frozen=True, tag="examined"):
+    """What could have been said at the tokens of a reply from number `start` on, of `total`."""
+
+    id: int
+    start: int
+    total: int
+    places: tuple[Candidates, ...]
+
+
+class Pace(msgspec.Struct, frozen=True, tag="pace"):
+    """What a token costs against one of a plain chat on this model and machine: above 1."""
+
+    cost: float
+
+
 class Unloaded(msgspec.Struct, frozen=True, tag="unloaded"):
     """The model's memory is free."""
 
@@ -242,7 +304,19 @@ class Died(msgspec.Struct, frozen=True, tag="died"):
     text: str
 
 
-Event = Loading | Loaded | Prefilling | Step | Notice | Finished | Unloaded | Failed | Died
+Event = (
+    Loading
+    | Loaded
+    | Prefilling
+    | Step
+    | Notice
+    | Finished
+    | Examined
+    | Pace
+    | Unloaded
+    | Failed
+    | Died
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _command_decoder = msgspec.msgpack.Decoder(Command)

@@ -238,6 +238,15 @@ def measure(base: Row, pref: Row, token: int, guarded: bool, work: Workspace) ->
     )
 
 
+def likeliest(row: Row, count: int, work: Workspace) -> list[tuple[int, float]]:
+    """The `count` likeliest tokens of a row of logits (vocabulary,), best first, with their
+    probabilities; impossible ones are left out."""
+    z = _log_normaliser(row, work)
+    best = np.argpartition(row, -count)[-count:] if count < row.size else np.arange(row.size)
+    ordered = best[np.argsort(row[best])[::-1]]
+    return [(int(token), math.exp(row[token] - z)) for token in ordered if np.isfinite(row[token])]
+
+
 def _weigh(row: Row, out: Row) -> tuple[float, float]:
     """Unnormalised probabilities into `out`; returns their sum, and the log-normaliser."""
     best = row.max()

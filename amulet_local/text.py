@@ -9,13 +9,19 @@ from collections.abc import Callable, Sequence
 class GrowingText:
     """Tokens in, certain text out.
 
-    piece: the bytes of a token. stop: strings that end the text and do not belong to it.
+    piece: the bytes of a token. stop: strings that end the text and do not belong to it. begun:
+    tokens that come before it; where they end within a character, the text begins with it.
     """
 
-    def __init__(self, piece: Callable[[int], bytes], stop: Sequence[str] = ()) -> None:
+    def __init__(
+        self, piece: Callable[[int], bytes], stop: Sequence[str] = (), begun: Sequence[int] = ()
+    ) -> None:
         self._piece = piece
         self._stop = [text for text in stop if text]
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for token in begun:
+            self._decoder.decode(piece(token))
+        self._open = len(self._decoder.getstate()[0])
         self._held = ""
         self._certain: list[str] = []
         self.tokens: list[int] = []
@@ -44,7 +50,7 @@ class GrowingText:
             self._held += self._decoder.decode(b"", final=True)
             return self._release(len(self._held))
         size = len(self.text.encode())
-        ends = 0
+        ends = self._open
         for count, token in enumerate(self.tokens):
             ends += len(self._piece(token))
             if ends > size:

@@ -20,7 +20,9 @@ from amulet_local.errors import AmuletError, EngineDiedError
 from amulet_local.llama import AbortedError
 from amulet_local.protocol import (
     Command,
+    Compare,
     Event,
+    Examine,
     Failed,
     Finished,
     Load,
@@ -29,12 +31,15 @@ from amulet_local.protocol import (
     Quit,
     Reply,
     Stats,
+    Steer,
     Stop,
     Unload,
     Unloaded,
     read_command,
     write_frame,
 )
+
+_NO_MODEL = "no model is loaded; choose one first."
 
 
 class _Job:
@@ -65,7 +70,10 @@ class Worker:
 
     def _hear(self, command: Command) -> None:
         with self._lock:
-            if isinstance(command, Stop):
+            if isinstance(command, Steer):
+                if self._engine:
+                    self._engine.steer(command.id, command.strength)
+            elif isinstance(command, Stop):
                 for job in self._unfinished:
                     job.stopped = True
                 if self._engine and self._unfinished:
@@ -101,7 +109,18 @@ class Worker:
                 elif self._engine:
                     self._engine.reply(job.command, self._emit)
                 else:
-                    self._fail(job, "no model is loaded; choose one first.", 3)
+                    self._fail(job, _NO_MODEL, 3)
+            case Compare(replies):
+                if job.stopped:
+                    for each in replies:
+                        self._emit(_cancelled(each))
+                elif self._engine:
+                    self._engine.compare(replies, self._emit)
+                else:
+                    self._fail(job, _NO_MODEL, 3)
+            case Examine(request, strengths):
+                if self._engine and not job.stopped:
+                    self._engine.examine(request, strengths, self._emit)
             case Unload():
                 self._unload()
                 self._emit(Unloaded())
@@ -135,11 +154,21 @@ class Worker:
             engine.close()
 
     def _fail(self, job: _Job, text: str, exit_code: int) -> None:
-        request = job.command.id if isinstance(job.command, Reply) else None
-        self._emit(Failed(text, exit_code, request))
+        self._emit(Failed(text, exit_code, _request_of(job.command)))
 
     def _emit(self, event: Event) -> None:
         write_frame(self._events, event)
+
+
+def _request_of(command: Command) -> int | None:
+    match command:
+        case Reply():
+            return command.id
+        case Compare():
+            return command.replies[0].id
+        case Examine():
+            return command.request.id
+    return None
 
 
 def _cancelled(request: Reply) -> Finished:

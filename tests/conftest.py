@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from amulet_local.engine import Engine
 from amulet_local.llama import Model
+from amulet_local.protocol import Load, LoadOptions
 from amulet_local.settings import models_folder
+from tests.tiny_models import write_llama
 
 # Looked up before any test moves AMULET_HOME.
 _DEFAULT_MODEL = models_folder() / "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -35,5 +38,16 @@ def default_model() -> Path:
 def model(default_model: Path) -> Iterator[Model]:
     """The default model's weights."""
     loaded = Model(str(default_model))
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Float32 weights and no rounding that depends on the size of a batch."""
+    path = tmp_path_factory.mktemp("tiny") / "llama.gguf"
+    write_llama(path)
+    options = LoadOptions(context=1024, flash_attention="off")
+    loaded = Engine(Load(str(path), options), lambda _: True)
     yield loaded
     loaded.close()

@@ -9,7 +9,8 @@ A script is what happens during one load or one reply, item by item:
 
 A reply that comes to its end is Finished, a load is Loaded. Without pauses all events are there
 when `load` and `reply` return, in order, so a test that reads them never waits. What is asked of
-the engine is recorded: `loads`, `requests`, `stops`, `closed`.
+the engine is recorded: `loads`, `requests`, `turns`, `examined`, `stops`, `closed`. Replies that
+are compared play their scripts one after the other.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ from enum import Enum
 from typing import Final
 
 from amulet_local.protocol import (
+    Candidate,
+    Candidates,
     Died,
     Event,
+    Examined,
     Failed,
     Finished,
     FinishReason,
@@ -65,6 +69,12 @@ LOADED = Loaded(
 LOADING: Script = (Loading(0.0), Loading(0.43), Loading(1.0))
 REPLY: Script = (Prefilling(0, 60), Prefilling(60, 60), "Take ", "the ", "coast ", "path.")
 
+CANDIDATES = Candidates(
+    base=(Candidate(100, "Take ", 0.6), Candidate(200, "Well, ", 0.2)),
+    pref=(Candidate(100, "Take ", 0.5), Candidate(300, "Walk ", 0.4)),
+    realigned=(Candidate(300, "Walk ", 0.7), Candidate(100, "Take ", 0.3)),
+)
+
 _FIRST_TOKEN = 100
 
 
@@ -75,6 +85,9 @@ class FakeEngine:
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.loads: list[tuple[str, LoadOptions]] = []
         self.requests: list[Reply] = []
+        self.turns: list[tuple[int, float]] = []
+        self.examined: list[tuple[Reply, tuple[float, ...]]] = []
+        self.candidates = CANDIDATES
         self.stops = 0
         self.closed = False
         self.alive = True
@@ -95,6 +108,19 @@ class FakeEngine:
         if not self.alive:
             self.load(*self.loads[-1])
         self._begin(_Job(self._replies.popleft() if self._replies else REPLY, request))
+
+    def steer(self, request: int, strength: float) -> None:
+        self.turns.append((request, strength))
+
+    def compare(self, replies: tuple[Reply, ...]) -> None:
+        for request in replies:
+            self.reply(request)
+
+    def examine(self, request: Reply, strengths: tuple[float, ...]) -> None:
+        self.examined.append((request, strengths))
+        total = len(request.begun.token_ids) if request.begun else 0
+        places = tuple(self.candidates for _ in range(total))
+        self.events.put(Examined(request.id, 0, total, places))
 
     def stop(self) -> None:
         with self._lock:

@@ -54,7 +54,7 @@ def write(
     lockstep.advance = counted  # type: ignore[method-assign]
     chain = sampler(settings, 7, model.vocabulary)
     work = Workspace(model.vocabulary.size)
-    decoded = decode(lockstep, logits, STEERING, chain, work, drafter)
+    decoded = decode(lockstep, logits, lambda: STEERING, chain, work, drafter)
     tokens = [one.token for one in itertools.islice(decoded, count)]
     chain.close()
     lockstep.close()

@@ -11,7 +11,6 @@ from amulet_local.conversation import Message
 from amulet_local.engine import Engine
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.llama import AbortedError
-from amulet_local.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol import (
     Event,
     Finished,
@@ -19,17 +18,12 @@ from amulet_local.protocol import (
     LoadOptions,
     Notice,
     Prefilling,
-    Reply,
     Sampling,
-    Step,
 )
 from amulet_local.realignment import AMULET
-from tests.tiny_models import write_llama
+from tests.asking import HOLIDAY, ask, collect, reply, steps
 
 pytestmark = pytest.mark.model
-
-CONCISE = "Your answer should be concise as much as possible."
-HOLIDAY = Message("user", "What makes a good walking holiday?")
 
 
 @pytest.fixture(scope="module")
@@ -37,48 +31,6 @@ def engine(default_model: Path) -> Iterator[Engine]:
     loaded = Engine(Load(str(default_model), LoadOptions(context=512)), lambda _: True)
     yield loaded
     loaded.close()
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """Float32 weights and no rounding that depends on the size of a batch."""
-    path = tmp_path_factory.mktemp("tiny") / "llama.gguf"
-    write_llama(path)
-    options = LoadOptions(context=1024, flash_attention="off")
-    loaded = Engine(Load(str(path), options), lambda _: True)
-    yield loaded
-    loaded.close()
-
-
-def ask(*messages: Message, **changes: object) -> Reply:
-    settings: dict[str, object] = {
-        "id": 1,
-        "messages": messages or (HOLIDAY,),
-        "seed": 1,
-        "system": DEFAULT_SYSTEM,
-        "preference": CONCISE,
-        "strength": AMULET,
-        "guard": 0.0,
-        "sampling": Sampling(temperature=0),
-        "max_tokens": 128,
-    }
-    return Reply(**(settings | changes))  # type: ignore[arg-type]
-
-
-def collect(engine: Engine, request: Reply) -> list[Event]:
-    events: list[Event] = []
-    engine.reply(request, events.append)
-    return events
-
-
-def reply(engine: Engine, request: Reply) -> Finished:
-    finished = collect(engine, request)[-1]
-    assert isinstance(finished, Finished)
-    return finished
-
-
-def steps(events: list[Event]) -> list[Step]:
-    return [event for event in events if isinstance(event, Step)]
 
 
 def test_amulet_makes_it_concise_where_the_prompt_alone_does_not(engine: Engine) -> None:
@@ -89,12 +41,12 @@ def test_amulet_makes_it_concise_where_the_prompt_alone_does_not(engine: Engine)
     assert reply(engine, ask(method="base")).reason == "length"
 
 
-def test_methods_are_points_of_the_dial(tiny: Engine) -> None:
+def test_methods_are_points_of_the_dial(tiny_engine: Engine) -> None:
     for method, strength in (("base", 0.0), ("pref", 1.0), ("la", 3.0)):
-        named = reply(tiny, ask(method=method, max_tokens=24))
-        dialled = reply(tiny, ask(strength=strength, max_tokens=24))
+        named = reply(tiny_engine, ask(method=method, max_tokens=24))
+        dialled = reply(tiny_engine, ask(strength=strength, max_tokens=24))
         assert named.token_ids == dialled.token_ids
-    assert reply(tiny, ask(method="base")).stats.streams == 1
+    assert reply(tiny_engine, ask(method="base")).stats.streams == 1
 
 
 def test_without_a_preference_there_is_nothing_to_realign(engine: Engine) -> None:
@@ -152,17 +104,18 @@ def test_measures_come_only_where_asked_for(engine: Engine, trace: bool) -> None
         assert all(step.flip == (step.flip_strength < AMULET) for step in measured)  # type: ignore[operator]
 
 
-def test_traced_and_untraced_replies_are_the_same(tiny: Engine) -> None:
+def test_traced_and_untraced_replies_are_the_same(tiny_engine: Engine) -> None:
     for method in ("base", "pref", "amulet"):
-        plain = reply(tiny, ask(method=method, max_tokens=16))
+        plain = reply(tiny_engine, ask(method=method, max_tokens=16))
         assert (
-            reply(tiny, ask(method=method, max_tokens=16, trace=True)).token_ids == plain.token_ids
+            reply(tiny_engine, ask(method=method, max_tokens=16, trace=True)).token_ids
+            == plain.token_ids
         )
 
 
-def test_the_guard_leaves_only_what_the_preference_finds_plausible(tiny: Engine) -> None:
-    greedy = reply(tiny, ask(method="pref", max_tokens=24))
-    assert reply(tiny, ask(guard=1.0, max_tokens=24)).token_ids == greedy.token_ids
+def test_the_guard_leaves_only_what_the_preference_finds_plausible(tiny_engine: Engine) -> None:
+    greedy = reply(tiny_engine, ask(method="pref", max_tokens=24))
+    assert reply(tiny_engine, ask(guard=1.0, max_tokens=24)).token_ids == greedy.token_ids
 
 
 def test_a_stop_string_ends_the_reply_and_is_not_part_of_it(engine: Engine) -> None:

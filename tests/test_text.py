@@ -68,3 +68,11 @@ def test_any_text_in_any_pieces_comes_out_as_it_was(text: str, sizes: list[int])
     given_out, growing = spell([*pieces, data], ("\x00never",))
     last = growing.finish()
     assert "".join(given_out) + last == growing.text == text.encode("utf-8", "replace").decode()
+
+
+def test_a_text_that_was_begun_within_a_character_begins_with_that_character() -> None:
+    pieces = [b"a", "é".encode()[:1], "é".encode()[1:], b"b", b"END"]
+    growing = GrowingText(pieces.__getitem__, ("END",), begun=[0, 1])
+    assert [growing.add(token) for token in (2, 3, 4)] == ["é", "b", ""]
+    growing.finish()
+    assert growing.tokens == [2, 3]

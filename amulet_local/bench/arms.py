@@ -175,7 +175,7 @@ def _lockstep_arm(
         logits = lockstep.prefill(prompts)
         chain = sampler(Sampling(temperature=0), 0, model.vocabulary)
         text = GrowingText(model.vocabulary.piece)
-        decoded = decode(lockstep, logits, steering, chain, work, drafter_of(prompts))
+        decoded = decode(lockstep, logits, lambda: steering, chain, work, drafter_of(prompts))
         text.add(next(decoded).token)
         began, inside, steps = time.perf_counter(), lockstep.decode_s, lockstep.steps
         for one in itertools.islice(decoded, tokens):
@@ -206,7 +206,7 @@ def _draft_model_arm(
         model,
         prompter,
         options,
-        lambda prompts: small.drafter(prompts, (), _STEERING, cost),
+        lambda prompts: small.drafter(prompts, (), lambda: _STEERING, cost),
         also_close=small.close,
     )
 

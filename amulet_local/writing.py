@@ -1,0 +1,131 @@
+"""One reply while it is written: tokens become text and events, and it is told when to end.
+
+Decoded tokens go in, Step and Finished events come out. Nothing here knows of streams or prompts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple
+
+from amulet_local.decoding import Decoded
+from amulet_local.llama import SamplerChain, Vocabulary
+from amulet_local.lockstep import Lockstep
+from amulet_local.protocol import Event, Finished, FinishReason, Reply, Stats, Step
+from amulet_local.sampling import sampler
+from amulet_local.text import GrowingText
+
+Emit = Callable[[Event], None]
+
+
+class Writing:
+    """The reply to one request. Close it when it has ended, however it did.
+
+    begun: the tokens that the reply begins with; they are neither written again nor told.
+    strength: to tell where one stream is enough.
+    """
+
+    def __init__(
+        self,
+        request: Reply,
+        vocabulary: Vocabulary,
+        stop: Sequence[str],
+        strength: float,
+        emit: Emit,
+    ) -> None:
+        self.request = request
+        self._strength = strength
+        self.begun = begun_tokens(request, vocabulary)
+        self.chain: SamplerChain = sampler(request.sampling, request.seed, vocabulary)
+        self.costs = Costs()
+        self._vocabulary, self._emit = vocabulary, emit
+        self._text = GrowingText(vocabulary.piece, (*request.stop, *stop), begun=self.begun)
+        for token in self.begun:
+            self.chain.accept(token)
+
+    def close(self) -> None:
+        """Free the sampler."""
+        self.chain.close()
+
+    @property
+    def tokens(self) -> list[int]:
+        """All tokens of the reply so far, those that it began with included."""
+        return [*self.begun, *self._text.tokens]
+
+    @property
+    def written(self) -> int:
+        """How many tokens were taken."""
+        return len(self._text.tokens)
+
+    def take(self, decoded: Decoded) -> FinishReason | None:
+        """Take one more token, and tell of it; returns why the reply has ended, if it has."""
+        self.costs.token()
+        if self._vocabulary.ends_turn(decoded.token):
+            return "stop"
+        measures = astuple(decoded.measures) if decoded.measures else ()
+        added = self._text.add(decoded.token)
+        (strength,) = decoded.strengths or (self._strength,)
+        self._emit(Step(self.request.id, decoded.token, added, strength, *measures))
+        if self._text.stopped:
+            return "stop"
+        return "length" if self.written >= self.request.max_tokens else None
+
+    def finish(self, reason: FinishReason) -> None:
+        """Tell that the reply has ended."""
+        text = self._text
+        text.finish()
+        stats = self.costs.stats(len(text.tokens))
+        self._emit(Finished(self.request.id, text.text, tuple(text.tokens), reason, stats))
+
+
+def begun_tokens(request: Reply, vocabulary: Vocabulary) -> list[int]:
+    """The tokens of what the reply begins with: as they were sampled, else of its text."""
+    if request.begun is None:
+        return []
+    return list(request.begun.token_ids) or vocabulary.tokenize(request.begun.text)
+
+
+class Costs:
+    """What a reply takes, from the request's arrival on."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._prefill_s = self._first_token_s = 0.0
+        self._prompt_tokens = self._given = self._evaluated = self._streams = 0
+
+    @contextmanager
+    def prefilling(
+        self, lockstep: Lockstep, prompts: Mapping[int, Sequence[int]]
+    ) -> Iterator[None]:
+        """Count what is evaluated, and the time it takes, while prompts are read."""
+        began, evaluated = time.perf_counter(), lockstep.evaluated
+        try:
+            yield
+        finally:
+            self._prefill_s += time.perf_counter() - began
+            self._evaluated += lockstep.evaluated - evaluated
+            self._given += sum(map(len, prompts.values()))
+            self._prompt_tokens, self._streams = max(map(len, prompts.values())), len(prompts)
+
+    def token(self) -> None:
+        """A token was chosen."""
+        if not self._first_token_s:
+            self._first_token_s = time.perf_counter() - self._started
+
+    def stats(self, tokens: int) -> Stats:
+        """What it has come to, with so many tokens written."""
+        decode_s = time.perf_counter() - self._started - self._prefill_s
+        return Stats(
+            prompt_tokens=self._prompt_tokens,
+            cached_tokens=max(0, self._given - self._evaluated),
+            evaluated_tokens=self._evaluated,
+            tokens=tokens,
+            prefill_s=self._prefill_s,
+            first_token_s=self._first_token_s,
+            decode_s=decode_s,
+            tokens_per_s=tokens / decode_s if tokens else 0.0,
+            context_tokens=self._prompt_tokens + tokens,
+            streams=self._streams,
+        )

@@ -1,0 +1,42 @@
+"""Requests to an engine and what came of them, for tests of everything that an engine does."""
+
+from __future__ import annotations
+
+from amulet_local.conversation import Message
+from amulet_local.engine import Engine
+from amulet_local.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol import Event, Finished, Reply, Sampling, Step
+from amulet_local.realignment import AMULET
+
+CONCISE = "Your answer should be concise as much as possible."
+HOLIDAY = Message("user", "What makes a good walking holiday?")
+
+
+def ask(*messages: Message, **changes: object) -> Reply:
+    settings: dict[str, object] = {
+        "id": 1,
+        "messages": messages or (HOLIDAY,),
+        "seed": 1,
+        "system": DEFAULT_SYSTEM,
+        "preference": CONCISE,
+        "strength": AMULET,
+        "guard": 0.0,
+        "sampling": Sampling(temperature=0),
+        "max_tokens": 128,
+    }
+    return Reply(**(settings | changes))  # type: ignore[arg-type]
+
+
+def collect(engine: Engine, request: Reply) -> list[Event]:
+    events: list[Event] = []
+    engine.reply(request, events.append)
+    return events
+
+
+def reply(engine: Engine, request: Reply) -> Finished:
+    (finished,) = (it for it in collect(engine, request) if isinstance(it, Finished))
+    return finished
+
+
+def steps(events: list[Event]) -> list[Step]:
+    return [event for event in events if isinstance(event, Step)]
