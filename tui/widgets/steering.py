@@ -52,21 +52,22 @@ class SteeringPanel(Widget):
         if self._shown == (steering, pending):
             return
         self._shown = (steering, pending)
-        preset = steering.preset
-        strength = steering.strength if preset else BASE
+        followed = bool(steering.preference)
+        strength = steering.strength if followed else BASE
         self._say(
             "#preset",
             f"{clean(steering.title)} ▾",
             Style.from_meta({"@click": "screen.pick_preset"}),
         )
-        self._say("#strength", f"{strength:.2f} {label(strength)}" if preset else "")
-        self._say("#meaning", _MEANINGS[label(strength)] if preset else "")
+        self._say("#strength", f"{strength:.2f} {label(strength)}" if followed else "")
+        self._say("#meaning", _MEANINGS[label(strength)] if followed else "")
         self._say("#pending", "→ from the next message" if pending else "")
-        self._say("#description", clean(preset.description) if preset else _UNSTEERED)
-        self._say("#words", f"“{clean(preset.words())}”" if preset else "")
+        description = steering.preset.description if steering.preset else ""
+        self._say("#description", clean(description) if followed else _UNSTEERED)
+        self._say("#words", f"“{clean(steering.preference)}”" if followed else "")
         dial = self.query_one(Dial)
         dial.strength = strength
-        dial.disabled = preset is None
+        dial.disabled = not followed
 
     def _say(self, selector: str, text: str, style: Style | str = "") -> None:
         self.query_one(selector, Static).update(Content.styled(text, style))
