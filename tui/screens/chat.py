@@ -247,7 +247,8 @@ class ChatScreen(OnMessages):
     @on(TextArea.Changed)
     @on(TextArea.SelectionChanged)
     def _complete(self) -> None:
-        self.completions.show(complete(self.prompt.before_cursor, commands(), Path.cwd()))
+        before = self.prompt.before_cursor
+        self.completions.show(complete(before, commands(), Path.cwd()), before)
 
     @on(OptionList.OptionSelected, "Completions")
     def _choose(self) -> None:

@@ -20,6 +20,7 @@ class Completions(OptionList, can_focus=False):
     def __init__(self) -> None:
         super().__init__(markup=False)
         self.display = False
+        self.before = ""
         self._shown: list[Completion] = []
 
     @property
@@ -27,8 +28,9 @@ class Completions(OptionList, can_focus=False):
         """The completion at hand."""
         return None if self.highlighted is None else self._shown[self.highlighted]
 
-    def show(self, completions: Sequence[Completion]) -> None:
-        """List these, or nothing."""
+    def show(self, completions: Sequence[Completion], before: str) -> None:
+        """List these, or nothing, as completions of a text."""
+        self.before = before
         shown = list(completions[:MOST])
         if shown == self._shown:
             return

@@ -73,6 +73,8 @@ class Prompt(TextArea):
 
     def _choose(self, key: str) -> bool:
         """What a key does while completions are shown; False if nothing."""
+        if self._completions.before != self.before_cursor:
+            return False  # more was typed since
         match key:
             case "up" | "ctrl+k":
                 self._completions.action_cursor_up()
