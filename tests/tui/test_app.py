@@ -275,9 +275,9 @@ class Terminal:
 
     def end(self) -> int:
         """The exit code; asserts that the terminal is as it was."""
-        code = self.app.wait(10)
-        self.read_until("\x1b[?1049l")
+        self.read_until("\x1b[?1049l")  # read while it ends: a full terminal would hold it up
         self.read_until("\x1b[?25h")
+        code = self.app.wait(10)
         assert termios.tcgetattr(self.slave) == self.before
         os.close(self.master)
         os.close(self.slave)
