@@ -33,7 +33,12 @@ def examine(
 
     def named(row: Row) -> tuple[Candidate, ...]:
         return tuple(
-            Candidate(token, vocabulary.piece(token, special=True).decode("utf-8", "replace"), p)
+            Candidate(
+                token,
+                vocabulary.piece(token, special=True).decode("utf-8", "replace"),
+                p,
+                vocabulary.ends_turn(token),
+            )
             for token, p in likeliest(row, SHOWN, work)
         )
 

@@ -94,7 +94,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     seed: of the sampler, 32 bits; the same request with the same seed gives the same reply.
     chat: which chat this is; one that has a name is kept on disk when another takes its place.
     begun: what the reply begins with, if it is to be continued; its text and tokens are not told
-    again.
+    again. What its tokens say beyond its text comes with the first token that is written.
     trace: measure every token (shift, flip, log-probabilities) at a small cost.
     """
 
@@ -257,11 +257,12 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):
-    """A token that may come next: its id, its text, its probability."""
+    """A token that may come next: its id, its text, its probability; whether it ends the reply."""
 
     token: int
     text: str
     p: float
+    ends: bool = False
 
 
 class Candidates(msgspec.Struct, frozen=True, array_like=True):

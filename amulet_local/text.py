@@ -10,19 +10,24 @@ class GrowingText:
     """Tokens in, certain text out.
 
     piece: the bytes of a token. stop: strings that end the text and do not belong to it. begun:
-    tokens that come before it; where they end within a character, the text begins with it.
+    tokens that come before it, and said: their text as far as it was told; the text begins with
+    the rest of theirs, were it a part of a character. Where said is not their text, it is taken
+    for all of it.
     """
 
     def __init__(
-        self, piece: Callable[[int], bytes], stop: Sequence[str] = (), begun: Sequence[int] = ()
+        self,
+        piece: Callable[[int], bytes],
+        stop: Sequence[str] = (),
+        begun: Sequence[int] = (),
+        said: str = "",
     ) -> None:
         self._piece = piece
         self._stop = [text for text in stop if text]
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        for token in begun:
-            self._decoder.decode(piece(token))
-        self._open = len(self._decoder.getstate()[0])
-        self._held = ""
+        before = "".join(self._decoder.decode(piece(token)) for token in begun)
+        self._held = before[len(said) :] if before.startswith(said) else ""
+        self._open = len(self._held.encode()) + len(self._decoder.getstate()[0])
         self._certain: list[str] = []
         self.tokens: list[int] = []
         self.stopped = False

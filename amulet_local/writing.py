@@ -41,7 +41,8 @@ class Writing:
         self.chain: SamplerChain = sampler(request.sampling, request.seed, vocabulary)
         self.costs = Costs()
         self._vocabulary, self._emit = vocabulary, emit
-        self._text = GrowingText(vocabulary.piece, (*request.stop, *stop), begun=self.begun)
+        said = request.begun.text if request.begun else ""
+        self._text = GrowingText(vocabulary.piece, (*request.stop, *stop), self.begun, said)
         for token in self.begun:
             self.chain.accept(token)
 

@@ -70,9 +70,29 @@ def test_any_text_in_any_pieces_comes_out_as_it_was(text: str, sizes: list[int])
     assert "".join(given_out) + last == growing.text == text.encode("utf-8", "replace").decode()
 
 
+@given(st.text(min_size=1), st.data())
+def test_what_was_begun_and_what_follows_come_to_the_whole(text: str, data: st.DataObject) -> None:
+    encoded = text.encode("utf-8", "replace")
+    pieces = [encoded[at : at + 1] for at in range(len(encoded))]
+    begun = data.draw(st.integers(0, len(pieces)))
+    told = encoded[:begun].decode("utf-8", "ignore")
+    said = told[: data.draw(st.integers(0, len(told)))]
+    growing = GrowingText(pieces.__getitem__, begun=range(begun), said=said)
+    for token in range(begun, len(pieces)):
+        growing.add(token)
+    growing.finish()
+    assert said + growing.text == encoded.decode()
+
+
+def test_what_was_begun_in_other_words_than_its_tokens_is_not_told_again() -> None:
+    pieces = [b" Take", b" it"]
+    growing = GrowingText(pieces.__getitem__, begun=[0], said="Take")
+    assert growing.add(1) == " it"
+
+
 def test_a_text_that_was_begun_within_a_character_begins_with_that_character() -> None:
     pieces = [b"a", "é".encode()[:1], "é".encode()[1:], b"b", b"END"]
-    growing = GrowingText(pieces.__getitem__, ("END",), begun=[0, 1])
+    growing = GrowingText(pieces.__getitem__, ("END",), begun=[0, 1], said="a")
     assert [growing.add(token) for token in (2, 3, 4)] == ["é", "b", ""]
     growing.finish()
     assert growing.tokens == [2, 3]
