@@ -7,7 +7,7 @@ it was; only a reply stays in memory whatever happens. Nothing here knows of eng
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -16,7 +16,7 @@ from amulet_local.conversation import Conversation, Node
 from amulet_local.history import History, title_of
 from amulet_local.ids import new_chat_id
 from amulet_local.protocol import Finished, Step
-from amulet_local.provenance import Ending, Origin, TokenMeasures, measures_of, pack
+from amulet_local.provenance import Ending, Origin, TokenMeasures, measures_of, pack, unpack
 
 SAVE_EVERY_S = 0.4  # with the time that a step takes to arrive, under half a second
 
@@ -83,6 +83,12 @@ class Chat:
         if len(self.conversation.siblings(node.id)) > 1:
             self._done.append(before)
         return GrowingReply(self, self._history, node, before, clock)
+
+    def adopt(self, reply: Node) -> None:
+        """Put a complete reply, which was written elsewhere, beside those there are."""
+        before = _Before(self.conversation.leaf)
+        self._add(reply)
+        self._done.append(before)
 
     def take_back(self, name: str) -> None:
         """Forget a question that came to nothing, and that nobody answered."""
@@ -203,9 +209,11 @@ class GrowingReply:
     def finish(self, finished: Finished) -> Node:
         """End as the engine says. Raises UsageError where that cannot be stored: it may be called
         again."""
-        ending = Ending(finished.reason, finished.stats)
-        measures = pack(_fitted(self._steps[: len(finished.token_ids)], finished.text))
-        return self._end(self._begun.grown(finished.text, finished.token_ids, measures), ending)
+        ending, begun = Ending(finished.reason, finished.stats), self._begun
+        if finished.text and not self._steps:  # which its last token was held back with
+            begun = replace(begun, measures=_stretched(begun.measures, len(finished.text)))
+        measures = pack(fitted(self._steps[: len(finished.token_ids)], finished.text))
+        return self._end(begun.grown(finished.text, finished.token_ids, measures), ending)
 
     def break_off(self) -> Node:
         """End with what there is, because the engine died. Raises as `finish` does."""
@@ -238,7 +246,7 @@ def _contents(steps: list[Step]) -> tuple[str, tuple[int, ...], bytes]:
     )
 
 
-def _fitted(steps: list[Step], text: str) -> list[TokenMeasures]:
+def fitted(steps: Sequence[Step], text: str) -> list[TokenMeasures]:
     """The measures of the steps, which come to the whole text: what the engine held back until
     the end belongs to the last."""
     tokens = [measures_of(step) for step in steps]
@@ -246,3 +254,12 @@ def _fitted(steps: list[Step], text: str) -> list[TokenMeasures]:
         rest = len(text) - sum(token.characters for token in tokens[:-1])
         tokens[-1] = msgspec.structs.replace(tokens[-1], characters=max(0, rest))
     return tokens
+
+
+def _stretched(measures: bytes, characters: int) -> bytes:
+    """Measures whose last token has so many characters more."""
+    tokens = list(unpack(measures))
+    if tokens:
+        more = tokens[-1].characters + characters
+        tokens[-1] = msgspec.structs.replace(tokens[-1], characters=more)
+    return pack(tokens)

@@ -29,6 +29,7 @@ from amulet_local.ids import new_id
 from amulet_local.migrations import SEPARATOR, spaced
 from amulet_local.provenance import Ending, Origin
 from amulet_local.settings import data_folder
+from amulet_local.votes import Votes
 
 KEPT_S = 30 * 24 * 3600.0  # what was removed, until it goes for good
 _TITLE = 60  # characters
@@ -92,6 +93,7 @@ class History:
             self._database = _opened(path)
         except DamagedError:  # met on the way; the second time, the file is set aside
             self._database = _opened(path)
+        self.votes = Votes(self._database)
 
     @property
     def notice(self) -> str:

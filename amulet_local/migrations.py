@@ -123,4 +123,19 @@ def _search(db: sqlite3.Connection) -> None:
     db.execute("INSERT INTO found (found) VALUES ('rebuild')")
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_chats_and_messages, _search)
+def _votes(db: sqlite3.Connection) -> None:
+    """A row for everything that stood on a ballot; `ballot` is an id, and one of its rows won."""
+    db.execute(
+        """CREATE TABLE votes (
+            number INTEGER PRIMARY KEY,
+            ballot TEXT NOT NULL,
+            model TEXT NOT NULL,
+            preset TEXT NOT NULL,
+            strength REAL NOT NULL,
+            won INTEGER NOT NULL
+        )"""
+    )
+    db.execute("CREATE INDEX votes_by_preset ON votes (model, preset)")
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_chats_and_messages, _search, _votes)

@@ -84,6 +84,16 @@ def test_a_reply_goes_on_as_if_it_had_never_stopped(
     assert rest.stats.context_tokens == whole.stats.context_tokens
 
 
+def test_cut_anywhere_a_reply_comes_to_the_same_text(tiny_engine: Engine) -> None:
+    events = collect(tiny_engine, ask(max_tokens=24))
+    (whole,) = finished(events)
+    for cut in range(0, 24, 5):
+        text = "".join(step.text for step in steps(events)[:cut])
+        first = begun(*whole.token_ids[:cut], text=text)
+        rest = reply(tiny_engine, ask(max_tokens=24 - cut, begun=first))
+        assert text + rest.text == whole.text
+
+
 def test_a_reply_in_the_users_words_is_gone_on_with(tiny_engine: Engine) -> None:
     vocabulary = tiny_engine._model.vocabulary
     words = "Take the coast path"

@@ -54,9 +54,15 @@ from tui.changes import (
     Wrote,
 )
 
+Guest = Callable[[Event], None]  # hears all that the engine says
+
 _LARGEST_SEED = 0xFFFFFFFE
 _IDLE = (Activity.READY, Activity.STOPPED)
 BUSY = "A reply is being written; stop it first."
+_NOT_READY = {
+    Activity.NO_MODEL: "No model is loaded.",
+    Activity.LOADING: "The model is still being loaded.",
+}
 
 
 @dataclass
@@ -103,6 +109,7 @@ class Session:
         self._loaded: Loaded | None = None
         self._cost = 0.0
         self._unsaved = False
+        self._guest: Guest | None = None
 
     # -- how things stand ---------------------------------------------------------------------
 
@@ -194,6 +201,21 @@ class Session:
             return refusal
         return self._begin(self.chat.conversation[_parent(begun)], begun)
 
+    def branch(self, begun: Node, strength: float, presets: Presets) -> list[Change]:
+        """Write on as `go_on` does, steered as the reply was that this began as, at a strength of
+        its own; with an end of its own, it is there as it is."""
+        if refusal := self._not_now():
+            return refusal
+        if begun.ending:
+            return self.adopt(begun)
+        if begun.origin:
+            self.steering = replace(steering_of(begun.origin, presets), strength=strength)
+        return self.go_on(begun)
+
+    def adopt(self, reply: Node) -> list[Change]:
+        """Have a complete reply stand beside those there are."""
+        return self._change(lambda: self.chat.adopt(reply))
+
     def stop(self) -> list[Change]:
         """Stop the reply under way, and give back what waits."""
         if self._writing and self._activity is not Activity.STOPPING:
@@ -214,6 +236,36 @@ class Session:
         if writing and live:
             writing.steering = self.steering
             self._engine.steer(writing.request.id, strength)
+
+    # -- the engine for others ----------------------------------------------------------------
+
+    def next_id(self) -> int:
+        """An id for a request to the engine."""
+        self._last_id += 1
+        return self._last_id
+
+    def lend(self, guest: Guest, begin: Callable[[EngineHandle], None]) -> str:
+        """Have the engine do something beside the chat; a guest hears what it says, until another
+        one does or `take_back`. Returns why it cannot be, in a sentence; empty where it is begun.
+        """
+        if self._writing:
+            return BUSY
+        if self._activity is Activity.DIED and self.model:
+            self.load(self.model)
+        elif self._activity not in _IDLE:
+            return _NOT_READY[self._activity]
+        self._guest = guest
+        try:
+            begin(self._engine)
+        except (UsageError, OSError) as error:
+            self._guest = None
+            return str(error)
+        return ""
+
+    def take_back(self) -> None:
+        """Stop what was begun for a guest."""
+        self._guest = None
+        self._engine.stop()
 
     # -- going back ---------------------------------------------------------------------------
 
@@ -275,6 +327,8 @@ class Session:
 
     def take(self, event: Event) -> list[Change]:
         """Take in what happened; returns what changes by it, in order."""
+        if self._guest:
+            self._guest(event)
         match event:
             case Loading():
                 self._done = event.fraction
@@ -404,14 +458,8 @@ class Session:
         """Have the engine answer a question. new: it was asked just now."""
         if self._activity is Activity.DIED and self.model:
             self.load(self.model)
-        request = self._request(question, begun)
-        model = self.model
-        origin = Origin.of(
-            request,
-            model=model.name if model else "",
-            file=str(model.path) if model else "",
-            preset=self.steering.preset.name if self.steering.preset else "",
-        )
+        request = self.request(question, self.steering, begun)
+        origin = self.origin(request, self.steering)
         try:
             growing = self.chat.reply(question.id, origin, begun)
         except AmuletError as error:
@@ -425,11 +473,11 @@ class Session:
             return [*self._give_up(), Noticed(str(error), True)]
         return [BranchChanged()]
 
-    def _request(self, question: Node, begun: Node | None) -> Reply:
-        steering, settings = self.steering, self._settings
-        self._last_id += 1
+    def request(self, question: Node, steering: Steering, begun: Node | None = None) -> Reply:
+        """What to ask the engine for a reply to a question, under an id of its own."""
+        settings = self._settings
         return Reply(
-            id=self._last_id,
+            id=self.next_id(),
             messages=self.chat.conversation.messages(question.id),
             seed=secrets.randbelow(_LARGEST_SEED + 1),
             system=steering.system or settings.system or DEFAULT_SYSTEM,
@@ -443,6 +491,16 @@ class Session:
             trace=bool(steering.preference),
             chat=self.chat.id,
             begun=begun.message if begun else None,
+        )
+
+    def origin(self, request: Reply, steering: Steering) -> Origin:
+        """What is kept of a request with the reply to it."""
+        model = self.model
+        return Origin.of(
+            request,
+            model=model.name if model else "",
+            file=str(model.path) if model else "",
+            preset=steering.preset.name if steering.preset else "",
         )
 
     def _give_up(self) -> list[Change]:

@@ -1,0 +1,73 @@
+"""From how far a token was moved to how warm it looks: levels, and the colours of a theme for them.
+
+Levels are steps of 1, 2, 5 in nats, so that they mean the same in every reply. Colours lie at equal
+distances in CIE L*a*b* between the theme's background and its accent, and the letters on them are
+whichever of foreground and background stands out more.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+
+from rich.style import Style
+from textual.color import Color, Lab, lab_to_rgb, rgb_to_lab
+
+BOUNDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # nats from which the levels 1 to 6 begin
+LEVELS = len(BOUNDS) + 1
+
+_WARMEST = 0.92  # of the way to the accent
+_FAINTEST = 0.06
+_BOLD_FROM, _DIM_BELOW = 5, 2  # levels, where there is no colour
+
+
+def level(shift: float | None) -> int:
+    """0, where nothing moved or was measured, to LEVELS - 1."""
+    return bisect_right(BOUNDS, shift) if shift is not None else 0
+
+
+def ramp(theme: Mapping[str, str], *, coloured: bool) -> tuple[Style, ...]:
+    """The style of every level. theme: a theme's variables, of which three colours are taken.
+
+    Where colours are not wanted, weight says it too.
+    """
+    background, foreground, accent = (
+        _colour(theme.get(name, ""), usual)
+        for name, usual in (
+            ("background", "#16161a"),
+            ("foreground", "#d8d6d0"),
+            ("accent", "#e0a458"),
+        )
+    )
+    cold, warm = rgb_to_lab(background), rgb_to_lab(accent)
+    styles = []
+    for number in range(LEVELS):
+        share = _FAINTEST + (_WARMEST - _FAINTEST) * (number - 1) / (LEVELS - 2) if number else 0
+        behind = lab_to_rgb(Lab(*(a + (b - a) * share for a, b in zip(cold, warm, strict=True))))
+        letters = max(foreground, background, key=lambda it: abs(_light(it) - _light(behind)))
+        colours = Style.from_color(
+            letters.rich_color, behind.rich_color if number else background.rich_color
+        )
+        weight = Style() if coloured else Style(bold=number >= _BOLD_FROM, dim=number < _DIM_BELOW)
+        styles.append(colours + weight)
+    return tuple(styles)
+
+
+def legend(levels: Sequence[Style]) -> list[tuple[str, Style]]:
+    """What each level means, as pieces of text to put side by side."""
+    return [
+        (f" {bound:g} ", style) for bound, style in zip(("0", *BOUNDS), levels, strict=True)
+    ]
+
+
+def _colour(text: str, usual: str) -> Color:
+    """A theme's colour; the usual one, where the terminal decides what it looks like."""
+    try:
+        colour = Color.parse(text or usual)
+    except ValueError:
+        colour = Color.parse(usual)
+    return Color.parse(usual) if colour.ansi is not None else colour
+
+
+def _light(colour: Color) -> float:
+    return rgb_to_lab(colour).L
