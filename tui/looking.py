@@ -61,7 +61,7 @@ class Look:
             engine.examine(request, (*before, *strengths))
 
         if refusal := self._session.lend(self._take, begin):
-            self._why = f"What else could have been said comes later. {refusal}"
+            self._why = f"{refusal} What else could have been said comes after that."
         else:
             self._request, self._why = request, "Reading the reply…"
 

@@ -1,0 +1,253 @@
+"""A token in numbers, and what base, prompt only and realigned would have said in its place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from textual import events
+from textual.binding import BindingType
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from amulet_local.protocol import Candidate, Candidates
+from amulet_local.realignment import label
+from tui.actions import CARD, bindings
+from tui.reading import Reading
+from tui.sparks import level_bar
+from tui.token_text import shown
+
+LISTS = ("base", "prompt only", "realigned")
+_BESIDE = 54  # cells from which the lists stand side by side
+_GAP = 2
+_MOST_BAR = 24
+_CHANCE = 6  # cells of a probability
+_ENDS = "■ end"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a card shows. strength: to go on with. why: there are no candidates, in a sentence."""
+
+    token: int
+    candidates: Candidates | None
+    why: str
+    strength: str
+
+
+class TokenCard(Widget, can_focus=True):
+    """With the focus, one candidate is selected, and Enter picks it."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "name", "value", "head", "bar", "chance", "chosen", "selected", "quiet"
+    }  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = bindings(CARD)
+    ALLOW_SELECT = False
+
+    showing: reactive[Shown | None] = reactive(None, layout=True)
+    place: reactive[tuple[int, int]] = reactive((2, 0))  # of the selected: list, row
+
+    class Picked(Message):
+        """The user wants this candidate in the token's place."""
+
+        def __init__(self, candidate: Candidate) -> None:
+            super().__init__()
+            self.candidate = candidate
+
+    def __init__(self, reading: Reading) -> None:
+        super().__init__()
+        self._reading = reading
+        self._rows: list[dict[int, tuple[int, int]]] = []  # by line: column -> candidate's place
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many lines as it has to say."""
+        return len(self._lines(width))
+
+    def render(self) -> Content:
+        """Facts, then lists."""
+        return Content("\n").join(self._lines(self.content_size.width))
+
+    def _lines(self, width: int) -> list[Content]:
+        if self.showing is None:
+            return []
+        facts = [*self._facts(self.showing, width), Content()]
+        lists, self._rows = [], []
+        if candidates := self.showing.candidates:
+            lists = self._candidates(candidates, width)
+        if self.showing.why:
+            words = Content.styled(self.showing.why, ".quiet")
+            lists += words.wrap(max(1, width))
+        self._rows = [{}] * len(facts) + self._rows
+        return facts + lists
+
+    # -- facts --------------------------------------------------------------------------------
+
+    def _facts(self, showing: Shown, width: int) -> list[Content]:
+        token = self._reading.tokens[showing.token]
+        measures = token.measures
+        text = self._reading.text_of(showing.token)
+        title = Content.styled(f" {shown(text)} ", ".chosen")
+        if not text:
+            title += Content.styled(" no character of its own", ".quiet")
+        count = f"{showing.token + 1}/{len(self._reading.tokens)}"
+        title = title.truncate(max(1, width - len(count) - 1), ellipsis=True)
+        title = title.pad_right(max(1, width - title.cell_length - len(count)))
+        title += Content.styled(count, ".quiet")
+        at = f"{measures.strength:.2f} {label(measures.strength)}"
+        facts = [("shift", _nats(measures.shift)), ("strength", at)]
+        if measures.flip is not None:
+            facts.insert(1, ("flip", _flip(measures.flip, measures.flip_strength)))
+        chances = (measures.logp_base, measures.logp_pref, measures.logp_realigned)
+        if any(chance is not None for chance in chances):
+            told = [
+                f"{name.split()[0]} {_percent(math.exp(chance))}"
+                for name, chance in zip(LISTS, chances, strict=True)
+                if chance is not None
+            ]
+            facts.append(("p", " · ".join(told)))
+        facts.append(("go on at", showing.strength))
+        names = max(len(name) for name, _ in facts)
+        lines = [
+            Content.assemble((name.ljust(names + 1), ".name"), (value, ".value"))
+            for name, value in facts
+            if value
+        ]
+        return [title, *(line.truncate(max(1, width), ellipsis=True) for line in lines)]
+
+    # -- lists --------------------------------------------------------------------------------
+
+    def _candidates(self, candidates: Candidates, width: int) -> list[Content]:
+        lists = [
+            (number, name, found)
+            for number, (name, found) in enumerate(zip(LISTS, _lists(candidates), strict=True))
+            if found
+        ]
+        beside = width >= _BESIDE
+        own = (width - _GAP * (len(lists) - 1)) // len(lists) if beside else width
+        columns = [self._column(number, name, found, own) for number, name, found in lists]
+        numbers = [number for number, _, _ in lists]
+        if not beside:
+            lines: list[Content] = []
+            for number, column in zip(numbers, columns, strict=True):
+                lines += column
+                self._rows += [{}, *({0: (number, row)} for row in range(len(column) - 1))]
+            return lines
+        lines = []
+        for row in range(max(map(len, columns))):
+            cells = [column[row] if row < len(column) else Content() for column in columns]
+            padded = [cell.pad_right(own - cell.cell_length) for cell in cells]
+            lines.append(Content(" " * _GAP).join(padded))
+            starts = {at * (own + _GAP): (number, row - 1) for at, number in enumerate(numbers)}
+            self._rows.append(starts if row else {})
+        return lines
+
+    def _column(
+        self, number: int, name: str, found: tuple[Candidate, ...], width: int
+    ) -> list[Content]:
+        lines = [Content.styled(name, ".head").truncate(width)]
+        bar = min(_MOST_BAR, max(2, (width - _CHANCE - 4) // 2))
+        words = max(1, width - bar - _CHANCE - 3)
+        written = self._written
+        for row, candidate in enumerate(found):
+            text = _ENDS if candidate.ends else shown(candidate.text)
+            selected = self.has_focus and self.place == (number, row)
+            sign = "▸" if selected else "●" if candidate.token == written else " "
+            style = ".selected" if selected else ".chosen" if sign == "●" else ".value"
+            lines.append(
+                Content.assemble(
+                    (f"{sign} {_fitted(text, words)}", style),
+                    " ",
+                    (level_bar(candidate.p, bar), ".bar"),
+                    (_percent(candidate.p).rjust(_CHANCE), ".chance"),
+                ).truncate(max(1, width))
+            )
+        return lines
+
+    @property
+    def _written(self) -> int:
+        """The id of the token that is there."""
+        assert self.showing
+        return self._reading.node.message.token_ids[self._reading.before + self.showing.token]
+
+    # -- picking ------------------------------------------------------------------------------
+
+    def on_focus(self) -> None:
+        """Begin at the likeliest that was realigned."""
+        self._select(2, 0)
+
+    def _select(self, number: int, row: int) -> None:
+        found = self._found(number)
+        if found:
+            self.place = (number, max(0, min(len(found) - 1, row)))
+
+    def _found(self, number: int) -> tuple[Candidate, ...]:
+        candidates = self.showing.candidates if self.showing else None
+        return _lists(candidates)[number] if candidates and 0 <= number < len(LISTS) else ()
+
+    def action_candidate(self, by: int) -> None:
+        """The candidate so many places on; past a list's end, the next list."""
+        number, row = self.place
+        if 0 <= row + by < len(self._found(number)):
+            self._select(number, row + by)
+        elif found := self._found(number + by):
+            self._select(number + by, 0 if by > 0 else len(found) - 1)
+
+    def action_list(self, by: int) -> None:
+        """The next list, or the one before."""
+        self._select(self.place[0] + by, self.place[1])
+
+    def action_pick(self) -> None:
+        """Have the selected one in the token's place."""
+        number, row = self.place
+        if row < len(found := self._found(number)):
+            self.post_message(self.Picked(found[row]))
+
+    def on_click(self, event: events.Click) -> None:
+        """Select a candidate; a second click picks it."""
+        place = event.get_content_offset(self)
+        rows = self._rows[place.y] if place and place.y < len(self._rows) else {}
+        starts = [start for start in rows if place and start <= place.x]
+        if not starts:
+            return
+        number, row = rows[max(starts)]
+        if row >= len(self._found(number)):
+            return
+        again = self.has_focus and self.place == (number, row) and event.chain > 1
+        self.focus()
+        self.call_later(self._select, number, row)
+        if again:
+            self.action_pick()
+
+
+def _lists(candidates: Candidates) -> tuple[tuple[Candidate, ...], ...]:
+    return candidates.base, candidates.pref, candidates.realigned
+
+
+def _nats(shift: float | None) -> str:
+    return "not measured: no preference was followed" if shift is None else f"{shift:.2f} nats"
+
+
+def _flip(flipped: bool, strength: float | None) -> str:
+    """Whether realignment changed the greedy choice, and at which strength it does."""
+    reachable = strength is not None and math.isfinite(strength)
+    if flipped:
+        return f"yes, from strength {strength:.2f} on" if reachable else "yes"
+    return f"no, it would from {strength:.2f} on" if reachable else "no, at no strength"
+
+
+def _percent(p: float) -> str:
+    if p < 0.001:
+        return "<0.1%"
+    return f"{p:.0%}" if p >= 0.0995 else f"{p:.1%}"
+
+
+def _fitted(text: str, width: int) -> str:
+    """Exactly this wide; what is cut is seen to be cut."""
+    return set_cell_size(text, width) if cell_len(text) <= width else (
+        set_cell_size(text, width - 1) + "…"
+    )  # fmt: skip
