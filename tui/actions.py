@@ -63,6 +63,7 @@ CHAT = (
     Action("last_chat", "ctrl+b", "Back to the chat before", "", "back"),
     Action("look_back", "ctrl+up,shift+tab", "To the messages above", "Read"),
     Action("regenerate", "ctrl+r", "Answer the last question once more", "", "again"),
+    Action("look", "ctrl+l", "Heat view: the newest reply, token by token", "", "look"),
     Action("undo", "", "Undo the last edit, deletion, walk or answer", "", "undo"),
     Action("rename", "", "Give this chat a title", "", "rename", "title"),
     Action("page(-1)", "pageup", "Scroll up; the text then holds still", id="page_up"),
@@ -85,6 +86,7 @@ MESSAGES = (
     Action("screen.walk(1)", "right,l", "The next version", id="version_after"),
     Action("screen.regenerate", "r", "Answer once more; others stay", id="message_again"),
     Action("screen.edit", "e", "Edit; the message as it was stays beside it", command="edit"),
+    Action("screen.look", "v", "Heat view of this reply, token by token", id="message_look"),
     Action("screen.go_on", "c", "Continue this reply", command="continue"),
     Action("screen.copy_message", "y", "Copy the message", command="copy"),
     Action("screen.copy_code", "Y", "Copy its code, block after block", command="copy-code"),
@@ -116,6 +118,38 @@ PICKER = (
     Action("choose", "enter", "Choose", id="list_choose"),
     Action("close", "escape", "Leave it as it is", id="list_close"),
 )
+LOOK = (
+    Action("branch", "enter", "Go on from before this token", "Go on", id="look_branch"),
+    Action(
+        "turn(1)",
+        "plus,equals_sign",
+        "Go on stronger; or type a number",
+        "Stronger",
+        id="look_stronger",
+    ),
+    Action("turn(-1)", "minus", "Go on weaker", "Weaker", id="look_weaker"),
+    Action("card", "tab,shift+tab", "To what else could be said, and back", "Pick", id="look_card"),
+    Action("leave", "escape,q", "Back", "Back", id="look_leave"),
+)
+HEAT = (
+    Action("flip(1)", "n,w", "To the next flip", "Flip", id="flip_after"),
+    Action("flip(-1)", "p,b", "To the flip before", id="flip_before"),
+    Action("move(-1)", "left,h", "The token before", id="token_before"),
+    Action("move(1)", "right,l", "The next token", id="token_after"),
+    Action("line(-1)", "up,k", "A line up", id="token_up"),
+    Action("line(1)", "down,j", "A line down", id="token_down"),
+    Action("line(-8)", "pageup", "Some lines up", id="token_page_up"),
+    Action("line(8)", "pagedown", "Some lines down", id="token_page_down"),
+    Action("end(-1)", "home,g", "The first token", id="first_token"),
+    Action("end(1)", "end,G", "The last token", id="last_token"),
+)
+CARD = (
+    Action("candidate(-1)", "up,k", "The candidate before", id="candidate_before"),
+    Action("candidate(1)", "down,j", "The next candidate", id="candidate_after"),
+    Action("list(-1)", "left,h", "The list before", id="candidates_before"),
+    Action("list(1)", "right,l", "The next list", id="candidates_after"),
+    Action("pick", "enter", "Go on with this one in its place", "Go on with it", id="pick_token"),
+)
 HELP = (Action("close", "escape,q,ctrl+g,f1,enter", "Close", id="close_help"),)
 
 # In the order of the help screen.
@@ -125,6 +159,8 @@ PLACES: dict[str, Sequence[Action]] = {
     "Among the messages": MESSAGES,
     "On the strength dial": DIAL,
     "In lists": PICKER,
+    "In the heat view": (*LOOK, *HEAT),
+    "In its card": CARD,
 }
 
 

@@ -1,8 +1,8 @@
 """From how far a token was moved to how warm it looks: levels, and the colours of a theme for them.
 
-Levels are steps of 1, 2, 5 in nats, so that they mean the same in every reply. Colours lie at equal
-distances in CIE L*a*b* between the theme's background and its accent, and the letters on them are
-whichever of foreground and background stands out more.
+Levels are steps of 1, 2, 5 in nats, so that they mean the same in every reply. Colours go from the
+theme's background through its secondary colour to its accent, with equal steps of lightness in
+CIE L*a*b*; the letters on them are whichever of foreground and background stands out more.
 """
 
 from __future__ import annotations
@@ -16,8 +16,13 @@ from textual.color import Color, Lab, lab_to_rgb, rgb_to_lab
 BOUNDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # nats from which the levels 1 to 6 begin
 LEVELS = len(BOUNDS) + 1
 
-_WARMEST = 0.92  # of the way to the accent
-_FAINTEST = 0.06
+_USUAL = {  # where the theme leaves a colour to the terminal
+    "background": "#16161a",
+    "foreground": "#d8d6d0",
+    "secondary": "#9d8ec7",
+    "accent": "#e0a458",
+}
+_MIDDLE = 0.8  # of the secondary's colour, halfway
 _BOLD_FROM, _DIM_BELOW = 5, 2  # levels, where there is no colour
 
 
@@ -27,37 +32,29 @@ def level(shift: float | None) -> int:
 
 
 def ramp(theme: Mapping[str, str], *, coloured: bool) -> tuple[Style, ...]:
-    """The style of every level. theme: a theme's variables, of which three colours are taken.
+    """The style of every level. theme: a theme's variables, of which four colours are taken.
 
     Where colours are not wanted, weight says it too.
     """
-    background, foreground, accent = (
-        _colour(theme.get(name, ""), usual)
-        for name, usual in (
-            ("background", "#16161a"),
-            ("foreground", "#d8d6d0"),
-            ("accent", "#e0a458"),
-        )
+    background, foreground, cold, warm = (
+        _colour(theme.get(name, ""), usual) for name, usual in _USUAL.items()
     )
-    cold, warm = rgb_to_lab(background), rgb_to_lab(accent)
+    none, end = rgb_to_lab(background), rgb_to_lab(warm)
+    middle = _between(none, rgb_to_lab(cold), _MIDDLE)._replace(L=(none.L + end.L) / 2)
     styles = []
     for number in range(LEVELS):
-        share = _FAINTEST + (_WARMEST - _FAINTEST) * (number - 1) / (LEVELS - 2) if number else 0
-        behind = lab_to_rgb(Lab(*(a + (b - a) * share for a, b in zip(cold, warm, strict=True))))
-        letters = max(foreground, background, key=lambda it: abs(_light(it) - _light(behind)))
-        colours = Style.from_color(
-            letters.rich_color, behind.rich_color if number else background.rich_color
-        )
+        share = 2 * number / (LEVELS - 1)
+        lab = _between(none, middle, share) if share < 1 else _between(middle, end, share - 1)
+        behind = lab_to_rgb(lab) if number else background
+        letters = max(foreground, background, key=lambda it: abs(rgb_to_lab(it).L - lab.L))
         weight = Style() if coloured else Style(bold=number >= _BOLD_FROM, dim=number < _DIM_BELOW)
-        styles.append(colours + weight)
+        styles.append(Style.from_color(letters.rich_color, behind.rich_color) + weight)
     return tuple(styles)
 
 
 def legend(levels: Sequence[Style]) -> list[tuple[str, Style]]:
     """What each level means, as pieces of text to put side by side."""
-    return [
-        (f" {bound:g} ", style) for bound, style in zip(("0", *BOUNDS), levels, strict=True)
-    ]
+    return [(f" {bound:g} ", style) for bound, style in zip((0.0, *BOUNDS), levels, strict=True)]
 
 
 def _colour(text: str, usual: str) -> Color:
@@ -69,5 +66,5 @@ def _colour(text: str, usual: str) -> Color:
     return Color.parse(usual) if colour.ansi is not None else colour
 
 
-def _light(colour: Color) -> float:
-    return rgb_to_lab(colour).L
+def _between(one: Lab, other: Lab, share: float) -> Lab:
+    return Lab(*(a + (b - a) * share for a, b in zip(one, other, strict=True)))

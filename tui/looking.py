@@ -123,5 +123,5 @@ class Look:
             self._why = _DAMAGED
             return
         self._places |= dict(enumerate(event.places, event.start))
-        if len(self._places) == event.total:
-            self._why = ""
+        known = len(self._places)
+        self._why = "" if known == event.total else f"Reading the reply… {known:,}/{event.total:,}"

@@ -149,7 +149,7 @@ class ChatScreen(OnMessages):
                 case Wrote():
                     self.transcript.write(change.text)
                 case Ended():
-                    self.transcript.end(self._entry(change.node))
+                    self.transcript.end(self.entry(change.node))
                 case GivenBack():
                     self.prompt.give_back(change.text)
                 case Noticed():
@@ -167,11 +167,12 @@ class ChatScreen(OnMessages):
 
     def _show_branch(self) -> None:
         session = self.session
-        entries = [self._entry(node) for node in session.path]
+        entries = [self.entry(node) for node in session.path]
         self.transcript.show(entries, session.waiting, session.writing)
         self._title.show(session.chat.title)
 
-    def _entry(self, node: Node) -> Entry:
+    def entry(self, node: Node) -> Entry:
+        """See OnMessages."""
         versions = self.session.chat.conversation.siblings(node.id)
         number = [version.id for version in versions].index(node.id) + 1
         origin = node.origin

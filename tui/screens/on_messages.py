@@ -12,9 +12,13 @@ from textual.screen import Screen
 
 from amulet_local.conversation import Node
 from amulet_local.errors import AmuletError
+from amulet_local.presets import Presets
 from tui.changes import Change, Noticed
 from tui.copying import code_blocks, copy
+from tui.reading import Reading
+from tui.screens.look import Branch, LookScreen
 from tui.session import Session
+from tui.widgets.message import Entry, steered
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript
 
@@ -30,9 +34,10 @@ class _Copied:
 
 
 class OnMessages(Screen[None]):
-    """Needs `session`, `transcript` and `prompt`, and `show` for what changes."""
+    """Needs `session`, `presets`, `transcript` and `prompt`, and `show` for what changes."""
 
     session: Session
+    presets: Presets
     transcript: Transcript
     prompt: Prompt
     editing: str | None = None  # the message whose text is in the prompt
@@ -43,6 +48,10 @@ class OnMessages(Screen[None]):
 
     def show(self, changes: Iterable[Change]) -> None:
         """Show what changes."""
+        raise NotImplementedError
+
+    def entry(self, node: Node) -> Entry:
+        """A message as it is shown."""
         raise NotImplementedError
 
     def _message(self, role: str = "") -> Node | None:
@@ -83,6 +92,26 @@ class OnMessages(Screen[None]):
             for version in self.session.chat.conversation.siblings(node.id):
                 if version.id in path and self.transcript.has_focus:
                     self.transcript.select(version.id)
+
+    # -- looking closer -----------------------------------------------------------------------
+
+    def action_look(self) -> None:
+        """The heat view of a reply."""
+        node = self._message("assistant")
+        if node is None:
+            self._missing("reply")
+        elif node.id == self.session.writing:
+            self.notify("This reply is still being written; look at it when it is complete.")
+        elif not (reading := Reading(node)).tokens:
+            self.notify("Nothing was measured in this reply: no model wrote it for this chat.")
+        else:
+            screen = LookScreen(self.session, reading, steered(self.entry(node)))
+            self.app.push_screen(screen, self._branch)
+
+    def _branch(self, branch: Branch | None) -> None:
+        if branch:
+            self.show(self.session.branch(branch.begun, branch.strength, self.presets))
+            self.transcript.follow()
 
     # -- editing ------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ from tui.reading import Reading
 from tui.sparks import bars, column_of, first_of, squeezed
 
 _LEAST_SHIFT = 1.0  # nats of a full bar, at least
+_TOLD = 14  # cells for numbers
+_WIDEST = 4  # cells of a bar
 
 
 class Curves(Widget):
@@ -49,31 +51,37 @@ class Curves(Widget):
             told = f"{min(self._strengths):.2f} to {high:.2f}"
         return Content("\n").join(
             [
-                self._row("shift", self._shifts, 0.0, max(most, _LEAST_SHIFT), f"≤ {most:.2f}"),
+                self._row("shift", self._shifts, 0.0, max(most, _LEAST_SHIFT), f"to {most:.2f}"),
                 self._row("strength", self._strengths, low, max(high, BASE + 1), told),
             ]
         )
 
     @property
     def _room(self) -> int:
-        return max(1, self.content_size.width - self._NAMES - 14)
+        return max(1, self.content_size.width - self._NAMES - _TOLD)
+
+    @property
+    def _stretch(self) -> int:
+        """How many cells a token takes, where there is room."""
+        return max(1, min(_WIDEST, self._room // len(self._shifts)))
 
     def _row(
         self, name: str, values: Sequence[float], low: float, high: float, told: str
     ) -> Content:
-        row = bars(squeezed(values, self._room), low, high)
-        mark = column_of(self.cursor, len(values), self._room)
+        wide = self._stretch
+        row = "".join(bar * wide for bar in bars(squeezed(values, self._room), low, high))
+        mark = column_of(self.cursor, len(values), self._room) * wide
         return Content.assemble(
             (name.ljust(self._NAMES), ".name"),
             (row[:mark], f".{name}"),
-            (row[mark : mark + 1], ".mark"),
-            (row[mark + 1 :], f".{name}"),
+            (row[mark : mark + wide], ".mark"),
+            (row[mark + wide :], f".{name}"),
             (f" {told}", ".name"),
         )
 
     def on_click(self, event: events.Click) -> None:
         """To the token below the mouse."""
         place = event.get_content_offset(self)
-        column = place.x - self._NAMES if place else -1
+        column = (place.x - self._NAMES) // self._stretch if place else -1
         if 0 <= column < min(self._room, len(self._shifts)):
             self.post_message(self.Pointed(first_of(column, len(self._shifts), self._room)))

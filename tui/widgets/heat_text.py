@@ -86,6 +86,8 @@ class HeatText(ScrollView, can_focus=True):
         if row >= len(self._lines):
             return Strip.blank(width, blank)
         segments = [Segment(run.text, self._style(self._number(run))) for run in self._lines[row]]
+        if len(segments) > 1 and segments[-1].text == " ":  # the word that it begins is below
+            segments[-1] = Segment(" ", blank)
         return Strip(segments).adjust_cell_length(width, blank)
 
     def _style(self, token: int) -> Style:
@@ -100,9 +102,7 @@ class HeatText(ScrollView, can_focus=True):
     @property
     def _levels(self) -> list[Style]:
         if not self._styles:
-            self._styles = list(
-                ramp(self.app.theme_variables, coloured=not self.app.no_color)
-            )
+            self._styles = list(ramp(self.app.theme_variables, coloured=not self.app.no_color))
         return self._styles
 
     # -- the cursor ---------------------------------------------------------------------------

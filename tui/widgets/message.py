@@ -183,12 +183,20 @@ def how(entry: Entry) -> list[str]:
     if not node.message.text:
         parts.append("the model said nothing")
     if node.origin.preference:
-        parts.append(f"{clean(entry.preset)} {strengths_in_words(node, node.origin)}")
+        parts.append(steered(entry))
     if stats:
         parts.append(f"{stats.tokens:,} tokens, {speed(stats.tokens_per_s)}")
         parts.append(f"first after {stats.first_token_s:.1f} s")
     parts.append(f"seed {node.origin.seed}")
     return [part for part in parts if part]
+
+
+def steered(entry: Entry) -> str:
+    """How a reply was steered, in words; empty where it was not."""
+    origin = entry.node.origin
+    if origin is None or not origin.preference:
+        return ""
+    return f"{clean(entry.preset)} {strengths_in_words(entry.node, origin)}"
 
 
 def strengths_in_words(node: Node, origin: Origin) -> str:

@@ -16,6 +16,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from amulet_local.protocol import Candidate, Candidates
+from amulet_local.provenance import TokenMeasures
 from amulet_local.realignment import label
 from tui.actions import CARD, bindings
 from tui.reading import Reading
@@ -23,7 +24,6 @@ from tui.sparks import level_bar
 from tui.token_text import shown
 
 LISTS = ("base", "prompt only", "realigned")
-_BESIDE = 54  # cells from which the lists stand side by side
 _GAP = 2
 _MOST_BAR = 24
 _CHANCE = 6  # cells of a probability
@@ -50,6 +50,7 @@ class TokenCard(Widget, can_focus=True):
     ALLOW_SELECT = False
 
     showing: reactive[Shown | None] = reactive(None, layout=True)
+    flat: reactive[bool] = reactive(False, layout=True)  # facts in a line, lists side by side
     place: reactive[tuple[int, int]] = reactive((2, 0))  # of the selected: list, row
 
     class Picked(Message):
@@ -75,7 +76,8 @@ class TokenCard(Widget, can_focus=True):
     def _lines(self, width: int) -> list[Content]:
         if self.showing is None:
             return []
-        facts = [*self._facts(self.showing, width), Content()]
+        facts = self._facts(self.showing, width)
+        facts += [] if self.flat else [Content()]
         lists, self._rows = [], []
         if candidates := self.showing.candidates:
             lists = self._candidates(candidates, width)
@@ -98,26 +100,37 @@ class TokenCard(Widget, can_focus=True):
         title = title.truncate(max(1, width - len(count) - 1), ellipsis=True)
         title = title.pad_right(max(1, width - title.cell_length - len(count)))
         title += Content.styled(count, ".quiet")
-        at = f"{measures.strength:.2f} {label(measures.strength)}"
-        facts = [("shift", _nats(measures.shift)), ("strength", at)]
+        told = self._told_flat(showing, measures) if self.flat else self._told(showing, measures)
+        if self.flat:
+            parts = [Content.assemble((f"{name} ", ".name"), text) for name, text in told]
+            return [title, Content("  ").join(parts).truncate(max(1, width), ellipsis=True)]
+        names = max(len(name) for name, _ in told)
+        lines = [Content.assemble((name.ljust(names + 1), ".name"), text) for name, text in told]
+        return [title, *(line.truncate(max(1, width), ellipsis=True) for line in lines)]
+
+    def _told(self, showing: Shown, measures: TokenMeasures) -> list[tuple[str, str]]:
+        """What was measured, with names."""
+        told = [("shift", _nats(measures.shift))]
         if measures.flip is not None:
-            facts.insert(1, ("flip", _flip(measures.flip, measures.flip_strength)))
-        chances = (measures.logp_base, measures.logp_pref, measures.logp_realigned)
-        if any(chance is not None for chance in chances):
-            told = [
-                f"{name.split()[0]} {_percent(math.exp(chance))}"
-                for name, chance in zip(LISTS, chances, strict=True)
+            told.append(("flip", _flip(measures.flip, measures.flip_strength)))
+        told.append(("strength", f"{measures.strength:.2f} {label(measures.strength)}"))
+        if showing.candidates is None:
+            told += [
+                (name, _percent(math.exp(chance)))
+                for name, chance in zip(LISTS, _logps(measures), strict=True)
                 if chance is not None
             ]
-            facts.append(("p", " · ".join(told)))
-        facts.append(("go on at", showing.strength))
-        names = max(len(name) for name, _ in facts)
-        lines = [
-            Content.assemble((name.ljust(names + 1), ".name"), (value, ".value"))
-            for name, value in facts
-            if value
-        ]
-        return [title, *(line.truncate(max(1, width), ellipsis=True) for line in lines)]
+        return [*told, ("go on at", showing.strength)] if showing.strength else told
+
+    def _told_flat(self, showing: Shown, measures: TokenMeasures) -> list[tuple[str, str]]:
+        """The same in a line."""
+        flip = _flip(bool(measures.flip), measures.flip_strength).replace("strength ", "")
+        strength = f"{measures.strength:.2f}"
+        if showing.strength and not showing.strength.startswith(strength):
+            strength += f" → {showing.strength}"
+        told = [("shift", "none" if measures.shift is None else f"{measures.shift:.2f}")]
+        told += [("flip", flip)] if measures.flip is not None else []
+        return [*told, ("strength", strength)]
 
     # -- lists --------------------------------------------------------------------------------
 
@@ -127,7 +140,7 @@ class TokenCard(Widget, can_focus=True):
             for number, (name, found) in enumerate(zip(LISTS, _lists(candidates), strict=True))
             if found
         ]
-        beside = width >= _BESIDE
+        beside = self.flat
         own = (width - _GAP * (len(lists) - 1)) // len(lists) if beside else width
         columns = [self._column(number, name, found, own) for number, name, found in lists]
         numbers = [number for number, _, _ in lists]
@@ -150,23 +163,34 @@ class TokenCard(Widget, can_focus=True):
         self, number: int, name: str, found: tuple[Candidate, ...], width: int
     ) -> list[Content]:
         lines = [Content.styled(name, ".head").truncate(width)]
-        bar = min(_MOST_BAR, max(2, (width - _CHANCE - 4) // 2))
+        bar = min(_MOST_BAR, max(2, (width - _CHANCE - 10) // 2))
         words = max(1, width - bar - _CHANCE - 3)
-        written = self._written
-        for row, candidate in enumerate(found):
+        rows = [*found, *self._also(number, found)]
+        most = max(candidate.p for each in self._all() for candidate in each)
+        for row, candidate in enumerate(rows):
             text = _ENDS if candidate.ends else shown(candidate.text)
             selected = self.has_focus and self.place == (number, row)
-            sign = "▸" if selected else "●" if candidate.token == written else " "
+            sign = "▸" if selected else "●" if candidate.token == self._written else " "
             style = ".selected" if selected else ".chosen" if sign == "●" else ".value"
             lines.append(
                 Content.assemble(
                     (f"{sign} {_fitted(text, words)}", style),
                     " ",
-                    (level_bar(candidate.p, bar), ".bar"),
+                    (level_bar(candidate.p / most, bar), ".bar"),
                     (_percent(candidate.p).rjust(_CHANCE), ".chance"),
                 ).truncate(max(1, width))
             )
         return lines
+
+    def _also(self, number: int, found: tuple[Candidate, ...]) -> list[Candidate]:
+        """The token that was written, where it is not among the likeliest."""
+        assert self.showing
+        token = self._reading.tokens[self.showing.token]
+        chance = _logps(token.measures)[number]
+        if chance is None or any(candidate.token == self._written for candidate in found):
+            return []
+        text = self._reading.text_of(self.showing.token)
+        return [Candidate(self._written, text, math.exp(chance))]
 
     @property
     def _written(self) -> int:
@@ -185,9 +209,14 @@ class TokenCard(Widget, can_focus=True):
         if found:
             self.place = (number, max(0, min(len(found) - 1, row)))
 
-    def _found(self, number: int) -> tuple[Candidate, ...]:
+    def _all(self) -> tuple[tuple[Candidate, ...], ...]:
         candidates = self.showing.candidates if self.showing else None
-        return _lists(candidates)[number] if candidates and 0 <= number < len(LISTS) else ()
+        return _lists(candidates) if candidates else ()
+
+    def _found(self, number: int) -> tuple[Candidate, ...]:
+        """A list, as far as there is one; the written token below it is no candidate."""
+        lists = self._all()
+        return lists[number] if 0 <= number < len(lists) else ()
 
     def action_candidate(self, by: int) -> None:
         """The candidate so many places on; past a list's end, the next list."""
@@ -228,6 +257,10 @@ def _lists(candidates: Candidates) -> tuple[tuple[Candidate, ...], ...]:
     return candidates.base, candidates.pref, candidates.realigned
 
 
+def _logps(measures: TokenMeasures) -> tuple[float | None, ...]:
+    return measures.logp_base, measures.logp_pref, measures.logp_realigned
+
+
 def _nats(shift: float | None) -> str:
     return "not measured: no preference was followed" if shift is None else f"{shift:.2f} nats"
 
@@ -236,8 +269,8 @@ def _flip(flipped: bool, strength: float | None) -> str:
     """Whether realignment changed the greedy choice, and at which strength it does."""
     reachable = strength is not None and math.isfinite(strength)
     if flipped:
-        return f"yes, from strength {strength:.2f} on" if reachable else "yes"
-    return f"no, it would from {strength:.2f} on" if reachable else "no, at no strength"
+        return f"from strength {strength:.2f} on" if reachable else "yes"
+    return f"no; from strength {strength:.2f} on" if reachable else "at no strength"
 
 
 def _percent(p: float) -> str:

@@ -1,0 +1,224 @@
+"""The heat view: a reply token by token, what else could have been said, and a way to go on from
+anywhere in it.
+
+The screen is dismissed with the reply to go on with, or None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.style import Style
+from textual.widgets import Static
+
+from amulet_local.conversation import Node
+from amulet_local.presets import STRONGEST
+from amulet_local.realignment import label
+from tui.actions import LOOK, bindings, shown_key
+from tui.heat import legend, ramp
+from tui.looking import Look
+from tui.reading import Reading
+from tui.session import Session
+from tui.text import clean
+from tui.widgets.curves import Curves
+from tui.widgets.dial import step
+from tui.widgets.heat_text import HeatText
+from tui.widgets.keys import KeyLine
+from tui.widgets.token_card import Shown, TokenCard
+
+_POLLS_PER_S = 8
+_STEPS = 5  # tenths of strength that a key turns
+_DIGITS = {"full_stop": ".", "comma": "."}
+_LONGEST_NUMBER = 7
+_NO_DIAL = "This reply follows no preference, so there is no dial to turn."
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A reply to write on from (or, with an ending, to keep as it is), and at which strength."""
+
+    begun: Node
+    strength: float
+
+
+class LookScreen(ModalScreen[Branch | None]):
+    """title: how the reply was steered, in words. Needs a reading with tokens."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings(LOOK)
+
+    def __init__(self, session: Session, reading: Reading, title: str) -> None:
+        super().__init__()
+        self._reading, self._look, self._about = reading, Look(session, reading), title
+        self._text, self._card = HeatText(reading), TokenCard(reading)
+        self._curves, self._legend = Curves(reading), Static(id="legend")
+        self._set: float | None = None  # the strength to go on at, where it is not the token's
+        self._typed = ""
+
+    def compose(self) -> ComposeResult:
+        """The reply above its curves, the card beside or below, the keys."""
+        yield Static(self._heading(), id="heading")
+        with Horizontal(id="look"):
+            with Vertical(id="reply"):
+                yield self._text
+                yield self._curves
+                yield self._legend
+            with VerticalScroll(id="card", can_focus=False):
+                yield self._card
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Begin at the first flip, or the first token."""
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._explain())
+        self._explain()
+        self._text.focus()
+        self._text.cursor = next(iter(self._reading.flips), 0)
+        self._update()
+        self.set_interval(1 / _POLLS_PER_S, self._update)
+
+    def on_resize(self) -> None:
+        """Below the reply, the card has little height."""
+        self._card.flat = self.has_class("-narrow")
+
+    def on_unmount(self) -> None:
+        """Nobody reads what the engine would still say."""
+        self._look.close()
+
+    def _heading(self) -> Content:
+        tokens, flips = self._reading.tokens, self._reading.flips
+        shifts = [it.measures.shift for it in tokens if it.measures.shift is not None]
+        parts = [clean(self._about), _count(len(tokens), "token")]
+        if shifts:
+            parts += [
+                _count(len(flips), "flip"),
+                f"shift {sum(shifts) / len(shifts):.2f} nats a token",
+            ]
+        return Content.styled("Heat", "bold") + Content("  " + " · ".join(filter(None, parts)))
+
+    def _explain(self) -> None:
+        """What the colours mean."""
+        levels = ramp(self.app.theme_variables, coloured=not self.app.no_color)
+        words = [("shift in nats ", Style.null()), *legend_of(levels)]
+        self._legend.update(Content.assemble(*words, "  ", ("flip", "underline")))
+
+    # -- the card -----------------------------------------------------------------------------
+
+    def _update(self) -> None:
+        """Show what is known by now of the token at the cursor."""
+        self._look.ask()
+        cursor = self._text.cursor
+        self._curves.cursor = cursor
+        self._card.showing = Shown(
+            cursor, self._look.at(cursor), self._look.why, self._strength_in_words()
+        )
+
+    @on(HeatText.Moved)
+    def _moved(self) -> None:
+        self._update()
+
+    @on(Curves.Pointed)
+    def _point(self, message: Curves.Pointed) -> None:
+        self._text.point(message.token)
+
+    # -- the strength to go on at -------------------------------------------------------------
+
+    @property
+    def _has_dial(self) -> bool:
+        origin = self._reading.node.origin
+        return bool(origin and origin.preference)
+
+    @property
+    def strength(self) -> float:
+        """To go on at: what was set here, else the token's own."""
+        if self._set is None:
+            return self._reading.tokens[self._text.cursor].measures.strength
+        return self._set
+
+    def _strength_in_words(self) -> str:
+        if not self._has_dial:
+            return ""
+        if self._typed:
+            return f"{self._typed}▏"
+        return f"{self.strength:.2f} {label(self.strength)}{'' if self._set is None else ' ◂'}"
+
+    def action_turn(self, direction: int) -> None:
+        """More, or less."""
+        if self._has_dial:
+            self._typed, self._set = "", step(self.strength, direction * _STEPS)
+            self._update()
+        else:
+            self.notify(_NO_DIAL)
+
+    def on_key(self, event: events.Key) -> None:
+        """A number is the strength to go on at."""
+        typed = self._typed
+        if event.key == "backspace" and typed:
+            typed = typed[:-1]
+        elif event.key.isdecimal() or (typed and event.key in _DIGITS):
+            typed += _DIGITS.get(event.key, event.key)
+        else:
+            return
+        event.stop()
+        if not self._has_dial:
+            self.notify(_NO_DIAL)
+            return
+        try:
+            number = float(typed) if typed else None
+        except ValueError:
+            return
+        if len(typed) <= _LONGEST_NUMBER and (number is None or number <= STRONGEST):
+            self._typed, self._set = typed, number
+            self._update()
+
+    # -- going on -----------------------------------------------------------------------------
+
+    def action_branch(self) -> None:
+        """Go on from before the token at the cursor."""
+        self.dismiss(Branch(self._reading.cut(self._text.cursor), self.strength))
+
+    @on(TokenCard.Picked)
+    def _replace(self, message: TokenCard.Picked) -> None:
+        """Go on with another token in its place; one that ends the reply ends it."""
+        cursor, candidate = self._text.cursor, message.candidate
+        candidates = self._look.at(cursor)
+        if candidate.ends and cursor + self._reading.before == 0:
+            self.notify("A reply that ends before its first token says nothing.")
+        elif candidate.ends:
+            self.dismiss(Branch(self._reading.ended(cursor), self.strength))
+        elif candidates:
+            begun = self._reading.replaced(cursor, candidate, candidates)
+            self.dismiss(Branch(begun, self.strength))
+
+    def action_card(self) -> None:
+        """Into the card and back."""
+        if self._card.has_focus:
+            self._text.focus()
+        elif self._card.showing and self._card.showing.candidates:
+            self._card.focus()
+        else:
+            self.notify(self._look.why or "There is nothing to pick here.")
+
+    def action_leave(self) -> None:
+        """From the card to the text, from the text to the chat."""
+        if self._typed or self._set is not None:
+            self._typed, self._set = "", None
+            self._update()
+        elif self._card.has_focus:
+            self._text.focus()
+        else:
+            self.dismiss(None)
+
+
+def legend_of(levels: tuple[object, ...]) -> list[tuple[str, Style]]:
+    """The legend, in Textual's styles."""
+    return [(text, Style.from_rich_style(style)) for text, style in legend(levels)]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
