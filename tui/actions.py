@@ -40,6 +40,8 @@ class Action:
         return self.id or self.name.removeprefix("screen.")
 
 
+_NTH = ("first", "second", "third", "fourth", "fifth", "sixth")
+
 APP = (
     Action("quit", "ctrl+q", "Quit", "Quit", command="quit"),
     Action(
@@ -64,6 +66,7 @@ CHAT = (
     Action("look_back", "ctrl+up,shift+tab", "To the messages above", "Read"),
     Action("regenerate", "ctrl+r", "Answer the last question once more", "", "again"),
     Action("look", "ctrl+l", "Heat view: the newest reply, token by token", "", "look"),
+    Action("compare", "ctrl+s", "The question answered several ways side by side", "", "compare"),
     Action("undo", "", "Undo the last edit, deletion, walk or answer", "", "undo"),
     Action("rename", "", "Give this chat a title", "", "rename", "title"),
     Action("page(-1)", "pageup", "Scroll up; the text then holds still", id="page_up"),
@@ -150,6 +153,32 @@ CARD = (
     Action("list(1)", "right,l", "The next list", id="candidates_after"),
     Action("pick", "enter", "Go on with this one in its place", "Go on with it", id="pick_token"),
 )
+COMPARE = (
+    Action("vote", "v,b", "Vote, not knowing which is which", "Vote", id="compare_vote"),
+    *(
+        Action(f"choose({number})", str(number), help_, id=f"compare_{number}")
+        for number, help_ in enumerate(
+            (
+                "Show which is which, without a vote",
+                *(f"Vote for the {nth} column; else go to it" for nth in _NTH),
+            )
+        )
+    ),
+    Action("use_favourite", "u", "Make the strength with most votes the preset's default"),
+    Action("take", "enter", "Take this column into the chat as a reply", "Take", id="compare_take"),
+    Action("add_strength", "plus,equals_sign", "A column at another strength", "Strength"),
+    Action("add_preset", "a,p", "A column by another preset", "Preset"),
+    Action("remove", "minus,x,delete", "Take this column away", "Remove", id="remove_column"),
+    Action("again", "r", "All once more, by another seed", "Again", id="compare_again"),
+    Action("stop", "s", "Stop writing; what is written stays", "Stop", id="compare_stop"),
+    Action("column(-1)", "left,h,shift+tab", "The column before", id="column_before"),
+    Action("column(1)", "right,l,tab", "The next column", id="column_after"),
+    Action("scroll(-1)", "up,k", "All columns up", id="columns_up"),
+    Action("scroll(1)", "down,j", "All columns down", id="columns_down"),
+    Action("scroll(-8)", "pageup", "A page up", id="columns_page_up"),
+    Action("scroll(8)", "pagedown", "A page down", id="columns_page_down"),
+    Action("leave", "escape,q", "Stop, and back to the chat", "Back", id="compare_leave"),
+)
 HELP = (Action("close", "escape,q,ctrl+g,f1,enter", "Close", id="close_help"),)
 
 # In the order of the help screen.
@@ -161,6 +190,7 @@ PLACES: dict[str, Sequence[Action]] = {
     "In lists": PICKER,
     "In the heat view": (*LOOK, *HEAT),
     "In its card": CARD,
+    "In a comparison": COMPARE,
 }
 
 

@@ -262,6 +262,10 @@ class Session:
             return str(error)
         return ""
 
+    def halt(self) -> None:
+        """Stop what was begun for a guest, which still hears how it ends."""
+        self._engine.stop()
+
     def take_back(self) -> None:
         """Stop what was begun for a guest."""
         self._guest = None

@@ -21,7 +21,7 @@ from textual.widgets import Static
 from amulet_local.conversation import Node
 from amulet_local.presets import STRONGEST
 from amulet_local.realignment import label
-from tui.actions import LOOK, bindings, shown_key
+from tui.actions import LOOK, bindings
 from tui.heat import legend, ramp
 from tui.looking import Look
 from tui.reading import Reading
@@ -104,8 +104,8 @@ class LookScreen(ModalScreen[Branch | None]):
     def _explain(self) -> None:
         """What the colours mean."""
         levels = ramp(self.app.theme_variables, coloured=not self.app.no_color)
-        words = [("shift in nats ", Style.null()), *legend_of(levels)]
-        self._legend.update(Content.assemble(*words, "  ", ("flip", "underline")))
+        tints = [(text, Style.from_rich_style(style)) for text, style in legend(levels)]
+        self._legend.update(Content.assemble("shift in nats ", *tints, "  ", ("flip", "underline")))
 
     # -- the card -----------------------------------------------------------------------------
 
@@ -213,11 +213,6 @@ class LookScreen(ModalScreen[Branch | None]):
             self._text.focus()
         else:
             self.dismiss(None)
-
-
-def legend_of(levels: tuple[object, ...]) -> list[tuple[str, Style]]:
-    """The legend, in Textual's styles."""
-    return [(text, Style.from_rich_style(style)) for text, style in legend(levels)]
 
 
 def _count(number: int, what: str) -> str:

@@ -16,8 +16,9 @@ from amulet_local.presets import Presets
 from tui.changes import Change, Noticed
 from tui.copying import code_blocks, copy
 from tui.reading import Reading
+from tui.screens.compare import CompareScreen, Taken
 from tui.screens.look import Branch, LookScreen
-from tui.session import Session
+from tui.session import BUSY, Session
 from tui.widgets.message import Entry, steered
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript
@@ -112,6 +113,27 @@ class OnMessages(Screen[None]):
         if branch:
             self.show(self.session.branch(branch.begun, branch.strength, self.presets))
             self.transcript.follow()
+
+    def action_compare(self) -> None:
+        """A question answered in several ways side by side."""
+        node = self._message("user")
+        if node is None:
+            self._missing("question")
+        elif not self.session.steering.preference:
+            self.notify("Choose a preset first: answers with and without it are compared.")
+        elif self.session.replying:
+            self.notify(BUSY)
+        else:
+            screen = CompareScreen(self.session, self.presets, node, self.session.steering)
+            self.app.push_screen(screen, self._take)
+
+    def _take(self, taken: Taken | None) -> None:
+        if taken:
+            self.session.steering = taken.steering
+            self.show(self.session.adopt(taken.reply))
+            self.transcript.follow()
+        else:
+            self.show([])  # a vote may have changed the preset
 
     # -- editing ------------------------------------------------------------------------------
 

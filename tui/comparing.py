@@ -1,0 +1,278 @@
+"""One question answered in several ways side by side, where the answers part, and a blind vote.
+
+Ways to steer go in; columns come out that grow as the engine writes. Nothing here knows of widgets.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from msgspec import structs
+
+from amulet_local.chat import fitted
+from amulet_local.client import EngineHandle
+from amulet_local.conversation import Node
+from amulet_local.ids import new_id
+from amulet_local.presets import Preset
+from amulet_local.protocol import (
+    MOST_COMPARED,
+    Died,
+    Event,
+    Failed,
+    Finished,
+    Method,
+    Reply,
+    Step,
+)
+from amulet_local.provenance import Ending, pack
+from amulet_local.realignment import BASE, LINEAR, PROMPT, label
+from amulet_local.votes import Choice, Tally
+from tui.changes import Steering
+from tui.session import Session
+
+LONGEST = 512  # tokens of a column: each has a cache of its own while they are written
+_SAME = 0.005  # between strengths
+
+
+@dataclass
+class Column:
+    """One way to answer. request: None until the engine is asked. trouble: why it came to nothing,
+    in a sentence."""
+
+    steering: Steering
+    request: Reply | None = None
+    steps: list[Step] = field(default_factory=list)
+    finished: Finished | None = None
+    trouble: str = ""
+
+    @property
+    def text(self) -> str:
+        """What is written so far."""
+        return self.finished.text if self.finished else "".join(step.text for step in self.steps)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing follows."""
+        return bool(self.finished or self.trouble)
+
+    @property
+    def name(self) -> str:
+        """The place on the dial, in words."""
+        strength = self.steering.strength
+        if method_of(strength) == "amulet":
+            return f"{strength:.2f} {label(strength)}"
+        return "base" if method_of(strength) == "base" else "prompt only"
+
+
+class Comparison:
+    """Columns that are written together; those added meanwhile are written after.
+
+    shuffle: puts a list in another order, in place. winner: the column voted for, if any.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        question: Node,
+        steerings: Iterable[Steering],
+        shuffle: Callable[[list[Column]], None] = random.shuffle,
+    ) -> None:
+        self.question = question
+        self.columns = [Column(steering) for steering in steerings]
+        self.blind = False
+        self.winner: Column | None = None
+        self._session, self._shuffle = session, shuffle
+        self._seed: int | None = None
+
+    # -- writing ------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether something is being written."""
+        return any(column.request and not column.ended for column in self.columns)
+
+    def begin(self) -> str:
+        """Have all that is not written yet be written, unless something is. Returns why it cannot
+        be, in a sentence; empty otherwise."""
+        new = [column for column in self.columns if not column.request]
+        if self.running or not new:
+            return ""
+        for column in new:
+            column.request = self._request(column.steering)
+        requests = tuple(column.request for column in new if column.request)
+
+        def ask(engine: EngineHandle) -> None:
+            engine.compare(requests)
+
+        refusal = self._session.lend(self._take, ask)
+        if refusal:
+            for column in new:
+                column.request = None
+        return refusal
+
+    def again(self) -> None:
+        """Forget what is written, so that it is written once more, by another seed."""
+        self._seed, self.winner, self.blind = None, None, False
+        self.columns = [Column(column.steering) for column in self.columns]
+
+    def stop(self) -> None:
+        """Leave what is written as it is; what waits for its turn goes."""
+        self.columns = [column for column in self.columns if column.request]
+        if self.running:
+            self._session.halt()
+
+    def close(self) -> None:
+        """Nobody looks any more."""
+        if self.running:
+            self._session.take_back()
+
+    def _request(self, steering: Steering) -> Reply:
+        """As it would be asked in the chat, all with one seed; base and prompt only as they are
+        without Amulet, so unguarded."""
+        request = self._session.request(self.question, steering)
+        self._seed = request.seed if self._seed is None else self._seed
+        method = method_of(steering.strength)
+        return structs.replace(
+            request,
+            seed=self._seed,
+            method=method,
+            preference="" if method == "base" else request.preference,
+            guard=request.guard if method == "amulet" else 0.0,
+            trace=method != "base",
+            max_tokens=min(LONGEST, request.max_tokens),
+        )
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Step():
+                for column in self._asked(event.id):
+                    column.steps.append(event)
+            case Finished():
+                for column in self._asked(event.id):
+                    column.finished = event
+            case Failed(id=int(asked)) if self._asked(asked):
+                self._fail(event.text)
+            case Failed(id=None) | Died():
+                self._fail(event.text)
+
+    def _asked(self, request: int) -> list[Column]:
+        return [it for it in self.columns if it.request and it.request.id == request]
+
+    def _fail(self, why: str) -> None:
+        for column in self.columns:
+            if column.request and not column.ended:
+                column.trouble = why
+
+    # -- which columns ------------------------------------------------------------------------
+
+    def add(self, steering: Steering) -> str:
+        """One more column at the end; returns why not, in a sentence, or nothing."""
+        if len(self.columns) >= MOST_COMPARED:
+            return f"{MOST_COMPARED} columns are the most; take one away first."
+        if any(same(steering, column.steering) for column in self.columns):
+            return "That column is there already."
+        self.winner = None
+        self.columns.append(Column(steering))
+        return ""
+
+    def remove(self, column: Column) -> str:
+        """Take a column away; returns why not, in a sentence, or nothing."""
+        if len(self.columns) < 2:
+            return "This is the last column."
+        if column.request and not column.ended:
+            return "This column is still being written; stop it first."
+        self.columns.remove(column)
+        return ""
+
+    # -- what is seen -------------------------------------------------------------------------
+
+    @property
+    def parting(self) -> int | None:
+        """The place in the texts at which they stop being the same; None while they are."""
+        written = [column for column in self.columns if column.text or column.finished]
+        shared = _shared([column.text for column in written])
+        going_on = [column for column in written if len(column.text) > shared]
+        at_end = [column for column in written if len(column.text) == shared]
+        letters = {column.text[shared] for column in going_on}
+        if len(letters) > 1 or (going_on and any(column.ended for column in at_end)):
+            return shared
+        return None
+
+    def reply(self, column: Column) -> Node | None:
+        """A column as a reply of the chat; None while it is not complete, or where it is empty."""
+        request, finished = column.request, column.finished
+        if not request or not finished or not finished.text:
+            return None
+        conversation, origin = self._session.chat.conversation, self._session.origin
+        node = conversation.reply(self.question.id, origin(request, column.steering))
+        steps = column.steps[: len(finished.token_ids)]
+        measures = pack(fitted(steps, finished.text))
+        grown = node.grown(finished.text, finished.token_ids, measures)
+        return replace(grown, id=new_id(), ending=Ending(finished.reason, finished.stats))
+
+    # -- voting -------------------------------------------------------------------------------
+
+    def hide(self) -> str:
+        """Shuffle the columns, and show no names; returns why not, in a sentence, or nothing."""
+        if not all(column.ended for column in self.columns):
+            return "Vote once all columns are written, or stop them."
+        if sum(bool(column.text) for column in self.columns) < 2:
+            return "There is nothing to choose between."
+        self.columns = [column for column in self.columns if column.text]
+        self._shuffle(self.columns)
+        self.blind, self.winner = True, None
+        return ""
+
+    def vote(self, number: int | None) -> None:
+        """Unveil the columns; number: of the best one, kept with the strengths it was up against.
+        Raises AmuletError where that cannot be stored."""
+        self.blind = False
+        if number is None:
+            return
+        self.winner = self.columns[number]
+        model = self._session.model
+        presets = [column.steering.preset for column in self.columns]
+        if model and all(presets):
+            ballot = [
+                Choice(preset.name, column.steering.strength)
+                for preset, column in zip(presets, self.columns, strict=True)
+                if preset
+            ]
+            self._session.history.votes.add(model.name, ballot, number)
+
+    def tally(self, preset: Preset) -> Tally:
+        """How the votes for a preset went so far. Raises AmuletError."""
+        model = self._session.model
+        return self._session.history.votes.tally(model.name if model else "", preset.name)
+
+
+def method_of(strength: float) -> Method:
+    """How a column at a strength is written: where Amulet has nothing to do, without it."""
+    if abs(strength - BASE) < _SAME:
+        return "base"
+    return "pref" if abs(strength - PROMPT) < _SAME else "amulet"
+
+
+def usual(steering: Steering) -> Sequence[Steering]:
+    """What to begin with: base, prompt only, and realigned as it is set (or else by the preset)."""
+    strengths = [steering.strength, steering.preset.strength if steering.preset else LINEAR, LINEAR]
+    realigned = next(it for it in strengths if method_of(it) == "amulet")
+    return [replace(steering, strength=strength) for strength in (BASE, PROMPT, realigned)]
+
+
+def same(one: Steering, other: Steering) -> bool:
+    """Whether two ways to steer come to the same replies; without a strength, all do."""
+    if abs(one.strength - other.strength) >= _SAME:
+        return False
+    return method_of(one.strength) == "base" or replace(one, strength=BASE) == replace(
+        other, strength=BASE
+    )
+
+
+def _shared(texts: Sequence[str]) -> int:
+    """How many characters all of them begin with alike."""
+    together = enumerate(zip(*texts, strict=False))
+    shortest = min(map(len, texts), default=0)
+    return next((place for place, letters in together if len(set(letters)) > 1), shortest)
