@@ -3,6 +3,7 @@
 A script is what happens during one load or one reply, item by item:
 
     "text"      a step that adds this text
+    Measured(…) the same, with what realignment did to it
     an event    is put as it is; a Failed or Died ends the script
     0.2         a pause of so many seconds
     HOLD        a pause until the test calls `go_on` (or somebody stops the engine)
@@ -15,10 +16,12 @@ are compared play their scripts one after the other.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -47,8 +50,19 @@ class Hold(Enum):
     HOLD = "hold"
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A step's text and measures."""
+
+    text: str
+    shift: float = 0.0
+    flip: bool = False
+    flip_strength: float = math.inf
+    logp: tuple[float, float, float] = (-2.0, -1.0, -0.5)
+
+
 HOLD: Final = Hold.HOLD
-Item = str | float | Event | Hold
+Item = str | float | Event | Hold | Measured
 Script = Sequence[Item]
 
 LOADED = Loaded(
@@ -78,6 +92,12 @@ CANDIDATES = Candidates(
 _FIRST_TOKEN = 100
 
 
+def everywhere(request: Reply) -> Iterator[Event]:
+    """The same candidates at every place of a reply."""
+    total = len(request.begun.token_ids) if request.begun else 0
+    yield Examined(request.id, 0, total, (CANDIDATES,) * total)
+
+
 class FakeEngine:
     """See EngineHandle. One script a reply, in order; when they are used up, each plays REPLY."""
 
@@ -87,7 +107,7 @@ class FakeEngine:
         self.requests: list[Reply] = []
         self.turns: list[tuple[int, float]] = []
         self.examined: list[tuple[Reply, tuple[float, ...]]] = []
-        self.candidates = CANDIDATES
+        self.examining: Callable[[Reply], Iterable[Event]] = everywhere
         self.stops = 0
         self.closed = False
         self.alive = True
@@ -118,9 +138,8 @@ class FakeEngine:
 
     def examine(self, request: Reply, strengths: tuple[float, ...]) -> None:
         self.examined.append((request, strengths))
-        total = len(request.begun.token_ids) if request.begun else 0
-        places = tuple(self.candidates for _ in range(total))
-        self.events.put(Examined(request.id, 0, total, places))
+        for event in self.examining(request):
+            self.events.put(event)
 
     def stop(self) -> None:
         with self._lock:
@@ -163,7 +182,7 @@ class FakeEngine:
                         self._pause.daemon = True
                         self._pause.start()
                         return
-                    case str():
+                    case str() | Measured():
                         self.events.put(job.step(item))
                     case Died():
                         self.alive = False
@@ -201,11 +220,15 @@ class _Job:
         self.items: Iterator[Item] = iter(script)
         self._texts: list[str] = []
 
-    def step(self, text: str) -> Step:
+    def step(self, item: str | Measured) -> Step:
         assert self.request is not None, "a load writes no text"
-        self._texts.append(text)
+        self._texts.append(item if isinstance(item, str) else item.text)
         token = _FIRST_TOKEN + len(self._texts) - 1
-        return Step(self.request.id, token, text, self.request.strength)
+        step = Step(self.request.id, token, self._texts[-1], self.request.strength)
+        if isinstance(item, str):
+            return step
+        measures = (item.shift, item.flip, item.flip_strength, *item.logp)
+        return Step(step.id, token, step.text, step.strength, *measures)
 
     def finished(self, request: Reply, reason: FinishReason) -> Finished:
         tokens = len(self._texts)

@@ -166,7 +166,7 @@ COMPARE = (
     ),
     Action("use_favourite", "u", "Make the strength with most votes the preset's default"),
     Action("take", "enter", "Take this column into the chat as a reply", "Take", id="compare_take"),
-    Action("add_strength", "plus,equals_sign", "A column at another strength", "Strength"),
+    Action("add_strength", "plus,equals_sign", "A column at another strength", "Dial"),
     Action("add_preset", "a,p", "A column by another preset", "Preset"),
     Action("remove", "minus,x,delete", "Take this column away", "Remove", id="remove_column"),
     Action("again", "r", "All once more, by another seed", "Again", id="compare_again"),

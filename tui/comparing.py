@@ -36,7 +36,7 @@ LONGEST = 512  # tokens of a column: each has a cache of its own while they are 
 _SAME = 0.005  # between strengths
 
 
-@dataclass
+@dataclass(eq=False)
 class Column:
     """One way to answer. request: None until the engine is asked. trouble: why it came to nothing,
     in a sentence."""
@@ -188,17 +188,13 @@ class Comparison:
 
     # -- what is seen -------------------------------------------------------------------------
 
-    @property
-    def parting(self) -> int | None:
-        """The place in the texts at which they stop being the same; None while they are."""
-        written = [column for column in self.columns if column.text or column.finished]
-        shared = _shared([column.text for column in written])
-        going_on = [column for column in written if len(column.text) > shared]
-        at_end = [column for column in written if len(column.text) == shared]
-        letters = {column.text[shared] for column in going_on}
-        if len(letters) > 1 or (going_on and any(column.ended for column in at_end)):
-            return shared
-        return None
+    def parting(self, number: int) -> int | None:
+        """The place in a column's text at which it leaves the first column's; in the first, at
+        which the first other leaves it. None while they say the same."""
+        first, column = self.columns[0], self.columns[number]
+        others = self.columns[1:] if column is first else [column]
+        places = [parts(first, other) for other in others]
+        return min((place for place in places if place is not None), default=None)
 
     def reply(self, column: Column) -> Node | None:
         """A column as a reply of the chat; None while it is not complete, or where it is empty."""
@@ -271,8 +267,12 @@ def same(one: Steering, other: Steering) -> bool:
     )
 
 
-def _shared(texts: Sequence[str]) -> int:
-    """How many characters all of them begin with alike."""
-    together = enumerate(zip(*texts, strict=False))
-    shortest = min(map(len, texts), default=0)
-    return next((place for place, letters in together if len(set(letters)) > 1), shortest)
+def parts(one: Column, other: Column) -> int | None:
+    """The place at which two texts part; None while one of them may still go on like the other."""
+    shorter, longer = sorted((one, other), key=lambda column: len(column.text))
+    letters = enumerate(zip(shorter.text, longer.text, strict=False))
+    place = next((at for at, (a, b) in letters if a != b), len(shorter.text))
+    ends_there = place == len(shorter.text)
+    if ends_there and (len(longer.text) == place or not shorter.ended):
+        return None
+    return place

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import msgspec
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -33,6 +34,10 @@ from tui.widgets.column import ColumnView
 from tui.widgets.keys import KeyLine
 
 _POLLS_PER_S = 10
+_NARROWEST, _READABLE = 24, 30  # cells of a column, where all fit and where they do not
+_NARROW = 72  # cells in which one at a time is read more easily
+_NOT_WHILE_WRITING = ("vote", "again")
+_NOT_BLIND = ("vote", "again", "take", "add_strength", "add_preset", "remove", "use_favourite")
 _BLIND = "Which reply is best? Press its number; 0 shows them without a vote."
 
 
@@ -48,6 +53,7 @@ class CompareScreen(ModalScreen[Taken | None]):
     """question: to be answered by the ways to steer around this one, which has a preference."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(COMPARE)
+    AUTO_FOCUS = ""
 
     def __init__(
         self, session: Session, presets: Presets, question: Node, steering: Steering
@@ -57,6 +63,7 @@ class CompareScreen(ModalScreen[Taken | None]):
         self.comparison = Comparison(session, question, usual(steering))
         self._views: list[ColumnView] = []
         self._place = 0  # of the selected one
+        self._doing = (False, False)  # whether something is written; whether a vote is on
         self._said = self._refusal = ""
         self._favourite: tuple[Preset, float] | None = None
         self._beside = steering  # what a column of another strength is like
@@ -70,12 +77,12 @@ class CompareScreen(ModalScreen[Taken | None]):
         yield Static(id="said")
         yield KeyLine()
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         """Begin at once."""
         question = " ".join(clean(self.comparison.question.message.text).split())
         heading = Content.styled("Compare", "bold") + Content(f"  {question}")
         self.query_one("#heading", Static).update(heading)
-        self._lay_out()
+        await self._lay_out()
         self.set_interval(1 / _POLLS_PER_S, self._update)
 
     def on_unmount(self) -> None:
@@ -89,43 +96,88 @@ class CompareScreen(ModalScreen[Taken | None]):
         """The column that keys are about."""
         return self._views[self._place]
 
-    def _lay_out(self, selected: Column | None = None) -> None:
-        """A view for each column, in their order."""
-        holder = self.query_one("#columns")
-        self._views = [ColumnView(column) for column in self.comparison.columns]
-        with self.app.batch_update():
-            holder.remove_children()
-            holder.mount_all(self._views)
-        places = [place for place, it in enumerate(self.comparison.columns) if it is selected]
-        self._place = places[0] if places else len(self._views) - 1
-        self.call_after_refresh(self.action_go, self._place)
-        self._update()
+    async def _lay_out(self, place: int | None = None) -> None:
+        """A view for each column, in their order. place: of the one to select; else the last."""
+        columns, holder = self.comparison.columns, self.query_one("#columns")
+        for view in self._views[len(columns) :]:
+            await view.remove()
+        added = [ColumnView(column) for column in columns[len(self._views) :]]
+        self._views = [*self._views[: len(columns)], *added]
+        for view, column in zip(self._views, columns, strict=True):
+            view.column = column
+        self._fit()
+        await holder.mount_all(added)
+        self.action_go(len(columns) - 1 if place is None else place)
+
+    def on_resize(self) -> None:
+        """Other widths."""
+        self._fit()
+
+    def _fit(self) -> None:
+        """Side by side as far as they can be read; else some at a time, and their names above."""
+        width, count = self.size.width, len(self._views)
+        fitting = width // count >= _NARROWEST
+        at_once = count if fitting else width // _READABLE if width >= _NARROW else 1
+        self.set_class(not fitting, "-tabs")
+        self.set_class(at_once == 1, "-single")
+        for view in self._views:
+            view.styles.width = width // at_once
+        self.call_after_refresh(self._reveal)
+
+    def _reveal(self) -> None:
+        self.query_one("#columns").scroll_to_widget(self._selected, animate=False)
 
     def _update(self) -> None:
         """Show what is written by now."""
         comparison = self.comparison
         self._refusal = comparison.begin()  # what could not be begun before may be now
-        parting = comparison.parting
         for number, view in enumerate(self._views):
-            view.show(self._heading(number, view.column), parting, blind=comparison.blind)
+            name, parting = self._heading(number), comparison.parting(number)
+            view.show(name, parting, blind=comparison.blind)
+        self.query_one("#tabs", Static).update(self._tabs())
+        self.query_one("#said", Static).update(Content(clean(self._telling())))
+        if self._doing != (comparison.running, comparison.blind):
+            self._doing = (comparison.running, comparison.blind)
+            self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
+        """Leave out of the footer what there is nothing to do for."""
+        running, blind = self._doing
+        if action == "stop":
+            return running
+        if action in _NOT_WHILE_WRITING and running:
+            return False
+        return not (blind and action in _NOT_BLIND)
+
+    def _tabs(self) -> Content:
+        """The names of all columns; where room is short, only that of the selected one in full."""
+        names = [clean(self._heading(number)) for number in range(len(self._views))]
+        if sum(map(cell_len, names)) + 3 * len(names) > self.size.width:
+            names = [
+                name if number == self._place else f"{number + 1}"
+                for number, name in enumerate(names)
+            ]
         tabs = [
             Content.styled(
-                f" {self._heading(number, view.column)} ",
+                f" {name} ",
                 Style.from_meta({"@click": f"screen.go({number})"})
                 + Style(reverse=number == self._place),
             )
-            for number, view in enumerate(self._views)
+            for number, name in enumerate(names)
         ]
-        self.query_one("#tabs", Static).update(Content(" ").join(tabs))
-        self.query_one("#said", Static).update(Content(clean(self._telling())))
+        return Content(" ").join(tabs)
 
-    def _heading(self, number: int, column: Column) -> str:
+    def _heading(self, number: int) -> str:
         if self.comparison.blind:
-            return f"{number + 1}"
-        preset = column.steering.title
-        own = "" if preset == self._steering.title else f"{preset} "
+            return f"Reply {number + 1}"
+        column = self.comparison.columns[number]
         won = "✓ " if column is self.comparison.winner else ""
-        return f"{won}{number + 1} {own}{column.name}"
+        return f"{won}{number + 1} · {self._title(column)}"
+
+    def _title(self, column: Column) -> str:
+        """What to call a column: the preset only where it is another one."""
+        preset = column.steering.title
+        return column.name if preset == self._steering.title else f"{preset} {column.name}"
 
     def _telling(self) -> str:
         """What to know now, in a sentence."""
@@ -149,8 +201,9 @@ class CompareScreen(ModalScreen[Taken | None]):
         """The column of a number, counted from 0."""
         if 0 <= number < len(self._views):
             self._place = number
-            self._selected.scroll.focus()
-            self.query_one("#columns").scroll_to_widget(self._selected, animate=False)
+            for place, view in enumerate(self._views):
+                view.set_class(place == number, "-selected")
+            self._reveal()
             self._update()
 
     @on(ColumnView.Pointed)
@@ -162,49 +215,43 @@ class CompareScreen(ModalScreen[Taken | None]):
         for view in self._views:
             view.scroll.scroll_relative(y=lines, animate=False)
 
-    def action_again(self) -> None:
+    async def action_again(self) -> None:
         """All once more, by another seed."""
-        if self.comparison.running:
-            self.notify("The columns are still being written; stop them first.")
-            return
         self._said, self._favourite = "", None
         self.comparison.again()
-        self._lay_out(self.comparison.columns[self._place])
+        await self._lay_out(self._place)
 
-    def action_stop(self) -> None:
+    async def action_stop(self) -> None:
         """Leave what is written as it is."""
         self.comparison.stop()
-        if len(self.comparison.columns) < len(self._views):
-            self._lay_out(self.comparison.columns[-1])
+        await self._lay_out(min(self._place, len(self.comparison.columns) - 1))
 
     def action_add_preset(self) -> None:
         """A column by another preset."""
-        if not self.comparison.blind:
-            current = self._selected.column.steering.preset
-            self.app.push_screen(PresetPicker(self._presets, current), self._add_choice)
+        current = self._selected.column.steering.preset
+        self.app.push_screen(PresetPicker(self._presets, current), self._add_choice)
 
-    def _add_choice(self, choice: Choice | None) -> None:
+    async def _add_choice(self, choice: Choice | None) -> None:
         if choice and choice.preset:
-            self._add(Steering.to_preset(choice.preset))
+            await self._add(Steering.to_preset(choice.preset))
 
     def action_add_strength(self) -> None:
         """Ask for a strength, for a column like this one."""
-        if not self.comparison.blind:
-            asked = self.query_one("#strength", Input)
-            asked.value = f"{self._selected.column.steering.strength + 1:g}"
-            asked.display = True
-            self._beside = self._selected.column.steering
-            asked.focus()
+        asked = self.query_one("#strength", Input)
+        self._beside = self._selected.column.steering
+        asked.value = f"{self._beside.strength + 1:.4g}"
+        asked.display = True
+        asked.focus()
 
     @on(Input.Submitted, "#strength")
-    def _add_strength(self, message: Input.Submitted) -> None:
+    async def _add_strength(self, message: Input.Submitted) -> None:
         try:
             strength = msgspec.convert(message.value, Strength, strict=False)
         except msgspec.ValidationError:
             self.notify(f"A strength is a number, like 2 or 4.5, not {message.value}.")
             return
         self._leave_strength()
-        self._add(replace(self._beside, strength=strength))
+        await self._add(replace(self._beside, strength=strength))
 
     def _leave_strength(self) -> bool:
         """Close the question for a strength; False if it is not asked."""
@@ -212,34 +259,32 @@ class CompareScreen(ModalScreen[Taken | None]):
         if not asked.display:
             return False
         asked.display = False
-        self._selected.scroll.focus()
+        self.set_focus(None)
         return True
 
-    def _add(self, steering: Steering) -> None:
+    async def _add(self, steering: Steering) -> None:
         if refusal := self.comparison.add(steering):
             self.notify(refusal)
             return
         self._said = ""
-        self._lay_out(self.comparison.columns[-1])
+        await self._lay_out()
 
-    def action_remove(self) -> None:
+    async def action_remove(self) -> None:
         """Take this column away."""
-        if self.comparison.blind:
-            return
         if refusal := self.comparison.remove(self._selected.column):
             self.notify(refusal)
         else:
-            self._lay_out(self.comparison.columns[max(0, self._place - 1)])
+            await self._lay_out(max(0, self._place - 1))
 
     # -- voting -------------------------------------------------------------------------------
 
-    def action_vote(self) -> None:
+    async def action_vote(self) -> None:
         """Hide which is which, and ask."""
         if refusal := self.comparison.hide():
             self.notify(refusal)
         else:
             self._said, self._favourite = "", None
-            self._lay_out(self.comparison.columns[0])
+            await self._lay_out(0)
 
     def action_choose(self, number: int) -> None:
         """Vote for the column of a number, counted from 1; 0 is no vote."""
@@ -253,7 +298,7 @@ class CompareScreen(ModalScreen[Taken | None]):
             self._said = self._result()
         except AmuletError as error:
             self._said = f"The vote is not kept: {error}"
-        self._update()
+        self.action_go(number - 1 if number else self._place)
 
     def _result(self) -> str:
         """What was voted for, and what all votes come to."""
@@ -261,7 +306,7 @@ class CompareScreen(ModalScreen[Taken | None]):
         if winner is None:
             return "No vote."
         preset = winner.steering.preset
-        chosen = f"You chose {winner.steering.title} {winner.name}."
+        chosen = f"You chose {self._title(winner)}."
         if not preset:
             return f"{chosen} Votes are kept for presets only."
         tally = self.comparison.tally(preset)
@@ -301,9 +346,7 @@ class CompareScreen(ModalScreen[Taken | None]):
     def action_take(self) -> None:
         """Take this column into the chat as a reply."""
         column = self._selected.column
-        if self.comparison.blind:
-            self.notify(_BLIND)
-        elif reply := self.comparison.reply(column):
+        if reply := self.comparison.reply(column):
             self.dismiss(Taken(reply, column.steering))
         elif column.ended:
             self.notify("There is nothing to take here.")

@@ -34,6 +34,7 @@ from tui.widgets.keys import KeyLine
 from tui.widgets.token_card import Shown, TokenCard
 
 _POLLS_PER_S = 8
+_BESIDE = 100  # cells from which the card is beside the reply, as in look.tcss
 _STEPS = 5  # tenths of strength that a key turns
 _DIGITS = {"full_stop": ".", "comma": "."}
 _LONGEST_NUMBER = 7
@@ -82,9 +83,9 @@ class LookScreen(ModalScreen[Branch | None]):
         self._update()
         self.set_interval(1 / _POLLS_PER_S, self._update)
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         """Below the reply, the card has little height."""
-        self._card.flat = self.has_class("-narrow")
+        self._card.flat = event.size.width < _BESIDE
 
     def on_unmount(self) -> None:
         """Nobody reads what the engine would still say."""

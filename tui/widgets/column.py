@@ -14,14 +14,14 @@ from textual.widgets import Static
 
 from amulet_local.provenance import Reason
 from tui.comparing import Column
-from tui.text import clean, sentence, speed
+from tui.text import clean, sentence
 
 _WORD = re.compile(r"\s*\S*")
 _ENDS: dict[Reason, str] = {"length": " · cut off", "cancelled": " · stopped"}
 
 
-class ColumnText(VerticalScroll):
-    """The text; with the focus, keys are about its column. It scrolls along with the others."""
+class ColumnText(VerticalScroll, can_focus=False):
+    """The text; it scrolls along with the others."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"shared", "parting"}
 
@@ -57,7 +57,7 @@ class ColumnView(Vertical):
     def show(self, name: str, parting: int | None, *, blind: bool) -> None:
         """Show the column as it is now; what is shown already is not drawn again."""
         column = self.column
-        seen = (name, parting, blind, len(column.text), column.ended, column.trouble)
+        seen = (column, name, parting, blind, len(column.text), len(column.steps), column.ended)
         if seen == self._shown:
             return
         self._shown = seen
@@ -77,8 +77,16 @@ class ColumnView(Vertical):
         end = word.end() if word else parting
         parts = text[parting:end] if end > parting else " ■"  # where this one ends
         return Content.assemble(
-            (clean(text[:parting]), ".shared"), (clean(parts), ".parting"), clean(text[end:])
+            (clean(text[:parting]), ".shared"),
+            *_spaced(clean(parts)),
+            clean(text[end:]),
         )
+
+
+def _spaced(parts: str) -> list[str | tuple[str, str]]:
+    """The word at which texts part, marked without the spaces before it."""
+    word = parts.lstrip()
+    return [parts[: len(parts) - len(word)], (word, ".parting")]
 
 
 def _figures(column: Column) -> str:
@@ -87,6 +95,6 @@ def _figures(column: Column) -> str:
         return "waits for the others"
     if column.finished:
         stats = column.finished.stats
-        told = f"{stats.tokens:,} tokens · {speed(stats.tokens_per_s)}"
+        told = f"{stats.tokens:,} tokens · {stats.tokens_per_s:.1f}/s"
         return told + _ENDS.get(column.finished.reason, "")
     return f"▸ {len(column.steps):,} tokens"

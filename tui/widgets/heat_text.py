@@ -93,8 +93,10 @@ class HeatText(ScrollView, can_focus=True):
     def _style(self, token: int) -> Style:
         if token == self.cursor:
             return self.get_component_rich_style("cursor")
-        if token < 0:
-            return self.get_component_rich_style("untold")
+        return self.get_component_rich_style("untold") if token < 0 else self._tint(token)
+
+    def _tint(self, token: int) -> Style:
+        """How warm a token is, and whether it was a flip."""
         measures = self._reading.tokens[token].measures
         style = self._levels[level(measures.shift)]
         return style + Style(underline=True) if measures.flip else style

@@ -262,7 +262,7 @@ def _logps(measures: TokenMeasures) -> tuple[float | None, ...]:
 
 
 def _nats(shift: float | None) -> str:
-    return "not measured: no preference was followed" if shift is None else f"{shift:.2f} nats"
+    return "none: no preference" if shift is None else f"{shift:.2f} nats"
 
 
 def _flip(flipped: bool, strength: float | None) -> str:
