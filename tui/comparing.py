@@ -276,3 +276,9 @@ def parts(one: Column, other: Column) -> int | None:
     if ends_there and (len(longer.text) == place or not shorter.ended):
         return None
     return place
+
+
+def with_preset(steering: Steering, changed: Preset) -> Steering:
+    """The same way to steer, by a preset as it is now, if it goes by that one."""
+    known = steering.preset and steering.preset.name == changed.name
+    return replace(steering, preset=changed) if known else steering

@@ -21,6 +21,8 @@ from amulet_local.settings import Settings
 from tui.app import AmuletApp
 from tui.changes import ChosenModel, Steering
 from tui.screens.chat import ChatScreen
+from tui.screens.compare import CompareScreen
+from tui.screens.look import LookScreen
 from tui.session import Session
 from tui.shelf import Shelf
 from tui.widgets.dial import Dial
@@ -99,6 +101,8 @@ class Running:
         same, before = 0, ""
         while same < 3:
             self.screen.poll()
+            if isinstance(self.app.screen, LookScreen | CompareScreen):
+                self.app.screen.poll()
             await self.pilot.pause(0)
             shown = self.shown()
             same, before = (same + 1 if shown == before else 0), shown

@@ -114,10 +114,10 @@ async def test_what_cannot_be_looked_at_is_said() -> None:
         await running.press("ctrl+up", "e")
         running.prompt.text = "Mine."
         await running.press("enter", "ctrl+l")
-        assert "Nothing was measured in this reply" in running.shown()
+        assert "Nothing was measured in this reply" in running.notified[-1]
         await running.say("b?")
         await running.press("ctrl+l")
-        assert "still being written" in running.shown()
+        assert "still being written" in running.notified[-1]
         assert not isinstance(running.app.screen, LookScreen)
 
 
@@ -126,9 +126,9 @@ async def test_a_reply_without_a_preference_has_no_heat_and_no_dial() -> None:
     async with chat(engine, preset="") as running:
         await looking(running)
         assert "none: no preference" in running.shown()
-        assert "flip " not in running.shown()
+        assert "flip" not in told(running)
         await running.press("plus")
-        assert "no dial to turn" in running.shown()
+        assert "no dial to turn" in running.notified[-1]
         await running.press("4")
         await running.press("enter")
         assert engine.requests[-1].preference == ""
@@ -339,19 +339,19 @@ async def test_without_a_model_that_is_said_and_a_loading_one_is_waited_for() ->
 
 
 @pytest.mark.parametrize(
-    ("event", "told"),
+    ("event", "reason"),
     [
         (Failed("the message makes a prompt of 9,999 tokens; shorten it.", 2, 2), "9,999"),
         (Died("The engine stopped (signal 9)."), "The engine stopped (signal 9)."),
         (Examined(2, 0, 99, ()), "reads other tokens"),
     ],
 )
-async def test_what_goes_wrong_is_said_in_the_card(event: Event, told: str) -> None:
+async def test_what_goes_wrong_is_said_in_the_card(event: Event, reason: str) -> None:
     engine = FakeEngine(WALK)
     engine.examining = lambda request: [event]
     async with chat(engine) as running:
         await looking(running)
-        assert told in told(running)
+        assert reason in told(running)
         assert len(engine.examined) == 1
 
 
@@ -470,7 +470,7 @@ async def test_the_end_can_be_picked_and_is_a_reply_of_its_own() -> None:
         await looking(running)
         assert "■ end" in running.shown()
         await running.press("home", "tab", "enter")
-        assert "says nothing" in running.shown()
+        assert "says nothing" in running.notified[-1]
         await running.press("escape", "n", "n", "tab", "enter")
         assert running.said == ["Where to?", "Take the"]
         assert len(engine.requests) == 1

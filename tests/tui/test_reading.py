@@ -122,7 +122,9 @@ def test_words_are_wrapped_whole_and_line_feeds_are_seen() -> None:
 
 def test_words_of_the_users_own_come_before_the_tokens() -> None:
     own = Node("0", None, Message("assistant", "In my words"))
-    reading = Reading(own.grown(", and on.", (7, 8), pack(fitted(steps(", and", " on."), ", and on."))))
+    reading = Reading(
+        own.grown(", and on.", (7, 8), pack(fitted(steps(", and", " on."), ", and on.")))
+    )
     assert [reading.text_of(number) for number in range(2)] == [", and", " on."]
     assert reading.tokens[0].start == len("In my words")
     assert not reading.known

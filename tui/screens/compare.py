@@ -26,7 +26,7 @@ from amulet_local.presets import Preset, Presets, Strength, read_preset
 from amulet_local.votes import FEWEST
 from tui.actions import COMPARE, bindings, shown_key
 from tui.changes import Steering
-from tui.comparing import Column, Comparison, usual
+from tui.comparing import Column, Comparison, usual, with_preset
 from tui.screens.picker import Choice, PresetPicker
 from tui.session import Session
 from tui.text import clean, sentence
@@ -83,7 +83,7 @@ class CompareScreen(ModalScreen[Taken | None]):
         heading = Content.styled("Compare", "bold") + Content(f"  {question}")
         self.query_one("#heading", Static).update(heading)
         await self._lay_out()
-        self.set_interval(1 / _POLLS_PER_S, self._update)
+        self.set_interval(1 / _POLLS_PER_S, self.poll)
 
     def on_unmount(self) -> None:
         """Nobody reads what the engine would still say."""
@@ -98,16 +98,17 @@ class CompareScreen(ModalScreen[Taken | None]):
 
     async def _lay_out(self, place: int | None = None) -> None:
         """A view for each column, in their order. place: of the one to select; else the last."""
-        columns, holder = self.comparison.columns, self.query_one("#columns")
-        for view in self._views[len(columns) :]:
-            await view.remove()
-        added = [ColumnView(column) for column in columns[len(self._views) :]]
+        columns, count = self.comparison.columns, len(self._views)
+        gone, added = self._views[len(columns) :], list(map(ColumnView, columns[count:]))
         self._views = [*self._views[: len(columns)], *added]
+        self._place = len(columns) - 1 if place is None else place
         for view, column in zip(self._views, columns, strict=True):
             view.column = column
         self._fit()
-        await holder.mount_all(added)
-        self.action_go(len(columns) - 1 if place is None else place)
+        for view in gone:
+            await view.remove()
+        await self.query_one("#columns").mount_all(added)
+        self.action_go(self._place)
 
     def on_resize(self) -> None:
         """Other widths."""
@@ -127,7 +128,7 @@ class CompareScreen(ModalScreen[Taken | None]):
     def _reveal(self) -> None:
         self.query_one("#columns").scroll_to_widget(self._selected, animate=False)
 
-    def _update(self) -> None:
+    def poll(self) -> None:
         """Show what is written by now."""
         comparison = self.comparison
         self._refusal = comparison.begin()  # what could not be begun before may be now
@@ -204,7 +205,7 @@ class CompareScreen(ModalScreen[Taken | None]):
             for place, view in enumerate(self._views):
                 view.set_class(place == number, "-selected")
             self._reveal()
-            self._update()
+            self.poll()
 
     @on(ColumnView.Pointed)
     def _point(self, message: ColumnView.Pointed) -> None:
@@ -335,11 +336,11 @@ class CompareScreen(ModalScreen[Taken | None]):
             self.notify(sentence(str(error)), severity="error")
             return
         self._favourite = None
-        steering = self._session.steering
-        if steering.preset and steering.preset.name == changed.name:
-            self._session.steering = replace(steering, preset=changed)
+        self._session.steering = with_preset(self._session.steering, changed)
+        for column in self.comparison.columns:
+            column.steering = with_preset(column.steering, changed)
         self._said = f"{preset.title or preset.name} is followed at {strength:.2f} by default now."
-        self._update()
+        self.poll()
 
     # -- leaving ------------------------------------------------------------------------------
 

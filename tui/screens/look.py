@@ -80,8 +80,8 @@ class LookScreen(ModalScreen[Branch | None]):
         self._explain()
         self._text.focus()
         self._text.cursor = next(iter(self._reading.flips), 0)
-        self._update()
-        self.set_interval(1 / _POLLS_PER_S, self._update)
+        self.poll()
+        self.set_interval(1 / _POLLS_PER_S, self.poll)
 
     def on_resize(self, event: events.Resize) -> None:
         """Below the reply, the card has little height."""
@@ -110,7 +110,7 @@ class LookScreen(ModalScreen[Branch | None]):
 
     # -- the card -----------------------------------------------------------------------------
 
-    def _update(self) -> None:
+    def poll(self) -> None:
         """Show what is known by now of the token at the cursor."""
         self._look.ask()
         cursor = self._text.cursor
@@ -121,7 +121,7 @@ class LookScreen(ModalScreen[Branch | None]):
 
     @on(HeatText.Moved)
     def _moved(self) -> None:
-        self._update()
+        self.poll()
 
     @on(Curves.Pointed)
     def _point(self, message: Curves.Pointed) -> None:
@@ -152,7 +152,7 @@ class LookScreen(ModalScreen[Branch | None]):
         """More, or less."""
         if self._has_dial:
             self._typed, self._set = "", step(self.strength, direction * _STEPS)
-            self._update()
+            self.poll()
         else:
             self.notify(_NO_DIAL)
 
@@ -175,7 +175,7 @@ class LookScreen(ModalScreen[Branch | None]):
             return
         if len(typed) <= _LONGEST_NUMBER and (number is None or number <= STRONGEST):
             self._typed, self._set = typed, number
-            self._update()
+            self.poll()
 
     # -- going on -----------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class LookScreen(ModalScreen[Branch | None]):
         """From the card to the text, from the text to the chat."""
         if self._typed or self._set is not None:
             self._typed, self._set = "", None
-            self._update()
+            self.poll()
         elif self._card.has_focus:
             self._text.focus()
         else:
