@@ -66,7 +66,7 @@ CHAT = (
     Action("look_back", "ctrl+up,shift+tab", "To the messages above", "Read"),
     Action("regenerate", "ctrl+r", "Answer the last question once more", "", "again"),
     Action("look", "ctrl+l", "Heat view: the newest reply, token by token", "", "look"),
-    Action("compare", "ctrl+s", "The question answered several ways side by side", "", "compare"),
+    Action("compare", "ctrl+y", "The question answered several ways side by side", "", "compare"),
     Action("undo", "", "Undo the last edit, deletion, walk or answer", "", "undo"),
     Action("rename", "", "Give this chat a title", "", "rename", "title"),
     Action("page(-1)", "pageup", "Scroll up; the text then holds still", id="page_up"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -49,14 +48,13 @@ def selected(running: Running) -> str:
 
 async def comparing(running: Running) -> None:
     await running.say("Where to?")
-    await running.press("ctrl+s")
+    await running.press("ctrl+y")
 
 
 @pytest.fixture(autouse=True)
-def in_order(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _turned_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shuffling turns the order round."""
     monkeypatch.setattr(Comparison.__init__, "__defaults__", (list.reverse,))
-    return
 
 
 # -- columns --------------------------------------------------------------------------------------
@@ -90,7 +88,7 @@ async def test_the_selected_question_is_compared_and_the_command_works() -> None
     async with chat(engine) as running:
         await running.say("a?")
         await running.say("b?")
-        await running.press("ctrl+up", "k", "k", "ctrl+s")
+        await running.press("ctrl+up", "k", "k", "ctrl+y")
         assert engine.requests[-1].messages[-1].text == "a?"
         await running.press("q", "i")
         await running.say("/compare")
@@ -99,13 +97,13 @@ async def test_the_selected_question_is_compared_and_the_command_works() -> None
 
 async def test_what_cannot_be_compared_is_said() -> None:
     async with chat(FakeEngine(["One", HOLD]), preset="") as running:
-        await running.press("ctrl+s")
+        await running.press("ctrl+y")
         assert "There is no question yet." in running.notified[-1]
         await running.say("a?")
-        await running.press("ctrl+s")
+        await running.press("ctrl+y")
         assert "Choose a preset first" in running.notified[-1]
         await running.say("/preset concise")
-        await running.press("ctrl+s")
+        await running.press("ctrl+y")
         assert "A reply is being written" in running.notified[-1]
 
 
@@ -465,7 +463,7 @@ async def test_without_a_model_that_is_said() -> None:
     async with chat(FakeEngine(FIRST)) as running:
         await running.say("Where to?")
     async with chat(FakeEngine(), shelf=shelf_with(None)) as running:
-        await running.press("ctrl+b", "ctrl+s")
+        await running.press("ctrl+b", "ctrl+y")
         assert "No model is loaded." in running.shown()
 
 
@@ -474,7 +472,7 @@ async def test_a_model_that_is_being_loaded_is_waited_for() -> None:
         await running.say("Where to?")
     engine = FakeEngine(BASE, PROMPTED, REALIGNED, loading=(HOLD,))
     async with chat(engine) as running:
-        await running.press("ctrl+b", "ctrl+s")
+        await running.press("ctrl+b", "ctrl+y")
         assert "still being loaded" in running.shown()
         engine.go_on()
         await running.until("it.")

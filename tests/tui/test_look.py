@@ -1,4 +1,4 @@
-"""The heat view: a reply token by token, what else could have been said, and going on from there."""
+"""The heat view: a reply token by token, what else could have been said, and going on from it."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def test_it_opens_on_a_chat_of_yesterday() -> None:
         assert "62" not in running.shown()
         ((request, strengths),) = engine.examined
         assert request.begun == Message("assistant", TEXT, tuple(range(100, 106)))
-        assert strengths == (pytest.approx(AMULET),) * 6
+        assert list(strengths) == pytest.approx([AMULET] * 6)
 
 
 async def test_what_cannot_be_looked_at_is_said() -> None:
