@@ -58,6 +58,16 @@ CHAT = (
     Action("pick_preset", "ctrl+p", "Choose a preset", "Preset", "preset", "name"),
     Action("steer", "ctrl+t", "To the strength dial, and back", "Dial", "strength", "number"),
     Action("prefer", "", "A preference in your words, for this chat", "", "prefer", "words"),
+    Action("guard", "", "How plausible a token must be to the preference", "", "guard", "0 to 1"),
+    Action(
+        "place",
+        "",
+        "Where the preference stands: the system prompt, or the newest message only",
+        command="placement",
+        argument="system or turn",
+    ),
+    Action("edit_preset", "", "Change a preset in a form", "", "edit-preset", "name"),
+    Action("new_preset", "", "Write a preset in a form", "", "write-preset"),
     Action("apply", "", "Answer again, steered as it is set now", "", "apply"),
     Action("stop", "escape", "Stop; what is written stays, messages that wait come back", "Stop"),
     Action("settle", "escape", "With nothing to stop: to the message, and to the newest text"),
@@ -111,6 +121,10 @@ DIAL = (
     Action("go('Amulet')", "a", "Amulet: as strong as in the paper", id="dial_amulet"),
     Action("lowest", "home", "Farthest away from the preference", id="dial_lowest"),
     Action("highest", "end", "Strongest", id="dial_highest"),
+    Action("screen.guard", "g", "The guard: off, a little, usual, strict", id="dial_guard"),
+    Action(
+        "screen.place", "t", "The preference in the system prompt, or in turns", id="dial_place"
+    ),
     Action("leave", "enter", "Back to the message", id="leave_dial"),
 )
 PICKER = (
@@ -179,6 +193,14 @@ COMPARE = (
     Action("scroll(8)", "pagedown", "A page down", id="columns_page_down"),
     Action("leave", "escape,q", "Stop, and back to the chat", "Back", id="compare_leave"),
 )
+PRESETS = (
+    Action("edit", "ctrl+e", "Change it in a form; a built-in one becomes your own", id="edit_it"),
+    Action("new", "ctrl+n", "Write a new one in a form", id="new_one"),
+)
+FORM = (
+    Action("save", "ctrl+s", "Save it", id="form_save"),
+    Action("close", "escape", "Leave it; twice, where something was typed", id="form_close"),
+)
 HELP = (Action("close", "escape,q,ctrl+g,f1,enter", "Close", id="close_help"),)
 
 # In the order of the help screen.
@@ -191,6 +213,8 @@ PLACES: dict[str, Sequence[Action]] = {
     "In the heat view": (*LOOK, *HEAT),
     "In its card": CARD,
     "In a comparison": COMPARE,
+    "In the list of presets": PRESETS,
+    "In forms": FORM,
 }
 
 
