@@ -134,6 +134,11 @@ class Session:
         return tuple(self._waiting)
 
     @property
+    def expecting(self) -> bool:
+        """Whether the engine is at something, so that it will soon say more."""
+        return bool(self._writing or self._left) or self._activity is Activity.LOADING
+
+    @property
     def replying(self) -> Steering | None:
         """What the reply under way is steered by; None if there is none."""
         return self._writing.steering if self._writing else None

@@ -16,6 +16,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import OptionList, TextArea
 
 from amulet_local.client import EngineHandle
@@ -50,7 +51,8 @@ from tui.widgets.steering import SteeringPanel
 from tui.widgets.title import TitleLine
 from tui.widgets.transcript import Transcript
 
-_POLLS_PER_S = 16
+_POLLS_PER_S = 16  # while something is to be expected
+_IDLE_POLLS_PER_S = 2
 _DRAFT_AFTER_S = 0.5
 
 
@@ -90,6 +92,7 @@ class ChatScreen(OnMessages, OnSteering):
         self._offer, self._title = Offer(shelf), TitleLine()
         self._shelf = shelf
         self._draft = ""
+        self._often: Timer | None = None
         self._sent_from: str | None = None  # the chat before this one
 
     def compose(self) -> ComposeResult:
@@ -112,7 +115,8 @@ class ChatScreen(OnMessages, OnSteering):
         self._recall()
         self.show([BranchChanged(), *(Noticed(notice) for notice in self._notices)])
         self._find(self._model)
-        self.set_interval(1 / _POLLS_PER_S, self.poll)
+        self._often = self.set_interval(1 / _POLLS_PER_S, self.poll, pause=True)
+        self.set_interval(1 / _IDLE_POLLS_PER_S, self.poll)
         self.set_interval(_DRAFT_AFTER_S, self.save_draft)
 
     def _recall(self) -> None:
@@ -153,6 +157,8 @@ class ChatScreen(OnMessages, OnSteering):
                 case Unusable():
                     self._offer.show(change.text)
         session = self.session
+        if self._often:
+            self._often.resume() if session.expecting else self._often.pause()
         pending = session.replying not in (None, session.steering)
         self.query_one(SteeringPanel).show(session.steering, pending=pending)
         self.query_one(StatusLine).status = session.status
