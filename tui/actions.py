@@ -56,6 +56,16 @@ CHAT = (
     Action("pick_preset", "ctrl+p", "Choose a preset", "Preset", "preset", "name"),
     Action("steer", "ctrl+t", "To the strength dial, and back", "Dial", "strength", "number"),
     Action("prefer", "", "A preference in your words, for this chat", "", "prefer", "words"),
+    Action("guard", "", "How plausible a token must be to the preference", "", "guard", "0 to 1"),
+    Action(
+        "place",
+        "",
+        "Where the preference stands: the system prompt, or the newest message only",
+        command="placement",
+        argument="system or turn",
+    ),
+    Action("edit_preset", "", "Change a preset in a form", "", "edit-preset", "name"),
+    Action("new_preset", "", "Write a preset in a form", "", "write-preset"),
     Action("apply", "", "Answer again, steered as it is set now", "", "apply"),
     Action("stop", "escape", "Stop; what is written stays, messages that wait come back", "Stop"),
     Action("settle", "escape", "With nothing to stop: to the message, and to the newest text"),
@@ -110,6 +120,10 @@ DIAL = (
     Action("go('Amulet')", "a", "Amulet: as strong as in the paper", id="dial_amulet"),
     Action("lowest", "home", "Farthest away from the preference", id="dial_lowest"),
     Action("highest", "end", "Strongest", id="dial_highest"),
+    Action("screen.guard", "g", "The guard: off, a little, usual, strict", id="dial_guard"),
+    Action(
+        "screen.place", "t", "The preference in the system prompt, or in turns", id="dial_place"
+    ),
     Action("leave", "enter", "Back to the message", id="leave_dial"),
 )
 PICKER = (
@@ -133,9 +147,17 @@ CHATS = (
     Action("screen.import_chat", "i", "Add one from a file", "Import", id="chat_import"),
     Action("screen.export", "e", "Write it to a file", "Export", id="chat_export"),
 )
+LINE = (
+    Action("complete", "tab", "Take what is proposed", id="line_complete"),
+    Action("close", "escape", "Leave it as it is", id="line_close"),
+)
+PRESETS = (
+    Action("edit", "ctrl+e", "Change it in a form; a built-in one becomes your own", id="edit_it"),
+    Action("new", "ctrl+n", "Write a new one in a form", id="new_one"),
+)
 FORM = (
-    Action("complete", "tab", "Take what is proposed", id="form_complete"),
-    Action("close", "escape", "Leave it as it is", id="form_close"),
+    Action("save", "ctrl+s", "Save it", id="form_save"),
+    Action("close", "escape", "Leave it; twice, where something was typed", id="form_close"),
 )
 HELP = (Action("close", "escape,q,ctrl+g,f1,enter", "Close", id="close_help"),)
 
@@ -147,7 +169,9 @@ PLACES: dict[str, Sequence[Action]] = {
     "On the strength dial": DIAL,
     "In lists": PICKER,
     "Among the chats": CHATS,
-    "Where a name is asked for": FORM,
+    "Where a name is asked for": LINE,
+    "In the list of presets": PRESETS,
+    "In forms": FORM,
 }
 
 

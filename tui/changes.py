@@ -15,6 +15,7 @@ from amulet_local.protocol import Placement, Sampling
 from amulet_local.realignment import AMULET, BASE
 
 USUAL_GUARD = 0.1
+GUARDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)  # one after the other, by key
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import msgspec
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -22,7 +21,6 @@ from textual.widgets import OptionList, TextArea
 from amulet_local.client import EngineHandle
 from amulet_local.conversation import Node
 from amulet_local.errors import AmuletError, UsageError
-from amulet_local.presets import Presets, Strength, load_presets
 from amulet_local.protocol import Event
 from tui.actions import CHAT, bindings, commands, shown_key
 from tui.attachments import attach
@@ -33,17 +31,15 @@ from tui.changes import (
     Ended,
     GivenBack,
     Noticed,
-    Steering,
     Unusable,
     Wrote,
 )
 from tui.completion import complete
 from tui.screens.on_chats import OnChats
-from tui.screens.picker import Choice, PresetPicker
+from tui.screens.on_steering import OnSteering
 from tui.session import Session
 from tui.shelf import Shelf
 from tui.widgets.completions import Completions
-from tui.widgets.dial import Dial
 from tui.widgets.keys import KeyLine
 from tui.widgets.message import Entry
 from tui.widgets.offer import Offer
@@ -57,7 +53,7 @@ _POLLS_PER_S = 16
 _DRAFT_AFTER_S = 0.5
 
 
-class ChatScreen(OnChats):
+class ChatScreen(OnChats, OnSteering):
     """One chat at a time. model: a name or path, "" for the default. notices: to begin with."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(CHAT, first=True)
@@ -86,7 +82,6 @@ class ChatScreen(OnChats):
     ) -> None:
         super().__init__()
         self.session = session
-        self.presets: Presets = load_presets()
         self.completions = Completions()
         self.transcript, self.prompt = Transcript(), Prompt(self.completions)
         self._events, self._model, self._notices = engine.events, model, notices
@@ -265,74 +260,9 @@ class ChatScreen(OnChats):
             self._draft = draft  # and say so once
             self.show([Noticed(f"What you write is not saved: {error}", True)])
 
-    # -- steering -----------------------------------------------------------------------------
-
-    @on(Dial.Moved)
-    def _turn(self, message: Dial.Moved) -> None:
-        self.session.turn(message.strength)
-        self.show()
-
-    @on(Dial.Left)
     @on(Transcript.Left)
     def _write_on(self) -> None:
         self.set_focus(self.prompt)
-
-    def steer_by(self, steering: Steering) -> None:
-        """Be steered like this from the next message on."""
-        self.session.steering = steering
-        self.show()
-
-    def action_pick_preset(self) -> None:
-        """Choose a preset; files may have changed, so they are read anew."""
-        self.presets = load_presets()
-        self.app.push_screen(PresetPicker(self.presets, self.session.steering.preset), self._pick)
-
-    def _pick(self, choice: Choice | None) -> None:
-        if choice:
-            self.steer_by(Steering.to_preset(choice.preset))
-
-    def command_pick_preset(self, name: str) -> None:
-        """Take a preset by its name."""
-        self.presets = load_presets()
-        try:
-            preset = None if name in ("none", "off") else self.presets.get(name)
-        except AmuletError as error:
-            self.notify(str(error), severity="error")
-        else:
-            self.steer_by(Steering.to_preset(preset))
-
-    def action_steer(self) -> None:
-        """To the dial and back."""
-        dial = self.query_one(Dial)
-        if dial.disabled:
-            self.notify("Choose a preset first: the dial says how strongly it is followed.")
-        self.set_focus(self.prompt if dial.has_focus or dial.disabled else dial)
-
-    def command_steer(self, strength: str) -> None:
-        """Set the dial to a number."""
-        try:
-            number = msgspec.convert(strength.replace(",", "."), Strength, strict=False)
-        except msgspec.ValidationError:
-            self.notify(f"A strength is a number, like 3 or 5.65, not {strength}.")
-            return
-        if self.session.steering.preference:
-            self.session.turn(number)
-            self.show()
-        else:
-            self.notify("Choose a preset first: the dial says how strongly it is followed.")
-
-    def action_prefer(self) -> None:
-        """Begin to write a preference."""
-        self.prompt.write(f"/prefer {self.session.steering.words}")
-        self.set_focus(self.prompt)
-
-    def command_prefer(self, words: str) -> None:
-        """Prefer this in this chat."""
-        self.steer_by(Steering.to_words(words))
-
-    def action_apply(self) -> None:
-        """Answer the last question once more, steered as it is set now."""
-        self.action_regenerate()
 
     # -- the rest -----------------------------------------------------------------------------
 

@@ -8,14 +8,14 @@ from amulet_local.chat import Chat
 from amulet_local.chat_files import export_chat, file_name, import_chat, kind_of
 from amulet_local.errors import UsageError
 from amulet_local.history import History, title_of
-from tui.screens.form import Form, Paths, Unsure
+from tui.screens.line_form import LineForm, Paths, Unsure
 
 _SHORT = 40  # characters of a title in a frame
 _EXPORT_HINT = "A name that ends in .json: all branches, to be imported again. Else Markdown."
 _IMPORT_HINT = "A chat that was exported as JSON."
 
 
-def rename_form(title: str) -> Form[str]:
+def rename_form(title: str) -> LineForm[str]:
     """Asks for a title in place of this one."""
 
     def act(line: str, sure: bool) -> str:
@@ -23,10 +23,10 @@ def rename_form(title: str) -> Form[str]:
             raise UsageError("a title needs something to read")
         return line
 
-    return Form(f"Rename “{_short(title)}”", title, "", act)
+    return LineForm(f"Rename “{_short(title)}”", title, "", act)
 
 
-def export_form(store: History, chat: str, title: str, path: str = "") -> Form[Path]:
+def export_form(store: History, chat: str, title: str, path: str = "") -> LineForm[Path]:
     """Writes a chat to a file, at once if there is a path; asks before it writes over one. Gives
     the file."""
     name = file_name(title)
@@ -43,16 +43,16 @@ def export_form(store: History, chat: str, title: str, path: str = "") -> Form[P
         return file
 
     heading = f"Export “{_short(title)}”"
-    return Form(heading, path or name, _EXPORT_HINT, act, Paths(), at_once=bool(path))
+    return LineForm(heading, path or name, _EXPORT_HINT, act, Paths(), at_once=bool(path))
 
 
-def import_form(store: History, path: str = "") -> Form[Chat]:
+def import_form(store: History, path: str = "") -> LineForm[Chat]:
     """Adds a chat from a file, at once if there is a path. Gives the chat."""
 
     def act(line: str, sure: bool) -> Chat:
         return import_chat(store, _path(line))
 
-    return Form("Import a chat", path, _IMPORT_HINT, act, Paths(".json"), at_once=bool(path))
+    return LineForm("Import a chat", path, _IMPORT_HINT, act, Paths(".json"), at_once=bool(path))
 
 
 def _path(line: str) -> Path:

@@ -71,6 +71,10 @@ class OnMessages(Screen[None]):
         else:
             self._missing("question")
 
+    def action_apply(self) -> None:
+        """The same, to have it steered as is set now."""
+        self.action_regenerate()
+
     def action_go_on(self) -> None:
         """Write on from the end of a reply."""
         if node := self._message("assistant"):

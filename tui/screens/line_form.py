@@ -21,7 +21,7 @@ from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from amulet_local.errors import AmuletError
-from tui.actions import FORM, bindings, shown_key
+from tui.actions import LINE, bindings, shown_key
 from tui.completion import propose_path
 from tui.text import clean, sentence
 
@@ -32,7 +32,7 @@ class Unsure(Exception):  # noqa: N818
     """No error but a question; Enter, pressed once more, says yes to it."""
 
 
-class Form(ModalScreen[T | None], Generic[T]):
+class LineForm(ModalScreen[T | None], Generic[T]):
     """Dismissed with what `act` returns for the line, or None.
 
     suggester: proposes how to go on. at_once: do it with the line as it is, and stay only if that
@@ -40,7 +40,7 @@ class Form(ModalScreen[T | None], Generic[T]):
     Unsure. What it raises as AmuletError is shown.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings(FORM)
+    BINDINGS: ClassVar[list[BindingType]] = bindings(LINE)
 
     class Told(Message):
         """The line cannot be taken as it is; why."""
@@ -75,15 +75,15 @@ class Form(ModalScreen[T | None], Generic[T]):
 
     def compose(self) -> ComposeResult:
         """The line, and what there is to say."""
-        with Vertical(id="form"):
+        with Vertical(id="line"):
             yield self._input
             yield Static(id="told")
 
     def on_mount(self) -> None:
         """Name the keys."""
-        form = self.query_one("#form")
+        form = self.query_one("#line")
         form.border_title = Content(clean(self._title))
-        form.border_subtitle = f"enter does it · {shown_key(self.app, FORM, 'close')} leaves it"
+        form.border_subtitle = f"enter does it · {shown_key(self.app, LINE, 'close')} leaves it"
         self._say(self._hint)
         if self._at_once:
             self._submit()
