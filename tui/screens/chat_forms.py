@@ -39,7 +39,7 @@ def export_form(store: History, chat: str, title: str, path: str = "") -> LineFo
         try:
             export_chat(Chat(store, chat), file, kind_of(file), overwrite=sure)
         except FileExistsError:
-            raise Unsure(f"{file} is there already; enter once more writes over it.") from None
+            raise Unsure(f"{file.name} is there already; enter once more writes over it.") from None
         return file
 
     heading = f"Export “{_short(title)}”"

@@ -142,7 +142,7 @@ class ChatsScreen(ModalScreen[Place | None]):
 
     @on(ChatList.NearEnd)
     def _read_on(self) -> None:
-        if self._more and not self._words:
+        if self._more and not self._words and self._list.near_end:
             self._read(PAGE)
 
     def _say(self, nothing: str) -> None:

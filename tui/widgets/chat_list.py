@@ -41,11 +41,7 @@ class ChatList(OptionList):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"facts"}
 
     class NearEnd(Message):
-        """There are but few rows left below."""
-
-        def can_replace(self, message: Message) -> bool:
-            """Once is enough."""
-            return isinstance(message, ChatList.NearEnd)
+        """There were but few rows left below; by now there may be more."""
 
     def __init__(self) -> None:
         super().__init__(markup=False)
@@ -149,18 +145,34 @@ class ChatList(OptionList):
         """The next row; not round to the first."""
         self.move(1)
 
+    def action_page_up(self) -> None:
+        """As many rows up as are in sight."""
+        self.move(-self.size.height)
+
+    def action_page_down(self) -> None:
+        """As many rows down as are in sight."""
+        self.move(self.size.height)
+
     def watch_highlighted(self, highlighted: int | None) -> None:
         """Headings come into sight with what stands under them."""
         super().watch_highlighted(highlighted)
         if highlighted == 1:
             self.scroll_home(animate=False)
-        if highlighted is not None and self.option_count - highlighted < _NEAR:
-            self.post_message(self.NearEnd())
+        self._tell_end()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """The mouse scrolls without moving the highlight."""
         super().watch_scroll_y(old_value, new_value)
-        if self.max_scroll_y - new_value < _NEAR:
+        self._tell_end()
+
+    @property
+    def near_end(self) -> bool:
+        """Whether there are but few rows left, below the one at hand or below those in sight."""
+        below = self.option_count - (self.highlighted or 0)
+        return min(below, self.max_scroll_y - self.scroll_y) < _NEAR
+
+    def _tell_end(self) -> None:
+        if self.near_end:
             self.post_message(self.NearEnd())
 
 
