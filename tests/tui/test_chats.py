@@ -373,7 +373,7 @@ async def test_what_is_typed_is_searched_and_the_words_found_are_marked(
     keep("Where to?", "Far " * 30 + "to the [Coast] of Wales.", title="Holidays")
     keep("Newer", "Yes.")
     async with chat(FakeEngine(), size=size) as running:
-        await running.press("ctrl+l", "/", *"coa")
+        await running.press("ctrl+l", "slash", *"coa")
         await running.until("[Coast]")
         (row,) = (row for row in rows(running) if "[Coast]" in row)
         assert row.split()[0] == "reply"

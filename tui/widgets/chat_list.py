@@ -37,7 +37,7 @@ Row = Summary | Hit
 class ChatList(OptionList):
     """Chats or hits. opened: the id of the chat that is open, which has a mark."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings(CHATS)
+    BINDINGS: ClassVar[list[BindingType]] = bindings(CHATS, first=True)
     COMPONENT_CLASSES: ClassVar[set[str]] = {"facts"}
 
     class NearEnd(Message):
