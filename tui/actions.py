@@ -147,6 +147,7 @@ CHATS = (
     Action("screen.import_chat", "i", "Add one from a file", "Import", id="chat_import"),
     Action("screen.export", "e", "Write it to a file", "Export", id="chat_export"),
 )
+SEARCH = (Action("to_list", "tab", "To what was found, where letters are keys", "To the list"),)
 LINE = (
     Action("complete", "tab", "Take what is proposed", id="line_complete"),
     Action("close", "escape", "Leave it as it is", id="line_close"),
@@ -169,6 +170,7 @@ PLACES: dict[str, Sequence[Action]] = {
     "On the strength dial": DIAL,
     "In lists": PICKER,
     "Among the chats": CHATS,
+    "In the search": SEARCH,
     "Where a name is asked for": LINE,
     "In the list of presets": PRESETS,
     "In forms": FORM,

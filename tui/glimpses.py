@@ -42,7 +42,11 @@ def glimpse(store: History, row: Summary | Hit, words: str) -> Glimpse:
     summary, conversation = store.summary(chat), store.load(chat)
     head = (Block("heading", Styled(clean(summary.title) or UNTITLED), gap=False), _facts(summary))
     if isinstance(row, Hit):
-        found = _found(row, store.marked(row.message, words), conversation.path(row.message))
+        if row.message not in conversation:  # deleted since
+            return Glimpse(head)
+        whole = store.marked(row.message, words)
+        conversation.select(row.message)
+        found = _found(row, whole, conversation.path())
         return Glimpse(head, (tuple(found),), (1,))
     path = conversation.path()
     starts = [at for at, node in enumerate(path) if node.message.role == "user"][-_PARTS:]
@@ -78,12 +82,14 @@ def marked(snippet: Snippet) -> Content:
 
 
 def _found(hit: Hit, whole: Snippet, path: tuple[Node, ...]) -> list[Block]:
-    """The message found, around the words, below the question that it answers."""
+    """The message found, around the words, with its question or its reply. path: on which it is."""
     text = marked(_around(whole))
     styled = Styled(text.plain, tuple(text.spans))
+    place = [node.id for node in path].index(hit.message)
     if hit.role == "user":
-        return [Block("text", styled, _BAR, _BAR)]
-    return [*_said(path[-2]), Block("text", styled)]
+        answers = path[place + 1 : place + 2]
+        return [Block("text", styled, _BAR, _BAR), *(it for node in answers for it in _said(node))]
+    return [*_said(path[place - 1]), Block("text", styled)]
 
 
 def _around(whole: Snippet) -> Snippet:

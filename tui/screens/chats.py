@@ -25,7 +25,7 @@ from textual.widgets import Input, OptionList, Static
 from amulet_local.chat import Chat
 from amulet_local.errors import AmuletError
 from amulet_local.history import Hit, Summary, title_of
-from tui.actions import CHATS, PICKER, bindings, shown_key
+from tui.actions import CHATS, PICKER, SEARCH, bindings, shown_key
 from tui.glimpses import Glimpse, glimpse, quiet
 from tui.screens.chat_forms import export_form, import_form, rename_form
 from tui.session import Session
@@ -36,7 +36,7 @@ from tui.widgets.preview import Preview
 
 PAGE = 60  # chats
 FOUND = 100  # hits
-_PAGE_TO_END = 500
+_PAGE_TO_END = 200
 _TYPING_S = 0.12
 _LOOKING_S = 0.06
 _NONE = "No chat is kept yet: a chat is, once something is said in it."
@@ -59,7 +59,7 @@ class ChatsScreen(ModalScreen[Place | None]):
     words: to search for; empty to begin with the search, None with the list.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings(PICKER)
+    BINDINGS: ClassVar[list[BindingType]] = bindings((*SEARCH, *PICKER))
 
     class Answered(Message):
         """What a search found, or why it found nothing."""
@@ -239,6 +239,14 @@ class ChatsScreen(ModalScreen[Place | None]):
             self._list.action_last()
         else:
             self._list.action_first()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
+        """The list is gone to from the search only."""
+        return action != "to_list" or self._search.has_focus
+
+    def action_to_list(self) -> None:
+        """From the words to what was found."""
+        self._list.focus()
 
     def action_search(self) -> None:
         """To the words to search for."""

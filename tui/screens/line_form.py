@@ -123,6 +123,7 @@ class LineForm(ModalScreen[T | None], Generic[T]):
     def _say(self, text: str, classes: str = "") -> None:
         told = self.query_one("#told", Static)
         told.set_classes(classes)
+        told.display = bool(text)
         told.update(Content(clean(text)))
 
     def action_complete(self) -> None:
