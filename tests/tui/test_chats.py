@@ -174,11 +174,10 @@ async def test_without_a_chat_it_says_when_there_will_be_one() -> None:
     async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+l")
         assert "No chat is kept yet" in running.shown()
-        await running.press("enter", "tab")
-        for key in "rdejk":
+        for key in ("enter", *"rdejkgG"):
             await running.press(key)
         assert is_open(running)
-        await running.press("escape", "escape")
+        await running.press("escape")
         assert isinstance(running.app.screen, ChatScreen)
 
 
@@ -240,6 +239,16 @@ async def test_of_two_thousand_chats_a_page_is_read_and_more_as_they_are_wanted(
         await running.press("G")
         assert at_hand(running) == "Chat number 1999"
         assert titles(running) == [f"Chat number {number}" for number in range(2000)]
+
+
+async def test_the_palette_knows_what_can_be_done_here() -> None:
+    keep("Where to?", "To Wales.")
+    async with chat(FakeEngine()) as running:
+        await running.press("ctrl+l", "ctrl+o")
+        await running.until("Give it a title")
+        assert "Delete it and all that follows" not in running.shown()
+        await running.press(*"bring", "enter")
+        await running.until("There is nothing to undo.")
 
 
 # -- looking into ---------------------------------------------------------------------------------
@@ -524,7 +533,7 @@ async def test_a_store_that_cannot_be_read_is_told_of(monkeypatch: pytest.Monkey
         assert "Another program keeps" in running.notified[-1]
         assert is_open(running)
         await running.press("escape", "escape", "ctrl+b")
-        assert "another program keeps" in running.notified[-1]
+        assert "Another program keeps" in running.notified[-1]
 
 
 # -- titles ---------------------------------------------------------------------------------------
@@ -610,9 +619,8 @@ async def test_a_chat_is_deleted_and_brought_back(size: tuple[int, int]) -> None
         await running.press("d", "d")
         assert titles(running) == []
         assert "No chat is kept yet" in running.shown()
-        await running.press("escape", "ctrl+l", "tab")
-        chat_list(running).focus()
-        await running.press("u")
+        await running.press("escape")
+        await running.press("ctrl+l", "u")
         assert titles(running) == ["Chat 0"]
         await running.press("u", "u")
         assert titles(running) == ["Chat 0", "Chat 1", "Chat 2"]

@@ -22,7 +22,7 @@ from amulet_local.client import EngineHandle
 from amulet_local.conversation import Node
 from amulet_local.errors import AmuletError, UsageError
 from amulet_local.protocol import Event
-from tui.actions import CHAT, bindings, commands, shown_key
+from tui.actions import CHAT, MESSAGES, Action, bindings, commands, shown_key
 from tui.attachments import attach
 from tui.changes import (
     BranchChanged,
@@ -56,6 +56,7 @@ _DRAFT_AFTER_S = 0.5
 class ChatScreen(OnChats, OnSteering):
     """One chat at a time. model: a name or path, "" for the default. notices: to begin with."""
 
+    ACTIONS: ClassVar[Sequence[Action]] = (*CHAT, *MESSAGES)
     BINDINGS: ClassVar[list[BindingType]] = bindings(CHAT, first=True)
 
     class ModelFound(Message):

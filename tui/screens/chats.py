@@ -25,7 +25,7 @@ from textual.widgets import Input, OptionList, Static
 from amulet_local.chat import Chat
 from amulet_local.errors import AmuletError
 from amulet_local.history import Hit, Summary, title_of
-from tui.actions import CHATS, PICKER, SEARCH, bindings, shown_key
+from tui.actions import CHATS, PICKER, SEARCH, Action, bindings, shown_key
 from tui.glimpses import Glimpse, glimpse, quiet
 from tui.screens.chat_forms import export_form, import_form, rename_form
 from tui.session import Session
@@ -59,6 +59,7 @@ class ChatsScreen(ModalScreen[Place | None]):
     words: to search for; empty to begin with the search, None with the list.
     """
 
+    ACTIONS: ClassVar[Sequence[Action]] = CHATS
     BINDINGS: ClassVar[list[BindingType]] = bindings((*SEARCH, *PICKER))
 
     class Answered(Message):
@@ -99,8 +100,9 @@ class ChatsScreen(ModalScreen[Place | None]):
         with Vertical(id="chats"):
             yield self._search
             with Horizontal():
-                yield self._list
-                yield Static(id="nothing")
+                with Vertical():
+                    yield Static(id="nothing")
+                    yield self._list
                 yield self._preview
         yield KeyLine()
 
@@ -150,10 +152,9 @@ class ChatsScreen(ModalScreen[Place | None]):
         rows = self._list.rows
         empty = self.query_one("#nothing", Static)
         empty.update(Content(nothing))
-        empty.display, self._list.display = not rows, bool(rows)
+        empty.display = not rows
         if not rows:
             self._preview.show(Glimpse())
-            self._search.focus()
         cut = self._words and len(rows) == FOUND
         self.query_one("#chats").border_subtitle = _CUT if cut else ""
 
@@ -164,7 +165,8 @@ class ChatsScreen(ModalScreen[Place | None]):
         if self._typing:
             self._typing.stop()
         if message.value.strip():
-            self._typing = self.set_timer(_TYPING_S, self._ask)
+            if message.value != self._asked:
+                self._typing = self.set_timer(_TYPING_S, self._ask)
         elif self._words or self._asked:
             self._list_chats(self._session.chat.id)
 
@@ -266,8 +268,12 @@ class ChatsScreen(ModalScreen[Place | None]):
             self._open(row)
 
     def _open(self, row: Row) -> None:
-        place = Place(row.id) if isinstance(row, Summary) else Place(row.chat, row.message)
-        self.dismiss(place)
+        self._end(Place(row.id) if isinstance(row, Summary) else Place(row.chat, row.message))
+
+    def _end(self, place: Place | None) -> None:
+        """Give way to the chat; a second click or key, meant for this screen, comes too late."""
+        if self.is_current:
+            self.dismiss(place)
 
     def action_close(self) -> None:
         """End the search, or leave things as they are."""
@@ -277,7 +283,7 @@ class ChatsScreen(ModalScreen[Place | None]):
         elif self._search.has_focus and self._list.rows:
             self._list.focus()
         else:
-            self.dismiss(None)
+            self._end(None)
 
     # -- changing -----------------------------------------------------------------------------
 
@@ -351,7 +357,7 @@ class ChatsScreen(ModalScreen[Place | None]):
     def _open_imported(self, chat: Chat | None) -> None:
         if chat:
             self.notify(f"Imported: {chat.title}")
-            self.dismiss(Place(chat.id))
+            self._end(Place(chat.id))
 
 
 def _chat(row: Row) -> str:

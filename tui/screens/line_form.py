@@ -118,7 +118,8 @@ class LineForm(ModalScreen[T | None], Generic[T]):
 
     @on(Done)
     def _end(self, message: Done) -> None:
-        self.dismiss(message.result)
+        if self.is_current:  # not left meanwhile
+            self.dismiss(message.result)
 
     def _say(self, text: str, classes: str = "") -> None:
         told = self.query_one("#told", Static)

@@ -15,6 +15,7 @@ from tui.changes import Change
 from tui.screens.chat_forms import export_form, import_form
 from tui.screens.chats import ChatsScreen, Place
 from tui.screens.on_messages import OnMessages
+from tui.text import sentence
 from tui.widgets.title import TitleLine
 
 
@@ -46,7 +47,7 @@ class OnChats(OnMessages):
         try:
             changes = go()
         except AmuletError as error:
-            self.notify(str(error), severity="error")
+            self.notify(sentence(str(error)), severity="error")
             return False
         self._sent_from = left or self._sent_from
         self.transcript.clear()
@@ -63,7 +64,7 @@ class OnChats(OnMessages):
         try:
             is_open = self.session.is_open(name)
         except AmuletError as error:
-            self.notify(str(error), severity="error")
+            self.notify(sentence(str(error)), severity="error")
             return
         self.presets = load_presets()
         if not is_open and not self.leave(lambda: self.session.open_chat(name, self.presets)):
@@ -82,7 +83,7 @@ class OnChats(OnMessages):
         try:
             newest = [chat.id for chat in history.chats(2)]
         except AmuletError as error:
-            self.notify(str(error), severity="error")
+            self.notify(sentence(str(error)), severity="error")
             return
         for name in filter(None, (self._sent_from, *newest)):
             if name != here and self._is_there(name):
@@ -127,7 +128,7 @@ class OnChats(OnMessages):
         try:
             self.session.remove_chat(name)
         except AmuletError as error:
-            self.notify(str(error), severity="error")
+            self.notify(sentence(str(error)), severity="error")
             return False
         return True
 
@@ -136,7 +137,7 @@ class OnChats(OnMessages):
         try:
             self.session.rename_chat(name, title)
         except AmuletError as error:
-            self.notify(str(error), severity="error")
+            self.notify(sentence(str(error)), severity="error")
             return False
         self._title.show(self.session.chat.title)
         return True

@@ -14,6 +14,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.content import Content
 from textual.css.styles import RulesMap
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.style import Style
@@ -156,8 +157,9 @@ class ChatList(OptionList):
     def watch_highlighted(self, highlighted: int | None) -> None:
         """Headings come into sight with what stands under them."""
         super().watch_highlighted(highlighted)
-        if highlighted == 1:
-            self.scroll_home(animate=False)
+        if highlighted and self.options[highlighted - 1].disabled:
+            heading = Region(0, highlighted - 1, self.scrollable_content_region.width, 2)
+            self.scroll_to_region(heading, force=True, animate=False, immediate=True)
         self._tell_end()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
