@@ -220,6 +220,12 @@ class Transcript(VerticalScroll, can_focus=True):
         view = next((view for view in self._views if view.node.id == name), None)
         self._select(view)
 
+    def go_to(self, name: str) -> None:
+        """Select the message of this id, with the keys about it, once it has its place."""
+        self.select(name)
+        self.focus()
+        self.call_after_refresh(self.select, name)
+
     @on(MessageView.Clicked)
     def _point(self, message: MessageView.Clicked) -> None:
         if self.has_focus:
