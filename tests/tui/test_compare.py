@@ -418,7 +418,7 @@ async def test_a_column_is_taken_into_the_chat_with_its_measures(size: tuple[int
         ]
         assert node.ending
         assert node.ending.reason == "stop"
-        await running.press("ctrl+l")
+        await running.press("ctrl+f")
         assert "2 tokens · 1 flip" in running.shown()
         await running.press("escape", "ctrl+up", "u")
         assert running.said == ["Where to?", "Hello."]

@@ -56,7 +56,7 @@ def told(running: Running) -> str:
     return " ".join(" ".join(line.plain for line in lines).split())
 
 
-async def looking(running: Running, key: str = "ctrl+l") -> None:
+async def looking(running: Running, key: str = "ctrl+f") -> None:
     """A measured reply, and the view of it."""
     await running.say("Where to?")
     await running.press(key)
@@ -98,7 +98,7 @@ async def test_it_opens_on_a_chat_of_yesterday() -> None:
         await running.say("Where to?")
     engine = FakeEngine()
     async with chat(engine) as running:
-        await running.press("ctrl+b", "ctrl+l")
+        await running.press("ctrl+b", "ctrl+f")
         assert "Take the coast path.↵" in running.shown()
         assert "62" not in running.shown()
         ((request, strengths),) = engine.examined
@@ -108,15 +108,15 @@ async def test_it_opens_on_a_chat_of_yesterday() -> None:
 
 async def test_what_cannot_be_looked_at_is_said() -> None:
     async with chat(FakeEngine(["Plain."], ["One", HOLD])) as running:
-        await running.press("ctrl+l")
+        await running.press("ctrl+f")
         assert "There is no reply yet." in running.shown()
         await running.say("a?")
         await running.press("ctrl+up", "e")
         running.prompt.text = "Mine."
-        await running.press("enter", "ctrl+l")
+        await running.press("enter", "ctrl+f")
         assert "Nothing was measured in this reply" in running.notified[-1]
         await running.say("b?")
-        await running.press("ctrl+l")
+        await running.press("ctrl+f")
         assert "still being written" in running.notified[-1]
         assert not isinstance(running.app.screen, LookScreen)
 
@@ -296,7 +296,7 @@ async def test_closed_before_the_answer_it_stops_the_engine() -> None:
         assert "Reading the reply…" in running.shown()
         await running.press("escape")
         assert engine.stops == 1
-        await running.press("ctrl+l")
+        await running.press("ctrl+f")
         assert len(engine.examined) == 2
 
 
@@ -314,7 +314,7 @@ async def test_another_model_than_the_writers_is_not_asked() -> None:
     engine = FakeEngine()
     other = ChosenModel(MODEL.path.with_name("other.gguf"), "Other", "Q8_0")
     async with chat(engine, shelf=shelf_with(other)) as running:
-        await running.press("ctrl+b", "ctrl+l")
+        await running.press("ctrl+b", "ctrl+f")
         shown = told(running)
         assert "small.gguf" in shown
         assert "other.gguf is loaded" in shown
@@ -328,11 +328,11 @@ async def test_without_a_model_that_is_said_and_a_loading_one_is_waited_for() ->
     async with chat(FakeEngine(WALK)) as running:
         await running.say("Where to?")
     async with chat(FakeEngine(), shelf=shelf_with(None)) as running:
-        await running.press("ctrl+b", "ctrl+l")
+        await running.press("ctrl+b", "ctrl+f")
         assert "no model is loaded" in told(running)
     engine = FakeEngine(loading=(HOLD,))
     async with chat(engine) as running:
-        await running.press("ctrl+b", "ctrl+l")
+        await running.press("ctrl+b", "ctrl+f")
         assert "The model is still being loaded." in running.shown()
         engine.go_on()
         await running.until("Well")
@@ -398,7 +398,7 @@ async def test_the_reply_is_gone_on_with_as_it_was_steered_then() -> None:
     async with chat(engine) as running:
         await running.say("Where to?")
         await running.press("ctrl+p", *"verbose", "enter")
-        await running.press("ctrl+l")
+        await running.press("ctrl+f")
         await running.press("enter")
         assert "concise" in engine.requests[-1].preference
         steering = running.session.steering
@@ -476,7 +476,7 @@ async def test_the_end_can_be_picked_and_is_a_reply_of_its_own() -> None:
         assert len(engine.requests) == 1
         assert running.session.path[-1].message.token_ids == (100, 101)
         assert "‹ 2/2 ›" in running.shown()
-        await running.press("ctrl+l")
+        await running.press("ctrl+f")
         assert "2 tokens · 1 flip" in running.shown()
         await running.press("escape", "ctrl+up", "u")
         assert running.said == ["Where to?", TEXT]

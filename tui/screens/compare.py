@@ -73,7 +73,7 @@ class CompareScreen(ModalScreen[Taken | None]):
         yield Static(id="heading")
         yield Static(id="tabs")
         yield HorizontalScroll(id="columns", can_focus=False)
-        yield Input(id="strength", type="number", placeholder="A strength, like 2 or 4.5")
+        yield Input(id="other-strength", type="number", placeholder="A strength, like 2 or 4.5")
         yield Static(id="said")
         yield KeyLine()
 
@@ -238,13 +238,13 @@ class CompareScreen(ModalScreen[Taken | None]):
 
     def action_add_strength(self) -> None:
         """Ask for a strength, for a column like this one."""
-        asked = self.query_one("#strength", Input)
+        asked = self.query_one("#other-strength", Input)
         self._beside = self._selected.column.steering
         asked.value = f"{self._beside.strength + 1:.4g}"
         asked.display = True
         asked.focus()
 
-    @on(Input.Submitted, "#strength")
+    @on(Input.Submitted, "#other-strength")
     async def _add_strength(self, message: Input.Submitted) -> None:
         try:
             strength = msgspec.convert(message.value, Strength, strict=False)
@@ -256,7 +256,7 @@ class CompareScreen(ModalScreen[Taken | None]):
 
     def _leave_strength(self) -> bool:
         """Close the question for a strength; False if it is not asked."""
-        asked = self.query_one("#strength", Input)
+        asked = self.query_one("#other-strength", Input)
         if not asked.display:
             return False
         asked.display = False

@@ -5,15 +5,14 @@ A part of the chat's screen. The message is the selected one, or else the last t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from textual.screen import Screen
 
 from amulet_local.conversation import Node
-from amulet_local.errors import AmuletError
 from amulet_local.presets import Presets
-from tui.changes import Change, Noticed
+from tui.changes import Change
 from tui.copying import code_blocks, copy
 from tui.reading import Reading
 from tui.screens.compare import CompareScreen, Taken
@@ -53,6 +52,10 @@ class OnMessages(Screen[None]):
 
     def entry(self, node: Node) -> Entry:
         """A message as it is shown."""
+        raise NotImplementedError
+
+    def leave(self, go: Callable[[], list[Change]]) -> bool:
+        """Leave this chat for another."""
         raise NotImplementedError
 
     def _message(self, role: str = "") -> Node | None:
@@ -181,10 +184,7 @@ class OnMessages(Screen[None]):
     def action_fork(self) -> None:
         """Go on from a message in a chat of its own."""
         if node := self._message():
-            try:
-                self.show(self.session.fork(node.id))
-            except AmuletError as error:
-                self.show([Noticed(str(error), True)])
+            self.leave(lambda: self.session.fork(node.id))
         else:
             self._missing("message")
 
