@@ -75,7 +75,7 @@ def win_rates(report: Report, name: str, pick: Pick) -> str | None:
     variants = _in_order(each.variant for each, _ in compared)
     if not compared:
         return None
-    with _panels(name, preferences, variants) as (panels, result):
+    with _panels(name, preferences, variants, 0.72) as (panels, result):
         for axes, preference in panels:
             axes.axvline(0.5, color=_SOFT, linewidth=1)
             for each, found in compared:
@@ -85,18 +85,16 @@ def win_rates(report: Report, name: str, pick: Pick) -> str | None:
                 colour = _THEIRS if rate.value < 0.5 else _colour(each)
                 axes.barh(row, rate.value - 0.5, left=0.5, height=0.62, color=colour)
                 axes.plot([rate.low, rate.high], [row, row], color=_INK, linewidth=1.1)
-                side = "left" if rate.value >= 0.5 else "right"
                 axes.text(
-                    rate.high + 0.03 if side == "left" else rate.low - 0.03,
+                    1.06,
                     row,
                     f"{rate.value:.0%}",
-                    ha=side,
                     va="center",
-                    fontsize=9,
+                    fontsize=9.5,
                     fontweight="bold" if each.variant == "amulet" else "normal",
                     clip_on=False,
                 )
-            axes.set_xlim(-0.02, 1.02)
+            axes.set_xlim(0, 1)
             axes.xaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0%}"))
     return result[0]
@@ -107,7 +105,7 @@ def lengths(report: Report, name: str) -> str:
     preferences = _in_order(each.preference for each in report.methods)
     variants = _in_order(each.variant for each in report.methods)
     longest = max(each.words.high for each in report.methods)
-    with _panels(name, preferences, variants) as (panels, result):
+    with _panels(name, preferences, variants, 0.84) as (panels, result):
         for axes, preference in panels:
             axes.xaxis.grid(True)
             for each in report.methods:
@@ -136,8 +134,8 @@ def front(report: Report, name: str) -> str | None:
         return None
     with _figure(name, 4.6) as (figure, result):
         axes = figure.add_axes((0.065, 0.12, 0.81, 0.84))
-        costs = [_cost(each) for each in points]
-        low, high = min(*costs, 0.9) / 1.06, max(*costs, 1.8) * 1.12
+        costs = [_cost(each) for each in points if each.variant != PAPER.name]
+        low, high = min(*costs, 0.9) / 1.06, max(*costs, 2.0) * 1.3
         axes.set_xscale("log")
         axes.set_xlim(low, high)
         axes.axvspan(low, _ALLOWED_SURPRISE, color=_FIELD, linewidth=0)
@@ -163,7 +161,7 @@ def front(report: Report, name: str) -> str | None:
                 if guard == usual:
                     ends.append((end, _short(preference), colour))
             for each in papers:
-                _draw_paper(axes, each, colour)
+                _draw_paper(axes, each, colour, high)
         _name_curves(axes, ends)
         ticks = [x for x in (0.7, 0.8, 1, 1.2, 1.5, 2, 3, 5, 8, 12, 20, 40, 80) if low <= x <= high]
         axes.xaxis.set_major_locator(FixedLocator(ticks))
@@ -198,9 +196,12 @@ def _draw_curve(axes: Axes, curve: Sequence[MethodReport], colour: str, *, usual
     return ys[-1]
 
 
-def _draw_paper(axes: Axes, each: MethodReport, colour: str) -> None:
+def _draw_paper(axes: Axes, each: MethodReport, colour: str, high: float) -> None:
+    """A diamond; at the edge, with its number, where it lies further right than the plot."""
+    cost = _cost(each)
+    place = min(cost, high / 1.03)
     axes.plot(
-        _cost(each),
+        place,
         _gain(each),
         "D",
         markersize=7,
@@ -208,6 +209,17 @@ def _draw_paper(axes: Axes, each: MethodReport, colour: str) -> None:
         markeredgecolor=colour,
         markeredgewidth=1.6,
     )
+    if place < cost:
+        axes.annotate(
+            f"{cost:.3g}× →",
+            (place, _gain(each)),
+            (-9, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=9,
+            color=_SOFT,
+        )
 
 
 def _name_curves(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
@@ -263,14 +275,14 @@ def _colour(each: MethodReport) -> str:
 
 @contextmanager
 def _panels(
-    name: str, preferences: Sequence[str], variants: Sequence[str]
+    name: str, preferences: Sequence[str], variants: Sequence[str], share: float
 ) -> Iterator[tuple[list[tuple[Axes, str]], list[str]]]:
     """A panel for each preference with a row for each variant, up to four beside each other; what
-    is drawn in them comes out in the list at the end."""
+    is drawn in them comes out in the list at the end. share: of its width that a panel draws in."""
     across = min(4, len(preferences))
     down = -(-len(preferences) // across)
     tall = _ROW * len(variants) + 0.85
-    names = 0.105 + 0.007 * max(0, max(map(len, variants)) - 12)
+    names = 0.03 + 0.0078 * max(map(len, variants))
     wide = (1 - names) / across
     with _figure(name, tall * down) as (figure, result):
         panels = []
@@ -278,7 +290,7 @@ def _panels(
             row, column = divmod(place, across)
             bottom = (down - 1 - row + 0.42 / tall) / down
             height = (tall - 0.85) / tall / down
-            axes = figure.add_axes((names + column * wide, bottom, wide * 0.84, height))
+            axes = figure.add_axes((names + column * wide, bottom, wide * share, height))
             axes.set_title(_short(preference), loc="left", fontsize=11, fontweight="bold")
             axes.set_ylim(len(variants) - 0.4, -0.6)
             axes.set_yticks(range(len(variants)), [] if column else list(variants))
