@@ -14,11 +14,20 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from amulet_local.cli.loading import chat_model
-from amulet_local.cli.options import Subparsers, add_fields, value, with_given, words
+from amulet_local.cli.options import (
+    PAPER_TOKENS,
+    Subparsers,
+    add_fields,
+    add_paper,
+    apply_paper,
+    value,
+    with_given,
+    words,
+)
 from amulet_local.cli.output import console, print_json, say, write
 from amulet_local.cli.work import WorkBar
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.evaluation.plan import GREEDY, PAPER_TOKENS, Plan, Preference
+from amulet_local.evaluation.plan import GREEDY, Plan, Preference
 from amulet_local.evaluation.questions import bundled_questions, read_questions
 from amulet_local.evaluation.records import Folder, Setting, Skipped
 from amulet_local.evaluation.variants import PAPER, Variant, parse_variants
@@ -87,11 +96,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--judge", metavar="MODEL", help="the model that judges (default: the one that writes)"
     )
-    parser.add_argument(
-        "--paper",
-        action="store_true",
-        help="the paper's setting throughout: amulet at its defaults, no guard, greedy, 128 tokens",
-    )
+    add_paper(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, help=f"where to (default: {_OUT})")
     parser.add_argument(
         "--report", metavar="DIR", type=Path, help="make the report of a folder anew, no more"
@@ -140,8 +145,7 @@ def _require_packages() -> None:
 
 
 def _plan(args: argparse.Namespace, settings: Settings) -> Plan:
-    if args.paper:
-        _check_paper(args)
+    apply_paper(args)
     questions = read_questions(args.questions) if args.questions else bundled_questions()
     setting = Setting(
         model=str(chat_model(args.model or settings.model)),
@@ -152,17 +156,6 @@ def _plan(args: argparse.Namespace, settings: Settings) -> Plan:
         max_tokens=args.max_tokens or PAPER_TOKENS,
     )
     return Plan(setting, questions[: args.limit], _preferences(args), _variants(args.methods))
-
-
-def _check_paper(args: argparse.Namespace) -> None:
-    given = [
-        name
-        for name in ("max_tokens", "placement", "temperature")
-        if getattr(args, name) is not None
-    ]
-    if given:
-        option = given[0].replace("_", "-")
-        raise UsageError(f"--paper says itself what --{option} is; leave out one of the two.")
 
 
 def _preferences(args: argparse.Namespace) -> list[Preference]:

@@ -11,7 +11,6 @@ from amulet_local.evaluation.variants import Variant
 from amulet_local.protocol import Sampling
 from amulet_local.realignment import AMULET
 
-PAPER_TOKENS = 128
 GREEDY = Sampling(temperature=0.0)
 
 
