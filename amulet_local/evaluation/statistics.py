@@ -45,7 +45,8 @@ def bootstrap(statistic: Callable[[Values], Values], *columns: Sequence[float]) 
     size = data.shape[1]
     picks = np.random.default_rng(_SEED).integers(size, size=(_DRAWS, size))
     drawn = statistic(data[:, picks])
-    low, high = np.quantile(drawn, (0.025, 0.975))
+    with np.errstate(invalid="ignore"):  # between infinite ratios there is nothing
+        low, high = np.quantile(drawn, (0.025, 0.975))
     return Interval(float(statistic(data[:, None, :])[0]), float(low), float(high))
 
 

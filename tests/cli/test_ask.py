@@ -26,6 +26,7 @@ from amulet_local.protocol import (
 )
 from amulet_local.realignment import AMULET, Update
 from amulet_local.settings import config_folder, presets_folder
+from amulet_local.strengths import Calibrated, keep_strength
 from tests.cli.conftest import Amulet, use
 from tests.fake_engine import HOLD, FakeEngine
 
@@ -272,6 +273,37 @@ def test_the_strength_is_the_typed_one_or_the_presets_or_the_methods(
     assert (request.method, request.strength) == (method, strength)
     document = amulet("ask", "?", "--json", *options.split()).document
     assert (document["method"], document["strength"]) == (method, strength)
+
+
+def test_the_papers_setting_is_one_option(amulet: Amulet, engine: FakeEngine) -> None:
+    request = asked(amulet, engine, "-p", "thrifty", "--paper")
+    assert (request.method, request.strength, request.guard) == ("amulet", AMULET, 0.0)
+    assert (request.sampling.temperature, request.max_tokens) == (0.0, 128)
+    assert request.placement == "system"
+
+
+@pytest.mark.parametrize(
+    "options", ["--strength 2", "--guard 0", "--alpha 1", "--max-tokens 9", "--method la"]
+)
+def test_the_papers_setting_leaves_nothing_to_say(
+    amulet: Amulet, engine: FakeEngine, options: str
+) -> None:
+    result = amulet("ask", "?", "-p", "concise", "--paper", *options.split())
+    assert result.code == 2
+    assert f"--paper says itself what {options.split()[0]} is" in result.err
+
+
+def test_a_calibrated_strength_is_used_and_said(amulet: Amulet, engine: FakeEngine) -> None:
+    concise = load_presets().get("concise")
+    found = Calibrated(3.5, concise.preference, concise.guard, "system", 1.2, 1.0, 1.0)
+    keep_strength("default", concise, found)
+    result = amulet("ask", "?", "-p", "concise", "--json")
+    assert result.document["strength"] == 3.5
+    assert "strength 3.5, as calibrated for concise" in result.err
+    assert amulet("ask", "?", "-p", "concise", "--strength", "2").err == ""
+    other = amulet("ask", "?", "-p", "concise", "--guard", "0", "--json")
+    assert other.document["strength"] == concise.strength
+    assert asked(amulet, engine, "-p", "concise", "-m", "other").strength == concise.strength
 
 
 def test_what_is_not_guarded_is_not_said_to_be(amulet: Amulet, engine: FakeEngine) -> None:
