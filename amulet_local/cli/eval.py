@@ -96,6 +96,11 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--judge", metavar="MODEL", help="the model that judges (default: the one that writes)"
     )
+    parser.add_argument(
+        "--no-verdicts",
+        action="store_true",
+        help="do not have the judge choose between replies, which takes as long as all the rest",
+    )
     add_paper(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, help=f"where to (default: {_OUT})")
     parser.add_argument(
@@ -122,7 +127,8 @@ def run(args: argparse.Namespace) -> int:
     stopped = False
     with WorkBar() as bar:
         try:
-            evaluate(plan, folder, judge, with_given(settings.engine, args), bar)
+            options = with_given(settings.engine, args)
+            evaluate(plan, folder, judge, options, bar, verdicts=not args.no_verdicts)
         except KeyboardInterrupt:
             stopped = True
     return _report(folder, args, Path(judge).stem, bar.skips, stopped=stopped)

@@ -41,10 +41,19 @@ class Observer(Protocol):
         """Something could not be done."""
 
 
-def evaluate(plan: Plan, folder: Folder, judge: str, options: LoadOptions, watch: Observer) -> None:
+def evaluate(
+    plan: Plan,
+    folder: Folder,
+    judge: str,
+    options: LoadOptions,
+    watch: Observer,
+    *,
+    verdicts: bool = True,
+) -> None:
     """Write and judge what `folder` lacks of `plan`.
 
-    judge: a model's path; the plan's own model judges itself. Raises what loading raises,
+    judge: a model's path; the plan's own model judges itself. verdicts: whether it also chooses
+    between replies, which takes it about as long as all the rest. Raises what loading raises,
     DecodeError and OSError.
     """
     folder.settle(plan.setting)
@@ -52,10 +61,10 @@ def evaluate(plan: Plan, folder: Folder, judge: str, options: LoadOptions, watch
     with Subject(path, options) as subject:
         _write(plan, folder, subject, watch)
         if judge == path:
-            _judge(plan, folder, Judge(subject, plan.setting), watch)
+            _judge(plan, folder, Judge(subject, plan.setting), watch, verdicts)
     if judge != path:
         with Subject(judge, options) as subject:
-            _judge(plan, folder, Judge(subject, plan.setting), watch)
+            _judge(plan, folder, Judge(subject, plan.setting), watch, verdicts)
 
 
 def _write(plan: Plan, folder: Folder, subject: Subject, watch: Observer) -> None:
@@ -75,7 +84,7 @@ def _write(plan: Plan, folder: Folder, subject: Subject, watch: Observer) -> Non
     Writer(subject, plan.setting).write(missing, written)
 
 
-def _judge(plan: Plan, folder: Folder, judge: Judge, watch: Observer) -> None:
+def _judge(plan: Plan, folder: Folder, judge: Judge, watch: Observer, with_verdicts: bool) -> None:
     replies = folder.replies()
     made = {_identity(judgement) for judgement in folder.judgements()}
     likelihoods: list[tuple[WrittenReply, Preference]] = []
@@ -98,7 +107,8 @@ def _judge(plan: Plan, folder: Folder, judge: Judge, watch: Observer) -> None:
                 if (*key, "verdict", both) not in made:
                     verdicts.append((ours, theirs, preference))
     _judge_likelihoods(judge, likelihoods, folder, watch)
-    _judge_pairs(judge, verdicts, folder, watch)
+    if with_verdicts:
+        _judge_pairs(judge, verdicts, folder, watch)
 
 
 def _judge_likelihoods(

@@ -100,6 +100,15 @@ def test_another_judge_may_be_named(amulet: Amulet, tiny: str, out: Path, tmp_pa
     assert (document["judge"], document["judges_itself"]) == ("other", False)
 
 
+def test_verdicts_can_be_left_out_and_made_later(amulet: Amulet, tiny: str, out: Path) -> None:
+    def verdicts(*more: str) -> list[Any]:
+        document = amulet(*short(tiny, out, "--json", *more)).document
+        return [each["against_pref"]["verdict"] for each in document["methods"][2:]]
+
+    assert verdicts("--no-verdicts") == [None] * 3
+    assert None not in verdicts()
+
+
 def test_the_papers_setting_goes_for_all_methods(amulet: Amulet, tiny: str, out: Path) -> None:
     options = [option for option in short(tiny, out) if option not in ("--max-tokens", "8")]
     document: Any = amulet(*options, "--limit", "1", "--paper", "--json").document
