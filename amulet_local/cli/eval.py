@@ -94,7 +94,10 @@ def add_parser(subparsers: Subparsers) -> None:
         f"amulet@s=2/3/4,guard=0.1 are three (default: {_METHODS})",
     )
     parser.add_argument(
-        "--judge", metavar="MODEL", help="the model that judges (default: the one that writes)"
+        "--judge",
+        metavar="MODEL",
+        help="the model that judges (default: the one that writes); with --report, whose "
+        "judgements it shows",
     )
     parser.add_argument(
         "--no-verdicts",
@@ -117,12 +120,13 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate; returns 0, or 130 where the user stopped it."""
     _require_packages()
     if args.report is not None:
-        return _report(Folder(args.report), args, judge="", skips=[], stopped=False)
+        named = Path(args.judge or "").name.removesuffix(".gguf")
+        return _report(Folder(args.report), args, named, skips=[], stopped=False)
     from amulet_local.evaluation.evaluate import evaluate
 
     settings = load_settings()
     plan = _plan(args, settings)
-    judge = str(chat_model(args.judge)) if args.judge else plan.setting.model
+    judge = _judge(args, plan.setting.model)
     folder = Folder(args.out or _OUT)
     stopped = False
     with WorkBar() as bar:
@@ -190,6 +194,16 @@ def _variants(methods: str) -> list[Variant]:
     if "pref" not in {variant.name for variant in variants}:
         variants.insert(0, Variant("pref", "pref"))
     return variants
+
+
+def _judge(args: argparse.Namespace, model: str) -> str:
+    """The path of the judge. Judgements are filed under names, so two models need two."""
+    judge = str(chat_model(args.judge)) if args.judge else model
+    if judge != model and Path(judge).stem == Path(model).stem:
+        raise UsageError(
+            f"the judge and the model are both called {Path(model).stem}; rename one of the files."
+        )
+    return judge
 
 
 # -- from the folder to what is shown -------------------------------------------------------------

@@ -52,19 +52,21 @@ def evaluate(
 ) -> None:
     """Write and judge what `folder` lacks of `plan`.
 
-    judge: a model's path; the plan's own model judges itself. verdicts: whether it also chooses
-    between replies, which takes it about as long as all the rest. Raises what loading raises,
-    DecodeError and OSError.
+    judge: a model's path. The plan's own model always says how likely it finds the replies, since
+    their quality is measured by its base. verdicts: whether the judge also chooses between replies,
+    which takes it about as long as all the rest. Raises what loading raises, DecodeError and
+    OSError.
     """
     folder.settle(plan.setting)
     path = plan.setting.model
     with Subject(path, options) as subject:
         _write(plan, folder, subject, watch)
-        if judge == path:
-            _judge(plan, folder, Judge(subject, plan.setting), watch, verdicts)
+        itself = Judge(subject, plan.setting)
+        _judge(plan, folder, itself, watch, OTHERS, with_verdicts=verdicts and judge == path)
     if judge != path:
         with Subject(judge, options) as subject:
-            _judge(plan, folder, Judge(subject, plan.setting), watch, verdicts)
+            another = Judge(subject, plan.setting)
+            _judge(plan, folder, another, watch, 0, with_verdicts=verdicts)
 
 
 def _write(plan: Plan, folder: Folder, subject: Subject, watch: Observer) -> None:
@@ -84,7 +86,15 @@ def _write(plan: Plan, folder: Folder, subject: Subject, watch: Observer) -> Non
     Writer(subject, plan.setting).write(missing, written)
 
 
-def _judge(plan: Plan, folder: Folder, judge: Judge, watch: Observer, with_verdicts: bool) -> None:
+def _judge(
+    plan: Plan,
+    folder: Folder,
+    judge: Judge,
+    watch: Observer,
+    others: int,
+    *,
+    with_verdicts: bool,
+) -> None:
     replies = folder.replies()
     made = {_identity(judgement) for judgement in folder.judgements()}
     likelihoods: list[tuple[WrittenReply, Preference]] = []
@@ -106,7 +116,7 @@ def _judge(plan: Plan, folder: Folder, judge: Judge, watch: Observer, with_verdi
                 both = digest(preference.words, ours.text, theirs.text)
                 if (*key, "verdict", both) not in made:
                     verdicts.append((ours, theirs, preference))
-    _judge_likelihoods(judge, likelihoods, folder, watch)
+    _judge_likelihoods(judge, likelihoods, folder, watch, others)
     if with_verdicts:
         _judge_pairs(judge, verdicts, folder, watch)
 
@@ -116,13 +126,15 @@ def _judge_likelihoods(
     replies: Sequence[tuple[WrittenReply, Preference]],
     folder: Folder,
     watch: Observer,
+    others: int,
 ) -> None:
     rows = {
-        (reply.question, preference.name, reply.variant): _likelihood_rows(reply)
+        (reply.question, preference.name, reply.variant): (2 + others)
+        * (len(reply.token_ids) + 1.0)
         for reply, preference in replies
     }
     watch.begin("judging", sum(rows.values()))
-    judge.likelihoods(replies, lambda result: _keep(result, rows, folder, watch))
+    judge.likelihoods(replies, lambda result: _keep(result, rows, folder, watch), others=others)
 
 
 def _judge_pairs(
@@ -160,7 +172,3 @@ def _rows(assignment: Assignment) -> float:
     """Rows a token."""
     one_stream = {"base": 1, "pref": 1, "beam": assignment.variant.beams}
     return one_stream.get(assignment.variant.method, 2)
-
-
-def _likelihood_rows(reply: WrittenReply) -> float:
-    return (2 + OTHERS) * (len(reply.token_ids) + 1.0)

@@ -1,13 +1,15 @@
 """Replies are judged by a model: how likely it finds them, and which of two it would choose.
 
 Replies go in, Likelihoods and Verdicts come out. The judge gets the questions as the writer did,
-in its own chat template. It is best another model than the writer; any GGUF will do.
+in its own chat template. It is best another model than the writer; any GGUF will do. The quality
+of a text is asked of the writer itself, whose base is what realignment must not leave too far.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import islice
 
 from amulet_local.evaluation.likelihood import log_probabilities
 from amulet_local.evaluation.plan import Preference
@@ -45,24 +47,29 @@ class Judge:
         return self._subject.name
 
     def likelihoods(
-        self, replies: Sequence[tuple[WrittenReply, Preference]], judged: Judged
+        self,
+        replies: Sequence[tuple[WrittenReply, Preference]],
+        judged: Judged,
+        *,
+        others: int = OTHERS,
     ) -> None:
-        """How likely each reply is, by a preference that need not be its own."""
+        """How likely each reply is, by a preference that need not be its own, and after so many
+        other questions."""
         jobs = []
         for reply, preference in replies:
-            prompts = self._prompts(reply.asked, preference.words)
+            prompts = self._prompts(reply.asked, preference.words, others)
             tokens = self._tokens(reply)
             if self._fits(reply, preference, max(map(len, prompts)) + len(tokens) + 1, judged):
                 jobs.append((reply, preference, prompts, tokens))
         if not jobs:
             return
         length = max(max(map(len, prompts)) + len(tokens) + 1 for _, _, prompts, tokens in jobs)
-        with self._subject.streams(2 + OTHERS, length) as lockstep:
+        with self._subject.streams(2 + others, length) as lockstep:
             for reply, preference, prompts, tokens in jobs:
                 sums = log_probabilities(
                     self._subject, lockstep, prompts, tokens, ended=reply.ended
                 ).sum(axis=1)
-                without, with_preference, *others = map(float, sums)
+                without, with_preference, *after_others = map(float, sums)
                 judged(
                     Likelihoods(
                         judge=self.name,
@@ -73,7 +80,7 @@ class Judge:
                         tokens=len(tokens) + reply.ended,
                         with_preference=with_preference,
                         without=without,
-                        others=tuple(others),
+                        others=tuple(after_others),
                     )
                 )
 
@@ -123,12 +130,12 @@ class Judge:
         answer = self._subject.vocabulary.tokenize(f"{_ANSWER} A")[:-1]
         return [*self._subject.prompt(text, DEFAULT_SYSTEM), *answer]
 
-    def _prompts(self, question: str, words: str) -> list[list[int]]:
-        others = [each.question for each in bundled_questions() if each.question != question]
+    def _prompts(self, question: str, words: str, others: int) -> list[list[int]]:
+        asked = (each.question for each in bundled_questions() if each.question != question)
         return [
             self._prompt(question, ""),
             self._prompt(question, words),
-            *(self._prompt(other, "") for other in others[:OTHERS]),
+            *(self._prompt(other, "") for other in islice(asked, others)),
         ]
 
     def _make_prompt(self, question: str, words: str) -> list[int]:

@@ -78,7 +78,8 @@ class Likelihoods(msgspec.Struct, frozen=True, kw_only=True, tag="likelihoods"):
 
     preference: the one it is judged by, which for the reply of base is not its own. text: what
     was judged, in short (see `digest`). with_preference, without: after its question, with the
-    preference and without. others: after other questions, without.
+    preference and without. others: after other questions, without; none where the judge did not
+    write the reply, since how well it is written is measured by the writer.
     """
 
     judge: str

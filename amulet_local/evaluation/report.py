@@ -69,7 +69,7 @@ class AgainstPref(msgspec.Struct, frozen=True, kw_only=True):
     """A method beside prompting, over the questions that both answered.
 
     gain: whose preference gain is higher. face: whose face measure is. verdict: the judge's
-    choice, asked in both orders. The rest are ratios to prompting: of median words, of the means
+    choice, asked in both orders. The rest, which the model itself measures where a model has to, are ratios to prompting: of median words, of the means
     of distinct-3 and the on-question score, of the geometric means of perplexity.
     """
 
@@ -84,8 +84,8 @@ class AgainstPref(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MethodReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How one method did by one preference. gain, perplexity (geometric mean) and on_question are
-    the judge's; None until it has judged. ended: the share of replies that ended by themselves."""
+    """How one method did by one preference. gain is the judge's, perplexity (geometric mean) and
+    on_question are those of the model itself; None until they have judged. ended: the share of replies that ended by themselves."""
 
     preference: str
     variant: str
@@ -140,10 +140,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Scored(msgspec.Struct, frozen=True):
-    """A reply with what a judge said of it by one preference."""
+    """A reply with what was said of it by one preference: likelihoods and verdict by the judge, own
+    by the model that wrote it."""
 
     reply: WrittenReply
     likelihoods: Likelihoods | None
+    own: Likelihoods | None
     verdict: Verdict | None
 
 
@@ -161,12 +163,12 @@ def make_report(folder: Folder, judge: str, skipped: Sequence[Skipped] = ()) -> 
     if not judge and judgements:
         judge = judgements[-1].judge
     preferences = {reply.preference: reply.words for reply in replies if reply.preference}
-    scored = _scored(replies, preferences, [each for each in judgements if each.judge == judge])
+    model = _stem(setting.model)
+    scored = _scored(replies, preferences, judgements, judge, model)
     methods = [
         _method_report(name, run, scored.get((name, "pref"), {}))
         for (name, _), run in sorted(scored.items(), key=_order)
     ]
-    model = _stem(setting.model)
     return Report(
         model=model,
         judge=judge,
@@ -186,11 +188,16 @@ def make_report(folder: Folder, judge: str, skipped: Sequence[Skipped] = ()) -> 
 
 
 def _scored(
-    replies: Sequence[WrittenReply], preferences: dict[str, str], judgements: Sequence[Judgement]
+    replies: Sequence[WrittenReply],
+    preferences: dict[str, str],
+    judgements: Sequence[Judgement],
+    judge: str,
+    model: str,
 ) -> dict[tuple[str, str], _Run]:
     """Runs by preference and variant; the replies of base stand in the run of each preference."""
-    likelihoods = _latest(judgements, Likelihoods)
-    verdicts = _latest(judgements, Verdict)
+    likelihoods = _latest(judgements, Likelihoods, judge)
+    own = _latest(judgements, Likelihoods, model)
+    verdicts = _latest(judgements, Verdict, judge)
     by_key = {reply.key: reply for reply in replies}
     runs: dict[tuple[str, str], _Run] = defaultdict(dict)
     for reply in replies:
@@ -198,22 +205,22 @@ def _scored(
             if reply.preference not in ("", name):
                 continue
             key = (reply.question, name, reply.variant)
-            found = likelihoods.get((*key, digest(words, reply.text)))
+            text = (*key, digest(words, reply.text))
             pref = by_key.get((reply.question, name, "pref"))
             both = digest(words, reply.text, pref.text) if pref else ""
             runs[name, reply.variant][reply.question] = _Scored(
-                reply, found, verdicts.get((*key, both))
+                reply, likelihoods.get(text), own.get(text), verdicts.get((*key, both))
             )
     return runs
 
 
 def _latest(
-    judgements: Sequence[Judgement], kind: type[Kind]
+    judgements: Sequence[Judgement], kind: type[Kind], judge: str
 ) -> dict[tuple[int, str, str, str], Kind]:
     return {
         (it.question, it.preference, it.variant, it.digest): it
         for it in judgements
-        if isinstance(it, kind)
+        if isinstance(it, kind) and it.judge == judge
     }
 
 
@@ -229,9 +236,10 @@ def _order(item: tuple[tuple[str, str], _Run]) -> tuple[str, int, bool, float, f
 def _method_report(preference: str, run: _Run, pref: _Run) -> MethodReport:
     reply = next(iter(run.values())).reply
     judged = [it.likelihoods for it in run.values() if it.likelihoods]
+    own = [it.own for it in run.values() if it.own]
     texts = [it.reply.text for it in run.values()]
     face = FACES.get(preference)
-    surprises = [-it.without / max(1, it.tokens) for it in judged]
+    surprises = [-it.without / max(1, it.tokens) for it in own]
     both = [number for number in run if number in pref]
     return MethodReport(
         preference=preference,
@@ -243,8 +251,8 @@ def _method_report(preference: str, run: _Run, pref: _Run) -> MethodReport:
         words=Spread.of([length(text) for text in texts]),
         gain=mean([preference_gain(it) for it in judged]) if judged else None,
         face=mean([face.measure(text) for text in texts]) if face else None,
-        perplexity=_geometric(surprises) if judged else None,
-        on_question=statistics.fmean(map(on_question, judged)) if judged else None,
+        perplexity=_geometric(surprises) if own else None,
+        on_question=statistics.fmean(map(on_question, own)) if own else None,
         distinct_3=statistics.fmean(map(distinct_3, texts)),
         longest_loop=statistics.fmean(map(longest_loop, texts)),
         ended=statistics.fmean(it.reply.ended for it in run.values()),
@@ -262,12 +270,11 @@ def _against(ours: Sequence[_Scored], theirs: Sequence[_Scored], preference: str
     def texts(score: Callable[[str], float], side: Sequence[_Scored]) -> list[float]:
         return [score(each.reply.text) for each in side]
 
-    judged = [
-        (our.likelihoods, their.likelihoods)
-        for our, their in zip(ours, theirs, strict=True)
-        if our.likelihoods and their.likelihoods
-    ]
+    pairs = list(zip(ours, theirs, strict=True))
+    judged = [(a.likelihoods, b.likelihoods) for a, b in pairs if a.likelihoods and b.likelihoods]
     our_judged, their_judged = ([pair[side] for pair in judged] for side in (0, 1))
+    measured = [(a.own, b.own) for a, b in pairs if a.own and b.own]
+    our_own, their_own = ([pair[side] for pair in measured] for side in (0, 1))
     verdicts = [it.verdict.outcome for it in ours if it.verdict]
     face = FACES.get(preference)
     return AgainstPref(
@@ -286,11 +293,11 @@ def _against(ours: Sequence[_Scored], theirs: Sequence[_Scored], preference: str
         words=ratio_of_medians(texts(length, ours), texts(length, theirs)),
         distinct_3=ratio_of_means(texts(distinct_3, ours), texts(distinct_3, theirs)),
         on_question=(
-            ratio_of_means([*map(on_question, our_judged)], [*map(on_question, their_judged)])
-            if judged
+            ratio_of_means([*map(on_question, our_own)], [*map(on_question, their_own)])
+            if measured
             else None
         ),
-        perplexity=_harder(our_judged, their_judged) if judged else None,
+        perplexity=_harder(our_own, their_own) if measured else None,
     )
 
 

@@ -98,6 +98,20 @@ def test_another_judge_may_be_named(amulet: Amulet, tiny: str, out: Path, tmp_pa
     write_llama(other, seed=7)
     document = amulet(*short(tiny, out, "--judge", str(other), "--json")).document
     assert (document["judge"], document["judges_itself"]) == ("other", False)
+    assert amulet("eval", "--report", str(out), "--json").document == document
+    itself = amulet("eval", "--report", str(out), "--judge", tiny, "--json").document
+    assert itself["judges_itself"]
+
+
+def test_a_judge_of_the_models_name_is_refused(
+    amulet: Amulet, tiny: str, out: Path, tmp_path: Path
+) -> None:
+    namesake = tmp_path / "elsewhere" / Path(tiny).name
+    namesake.parent.mkdir()
+    write_llama(namesake, seed=7)
+    result = amulet(*short(tiny, out, "--judge", str(namesake)))
+    assert result.code == 2
+    assert "both called tiny" in result.err
 
 
 def test_verdicts_can_be_left_out_and_made_later(amulet: Amulet, tiny: str, out: Path) -> None:

@@ -27,6 +27,7 @@ from amulet_local.evaluation.variants import parse_variants
 from amulet_local.evaluation.writing import Writer
 from amulet_local.protocol import Load, LoadOptions, Reply
 from tests.asking import reply as reply_of
+from tests.tiny_models import write_llama
 
 QUESTIONS = [Question(n, text) for n, text in enumerate(["Why?", "How far is it?", "And then?"])]
 CONCISE = Preference("concise", "Be concise.", 4.0, 0.1)
@@ -137,6 +138,21 @@ def test_every_reply_is_judged_by_every_preference_it_may_serve(tmp_path: Path, 
     assert len(likelihoods) == 3 * 2 * 6
     assert len(verdicts) == 3 * 2 * 5
     assert watch.rows == pytest.approx(sum(watch.stages.values()))
+
+
+def test_another_judge_has_the_preference_and_the_writer_the_quality(
+    tmp_path: Path, plan: Plan
+) -> None:
+    other = tmp_path / "other.gguf"
+    write_llama(other, seed=7)
+    plan = replace(plan, variants=parse_variants("pref,amulet"))
+    folder = Folder(tmp_path / "folder")
+    evaluate(plan, folder, str(other), OPTIONS, Watch())
+    judgements = folder.judgements()
+    likelihoods = [each for each in judgements if isinstance(each, Likelihoods)]
+    itself = Path(plan.setting.model).stem
+    assert {(each.judge, len(each.others)) for each in likelihoods} == {(itself, 2), ("other", 0)}
+    assert {each.judge for each in judgements if isinstance(each, Verdict)} == {"other"}
 
 
 def test_a_preference_with_another_strength_is_written_anew(tmp_path: Path, plan: Plan) -> None:

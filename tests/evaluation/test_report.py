@@ -48,19 +48,21 @@ def say(folder: Folder, question: int, preference: str, variant: str, text: str)
 
 
 def judge(folder: Folder, reply: WrittenReply, preference: str, gain: float) -> None:
-    folder.add_judgement(
-        Likelihoods(
-            judge="judge",
-            question=reply.question,
-            preference=preference,
-            variant=reply.variant,
-            digest=digest(WORDS[preference], reply.text),
-            tokens=10,
-            with_preference=-10 + 10 * gain,
-            without=-10.0,
-            others=(-20.0, -30.0),
+    """By another model, which has the gain as given, and by the writer, which has none."""
+    for name, with_preference, others in (("judge", 10 * gain, ()), ("small", 0.0, (-20.0, -30.0))):
+        folder.add_judgement(
+            Likelihoods(
+                judge=name,
+                question=reply.question,
+                preference=preference,
+                variant=reply.variant,
+                digest=digest(WORDS[preference], reply.text),
+                tokens=10,
+                with_preference=-10 + with_preference,
+                without=-10.0,
+                others=others,
+            )
         )
-    )
 
 
 @pytest.fixture
@@ -145,10 +147,20 @@ def test_bars_are_held_against_the_default_alone(folder: Folder) -> None:
 
 def test_a_judge_is_flagged_where_it_wrote_the_replies(folder: Folder) -> None:
     assert not make_report(folder, "judge").judges_itself
-    itself = make_report(folder, "small")
-    assert itself.judges_itself
-    assert method(itself, "concise", "amulet").gain is None
+    assert make_report(folder, "small").judges_itself
     assert make_report(folder, "").judge == "judge"  # the last that judged
+
+
+def test_the_judge_has_the_gain_and_the_writer_the_quality(folder: Folder) -> None:
+    ours = method(make_report(folder, "judge"), "concise", "amulet")
+    assert ours.gain is not None
+    assert ours.gain.value == pytest.approx(0.2)
+    assert ours.on_question == pytest.approx(1.5)
+    itself = method(make_report(folder, "small"), "concise", "amulet")
+    assert itself.gain is not None
+    assert itself.gain.value == 0
+    assert itself.on_question == pytest.approx(1.5)
+    assert method(make_report(folder, "nobody"), "concise", "amulet").gain is None
 
 
 def test_a_judgement_of_another_text_does_not_count(folder: Folder) -> None:
