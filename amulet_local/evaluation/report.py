@@ -69,8 +69,9 @@ class AgainstPref(msgspec.Struct, frozen=True, kw_only=True):
     """A method beside prompting, over the questions that both answered.
 
     gain: whose preference gain is higher. face: whose face measure is. verdict: the judge's
-    choice, asked in both orders. The rest, which the model itself measures where a model has to, are ratios to prompting: of median words, of the means
-    of distinct-3 and the on-question score, of the geometric means of perplexity.
+    choice, asked in both orders. The rest are ratios to prompting: of median words, of the means
+    of distinct-3 and the on-question score, of the geometric means of perplexity; those that take a
+    model are measured by the one that wrote.
     """
 
     questions: int
@@ -85,7 +86,8 @@ class AgainstPref(msgspec.Struct, frozen=True, kw_only=True):
 
 class MethodReport(msgspec.Struct, frozen=True, kw_only=True):
     """How one method did by one preference. gain is the judge's, perplexity (geometric mean) and
-    on_question are those of the model itself; None until they have judged. ended: the share of replies that ended by themselves."""
+    on_question are those of the model itself; None until they have judged. ended: the share of
+    replies that ended by themselves."""
 
     preference: str
     variant: str

@@ -2,9 +2,9 @@
 
     score = ( log p(reply | question) - mean over others of log p(reply | other) ) / tokens  (nats)
 
-under the model that wrote the reply, without any preference. The text of the reply is the same in both terms, so how
-fluent it is cancels, and what is left is what it has to do with the question: 0 for a reply that
-would go with any.
+under the model that wrote the reply, without any preference. The text of the reply is the same in
+both terms, so how fluent it is cancels, and what is left is what it has to do with the question: 0
+for a reply that would go with any.
 """
 
 from __future__ import annotations
