@@ -2,7 +2,8 @@
 
     python -m benchmarks.guard_study write OUT.jsonl --questions FILE [--every 50] [--limit 5]
         [--model MODEL] [--rules off,floor=0.1,...] [--strengths 2,3,4,5.65,8] [--max-tokens 96]
-    python -m benchmarks.guard_study table OUT.jsonl...
+    python -m benchmarks.guard_study table OUT.jsonl... [--each]
+    python -m benchmarks.guard_study plot PICTURE.svg OUT.jsonl... [--kept RULE]
 
 The rules that were not taken into the product live here and only here, so that docs/alignment.md
 can be checked. Greedy for all, so that no rule looks good by taking chance out of sampling
@@ -25,6 +26,7 @@ import msgspec
 import numpy as np
 
 from amulet_local.evaluation.questions import Question, bundled_questions, read_questions
+from amulet_local.evaluation.scores.length import length
 from amulet_local.evaluation.scores.repetition import distinct_3
 from amulet_local.evaluation.statistics import compare
 from amulet_local.evaluation.subject import Subject
@@ -37,6 +39,10 @@ from models.library import resolve
 PRESETS = ("creative", "verbose", "concise", "uplifting")
 PROMPTED = ("prompt", 1.0)
 TOGETHER = 8
+COLUMNS = (
+    *("rule", "s", "gain", "wins", "fewest wins", "perplexity", "distinct-3"),
+    *("on question", "words", "n"),
+)
 STREAMS = 3  # base, pref, base after another question
 
 Rule = Callable[[Row, Row, float, Workspace], None]  # writes to work.realigned
@@ -251,61 +257,148 @@ def read(paths: Sequence[Path]) -> list[Line]:
     ]
 
 
+Run = dict[tuple[str, int], Line]  # by preset and question
+
+
+@dataclass(frozen=True)
+class Point:
+    """A rule at a strength beside prompting, over the same questions. gain: mean over replies, in
+    nats per token. wins: the share of questions with more gain, preset by preset. The rest are
+    ratios: of geometric means of perplexity, of means, of median words."""
+
+    rule: str
+    strength: float
+    gain: float
+    wins: tuple[float, ...]
+    perplexity: float
+    distinct_3: float
+    on_question: float
+    words: float
+    replies: int
+
+    @classmethod
+    def of(cls, rule: str, strength: float, run: Run, prompted: Run) -> Point:
+        keys = [key for key in run if key in prompted]
+        ours, theirs = [run[key] for key in keys], [prompted[key] for key in keys]
+
+        def ratio(score: Callable[[Line], float]) -> float:
+            return statistics.fmean(map(score, ours)) / statistics.fmean(map(score, theirs))
+
+        wins = []
+        for preset in sorted({key[0] for key in keys}):
+            of_preset = [key for key in keys if key[0] == preset]
+            own = [gain(run[key]) for key in of_preset]
+            wins.append(compare(own, [gain(prompted[key]) for key in of_preset]).rate.value)
+        medians = [statistics.median(length(line.text) for line in side) for side in (ours, theirs)]
+        surprises = [statistics.fmean(map(surprise, side)) for side in (ours, theirs)]
+        return cls(
+            rule,
+            strength,
+            statistics.fmean(map(gain, ours)),
+            tuple(wins),
+            float(np.exp(surprises[0] - surprises[1])),
+            ratio(lambda line: distinct_3(line.text)),
+            ratio(on_question),
+            medians[0] / max(1.0, medians[1]),
+            len(keys),
+        )
+
+    @property
+    def row(self) -> str:
+        cells = (
+            self.rule,
+            f"{self.strength:g}",
+            f"{self.gain:.3f}",
+            f"{statistics.fmean(self.wins):.2f}",
+            f"{min(self.wins):.2f}",
+            f"{self.perplexity:.2f}",
+            f"{self.distinct_3:.2f}",
+            f"{self.on_question:.2f}",
+            f"{self.words:.2f}",
+            str(self.replies),
+        )
+        return f"| {' | '.join(cells)} |"
+
+
+def gain(line: Line) -> float:
+    return (line.with_preference - line.without) / max(1, line.tokens)
+
+
+def surprise(line: Line) -> float:
+    return -line.without / max(1, line.tokens)
+
+
+def on_question(line: Line) -> float:
+    return (line.without - line.other) / max(1, line.tokens)
+
+
+def points(lines: Sequence[Line], model: str, presets: Sequence[str]) -> list[Point]:
+    """Every rule and strength over these presets, prompting among them."""
+    runs: dict[tuple[str, float], Run] = defaultdict(dict)
+    for line in lines:
+        if line.model == model and line.preset in presets:
+            runs[line.rule, line.strength][line.preset, line.question] = line
+    prompted = runs.get(PROMPTED, {})
+    return [
+        Point.of(rule, strength, run, prompted)
+        for (rule, strength), run in sorted(runs.items())
+        if any(key in prompted for key in run)
+    ]
+
+
 def table(args: argparse.Namespace) -> None:
-    """Per model, rule and strength: means over presets, against prompting on the same questions."""
+    """Per model, rule and strength: over all presets, or preset by preset."""
     lines = read([Path(path) for path in args.lines])
     presets = args.presets.split(",")
     for model in sorted({line.model for line in lines}):
-        runs: dict[tuple[str, float], dict[tuple[str, int], Line]] = defaultdict(dict)
-        for line in lines:
-            if line.model == model and line.preset in presets:
-                runs[line.rule, line.strength][line.preset, line.question] = line
-        prompted = runs.pop(PROMPTED)
-        print(f"\n**{model}**\n")
-        print("| rule | s | gain | win | lowest win | perplexity | distinct-3 | on question | n |")
-        print("|---|---|---|---|---|---|---|---|---|")
-        for (name, strength), run in sorted(runs.items()):
-            print(row(name, strength, run, prompted))
+        for group in [[preset] for preset in presets] if args.each else [presets]:
+            if not (found := points(lines, model, group)):
+                continue
+            print(f"\n**{model}**, {', '.join(group)}\n")
+            print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
+            for point in found:
+                print(point.row)
 
 
-def row(
-    name: str,
-    strength: float,
-    run: dict[tuple[str, int], Line],
-    prompted: dict[tuple[str, int], Line],
-) -> str:
-    keys = [key for key in run if key in prompted]
-    ours, theirs = [run[key] for key in keys], [prompted[key] for key in keys]
+def plot(args: argparse.Namespace) -> None:
+    """Gain against perplexity, a panel a model, a curve a rule, as a picture."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-    def gain(line: Line) -> float:
-        return (line.with_preference - line.without) / max(1, line.tokens)
-
-    def surprise(line: Line) -> float:
-        return -line.without / max(1, line.tokens)
-
-    def on_question(line: Line) -> float:
-        return (line.without - line.other) / max(1, line.tokens)
-
-    def ratio(score: Callable[[Line], float]) -> float:
-        return statistics.fmean(map(score, ours)) / statistics.fmean(map(score, theirs))
-
-    wins = []
-    for preset in sorted({key[0] for key in keys}):
-        of_preset = [key for key in keys if key[0] == preset]
-        own = [gain(run[key]) for key in of_preset]
-        wins.append(compare(own, [gain(prompted[key]) for key in of_preset]).rate.value)
-    harder = np.exp(statistics.fmean(map(surprise, ours)) - statistics.fmean(map(surprise, theirs)))
-    numbers = (
-        f"{strength:g}",
-        f"{statistics.fmean(map(gain, ours)):.3f}",
-        f"{statistics.fmean(wins):.2f}",
-        f"{min(wins):.2f}",
-        f"{harder:.2f}",
-        f"{ratio(lambda line: distinct_3(line.text)):.3f}",
-        f"{ratio(on_question):.2f}",
-        str(len(keys)),
-    )
-    return f"| {name} | {' | '.join(numbers)} |"
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "guards", "font.size": 9})
+    lines = read([Path(path) for path in args.lines])
+    models = sorted({line.model for line in lines})
+    figure = Figure(figsize=(5.2 * len(models), 4.4), layout="constrained")
+    for axes, model in zip(
+        figure.subplots(1, len(models), squeeze=False, sharey=True)[0], models, strict=True
+    ):
+        found = points(lines, model, args.presets.split(","))
+        for number, rule in enumerate(sorted({p.rule for p in found} - {PROMPTED[0]})):
+            curve = [p for p in found if p.rule in (rule, PROMPTED[0])]
+            curve.sort(key=lambda point: point.strength)
+            kept = rule == args.kept
+            axes.plot(
+                [p.perplexity for p in curve],
+                [p.gain for p in curve],
+                marker="o",
+                markersize=5 if kept else 3,
+                linewidth=2.4 if kept else 1,
+                color="black" if kept else f"C{number % 10}",
+                linestyle="-" if "+" not in rule else ":",
+                label=rule,
+            )
+        axes.set_xscale("log")
+        axes.set_xlim(0.9, 4)
+        axes.set_ylim(-0.02, 0.5)
+        axes.set_xticks([1, 1.5, 2, 3, 4], ["1×", "1.5×", "2×", "3×", "4×"])
+        axes.minorticks_off()
+        axes.axvspan(0.9, 1.5, color="0.94")
+        axes.set_title(model, loc="left")
+        axes.set_xlabel("base perplexity, in times that of prompting")
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    figure.axes[0].set_ylabel("preference gain, nats per token")
+    figure.savefig(args.out, metadata={"Date": None, "Creator": None})
 
 
 def main() -> None:
@@ -329,8 +422,14 @@ def main() -> None:
     writing.set_defaults(run=write)
     reading = commands.add_parser("table")
     reading.add_argument("lines", nargs="+")
+    reading.add_argument("--each", action="store_true", help="preset by preset")
     reading.set_defaults(run=table)
-    for command in (writing, reading):
+    picture = commands.add_parser("plot")
+    picture.add_argument("out", help="an SVG or PNG file")
+    picture.add_argument("lines", nargs="+")
+    picture.add_argument("--kept", default="floor=0.1")
+    picture.set_defaults(run=plot)
+    for command in (writing, reading, picture):
         command.add_argument("--presets", default=",".join(PRESETS))
     args = parser.parse_args()
     args.run(args)
