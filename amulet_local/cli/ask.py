@@ -71,6 +71,7 @@ _SAMPLING = {
     "top_k": "draw from the likeliest K tokens (0: all)",
     "top_p": "draw from the likeliest tokens that hold P of the probability",
     "min_p": "draw from tokens at least P times as likely as the likeliest",
+    "dry_multiplier": "above 0: a penalty on saying again what was said (0.8 is usual)",
 }
 _STATS = (
     "prompt_tokens",
@@ -190,7 +191,7 @@ def _request(
         preference=preference,
         method=method,
         strength=strength,
-        sampling=with_given(preset.sampling if preset else Sampling(), args),
+        sampling=with_given(preset.sampling if preset and not args.paper else Sampling(), args),
         max_tokens=settings.max_tokens,
         stop=tuple(args.stop_at),
     )

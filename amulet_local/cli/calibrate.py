@@ -16,7 +16,7 @@ from amulet_local.cli.output import console, print_json, say
 from amulet_local.cli.work import WorkBar
 from amulet_local.errors import UsageError
 from amulet_local.evaluation.calibrating import MARGIN, Quality, find_strength
-from amulet_local.evaluation.plan import GREEDY, Preference
+from amulet_local.evaluation.plan import Preference
 from amulet_local.evaluation.questions import bundled_questions
 from amulet_local.evaluation.records import Setting
 from amulet_local.evaluation.subject import Subject
@@ -108,11 +108,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _setting(model: str, preset: Preset, settings: Settings) -> Setting:
+    """As the preset is used, but greedy."""
     return Setting(
         model=model,
         system=preset.system or settings.system or DEFAULT_SYSTEM,
         placement=preset.placement,
-        sampling=GREEDY,
+        sampling=msgspec.structs.replace(preset.sampling, temperature=0.0),
         seed=0,
         max_tokens=_TOKENS,
     )

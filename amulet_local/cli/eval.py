@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,12 @@ from amulet_local.cli.output import console, print_json, say, write
 from amulet_local.cli.work import WorkBar
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.evaluation.plan import GREEDY, Plan, Preference
-from amulet_local.evaluation.questions import bundled_questions, read_questions
+from amulet_local.evaluation.questions import Question, bundled_questions, read_questions
 from amulet_local.evaluation.records import Folder, Setting, Skipped
 from amulet_local.evaluation.variants import PAPER, Variant, parse_variants
 from amulet_local.presets import load_presets
 from amulet_local.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol import LoadOptions, Positive, Reply, Sampling
+from amulet_local.protocol import LoadOptions, Natural, Positive, Reply, Sampling
 from amulet_local.realignment import AMULET
 from amulet_local.settings import Settings, load_settings
 
@@ -49,7 +50,10 @@ _REPLYING = {
     "seed": "of the sampler (default: 0)",
     "placement": "where the preference stands in the prompt (default: system)",
 }
-_SAMPLING = {"temperature": "0, the default, always takes the likeliest token"}
+_SAMPLING = {
+    "temperature": "0, the default, always takes the likeliest token",
+    "dry_multiplier": "above 0: a penalty on saying again what was said (0.8 is usual)",
+}
 _LOADING = {
     "threads": "threads (0: the physical cores)",
     "gpu_layers": "layers on the GPU (-1: all)",
@@ -74,7 +78,10 @@ def add_parser(subparsers: Subparsers) -> None:
         help='a JSON list of {"index", "question"}, such objects one a line, or plain lines '
         "(default: forty that come with Amulet)",
     )
-    parser.add_argument("--limit", metavar="N", type=value(Positive), help="the first N of them")
+    parser.add_argument(
+        "--skip", metavar="N", type=value(Natural), default=0, help="leave out the first N of them"
+    )
+    parser.add_argument("--limit", metavar="N", type=value(Positive), help="then take N of them")
     parser.add_argument(
         "--presets", metavar="NAMES", help=f"preferences, a list (default: {_PRESETS})"
     )
@@ -107,7 +114,11 @@ def add_parser(subparsers: Subparsers) -> None:
     add_paper(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, help=f"where to (default: {_OUT})")
     parser.add_argument(
-        "--report", metavar="DIR", type=Path, help="make the report of a folder anew, no more"
+        "--report",
+        metavar="DIR",
+        type=Path,
+        help="make the report of a folder anew, no more; of the questions that --questions, "
+        "--skip and --limit leave",
     )
     parser.add_argument("--json", action="store_true", help="print report.json")
     reply = parser.add_argument_group("reply")
@@ -121,7 +132,9 @@ def run(args: argparse.Namespace) -> int:
     _require_packages()
     if args.report is not None:
         named = Path(args.judge or "").name.removesuffix(".gguf")
-        return _report(Folder(args.report), args, named, skips=[], stopped=False)
+        some = args.questions or args.skip or args.limit
+        asked = [each.question for each in _questions(args)] if some else None
+        return _report(Folder(args.report), args, named, asked=asked)
     from amulet_local.evaluation.evaluate import evaluate
 
     settings = load_settings()
@@ -135,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
             evaluate(plan, folder, judge, options, bar, verdicts=not args.no_verdicts)
         except KeyboardInterrupt:
             stopped = True
-    return _report(folder, args, Path(judge).stem, bar.skips, stopped=stopped)
+    return _report(folder, args, Path(judge).stem, skips=bar.skips, stopped=stopped)
 
 
 def _require_packages() -> None:
@@ -156,7 +169,6 @@ def _require_packages() -> None:
 
 def _plan(args: argparse.Namespace, settings: Settings) -> Plan:
     apply_paper(args)
-    questions = read_questions(args.questions) if args.questions else bundled_questions()
     setting = Setting(
         model=str(chat_model(args.model or settings.model)),
         system=settings.system or DEFAULT_SYSTEM,
@@ -165,7 +177,18 @@ def _plan(args: argparse.Namespace, settings: Settings) -> Plan:
         seed=args.seed or 0,
         max_tokens=args.max_tokens or PAPER_TOKENS,
     )
-    return Plan(setting, questions[: args.limit], _preferences(args), _variants(args.methods))
+    return Plan(setting, _questions(args), _preferences(args), _variants(args.methods))
+
+
+def _questions(args: argparse.Namespace) -> list[Question]:
+    """Those of the file, or our own, that --skip and --limit leave."""
+    questions = read_questions(args.questions) if args.questions else bundled_questions()
+    left = questions[args.skip :][: args.limit]
+    if not left:
+        raise UsageError(
+            f"--skip {args.skip} leaves none of {len(questions)} questions; skip fewer."
+        )
+    return left
 
 
 def _preferences(args: argparse.Namespace) -> list[Preference]:
@@ -210,17 +233,25 @@ def _judge(args: argparse.Namespace, model: str) -> str:
 
 
 def _report(
-    folder: Folder, args: argparse.Namespace, judge: str, skips: list[Skipped], *, stopped: bool
+    folder: Folder,
+    args: argparse.Namespace,
+    judge: str,
+    *,
+    asked: Sequence[str] | None = None,
+    skips: Sequence[Skipped] = (),
+    stopped: bool = False,
 ) -> int:
-    """Write report.json and report.html, and say what they come to."""
+    """Write report.json and report.html, and say what they come to. asked: the questions to report
+    on; None for all."""
     from amulet_local.evaluation.page import make_page
     from amulet_local.evaluation.report import make_report
 
-    report = make_report(folder, judge, skips)
+    report = make_report(folder, judge, skips, asked)
     data = msgspec.json.format(msgspec.json.encode(report))
     (folder.path / "report.json").write_bytes(data)
     page = folder.path / "report.html"
-    page.write_text(make_page(report, folder.replies().values()), encoding="utf-8")
+    replies = [each for each in folder.replies().values() if asked is None or each.asked in asked]
+    page.write_text(make_page(report, replies), encoding="utf-8")
     for reason, count in Counter(skip.reason for skip in skips).items():
         say(f"skipped {count} of the replies: {reason}.")
     if stopped:

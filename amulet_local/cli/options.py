@@ -45,6 +45,7 @@ _PAPER = {
     "guard": 0.0,
     "placement": "system",
     "temperature": 0.0,
+    "dry_multiplier": 0.0,
     "max_tokens": PAPER_TOKENS,
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -154,13 +154,19 @@ class _Scored(msgspec.Struct, frozen=True):
 _Run = dict[int, _Scored]  # by question
 
 
-def make_report(folder: Folder, judge: str, skipped: Sequence[Skipped] = ()) -> Report:
+def make_report(
+    folder: Folder,
+    judge: str,
+    skipped: Sequence[Skipped] = (),
+    asked: Collection[str] | None = None,
+) -> Report:
     """The report of a folder, as one judge sees it; "" for the one that judged last.
 
-    Raises NotUsableError where the folder holds no evaluation.
+    asked: the questions it is about; None for all that are answered there. Raises
+    NotUsableError where the folder holds no evaluation.
     """
     setting = folder.setting()
-    replies = list(folder.replies().values())
+    replies = [it for it in folder.replies().values() if asked is None or it.asked in asked]
     judgements = folder.judgements()
     if not judge and judgements:
         judge = judgements[-1].judge

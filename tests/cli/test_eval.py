@@ -65,6 +65,16 @@ def test_a_report_is_made_anew_without_the_model(amulet: Amulet, tiny: str, out:
     assert (out / "report.html").exists()
 
 
+def test_a_report_may_be_of_some_questions(amulet: Amulet, tiny: str, out: Path) -> None:
+    amulet(*short(tiny, out))
+    second = amulet("eval", "--report", str(out), "--skip", "1", "--limit", "1", "--json").document
+    assert second["questions"] == 1
+    assert {each["replies"] for each in second["methods"]} == {1}
+    page = (out / "report.html").read_text()
+    assert "first day at a new job" not in page
+    assert "learn the names of trees" in page
+
+
 def test_the_same_command_writes_nothing_twice_and_a_wider_one_adds(
     amulet: Amulet, tiny: str, out: Path
 ) -> None:
@@ -145,6 +155,7 @@ def test_the_papers_setting_goes_for_all_methods(amulet: Amulet, tiny: str, out:
         (("--questions", "/nowhere.json"), 3, "there is no file"),
         (("--judge", "/nowhere.gguf"), 3, "nowhere.gguf"),
         (("--limit", "0"), 2, "--limit"),
+        (("--skip", "40"), 2, "--skip 40 leaves none of 40 questions"),
         (("--paper",), 2, "--paper says itself what --max-tokens is"),
         (("--temperature", "-1"), 2, "--temperature"),
     ],
