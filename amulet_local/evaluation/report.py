@@ -127,7 +127,8 @@ class Bar(msgspec.Struct, frozen=True):
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. judge: its name; judges_itself: whether it wrote the replies as well. faces: what
-    is counted of a preference, by its name."""
+    is counted of a preference, by its name. variants: as in the paper's tables, ours before those
+    of it; methods: in that order, preference by preference."""
 
     model: str
     judge: str
@@ -136,6 +137,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     questions: int
     preferences: dict[str, str]
     faces: dict[str, str]
+    variants: list[str]
     methods: list[MethodReport]
     bars: list[Bar]
     skipped: list[Skipped]
@@ -173,9 +175,13 @@ def make_report(
     preferences = {reply.preference: reply.words for reply in replies if reply.preference}
     model = _stem(setting.model)
     scored = _scored(replies, preferences, judgements, judge, model)
+    variants = [reply.variant for reply in sorted(replies, key=_place)]
+    variants = list(dict.fromkeys(variants))
     methods = [
-        _method_report(name, run, scored.get((name, "pref"), {}))
-        for (name, _), run in sorted(scored.items(), key=_order)
+        _method_report(name, scored[name, variant], scored.get((name, "pref"), {}))
+        for name in preferences
+        for variant in variants
+        if (name, variant) in scored
     ]
     return Report(
         model=model,
@@ -189,6 +195,7 @@ def make_report(
             for name in preferences
             if name in FACES
         },
+        variants=variants,
         methods=methods,
         bars=_bars(methods, setting.max_tokens),
         skipped=list(skipped),
@@ -232,13 +239,10 @@ def _latest(
     }
 
 
-def _order(item: tuple[tuple[str, str], _Run]) -> tuple[str, int, bool, float, float, str]:
-    """Preferences by name; methods as in the paper's tables, ours before variants of it."""
-    (preference, variant), run = item
-    reply = next(iter(run.values())).reply
-    own = variant == reply.method
-    place = METHODS.index(reply.method)
-    return preference, place, not own, reply.strength, reply.guard, variant
+def _place(reply: WrittenReply) -> tuple[int, bool, float, float]:
+    """Where its variant stands among the others."""
+    varied = reply.variant != reply.method
+    return METHODS.index(reply.method), varied, reply.strength, reply.guard
 
 
 def _method_report(preference: str, run: _Run, pref: _Run) -> MethodReport:

@@ -104,7 +104,7 @@ def _data(report: Report, replies: Iterable[WrittenReply]) -> str:
     document = {
         "questions": sorted(questions.items()),
         "preferences": report.preferences,
-        "variants": list(dict.fromkeys(each.variant for each in report.methods)),
+        "variants": report.variants,
         "replies": found,
     }
     text = msgspec.json.encode(document).decode()

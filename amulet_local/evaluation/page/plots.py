@@ -72,7 +72,8 @@ def win_rates(report: Report, name: str, pick: Pick) -> str | None:
     picked = [(each, pick(each)) for each in report.methods if each.variant != "pref"]
     compared = [(each, found) for each, found in picked if found]
     preferences = _in_order(each.preference for each, _ in compared)
-    variants = _in_order(each.variant for each, _ in compared)
+    there = {each.variant for each, _ in compared}
+    variants = [variant for variant in report.variants if variant in there]
     if not compared:
         return None
     with _panels(name, preferences, variants, 0.72) as (panels, result):
@@ -103,7 +104,7 @@ def win_rates(report: Report, name: str, pick: Pick) -> str | None:
 def lengths(report: Report, name: str) -> str:
     """Words of the replies: the range as a line, the middle half as a bar, the median as a dot."""
     preferences = _in_order(each.preference for each in report.methods)
-    variants = _in_order(each.variant for each in report.methods)
+    variants = report.variants
     longest = max(each.words.high for each in report.methods)
     with _panels(name, preferences, variants, 0.84) as (panels, result):
         for axes, preference in panels:
