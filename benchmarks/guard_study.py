@@ -383,7 +383,7 @@ def plot(args: argparse.Namespace) -> None:
                 marker="o",
                 markersize=5 if kept else 3,
                 linewidth=2.4 if kept else 1,
-                color="black" if kept else f"C{number % 10}",
+                color="black" if kept else mpl.colormaps["tab20"](number),
                 linestyle="-" if "+" not in rule else ":",
                 label=rule,
             )

@@ -53,6 +53,7 @@ _REPLYING = {
 _SAMPLING = {
     "temperature": "0, the default, always takes the likeliest token",
     "dry_multiplier": "above 0: a penalty on saying again what was said (0.8 is usual)",
+    "penalty_last_n": "how many tokens it looks back (default: 64)",
 }
 _LOADING = {
     "threads": "threads (0: the physical cores)",
