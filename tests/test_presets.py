@@ -67,9 +67,9 @@ def test_the_papers_eight_have_its_words_and_a_guard() -> None:
 
 def test_what_was_measured_has_its_strength_and_a_penalty_on_loops() -> None:
     presets = load_presets().presets
-    for name, strength in (("creative", 3), ("verbose", 2), ("concise", 3), ("uplifting", 2)):
+    for name, strength in (("creative", 2.5), ("verbose", 2), ("concise", 2.5), ("uplifting", 2)):
         assert presets[name].strength == strength
-        assert presets[name].sampling == Sampling(dry_multiplier=0.8)
+        assert presets[name].sampling == Sampling(dry_multiplier=0.8, penalty_last_n=512)
 
 
 def test_there_are_twelve_at_least_in_the_papers_three_groups_and_some_of_style() -> None:

@@ -95,7 +95,7 @@ def test_the_document_has_the_keys_of_the_contract(amulet: Amulet, engine: FakeE
     assert document["token_ids"] == [100, 101, 102, 103]
     assert document["finish_reason"] == "stop"
     assert (document["method"], document["preset"]) == ("amulet", "concise")
-    assert (document["strength"], document["guard"], document["seed"]) == (3.0, 0.1, 7)
+    assert (document["strength"], document["guard"], document["seed"]) == (2.5, 0.1, 7)
     assert document["model"] == "SmolLM2-135M-Instruct.Q4_1"
     assert document["stats"]["streams"] == 2
     assert result.err == ""
@@ -252,7 +252,7 @@ def test_options_go_before_what_the_preset_says(amulet: Amulet, engine: FakeEngi
 @pytest.mark.parametrize(
     ("options", "method", "strength"),
     [
-        ("-p concise", "amulet", 3.0),
+        ("-p concise", "amulet", 2.5),
         ("-p thrifty", "amulet", 3.0),
         ("-p thrifty --strength 4.5", "amulet", 4.5),
         ("-p thrifty --method base", "base", 0.0),

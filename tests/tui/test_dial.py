@@ -91,7 +91,7 @@ async def test_letters_typed_into_the_message_leave_the_dial_alone() -> None:
     async with chat(FakeEngine()) as running:
         await running.press("b", "l", "a", "p")
         assert running.prompt.text == "blap"
-        assert running.session.steering.strength == 3.0
+        assert running.session.steering.strength == 2.5
 
 
 @SIZES
@@ -108,7 +108,7 @@ async def test_the_dial_turns_the_reply_that_streams_and_those_that_follow(
         await running.settle()
         await running.press("enter")
         await running.say("b?")
-        assert [request.strength for request in engine.requests] == [3.0, pytest.approx(AMULET)]
+        assert [request.strength for request in engine.requests] == [2.5, pytest.approx(AMULET)]
 
 
 @SIZES
