@@ -338,7 +338,8 @@ def _bars(methods: Sequence[MethodReport], max_tokens: int) -> list[Bar]:
         if each.variant != "amulet" or against is None:
             continue
         if against.gain:
-            share = against.gain.wins / against.questions
+            gain = against.gain
+            share = gain.wins / (gain.wins + gain.ties + gain.losses)
             bars.append(Bar.of("questions with more preference gain", name, share, _SHARE_OF_GAINS))
         if name in _WORDS and (name != "verbose" or max_tokens >= _WORDS_OF_VERBOSE):
             bound, most = _WORDS[name]
