@@ -137,6 +137,9 @@ def front(report: Report, name: str) -> str | None:
         axes = figure.add_axes((0.065, 0.12, 0.81, 0.84))
         costs = [_cost(each) for each in points if each.variant != PAPER.name]
         low, high = min(*costs, 0.9) / 1.06, max(*costs, 2.0) * 1.3
+        gains = [_gain(each) for each in points if each.variant != PAPER.name]
+        bottom, top = min(*gains, 0.0) - 0.02, max(*gains, 0.1) * 1.35
+        axes.set_ylim(bottom, top)
         axes.set_xscale("log")
         axes.set_xlim(low, high)
         axes.axvspan(low, _ALLOWED_SURPRISE, color=_FIELD, linewidth=0)
@@ -151,7 +154,7 @@ def front(report: Report, name: str) -> str | None:
             color=_SOFT,
             fontsize=9,
         )
-        ends = []
+        ends, beyond = [], itertools.count(1)
         for preference, colour in zip(preferences, itertools.cycle(_SERIES)):
             own = [each for each in points if each.preference == preference]
             papers = [each for each in own if each.variant == PAPER.name]
@@ -162,7 +165,9 @@ def front(report: Report, name: str) -> str | None:
                 if guard == usual:
                     ends.append((end, _short(preference), colour))
             for each in papers:
-                _draw_paper(axes, each, colour, high)
+                is_inside = _cost(each) < high / 1.03 and _gain(each) < top
+                height = _gain(each) if is_inside else top - (top - bottom) * 0.07 * next(beyond)
+                _draw_paper(axes, each, colour, (min(_cost(each), high / 1.03), height))
         _name_curves(axes, ends)
         ticks = [x for x in (0.7, 0.8, 1, 1.2, 1.5, 2, 3, 5, 8, 12, 20, 40, 80) if low <= x <= high]
         axes.xaxis.set_major_locator(FixedLocator(ticks))
@@ -197,23 +202,20 @@ def _draw_curve(axes: Axes, curve: Sequence[MethodReport], colour: str, *, usual
     return ys[-1]
 
 
-def _draw_paper(axes: Axes, each: MethodReport, colour: str, high: float) -> None:
-    """A diamond; at the edge, with its number, where it lies further right than the plot."""
-    cost = _cost(each)
-    place = min(cost, high / 1.03)
+def _draw_paper(axes: Axes, each: MethodReport, colour: str, place: tuple[float, float]) -> None:
+    """A diamond; at the edge, with its numbers, where it lies beyond the plot."""
     axes.plot(
-        place,
-        _gain(each),
+        *place,
         "D",
         markersize=7,
         markerfacecolor=_BACK,
         markeredgecolor=colour,
         markeredgewidth=1.6,
     )
-    if place < cost:
+    if place != (_cost(each), _gain(each)):
         axes.annotate(
-            f"{cost:.3g}× →",
-            (place, _gain(each)),
+            f"{_gain(each):+.2f} at {_cost(each):.3g}× →",
+            place,
             (-9, 0),
             textcoords="offset points",
             ha="right",
