@@ -150,11 +150,11 @@ top_k = 20 # narrow
 
 
 def test_another_strength_goes_before_the_parameters_of_the_paper() -> None:
-    concise = load_presets().get("concise")
-    save_preset(msgspec.structs.replace(concise, description="Terse."))
-    assert load_presets().get("concise").strength == pytest.approx(AMULET)
-    save_preset(msgspec.structs.replace(concise, strength=LINEAR))
-    saved = load_presets().get("concise")
+    formal = load_presets().get("formal")
+    save_preset(msgspec.structs.replace(formal, description="Terse."))
+    assert load_presets().get("formal").strength == pytest.approx(AMULET)
+    save_preset(msgspec.structs.replace(formal, strength=LINEAR))
+    saved = load_presets().get("formal")
     assert saved.strength == LINEAR
     assert not saved.built_in
 
