@@ -150,13 +150,12 @@ top_k = 20 # narrow
 
 
 def test_another_strength_goes_before_the_parameters_of_the_paper() -> None:
-    formal = load_presets().get("formal")
-    save_preset(msgspec.structs.replace(formal, description="Terse."))
-    assert load_presets().get("formal").strength == pytest.approx(AMULET)
-    save_preset(msgspec.structs.replace(formal, strength=LINEAR))
-    saved = load_presets().get("formal")
-    assert saved.strength == LINEAR
-    assert not saved.built_in
+    put("mine", 'preference = "Rhyme."\n[update]\niterations = 60\n')
+    mine = load_presets().get("mine")
+    save_preset(msgspec.structs.replace(mine, description="Terse."))
+    assert load_presets().get("mine").strength == pytest.approx(AMULET)
+    save_preset(msgspec.structs.replace(mine, strength=LINEAR))
+    assert load_presets().get("mine").strength == LINEAR
 
 
 def test_what_becomes_usual_again_is_written_too() -> None:

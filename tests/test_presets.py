@@ -19,7 +19,7 @@ from amulet_local.presets import (
     read_preset,
 )
 from amulet_local.protocol import Sampling
-from amulet_local.realignment import AMULET, LINEAR, PROMPT, Update
+from amulet_local.realignment import AMULET, LINEAR, Update
 from amulet_local.settings import presets_folder
 
 PAPER = ["complex", "concise", "creative", "formal", "pleasant", "sycophantic", "uplifting"]
@@ -56,20 +56,14 @@ def test_all_built_in_presets_load() -> None:
     assert all(preset.built_in and preset.path.exists() for preset in loaded.presets.values())
 
 
-def test_the_papers_eight_have_its_words_and_a_guard() -> None:
+def test_the_papers_eight_have_its_words_and_what_was_chosen_for_them() -> None:
     eight = in_group(load_presets(), "paper")
     assert [preset.name for preset in eight] == [*PAPER, "verbose"]
     for preset in eight:
         assert preset.preference == f"Your answer should be {preset.name} as much as possible."
-        assert PROMPT < preset.strength <= AMULET
+        assert preset.strength == (2.5 if preset.name in ("creative", "concise") else 2.0)
+        assert preset.sampling == Sampling(dry_multiplier=0.8, penalty_last_n=512)
         assert preset.guard == 0.1
-
-
-def test_what_was_measured_has_its_strength_and_a_penalty_on_loops() -> None:
-    presets = load_presets().presets
-    for name, strength in (("creative", 2.5), ("verbose", 2), ("concise", 2.5), ("uplifting", 2)):
-        assert presets[name].strength == strength
-        assert presets[name].sampling == Sampling(dry_multiplier=0.8, penalty_last_n=512)
 
 
 def test_there_are_twelve_at_least_in_the_papers_three_groups_and_some_of_style() -> None:
