@@ -227,6 +227,15 @@ class Lockstep:
                 rows |= zip(here, context.logits(len(here)), strict=True)
         return rows
 
+    def copy(self, source: int, target: int) -> None:
+        """Let a stream hold what another of its context holds, in place of what it holds; nothing
+        is evaluated, and the cells are shared."""
+        origin, copy = self._streams[source], self._streams[target]
+        assert origin.context is copy.context
+        self._cut(copy, 0)
+        origin.context.copy(origin.sequence, copy.sequence, len(origin.tokens))
+        copy.tokens = list(origin.tokens)
+
     def rewind(self, count: int) -> None:
         """Forget the last `count` tokens of every active stream; only where `can_rewind`."""
         for stream in self._active:

@@ -59,15 +59,28 @@ def presets_folder() -> Path:
 def calibration_file(model: str) -> Path:
     """What calibration found for a model: named by its file (name, size, time of change), the
     machine and the library, so that it goes stale with any of them."""
+    machine = f"{platform.machine()} {platform.processor()} {os.cpu_count()}"
+    key = f"{_identity(model)} {machine} {version('llama-cpp-python')}"
+    return data_folder() / "calibration" / f"{_short(key)}.json"
+
+
+def strengths_file(model: str) -> Path:
+    """The strengths found for a model's presets: named by its file, as above; they hang on no
+    machine."""
+    return data_folder() / "strengths" / f"{_short(_identity(model))}.json"
+
+
+def _identity(model: str) -> str:
     path = Path(model)
     try:
         status = path.stat()
-        identity = f"{path.name} {status.st_size} {status.st_mtime_ns}"
     except OSError:
-        identity = path.name
-    machine = f"{platform.machine()} {platform.processor()} {os.cpu_count()}"
-    key = f"{identity} {machine} {version('llama-cpp-python')}"
-    return data_folder() / "calibration" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+        return path.name
+    return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+
+
+def _short(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def is_calibrated(model: str) -> bool:

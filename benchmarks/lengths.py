@@ -18,6 +18,7 @@ from amulet_local.engine import Engine
 from amulet_local.presets import load_presets
 from amulet_local.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol import Event, Finished, Load, LoadOptions, Method, Reply, Sampling
+from amulet_local.realignment import AMULET
 from models.library import resolve
 
 METHODS: tuple[Method, ...] = ("base", "pref", "amulet")
@@ -43,7 +44,7 @@ def main() -> None:
                 system=DEFAULT_SYSTEM,
                 preference=concise.preference,
                 method=method,
-                strength=concise.strength,
+                strength=AMULET,
                 guard=0.0,
                 sampling=Sampling(temperature=0),
                 max_tokens=128,

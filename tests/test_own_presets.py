@@ -150,13 +150,12 @@ top_k = 20 # narrow
 
 
 def test_another_strength_goes_before_the_parameters_of_the_paper() -> None:
-    concise = load_presets().get("concise")
-    save_preset(msgspec.structs.replace(concise, description="Terse."))
-    assert load_presets().get("concise").strength == pytest.approx(AMULET)
-    save_preset(msgspec.structs.replace(concise, strength=LINEAR))
-    saved = load_presets().get("concise")
-    assert saved.strength == LINEAR
-    assert not saved.built_in
+    put("mine", 'preference = "Rhyme."\n[update]\niterations = 60\n')
+    mine = load_presets().get("mine")
+    save_preset(msgspec.structs.replace(mine, description="Terse."))
+    assert load_presets().get("mine").strength == pytest.approx(AMULET)
+    save_preset(msgspec.structs.replace(mine, strength=LINEAR))
+    assert load_presets().get("mine").strength == LINEAR
 
 
 def test_what_becomes_usual_again_is_written_too() -> None:

@@ -56,12 +56,13 @@ def test_all_built_in_presets_load() -> None:
     assert all(preset.built_in and preset.path.exists() for preset in loaded.presets.values())
 
 
-def test_the_papers_eight_have_its_words_its_strength_and_a_guard() -> None:
+def test_the_papers_eight_have_its_words_and_what_was_chosen_for_them() -> None:
     eight = in_group(load_presets(), "paper")
     assert [preset.name for preset in eight] == [*PAPER, "verbose"]
     for preset in eight:
         assert preset.preference == f"Your answer should be {preset.name} as much as possible."
-        assert preset.strength == AMULET
+        assert preset.strength == (2.5 if preset.name in ("creative", "concise") else 2.0)
+        assert preset.sampling == Sampling(dry_multiplier=0.8, penalty_last_n=512)
         assert preset.guard == 0.1
 
 

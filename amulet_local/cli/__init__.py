@@ -20,7 +20,7 @@ from amulet_local.cli.output import say
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import load_settings
 
-_COMMANDS = ("ask", "models", "presets", "chats", "bench", "doctor")
+_COMMANDS = ("ask", "models", "presets", "chats", "bench", "eval", "calibrate", "doctor")
 _INTERRUPTED = 130
 
 

@@ -22,6 +22,8 @@ from amulet_local.cli.options import (
     Subparsers,
     add_chat_options,
     add_fields,
+    add_paper,
+    apply_paper,
     piped,
     read_input,
     value,
@@ -51,6 +53,7 @@ from amulet_local.protocol import (
 )
 from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT, Update
 from amulet_local.settings import Settings, load_settings
+from amulet_local.strengths import calibrated_strength
 
 _FIXED = {"base": BASE, "pref": PROMPT, "la": LINEAR}
 _INTERRUPTED = 130
@@ -68,6 +71,7 @@ _SAMPLING = {
     "top_k": "draw from the likeliest K tokens (0: all)",
     "top_p": "draw from the likeliest tokens that hold P of the probability",
     "min_p": "draw from tokens at least P times as likely as the likeliest",
+    "dry_multiplier": "above 0: a penalty on saying again what was said (0.8 is usual)",
 }
 _STATS = (
     "prompt_tokens",
@@ -109,6 +113,7 @@ def add_parser(subparsers: Subparsers) -> None:
         default=[],
         help="end the reply where this text comes",
     )
+    add_paper(reply)
     reply.add_argument("--trace", action="store_true", help="measure every token; with --json")
     reply.add_argument("--json", action="store_true", help="print one JSON document")
     update = parser.add_argument_group("the paper's parameters, in place of --strength")
@@ -123,11 +128,12 @@ def run(args: argparse.Namespace) -> int:
     """Answer; returns 0, or 130 where the user stopped the reply."""
     if args.trace and not args.json:
         raise UsageError("--trace adds to the JSON document; give --json with it.")
+    apply_paper(args)
     settings = load_settings()
     question = _question(args.question)
     preset = _preset(args, settings)
-    request = _request(args, settings, question, preset)
     model = chat_model(args.model or settings.model)
+    request = _request(args, settings, question, preset, str(model))
     engine = EngineProcess()
     try:
         engine.load(str(model), load_options(settings, args))
@@ -168,11 +174,15 @@ def _preset(args: argparse.Namespace, settings: Settings) -> Preset | None:
 
 
 def _request(
-    args: argparse.Namespace, settings: Settings, question: str, preset: Preset | None
+    args: argparse.Namespace,
+    settings: Settings,
+    question: str,
+    preset: Preset | None,
+    model: str,
 ) -> Reply:
     """What was typed, over the preset, over the settings, over what is usual."""
     preference = preset.words() if preset else args.preference or ""
-    method, strength = _steering(args, preset, preference)
+    method, strength = _steering(args, preset, preference, model)
     request = Reply(
         id=1,
         messages=(Message("user", question),),
@@ -181,7 +191,7 @@ def _request(
         preference=preference,
         method=method,
         strength=strength,
-        sampling=with_given(preset.sampling if preset else Sampling(), args),
+        sampling=with_given(preset.sampling if preset and not args.paper else Sampling(), args),
         max_tokens=settings.max_tokens,
         stop=tuple(args.stop_at),
     )
@@ -196,7 +206,7 @@ def _request(
 
 
 def _steering(
-    args: argparse.Namespace, preset: Preset | None, preference: str
+    args: argparse.Namespace, preset: Preset | None, preference: str, model: str
 ) -> tuple[Method, float]:
     """The method and the strength that it comes to."""
     chosen = _chosen_strength(args)
@@ -208,14 +218,26 @@ def _steering(
         return "base", BASE
     method: Method = args.method or "amulet"
     if method == "amulet":
-        usual = preset.strength if preset else AMULET
-        return method, usual if chosen is None else chosen
+        return method, _usual_strength(args, preset, model) if chosen is None else chosen
     if chosen is not None:
         raise UsageError(
             f"--method {method} has a strength of its own, {_FIXED[method]:g}; leave out the "
             "method or the strength."
         )
     return method, _FIXED[method]
+
+
+def _usual_strength(args: argparse.Namespace, preset: Preset | None, model: str) -> float:
+    """Where none was typed: what was calibrated for this model, if the preset is used as it is,
+    else what the preset says."""
+    if preset is None:
+        return AMULET
+    as_it_is = args.guard is None and args.placement is None
+    calibrated = calibrated_strength(model, preset) if as_it_is else None
+    if calibrated is None:
+        return preset.strength
+    say(f"strength {calibrated:g}, as calibrated for {preset.name} on this model.")
+    return calibrated
 
 
 def _chosen_strength(args: argparse.Namespace) -> float | None:

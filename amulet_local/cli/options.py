@@ -16,10 +16,12 @@ import msgspec
 from amulet_local.errors import UsageError
 from amulet_local.presets import Strength
 from amulet_local.protocol import LoadOptions
+from amulet_local.realignment import AMULET
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
+PAPER_TOKENS = 128
 MOST_PIPED = 4 * 1024 * 1024
 _MOST_WHOLE = 2**31 - 1  # what llama.cpp can count to
 
@@ -30,6 +32,21 @@ _LOADING = {
     "gpu_layers": "layers on the GPU (-1: all)",
     "flash_attention": "flash attention",
     "kv_type": "storage of the KV cache; the quantised types need flash attention",
+}
+
+# Of options that a command may have; those without a value here have none in the paper's setting.
+_PAPER = {
+    "method": "amulet",
+    "strength": AMULET,
+    "iterations": None,
+    "alpha": None,
+    "lambda_": None,
+    "eta": None,
+    "guard": 0.0,
+    "placement": "system",
+    "temperature": 0.0,
+    "dry_multiplier": 0.0,
+    "max_tokens": PAPER_TOKENS,
 }
 
 
@@ -90,6 +107,32 @@ def with_given(struct: Struct, args: argparse.Namespace) -> Struct:
     names = {field.name for field in msgspec.structs.fields(struct)}
     given = {name: v for name, v in vars(args).items() if name in names and v is not None}
     return msgspec.structs.replace(struct, **given)
+
+
+def add_paper(parser: argparse._ActionsContainer) -> None:
+    """The paper's setting in one option; `apply_paper` makes it count."""
+    parser.add_argument(
+        "--paper",
+        action="store_true",
+        help="the paper's setting: its update at its defaults, no guard, greedy, 128 tokens, the "
+        "preference in the system prompt",
+    )
+
+
+def apply_paper(args: argparse.Namespace) -> None:
+    """With --paper, set what it says, as if it had been typed.
+
+    Raises UsageError where any of that was typed as well.
+    """
+    if not args.paper:
+        return
+    for name, setting in _PAPER.items():
+        if not hasattr(args, name):
+            continue
+        if getattr(args, name) is not None:
+            option = name.strip("_").replace("_", "-")
+            raise UsageError(f"--paper says itself what --{option} is; leave out one of the two.")
+        setattr(args, name, setting)
 
 
 def value(annotation: object) -> Callable[[str], Any]:

@@ -26,6 +26,7 @@ from amulet_local.protocol import (
 )
 from amulet_local.realignment import AMULET, Update
 from amulet_local.settings import config_folder, presets_folder
+from amulet_local.strengths import Calibrated, keep_strength
 from tests.cli.conftest import Amulet, use
 from tests.fake_engine import HOLD, FakeEngine
 
@@ -94,7 +95,7 @@ def test_the_document_has_the_keys_of_the_contract(amulet: Amulet, engine: FakeE
     assert document["token_ids"] == [100, 101, 102, 103]
     assert document["finish_reason"] == "stop"
     assert (document["method"], document["preset"]) == ("amulet", "concise")
-    assert (document["strength"], document["guard"], document["seed"]) == (AMULET, 0.1, 7)
+    assert (document["strength"], document["guard"], document["seed"]) == (2.5, 0.1, 7)
     assert document["model"] == "SmolLM2-135M-Instruct.Q4_1"
     assert document["stats"]["streams"] == 2
     assert result.err == ""
@@ -251,7 +252,7 @@ def test_options_go_before_what_the_preset_says(amulet: Amulet, engine: FakeEngi
 @pytest.mark.parametrize(
     ("options", "method", "strength"),
     [
-        ("-p concise", "amulet", AMULET),
+        ("-p concise", "amulet", 2.5),
         ("-p thrifty", "amulet", 3.0),
         ("-p thrifty --strength 4.5", "amulet", 4.5),
         ("-p thrifty --method base", "base", 0.0),
@@ -272,6 +273,37 @@ def test_the_strength_is_the_typed_one_or_the_presets_or_the_methods(
     assert (request.method, request.strength) == (method, strength)
     document = amulet("ask", "?", "--json", *options.split()).document
     assert (document["method"], document["strength"]) == (method, strength)
+
+
+def test_the_papers_setting_is_one_option(amulet: Amulet, engine: FakeEngine) -> None:
+    request = asked(amulet, engine, "-p", "thrifty", "--paper")
+    assert (request.method, request.strength, request.guard) == ("amulet", AMULET, 0.0)
+    assert request.sampling == Sampling(temperature=0.0)  # whatever the preset has
+    assert (request.max_tokens, request.placement) == (128, "system")
+
+
+@pytest.mark.parametrize(
+    "options", ["--strength 2", "--guard 0", "--alpha 1", "--max-tokens 9", "--method la"]
+)
+def test_the_papers_setting_leaves_nothing_to_say(
+    amulet: Amulet, engine: FakeEngine, options: str
+) -> None:
+    result = amulet("ask", "?", "-p", "concise", "--paper", *options.split())
+    assert result.code == 2
+    assert f"--paper says itself what {options.split()[0]} is" in result.err
+
+
+def test_a_calibrated_strength_is_used_and_said(amulet: Amulet, engine: FakeEngine) -> None:
+    concise = load_presets().get("concise")
+    found = Calibrated(3.5, concise.preference, concise.guard, "system", 1.2, 1.0, 1.0)
+    keep_strength("default", concise, found)
+    result = amulet("ask", "?", "-p", "concise", "--json")
+    assert result.document["strength"] == 3.5
+    assert "strength 3.5, as calibrated for concise" in result.err
+    assert amulet("ask", "?", "-p", "concise", "--strength", "2").err == ""
+    other = amulet("ask", "?", "-p", "concise", "--guard", "0", "--json")
+    assert other.document["strength"] == concise.strength
+    assert asked(amulet, engine, "-p", "concise", "-m", "other").strength == concise.strength
 
 
 def test_what_is_not_guarded_is_not_said_to_be(amulet: Amulet, engine: FakeEngine) -> None:

@@ -39,7 +39,7 @@ def test_the_list_has_every_preset_under_its_group(amulet: Amulet) -> None:
     assert amulet("presets", "list").out == result.out
     lines = [line.rstrip() for line in result.out.splitlines()]
     assert [line for line in lines if line in GROUPS.values()] == list(GROUPS.values())
-    assert re.fullmatch(r"concise +5\.65  Short: .+", lines[-7])
+    assert re.fullmatch(r"concise +2\.50  Short: .+", lines[-7])
     (mine,) = (line for line in lines if line.startswith("mine "))
     assert mine.endswith("2.00  [bold]Rhyme.[2J[/bold] (yours)")
 

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from amulet_local.realignment import AMULET
+from amulet_local.presets import load_presets
 from tests.tiny_models import write_llama
 
 AMULET_COMMAND = [sys.executable, "-m", "amulet_local"]
@@ -60,7 +60,7 @@ def test_a_trace_measures_every_token(tiny: str) -> None:
     assert [step["token"] for step in reply["steps"]] == reply["token_ids"]
     assert all(step["shift"] >= 0 and step["logp_base"] < 0 for step in reply["steps"])
     assert reply["stats"]["streams"] == 2
-    assert reply["strength"] == AMULET
+    assert reply["strength"] == load_presets().get("concise").strength
 
 
 def test_an_interrupted_reply_stands_and_the_engine_is_gone(tiny: str) -> None:

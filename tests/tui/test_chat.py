@@ -21,7 +21,7 @@ async def test_one_can_write_at_once_and_everything_is_in_sight(size: tuple[int,
     async with chat(FakeEngine(), size=size) as running:
         assert running.prompt.has_focus
         shown = running.shown()
-        for text in ("Amulet", "Ask anything", "Concise", "5.65", "base", "prompt", "LA", "8"):
+        for text in ("Amulet", "Ask anything", "Concise", "2.50", "base", "prompt", "LA", "8"):
             assert text in shown
         for text in ("ready", "context 0/2,048", "Q4_1", "^p Preset", "^g Help", "^q Quit"):
             assert text in shown
@@ -36,7 +36,7 @@ async def test_a_message_and_its_reply_are_shown_with_how_it_came_about(
         shown = running.shown()
         assert "Where [b]to[/b]?" in shown
         assert "Take the coast path." in shown
-        assert "Concise 5.65 Amulet · 3 tokens, 25 tokens/s" in shown
+        assert "Concise 2.50 past prompt · 3 tokens, 25 tokens/s" in shown
         assert running.prompt.text == ""
 
 

@@ -91,7 +91,7 @@ async def test_letters_typed_into_the_message_leave_the_dial_alone() -> None:
     async with chat(FakeEngine()) as running:
         await running.press("b", "l", "a", "p")
         assert running.prompt.text == "blap"
-        assert running.session.steering.strength == pytest.approx(AMULET)
+        assert running.session.steering.strength == 2.5
 
 
 @SIZES
@@ -101,14 +101,14 @@ async def test_the_dial_turns_the_reply_that_streams_and_those_that_follow(
     engine = FakeEngine(["One", HOLD], ["Two"])
     async with chat(engine, size=size) as running:
         await running.say("a?")
-        await running.press("ctrl+t", "l")
-        assert engine.turns == [(1, 3.0)]
+        await running.press("ctrl+t", "a")
+        assert engine.turns == [(1, AMULET)]
         assert "from the next message" not in running.shown()
         engine.go_on()
         await running.settle()
         await running.press("enter")
         await running.say("b?")
-        assert [request.strength for request in engine.requests] == [pytest.approx(AMULET), 3.0]
+        assert [request.strength for request in engine.requests] == [2.5, pytest.approx(AMULET)]
 
 
 @SIZES

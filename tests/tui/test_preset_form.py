@@ -6,7 +6,6 @@ import pytest
 from textual.widgets import Input, TextArea
 
 from amulet_local.presets import load_presets
-from amulet_local.realignment import AMULET
 from tests.fake_engine import FakeEngine
 from tests.tui.running import LARGE, SMALL, Running, chat
 from tui.screens.chat import ChatScreen
@@ -45,21 +44,21 @@ async def test_a_preset_that_is_written_is_saved_and_chosen(size: tuple[int, int
 async def test_a_built_in_one_becomes_the_users_own_and_counts_at_once() -> None:
     async with chat(FakeEngine()) as running:
         await running.press("ctrl+p", "ctrl+e")
-        await write(running, "strength", "2,5")
+        await write(running, "strength", "3,5")
         await write(running, "placement", "turn")
         await running.press("ctrl+s")
-        assert running.session.steering.strength == 2.5
+        assert running.session.steering.strength == 3.5
         assert running.session.steering.placement == "turn"
     saved = load_presets().get("concise")
     assert not saved.built_in
-    assert saved.strength == 2.5
+    assert saved.strength == 3.5
 
 
 async def test_saving_what_was_not_changed_copies_nothing() -> None:
     async with chat(FakeEngine()) as running:
         await running.say("/edit-preset")
         await running.press("ctrl+s")
-        assert running.session.steering.strength == pytest.approx(AMULET)
+        assert running.session.steering.strength == 2.5
     assert load_presets().get("concise").built_in
 
 

@@ -1,0 +1,150 @@
+"""`amulet calibrate`: the largest strength at which a model still writes well, preset by preset.
+
+What is found is kept for the model, and used by `ask` and the chat where no strength was given.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import msgspec
+from rich.table import Table
+
+from amulet_local.cli.loading import chat_model
+from amulet_local.cli.options import Subparsers, add_fields, value, with_given
+from amulet_local.cli.output import console, print_json, say
+from amulet_local.cli.work import WorkBar
+from amulet_local.errors import UsageError
+from amulet_local.evaluation.calibrating import MARGIN, Quality, find_strength
+from amulet_local.evaluation.plan import Preference
+from amulet_local.evaluation.questions import bundled_questions
+from amulet_local.evaluation.records import Setting
+from amulet_local.evaluation.subject import Subject
+from amulet_local.presets import Preset, load_presets
+from amulet_local.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol import LoadOptions, Positive
+from amulet_local.settings import Settings, load_settings
+from amulet_local.strengths import Calibrated, forget_strengths, keep_strength
+
+_PRESETS = "creative,verbose,concise,uplifting"
+_QUESTIONS = 8
+_TOKENS = 96
+_LOADING = {
+    "threads": "threads (0: the physical cores)",
+    "gpu_layers": "layers on the GPU (-1: all)",
+    "flash_attention": "flash attention",
+}
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add `calibrate`; it sets `run`, which returns the exit code."""
+    parser = subparsers.add_parser(
+        "calibrate",
+        help="find the strength that suits a model, and keep it",
+        description="Find, for each preset, the largest strength at which the model still writes "
+        "as well as with the preference in the prompt alone, within a margin. It takes some "
+        "minutes a preset; what was found is used wherever no strength is given.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("-m", "--model", metavar="MODEL", help="a model's name, or a GGUF file")
+    parser.add_argument(
+        "-p",
+        "--preset",
+        metavar="NAMES",
+        help=f"presets, with commas between them (default: the usual one, else {_PRESETS})",
+    )
+    parser.add_argument(
+        "--margin",
+        metavar="X",
+        type=value(float),
+        default=MARGIN,
+        help="how many times as surprising as prompted text the model may find its own "
+        f"(default: {MARGIN:g})",
+    )
+    parser.add_argument(
+        "--questions",
+        metavar="N",
+        type=value(Positive),
+        default=_QUESTIONS,
+        help=f"how many questions to answer, up to forty (default: {_QUESTIONS})",
+    )
+    parser.add_argument(
+        "--forget", action="store_true", help="forget what was found, for these presets or for all"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    add_fields(parser.add_argument_group("loading"), LoadOptions, _LOADING)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Calibrate, or forget."""
+    settings = load_settings()
+    model = str(chat_model(args.model or settings.model))
+    names = [name.strip() for name in (args.preset or "").split(",") if name.strip()]
+    if args.forget:
+        gone = forget_strengths(model, names)
+        say(f"forgotten: {', '.join(gone)}." if gone else "there was nothing to forget.")
+        return 0
+    if not args.margin > 1:
+        raise UsageError("--margin must be above 1, which would be as prompted text is.")
+    known = load_presets()
+    presets = [known.get(name) for name in names or (settings.preset or _PRESETS).split(",")]
+    found: dict[str, list[Quality]] = {}
+    with Subject(model, with_given(settings.engine, args)) as subject, WorkBar() as bar:
+        for preset in presets:
+            best, found[preset.name] = find_strength(
+                subject,
+                _setting(model, preset, settings),
+                Preference(preset.name, preset.words(), preset.strength, preset.guard),
+                bundled_questions()[:: max(1, 40 // args.questions)][: args.questions],
+                args.margin,
+                bar,
+            )
+            keep_strength(model, preset, _calibrated(preset, best))
+    if args.json:
+        print_json({name: [msgspec.to_builtins(each) for each in of] for name, of in found.items()})
+    else:
+        _print(found, args.margin)
+    return 0
+
+
+def _setting(model: str, preset: Preset, settings: Settings) -> Setting:
+    """As the preset is used, but greedy."""
+    return Setting(
+        model=model,
+        system=preset.system or settings.system or DEFAULT_SYSTEM,
+        placement=preset.placement,
+        sampling=msgspec.structs.replace(preset.sampling, temperature=0.0),
+        seed=0,
+        max_tokens=_TOKENS,
+    )
+
+
+def _calibrated(preset: Preset, best: Quality) -> Calibrated:
+    return Calibrated(
+        best.strength,
+        preset.preference,
+        preset.guard,
+        preset.placement,
+        round(best.perplexity, 3),
+        round(best.distinct_3, 3),
+        round(best.on_question, 3),
+    )
+
+
+def _print(found: dict[str, list[Quality]], margin: float) -> None:
+    """What was tried."""
+    table = Table(box=None, pad_edge=False, header_style="dim", title="\nin times of prompting")
+    table.add_column("preset", no_wrap=True)
+    for heading in ("strength", "perplexity", "distinct-3", "on question", ""):
+        table.add_column(heading, justify="right")
+    for name, tried in found.items():
+        for each in tried:
+            table.add_row(
+                name,
+                f"{each.strength:g}",
+                f"{each.perplexity:.2f}",
+                f"{each.distinct_3:.2f}",
+                f"{each.on_question:.2f}",
+                "kept" if each.is_kept(margin) else "too far",
+            )
+    console().print(table)

@@ -1,0 +1,127 @@
+"""The strength for a model and a preference: the largest at which replies are still well written.
+
+A few questions are answered by prompting, then at rising strengths with the preference's own guard,
+all greedily. A strength keeps the quality where its replies, beside those of prompting,
+- are at most `margin` times as surprising (base perplexity, the ratio of geometric means),
+- have at least 95% of the distinct-3,
+- and at least 95% of the on-question score;
+the model judges itself. The search ends with the second strength in a row that does not.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, log
+
+from amulet_local.evaluation.evaluate import Observer
+from amulet_local.evaluation.judging import Judge
+from amulet_local.evaluation.plan import Assignment, Preference
+from amulet_local.evaluation.questions import Question
+from amulet_local.evaluation.records import Judgement, Likelihoods, Setting, Skipped, WrittenReply
+from amulet_local.evaluation.scores.on_question import on_question
+from amulet_local.evaluation.scores.perplexity import perplexity
+from amulet_local.evaluation.scores.repetition import distinct_3
+from amulet_local.evaluation.subject import Subject
+from amulet_local.evaluation.variants import Variant
+from amulet_local.evaluation.writing import Writer
+from amulet_local.realignment import PROMPT
+
+STRENGTHS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0)
+MARGIN = 1.5
+_LEAST = 0.95
+_PROMPTED = Variant("pref", "pref")
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How replies at a strength are written, in times those of prompting."""
+
+    strength: float
+    perplexity: float
+    distinct_3: float
+    on_question: float
+
+    def is_kept(self, margin: float) -> bool:
+        """Whether that is good enough."""
+        return (
+            self.perplexity <= margin and self.distinct_3 >= _LEAST and self.on_question >= _LEAST
+        )
+
+
+@dataclass(frozen=True)
+class _Scores:
+    surprise: float  # mean log perplexity
+    distinct_3: float
+    on_question: float
+
+
+def find_strength(
+    subject: Subject,
+    setting: Setting,
+    preference: Preference,
+    questions: Sequence[Question],
+    margin: float,
+    watch: Observer,
+) -> tuple[Quality, list[Quality]]:
+    """The largest strength that keeps the quality, and all that were tried.
+
+    Where none above prompting does, it is that of prompting. Raises DecodeError.
+    """
+    prompted = _scores(subject, setting, preference, _PROMPTED, questions, watch)
+    best = Quality(PROMPT, 1.0, 1.0, 1.0)
+    tried: list[Quality] = []
+    for strength in STRENGTHS:
+        variant = Variant(f"amulet@s={strength:g}", "amulet", strength)
+        scores = _scores(subject, setting, preference, variant, questions, watch)
+        quality = Quality(
+            strength,
+            exp(scores.surprise - prompted.surprise),
+            _ratio(scores.distinct_3, prompted.distinct_3),
+            _ratio(scores.on_question, prompted.on_question),
+        )
+        tried.append(quality)
+        if quality.is_kept(margin):
+            best = quality
+        elif len(tried) > 1 and not tried[-2].is_kept(margin):
+            break
+    return best, tried
+
+
+def _scores(
+    subject: Subject,
+    setting: Setting,
+    preference: Preference,
+    variant: Variant,
+    questions: Sequence[Question],
+    watch: Observer,
+) -> _Scores:
+    watch.begin(f"{preference.name}, {variant.name}", 2 * len(questions))
+    replies: list[WrittenReply] = []
+    judged: list[Likelihoods] = []
+
+    def written(result: WrittenReply | Skipped) -> None:
+        watch.done(1)
+        if isinstance(result, Skipped):
+            watch.skipped(result)
+        else:
+            replies.append(result)
+
+    def heard(result: Judgement | Skipped) -> None:
+        watch.done(1)
+        if isinstance(result, Likelihoods):
+            judged.append(result)
+
+    assignments = [Assignment(question, preference, variant) for question in questions]
+    Writer(subject, setting).write(assignments, written)
+    Judge(subject, setting).likelihoods([(reply, preference) for reply in replies], heard)
+    return _Scores(
+        statistics.fmean(log(perplexity(each)) for each in judged),
+        statistics.fmean(distinct_3(reply.text) for reply in replies),
+        statistics.fmean(map(on_question, judged)),
+    )
+
+
+def _ratio(ours: float, theirs: float) -> float:
+    return ours / theirs if theirs else 1.0

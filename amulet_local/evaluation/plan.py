@@ -1,0 +1,75 @@
+"""What is to be written: every question with every preference by every variant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from amulet_local.evaluation.questions import Question
+from amulet_local.evaluation.records import Key, Setting, WrittenReply
+from amulet_local.evaluation.variants import Variant
+from amulet_local.protocol import Sampling
+from amulet_local.realignment import AMULET
+
+GREEDY = Sampling(temperature=0.0)
+
+
+@dataclass(frozen=True)
+class Preference:
+    """A preference as a preset, or the user's words, gives it: with its own strength and guard."""
+
+    name: str
+    words: str
+    strength: float = AMULET
+    guard: float = 0.1
+
+
+NOTHING = Preference("", "", 0.0, 0.0)  # what base follows
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A reply that is wanted. preference: NOTHING for base, whose reply serves all of them."""
+
+    question: Question
+    preference: Preference
+    variant: Variant
+
+    @property
+    def key(self) -> Key:
+        """What it is the reply to."""
+        return self.question.index, self.preference.name, self.variant.name
+
+    @property
+    def place(self) -> tuple[float, float]:
+        """Strength and guard."""
+        return self.variant.place(self.preference.strength, self.preference.guard)
+
+    def is_met_by(self, reply: WrittenReply | None) -> bool:
+        """Whether a reply is the one that is wanted."""
+        return reply is not None and (
+            reply.asked == self.question.question
+            and reply.words == self.preference.words
+            and (reply.strength, reply.guard) == self.place
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole evaluation. pref is always among the variants: the others are compared to it."""
+
+    setting: Setting
+    questions: Sequence[Question]
+    preferences: Sequence[Preference]
+    variants: Sequence[Variant]
+
+    def assignments(self) -> Iterator[Assignment]:
+        """All replies wanted, those to one question together."""
+        for question in self.questions:
+            for variant in self.variants:
+                if variant.method == "base":
+                    yield Assignment(question, NOTHING, variant)
+            for preference in self.preferences:
+                for variant in self.variants:
+                    if variant.method != "base":
+                        yield Assignment(question, preference, variant)

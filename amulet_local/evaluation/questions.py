@@ -1,0 +1,97 @@
+"""The questions that replies are written to: a file's, or forty of our own.
+
+A path goes in, questions come out. Three formats are told apart by how the text begins: a JSON
+list of {"index": n, "question": text} (the Amulet paper's), the same objects one a line, or plain
+lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from amulet_local.errors import NotUsableError
+
+_MOST_BYTES = 32 * 1024 * 1024
+
+
+class Question(msgspec.Struct, frozen=True):
+    """One question. index: its own in the file, or else its place there from 0."""
+
+    index: int
+    question: str
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    question: str
+    index: int | None = None
+
+
+def bundled_questions() -> list[Question]:
+    """Forty everyday questions that come with Amulet."""
+    text = resources.files(__package__).joinpath("questions.json").read_text("utf-8")
+    return _parse(text)
+
+
+def read_questions(path: Path) -> list[Question]:
+    """The questions of a file, in its order.
+
+    Raises NotUsableError where it cannot be read or holds none.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise ValueError(f"it is larger than {_MOST_BYTES:,} bytes")
+        questions = _parse(data.decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise NotUsableError(f"there is no file {path}; give one with --questions.") from None
+    except OSError as error:
+        raise NotUsableError(f"{path} cannot be read ({error.strerror}); mend that.") from None
+    except ValueError as error:  # of msgspec and of decoding too
+        raise NotUsableError(
+            f"{path} holds no questions that can be used ({error}); give a JSON list of "
+            '{"index": 0, "question": "text"}, such objects one a line, or plain lines.'
+        ) from None
+    return questions
+
+
+def _parse(text: str) -> list[Question]:
+    """Raises ValueError that says what is wrong."""
+    begins = text.lstrip()[:1]
+    if begins == "[":
+        entries: Sequence[_Entry] = msgspec.json.decode(text, type=list[_Entry])
+    elif begins == "{":
+        entries = [_of_line(line, n) for n, line in _lines(text)]
+    else:
+        entries = [_Entry(line) for _, line in _lines(text)]
+    questions = [
+        Question(place if entry.index is None else entry.index, entry.question.strip())
+        for place, entry in enumerate(entries)
+    ]
+    if not questions:
+        raise ValueError("it is empty")
+    seen: set[int] = set()
+    for question in questions:
+        if not question.question:
+            raise ValueError(f"question {question.index} is empty")
+        if question.index in seen:
+            raise ValueError(f"index {question.index} is there twice")
+        seen.add(question.index)
+    return questions
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    """Lines that hold something, with their numbers from 1."""
+    numbered = enumerate(text.splitlines(), 1)
+    return [(number, line.strip()) for number, line in numbered if line.strip()]
+
+
+def _of_line(line: str, number: int) -> _Entry:
+    try:
+        return msgspec.json.decode(line, type=_Entry)
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from None

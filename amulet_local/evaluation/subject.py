@@ -1,0 +1,83 @@
+"""A loaded model as evaluation uses it: prompts of one question, and streams over them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from amulet_local.calibration import settle
+from amulet_local.conversation import Message
+from amulet_local.errors import NotUsableError
+from amulet_local.llama import Model
+from amulet_local.lockstep import Lockstep
+from amulet_local.prompting import Prompter
+from amulet_local.protocol import LoadOptions, Placement
+from amulet_local.realignment import Workspace
+from amulet_local.templates import TemplateError
+
+
+class Subject:
+    """One model, its prompter, and working memory. A context manager, which frees it all.
+
+    Raises what loading a model raises.
+    """
+
+    def __init__(self, path: str, options: LoadOptions) -> None:
+        self.path = path
+        self.name = Path(path).stem
+        self._options = settle(options, path)
+        self.model = Model(path, gpu_layers=options.gpu_layers)
+        self.vocabulary = self.model.vocabulary
+        self.prompter = Prompter(self.vocabulary, self.model.chat_template)
+        self.work = Workspace(self.vocabulary.size)
+
+    def __enter__(self) -> Subject:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.model.close()
+
+    @cached_property
+    def turn_ends(self) -> NDArray[np.intp]:
+        """The tokens that end a turn."""
+        vocabulary = self.vocabulary
+        return np.flatnonzero([vocabulary.ends_turn(token) for token in range(vocabulary.size)])
+
+    @property
+    def description(self) -> str:
+        """Name, architecture, size and quantisation."""
+        return f"{self.name} ({self.model.description})"
+
+    @property
+    def length(self) -> int:
+        """The most tokens that a stream may hold."""
+        return self._options.context or self.model.context_trained
+
+    def prompt(
+        self, question: str, system: str, preference: str = "", placement: Placement = "system"
+    ) -> list[int]:
+        """Token ids up to where the reply begins. Raises NotUsableError."""
+        try:
+            message = Message("user", question)
+            return self.prompter.prompt(system, [message], preference, placement)
+        except TemplateError as error:
+            raise NotUsableError(
+                f"the chat template of {self.name} cannot write a question ({error}); choose "
+                "another model."
+            ) from None
+
+    def streams(self, count: int, length: int) -> closing[Lockstep]:
+        """So many streams of so many tokens each, in one context; to be used with `with`."""
+        options = replace(self._options, streams="one-context", context=length)
+        return closing(Lockstep(self.model, options, streams=count))

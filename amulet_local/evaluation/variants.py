@@ -1,0 +1,109 @@
+"""How a reply is written, in one word: `pref`, `amulet`, `amulet@s=3,guard=0.1`, `amulet@paper`.
+
+The words of --methods go in, Variants come out. A variant says what differs from a preference's
+own strength and guard; it knows no preference itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import msgspec
+
+from amulet_local.errors import UsageError
+from amulet_local.presets import STRONGEST
+from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT
+
+Method = Literal["base", "pref", "beam", "la", "amulet"]
+METHODS: tuple[Method, ...] = get_args(Method)
+PAPER_BEAMS = 16
+MOST_BEAMS = 64
+_FIXED: dict[Method, float] = {"base": BASE, "pref": PROMPT, "beam": PROMPT, "la": LINEAR}
+_UNGUARDED = ("base", "pref", "beam")  # the guard is for what lies beyond base and pref
+
+
+class Variant(msgspec.Struct, frozen=True):
+    """A method with what was set on it. strength, guard: None for the preference's own."""
+
+    name: str
+    method: Method
+    strength: float | None = None
+    guard: float | None = None
+    beams: int = PAPER_BEAMS
+
+    def place(self, strength: float, guard: float) -> tuple[float, float]:
+        """The strength and guard it comes to, for a preference with these of its own."""
+        own = strength if self.strength is None else self.strength
+        kept = guard if self.guard is None else self.guard
+        return _FIXED.get(self.method, own), 0.0 if self.method in _UNGUARDED else kept
+
+
+PAPER = Variant("amulet@paper", "amulet", AMULET, 0.0)
+
+
+def parse_variants(text: str) -> list[Variant]:
+    """Variants of a list with commas between them. Several values of a setting, with / between
+    them, make a variant each: amulet@s=2/4,guard=0/0.1 are four.
+
+    Raises UsageError.
+    """
+    parts: list[str] = []
+    for part in text.replace(" ", "").split(","):
+        if "=" in part and "@" not in part and parts:
+            parts[-1] += f",{part}"  # a further setting of the one before
+        elif part:
+            parts.append(part)
+    variants = {
+        variant.name: variant for part in parts for variant in _parse(*part.partition("@")[::2])
+    }
+    if not variants:
+        raise UsageError(f"--methods names none; give some of {', '.join(METHODS)}.")
+    return list(variants.values())
+
+
+def _parse(method: str, settings: str) -> list[Variant]:
+    known = {word: word for word in METHODS}
+    if method not in known:
+        raise UsageError(f"there is no method {method!r}; choose among {', '.join(METHODS)}.")
+    if not settings:
+        return [Variant(method, known[method])]
+    if (method, settings) == ("amulet", "paper"):
+        return [PAPER]
+    choices = [_values(method, setting) for setting in settings.split(",")]
+    return [_variant(known[method], chosen) for chosen in itertools.product(*choices)]
+
+
+def _values(method: str, setting: str) -> list[tuple[str, float]]:
+    """The values of one setting of a method, each with the setting's name."""
+    name, _, values = setting.partition("=")
+    allowed = {"amulet": ("s", "guard"), "la": ("guard",), "beam": ("beams",)}.get(method, ())
+    if name not in allowed:
+        known = f"only {' and '.join(allowed)}" if allowed else "none"
+        raise UsageError(f"the method {method} takes {known}, not {setting!r}; mend --methods.")
+    bounds = {"s": (-STRONGEST, STRONGEST), "guard": (0.0, 1.0), "beams": (1.0, MOST_BEAMS)}
+    low, high = bounds[name]
+    numbers = []
+    for value in values.split("/"):
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high or (name == "beams" and number % 1):
+            raise UsageError(f"{name} must be from {low:g} to {high:g}, not {value!r}.")
+        numbers.append((name, number))
+    return numbers
+
+
+def _variant(method: Method, chosen: Sequence[tuple[str, float]]) -> Variant:
+    settings = dict(chosen)
+    words = ",".join(f"{name}={value:g}" for name, value in settings.items())
+    return Variant(
+        f"{method}@{words}",
+        method,
+        settings.get("s"),
+        settings.get("guard"),
+        int(settings.get("beams", PAPER_BEAMS)),
+    )
