@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
+import msgspec
 import pytest
 from textual.widgets import Input
 
+from amulet_local.own_presets import save_preset
 from amulet_local.presets import load_presets, read_preset
 from amulet_local.protocol import Died, Failed
 from amulet_local.provenance import unpack
@@ -27,6 +30,14 @@ BASE: Script = ["Take ", "the ", "coast ", "path, ", "and rest."]
 PROMPTED: Script = [Measured("Take "), Measured("the "), Measured("road.")]
 REALIGNED: Script = [Measured("Take ", 0.1), Measured("it.", 1.5, True, 2.0)]
 ALL = (FIRST, BASE, PROMPTED, REALIGNED)
+
+
+@pytest.fixture(autouse=True)
+def _as_strong_as_in_the_paper() -> None:
+    """Built-in strengths follow what was measured; these tests are about one that stays."""
+    for name in ("concise", "verbose"):
+        preset = load_presets().get(name)
+        save_preset(msgspec.structs.replace(preset, strength=AMULET))
 
 
 def screen(running: Running) -> CompareScreen:
@@ -370,9 +381,9 @@ async def test_enough_votes_suggest_a_default_and_a_key_makes_it_one() -> None:
 
 
 async def test_a_default_that_cannot_be_written_is_said() -> None:
-    presets_folder().parent.mkdir(parents=True, exist_ok=True)
-    presets_folder().write_text("in the way")
     async with chat(FakeEngine(*ALL)) as running:
+        shutil.rmtree(presets_folder())
+        presets_folder().write_text("in the way")
         ballot = [Choice("concise", 3.0)]
         await comparing(running)
         for _ in range(3):

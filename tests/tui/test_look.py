@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from amulet_local.conversation import Message
+from amulet_local.own_presets import save_preset
+from amulet_local.presets import load_presets
 from amulet_local.protocol import (
     Candidate,
     Candidates,
@@ -39,6 +42,14 @@ WALK: Script = (
     Measured("Rest.", 2.5, True, 1.1),
 )
 TEXT = "Take the coast path.\nRest."
+
+
+@pytest.fixture(autouse=True)
+def _as_strong_as_in_the_paper() -> None:
+    """Built-in strengths follow what was measured; these tests are about one that stays."""
+    for name in ("concise", "verbose"):
+        preset = load_presets().get(name)
+        save_preset(msgspec.structs.replace(preset, strength=AMULET))
 
 
 def screen(running: Running) -> LookScreen:
