@@ -15,7 +15,6 @@ from pathlib import Path
 
 from msgspec import structs
 
-from amulet_local.calibration import settle
 from amulet_local.conversation import Message
 from amulet_local.decoding import Steer, decode
 from amulet_local.drafting import (
@@ -43,6 +42,7 @@ from amulet_local.protocol import (
     Reply,
 )
 from amulet_local.realignment import BASE, LINEAR, PROMPT, Row, Steering, Workspace
+from amulet_local.settled import settle
 from amulet_local.side_by_side import Side, write_together
 from amulet_local.templates import TemplateError
 from amulet_local.writing import Emit, Writing, begun_tokens

@@ -35,6 +35,7 @@ from llama_cpp._ctypes_extensions import load_shared_library
 from numpy.typing import NDArray
 
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.settled import OUTPUTS
 
 KV_TYPES = {
     "f16": llama_cpp.GGML_TYPE_F16,
@@ -46,10 +47,6 @@ FLASH_ATTENTION = {
     "on": llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
     "off": llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
-
-
-# Rows of logits one decode may give: llama.cpp reserves memory for each, vocabulary x 4 bytes.
-OUTPUTS = 64
 
 
 class AbortedError(Exception):
