@@ -1,0 +1,144 @@
+"""What a model takes of a machine's memory, estimated from its card before anything is loaded.
+
+A card and the options it would be loaded with go in; bytes come out. The figures follow from what
+llama.cpp allocates (its log tells each buffer) and were compared with what engine processes then
+took (tests/models/test_memory.py). Where a model's layers are, and what a GPU has free, is the
+engine's to find out when it loads (amulet_local/fitting.py).
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import psutil
+from msgspec.structs import replace
+
+from amulet_local.protocol import LoadOptions
+from amulet_local.settled import (
+    BATCH,
+    BATCH_PLAIN_ATTENTION,
+    OUTPUTS,
+    PADDING,
+    own_cells,
+    settle,
+    usual_context,
+)
+from models.inspection import ModelCard
+
+USUAL = LoadOptions()
+
+_STREAMS = 2
+_F32_BYTES = 4
+_KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
+
+# Measured: the interpreter, its packages and llama.cpp's code; a token and a merge of a vocabulary
+# in llama.cpp's tables; what sampling and realignment keep of each token.
+_PROCESS = 57 << 20
+_TOKEN = 128 + 64
+_MERGE = 165
+
+_LEAST_CONTEXT = 256
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What an engine process takes, in bytes, with both streams at the end of their context.
+
+    context: tokens of each stream. weights: the file's. repacked: what the processor's kernels
+    want in an order of their own, beside the file. kv: of both streams when they share nothing;
+    fewer cells do while they share their beginning. compute: llama.cpp's working memory.
+    process: the rest, vocabulary included.
+    """
+
+    context: int
+    weights: int
+    repacked: int
+    kv: int
+    compute: int
+    process: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.repacked + self.kv + self.compute + self.process
+
+
+def estimate(card: ModelCard, options: LoadOptions = USUAL) -> Memory:
+    """The memory that a model will take when it is loaded like this, on the processor."""
+    options = settle(options, str(card.path))
+    context = options.context or usual_context(card.context_trained)
+    apart = options.streams == "two-contexts"
+    cells = _padded(context if apart else max(_STREAMS * context, context + own_cells(context)))
+    contexts = _STREAMS if apart else 1
+    shape = card.shape
+    return Memory(
+        context=context,
+        weights=card.weights,
+        repacked=_repacked(card),
+        kv=contexts * int(cells * shape.kv_numbers * _KV_BYTES[options.kv_type])
+        + _STREAMS * shape.state,
+        compute=contexts * _compute(card, options, cells),
+        process=_PROCESS + card.vocabulary * _TOKEN + shape.merges * _MERGE,
+    )
+
+
+def largest_context(card: ModelCard, options: LoadOptions, free: int) -> int:
+    """The most tokens of context, up to what the options ask for, with which the model takes no
+    more than `free` bytes; 0 if there is none worth having."""
+    most = estimate(card, options).context
+    for context in range(most, _LEAST_CONTEXT - 1, -PADDING):
+        if estimate(card, replace(options, context=context)).total <= free:
+            return context
+    return 0
+
+
+def free_memory() -> int:
+    """Bytes that a new process may take without others having to give way."""
+    return int(psutil.virtual_memory().available)
+
+
+def _compute(card: ModelCard, options: LoadOptions, cells: int) -> int:
+    """llama.cpp plans its buffer so that results which are not needed at the same time share it, so
+    the largest stage of a layer counts: attention, feed-forward, or the logits at the end."""
+    shape = card.shape
+    plain = _plain_attention(options)
+    batch = min(options.batch or (BATCH_PLAIN_ATTENTION if plain else BATCH), cells)
+    mask = batch * cells * (_F32_BYTES if plain else _F32_BYTES // 2)
+    scores = batch * cells * shape.heads * _F32_BYTES if plain else 0
+    between = batch * shape.width * _F32_BYTES
+    attention = scores + mask + 4 * between
+    feed_forward = mask + 2 * batch * shape.feed_forward * _F32_BYTES + 2 * between
+    logits = min(batch, OUTPUTS) * (card.vocabulary + shape.width) * _F32_BYTES + between
+    return max(attention, feed_forward, logits)
+
+
+def _plain_attention(options: LoadOptions) -> bool:
+    """As the streams choose (see lockstep.py), going by what the processor can do."""
+    if options.flash_attention == "auto" and options.kv_type == "f16":
+        return "avx512f" in _processor_flags()
+    return options.flash_attention == "off" and options.kv_type == "f16"
+
+
+def _repacked(card: ModelCard) -> int:
+    machine = platform.machine().casefold()
+    if machine in ("arm64", "aarch64"):
+        return card.shape.q4 + card.shape.other_k
+    return card.shape.q4 if "avx2" in _processor_flags() else 0
+
+
+@cache
+def _processor_flags() -> frozenset[str]:
+    """What the processor says it can do, where a file tells; a usual laptop elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return frozenset({"avx2"} if platform.machine().casefold() in ("amd64", "x86_64") else ())
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.split())
+
+
+def _padded(cells: int) -> int:
+    return -(-cells // PADDING) * PADDING
