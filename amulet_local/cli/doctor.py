@@ -30,7 +30,8 @@ from amulet_local.cli.output import print_json, without_controls
 from amulet_local.errors import NotUsableError
 from amulet_local.presets import load_presets
 from amulet_local.settings import is_calibrated
-from models.inspection import default_context, inspect, memory_needed
+from models.inspection import inspect
+from models.memory import estimate, free_memory
 
 REQUIREMENT = "llama-cpp-python>=0.3.36,<0.4"
 _PATIENCE_S = 60
@@ -208,20 +209,18 @@ def _model(
     except NotUsableError as error:
         missing.append(str(error))
         return facts
-    card = inspect(path)
-    context = own.engine.context or default_context(card)
-    memory = memory_needed(card, context)
-    if memory > psutil.virtual_memory().available:
+    memory = estimate(inspect(path), own.engine)
+    if memory.total > free_memory():
         advice.append(
-            f"the model needs about {decimal(memory)} with {context:,} tokens of context, more "
-            "than is free; a smaller context or a smaller model would fit."
+            f"the model needs about {decimal(memory.total)} with {memory.context:,} tokens of "
+            "context, more than is free; a smaller context or a smaller model would fit."
         )
     if not is_calibrated(str(path)):
         advice.append(
             "the fastest settings for this model here are not known yet; to find them in a "
             "minute or two: amulet bench --calibrate"
         )
-    return {**facts, "path": str(path), "context": context, "memory": memory}
+    return {**facts, "path": str(path), "context": memory.context, "memory": memory.total}
 
 
 def _presets(advice: list[str]) -> dict[str, int]:

