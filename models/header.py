@@ -51,6 +51,7 @@ LONGEST_TENSOR_NAME = 63
 MOST_KEPT_ITEMS = 1024
 
 _WINDOW = 1 << 16  # bytes of strings passed over at once
+_READ = 1 << 18  # bytes read at a time
 _FEW = 256
 _FIRST_BIT = np.array([8 - bits.bit_length() for bits in range(256)])
 
@@ -155,8 +156,9 @@ class _Parser:
         self._file = file
         self._file_size = file_size
         self._compare_tokens = compare_tokens
-        self._data = bytearray()
-        self._at = 0
+        self._data = bytearray()  # from `_passed` on, as far as it was read
+        self._passed = 0
+        self._at = 0  # in `_data`
 
     def header(self) -> Header:
         version = self._preamble()
@@ -166,9 +168,10 @@ class _Parser:
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             self._damaged(f"its alignment is {alignment!r}, not a power of two")
         tensors = self._tensors(tensor_count, alignment)
-        data_offset = _padded(self._at, alignment)
+        header_size = self._passed + self._at
+        data_offset = _padded(header_size, alignment)
         if tensors:
-            if any(self._bytes(data_offset - self._at)):  # padding is zeros
+            if any(self._bytes(data_offset - header_size)):  # padding is zeros
                 self._damaged("it goes on where the data should begin")
             end = data_offset + tensors[-1].offset + tensors[-1].size
             if end > self._file_size:
@@ -308,6 +311,8 @@ class _Parser:
     def _pass_over(self, count: int) -> None:
         """Pass over strings, many at a time: most of a header is the vocabulary."""
         while count:
+            if len(self._data) - self._at < _WINDOW:
+                self._read(_READ)
             window = memoryview(self._data)[self._at : self._at + _WINDOW]
             passed, length = _end_to_end(window, count)
             del window  # which would keep `_data` from growing
@@ -320,16 +325,17 @@ class _Parser:
 
     def _strings(self, count: int) -> Iterator[slice]:
         """Passes over strings and tells where in `_data` each one is, for the reader to look at."""
-        data, at, length = self._data, self._at, _U64.unpack_from
+        data, length = self._data, _U64.unpack_from
         for _ in range(count):
-            start = at + _U64.size
+            start = self._at + _U64.size
             if start > len(data):
-                self._read_to(start)
-            at = start + length(data, at)[0]
-            if at > len(data):
-                self._read_to(at)
-            yield slice(start, at)
-        self._at = at
+                start = self._read_to(start)
+            end = start + length(data, self._at)[0]
+            if end > len(data):
+                end = self._read_to(end)
+                start = self._at + _U64.size
+            self._at = end
+            yield slice(start, end)
 
     def _u32(self) -> int:
         value: int = _U32.unpack_from(self._data, self._advance(_U32.size))[0]
@@ -345,23 +351,32 @@ class _Parser:
 
     def _advance(self, length: int) -> int:
         """Pass over the next bytes, which are then in `_data`; returns where they start."""
-        start, end = self._at, self._at + length
-        if end > len(self._data):
-            self._read_to(end)
-        self._at = end
+        if self._at + length > len(self._data):
+            self._read_to(self._at + length)
+        start = self._at
+        self._at += length
         return start
 
-    def _read_to(self, end: int) -> None:
-        if end > LARGEST_HEADER:
+    def _read_to(self, end: int) -> int:
+        """Have the bytes from here to `end` in `_data`; returns where it then ends."""
+        if self._passed + end > LARGEST_HEADER:
             self._damaged(f"it would be over {LARGEST_HEADER >> 20} MiB long")
-        # At least double what is there, so that the copying stays linear.
-        wanted = max(end, 2 * len(self._data), 1 << 20) - len(self._data)
-        self._data += self._file.read(wanted)
-        if end > len(self._data):
+        length = end - self._at
+        self._read(max(end - len(self._data), _READ))
+        if length > len(self._data):
             raise NotUsableError(
                 f"{self._path} is cut short: it ends inside its header, after "
-                f"{len(self._data):,} bytes; fetch or copy it again."
+                f"{self._passed + len(self._data):,} bytes; fetch or copy it again."
             )
+        return length
+
+    def _read(self, size: int) -> None:
+        """Have up to so many more bytes in `_data`, in place of those passed over."""
+        del self._data[: self._at]
+        self._passed += self._at
+        self._at = 0
+        most = LARGEST_HEADER - self._passed - len(self._data)
+        self._data += self._file.read(min(size, most))
 
     def _damaged(self, defect: str) -> NoReturn:
         raise NotUsableError(
