@@ -12,11 +12,12 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
+from amulet_local.devices import add_servers
 from amulet_local.llama import Model, physical_cores
 from amulet_local.lockstep import Lockstep
 from amulet_local.protocol import LoadOptions
 from amulet_local.settings import calibration_file
-from amulet_local.settled import Calibration
+from amulet_local.settled import Calibration, layers_asked
 
 _BLOCKS = (1, 2, 4, 8)
 _CONTEXT = 1024
@@ -30,7 +31,8 @@ def calibrate(
     Candidates take turns; another choice than the default must be 3% faster to be taken.
     """
     options = replace(options, context=_CONTEXT, batch=0)
-    model = Model(path, gpu_layers=options.gpu_layers)
+    add_servers(options.rpc)
+    model = Model(path, gpu_layers=layers_asked(options), devices=options.devices)
     try:
         if options.kv_type == "f16":
             say("attention")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from amulet_local import fitting
 from amulet_local.conversation import Message
 from amulet_local.decoding import Steer, decode
 from amulet_local.drafting import (
@@ -27,7 +28,7 @@ from amulet_local.drafting import (
 from amulet_local.errors import UsageError
 from amulet_local.examining import examine
 from amulet_local.kept import KeptChats
-from amulet_local.llama import AbortedError, Model, build_info, physical_cores
+from amulet_local.llama import AbortedError, physical_cores
 from amulet_local.lockstep import Lockstep, Progress
 from amulet_local.prompting import Prompter
 from amulet_local.protocol import (
@@ -62,13 +63,10 @@ class Engine:
         """
         started = time.perf_counter()
         self._path = command.model
-        self._options = options = settle(command.options, command.model)
-        self._model = Model(command.model, gpu_layers=options.gpu_layers, on_progress=on_progress)
-        try:
-            self._lockstep = Lockstep(self._model, options)
-        except BaseException:
-            self._model.close()
-            raise
+        settled = settle(command.options, command.model)
+        self._fitted = fitted = fitting.load(command.model, settled, command.needs, on_progress)
+        self._model, self._lockstep = fitted.model, fitted.lockstep
+        self._options = options = fitted.options
         vocabulary = self._model.vocabulary
         self._draft = self._load_draft(options)
         # Streams beside the chat's, which a stop must reach too.
@@ -103,20 +101,16 @@ class Engine:
 
     def card(self) -> Loaded:
         """What was loaded, and how."""
-        build = build_info()
-        options, layers = self._options, self._model.layers + 1  # and the output layer
-        asked = options.gpu_layers if options.gpu_layers >= 0 else layers
-        gpu_layers = min(asked, layers) if build.gpu_offload else 0
-        on = [device.name for device in build.devices if "gpu" in device.kind and gpu_layers]
+        options, fitted = self._options, self._fitted
         return Loaded(
             model=Path(self._path).stem,
             description=self._model.description,
             architecture=self._model.metadata("general.architecture") or "",
             context=self._lockstep.length,
             vocabulary=self._model.vocabulary.size,
-            layers=layers,
-            gpu_layers=gpu_layers,
-            devices=", ".join(on) or "CPU",
+            layers=self._model.layers + 1,  # and the output layer
+            gpu_layers=fitted.layers,
+            devices=", ".join(device.name for device in fitted.devices) or "CPU",
             streams=self._lockstep.arrangement,
             threads=options.threads or physical_cores(),
             can_rewind=self._lockstep.can_rewind,
@@ -126,13 +120,8 @@ class Engine:
 
     def notices(self) -> list[str]:
         """What the user should know about this load, a sentence each."""
-        notices = []
+        notices = list(self._fitted.notices)
         options = self._options
-        if options.gpu_layers > 0 and not build_info().gpu_offload:
-            notices.append(
-                "This build of llama-cpp-python cannot use a GPU, so the model runs on the CPU; "
-                "`amulet doctor` says more."
-            )
         if 0 < self._model.context_trained < options.context:
             notices.append(
                 f"The model was trained for {self._model.context_trained:,} tokens of context; "

@@ -72,6 +72,7 @@ class Lockstep:
                         threads=options.threads,
                         flash_attention=flash_attention,
                         kv_type=options.kv_type,
+                        kv_on_host=options.kv_on_host,
                     )
                 )
         except BaseException:

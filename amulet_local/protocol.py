@@ -17,6 +17,7 @@ from amulet_local.errors import UsageError
 
 MAX_FRAME = 16 * 1024 * 1024
 MOST_COMPARED = 6
+MOST_DEVICES = 16  # llama.cpp's own bound
 _LENGTH = struct.Struct("<I")
 
 Method = Literal["base", "pref", "la", "amulet"]
@@ -29,6 +30,7 @@ FinishReason = Literal["stop", "length", "cancelled"]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0.0)]
 
 
 class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,7 +58,13 @@ class LoadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     for the model on this machine is taken, and a sound default without that.
 
     context: tokens per stream; 0 for min(4096, what the model was trained for).
-    threads: 0 for the physical cores. gpu_layers: -1 for all that the build supports.
+    threads: 0 for the physical cores.
+    gpu_layers: how many go to devices, -1 for all, "auto" for as many as fit there.
+    devices: their names, as `amulet doctor` tells them; empty for all GPUs.
+    tensor_split: the share of each device, in any unit; empty for by their free memory.
+    kv_on_host: keep the KV cache in the machine's own memory wherever the layers are.
+    rpc: host:port of llama.cpp's servers on other machines, whose devices are added.
+    insist: load the model even if it seems not to fit.
     flash_attention: its default is the faster one, as far as that is known.
     kv_type: storage of the KV cache; the quantised ones need flash attention.
     batch: most prompt tokens evaluated at once.
@@ -68,7 +76,12 @@ class LoadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     context: Natural = 0
     streams: Literal["auto", "one-context", "two-contexts"] = "auto"
     threads: Natural = 0
-    gpu_layers: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    gpu_layers: Annotated[int, msgspec.Meta(ge=-1)] | Literal["auto"] = "auto"
+    devices: tuple[str, ...] = ()
+    tensor_split: Annotated[tuple[Share, ...], msgspec.Meta(max_length=MOST_DEVICES)] = ()
+    kv_on_host: bool = False
+    rpc: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_DEVICES)] = ()
+    insist: bool = False
     flash_attention: FlashAttention = "auto"
     kv_type: KvType = "f16"
     batch: Natural = 0
@@ -76,14 +89,42 @@ class LoadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     step_cost: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
 
 
+class Memory(msgspec.Struct, frozen=True):
+    """What a model takes, in bytes, with both streams at the end of their context.
+
+    context: tokens of each stream. layers: of the model. weights: the file's. repacked: what the
+    processor's kernels want in an order of their own, beside the file. kv: of both streams when
+    they share nothing; fewer cells do while they share their beginning. compute: llama.cpp's
+    working memory. process: the rest, vocabulary included.
+    """
+
+    context: int
+    layers: int
+    weights: int
+    repacked: int
+    kv: int
+    compute: int
+    process: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.repacked + self.kv + self.compute + self.process
+
+
 # -- commands ---------------------------------------------------------------------------------
 
 
 class Load(msgspec.Struct, frozen=True, tag="load"):
-    """Load a model, in place of any other. Answered by Loading…, then Loaded or Failed."""
+    """Load a model, in place of any other. Answered by Loading…, then Loaded or Failed.
+
+    needs: what it will take with these options, then with ever smaller contexts, by an estimate of
+    its file (models/memory.py); empty where that is not known, and nothing is then held to it.
+    """
 
     model: str
     options: LoadOptions = LoadOptions()
+    needs: tuple[Memory, ...] = ()
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):

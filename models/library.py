@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.protocol import LoadOptions
+from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.settings import load_settings, models_folder
 from models import catalogue
 from models.catalogue import Entry, Packaged
@@ -25,7 +25,7 @@ from models.discovery import Name, Sighting, Unread, look_into
 from models.download import is_complete
 from models.inspection import ModelCard, description, part_paths, printable
 from models.known import KnownModels
-from models.memory import USUAL, Memory, estimate, free_memory
+from models.memory import USUAL, estimate, free_memory
 from models.places import OWN, Place, places
 from models.receipts import receipts
 

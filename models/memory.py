@@ -9,14 +9,14 @@ engine's to find out when it loads (amulet_local/fitting.py).
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import psutil
 from msgspec.structs import replace
 
-from amulet_local.protocol import LoadOptions
+from amulet_local.errors import NotUsableError
+from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.settled import (
     BATCH,
     BATCH_PLAIN_ATTENTION,
@@ -26,7 +26,7 @@ from amulet_local.settled import (
     settle,
     usual_context,
 )
-from models.inspection import ModelCard
+from models.inspection import ModelCard, inspect
 
 USUAL = LoadOptions()
 
@@ -40,30 +40,8 @@ _PROCESS = 57 << 20
 _TOKEN = 128 + 64
 _MERGE = 165
 
-_LEAST_CONTEXT = 256
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What an engine process takes, in bytes, with both streams at the end of their context.
-
-    context: tokens of each stream. weights: the file's. repacked: what the processor's kernels
-    want in an order of their own, beside the file. kv: of both streams when they share nothing;
-    fewer cells do while they share their beginning. compute: llama.cpp's working memory.
-    process: the rest, vocabulary included.
-    """
-
-    context: int
-    weights: int
-    repacked: int
-    kv: int
-    compute: int
-    process: int
-
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return self.weights + self.repacked + self.kv + self.compute + self.process
+LEAST_CONTEXT = 512  # less is no chat
+_MOST_STEPS = 32
 
 
 def estimate(card: ModelCard, options: LoadOptions = USUAL) -> Memory:
@@ -76,6 +54,7 @@ def estimate(card: ModelCard, options: LoadOptions = USUAL) -> Memory:
     shape = card.shape
     return Memory(
         context=context,
+        layers=card.layers,
         weights=card.weights,
         repacked=_repacked(card),
         kv=contexts * int(cells * shape.kv_numbers * _KV_BYTES[options.kv_type])
@@ -85,14 +64,28 @@ def estimate(card: ModelCard, options: LoadOptions = USUAL) -> Memory:
     )
 
 
+def needs(card: ModelCard, options: LoadOptions = USUAL) -> tuple[Memory, ...]:
+    """What the model will take when it is loaded like this, then with ever smaller contexts: what
+    the engine wants to know, so as to find the largest that fits."""
+    wanted = estimate(card, options)
+    smaller = range((wanted.context - 1) // PADDING * PADDING, LEAST_CONTEXT - 1, -PADDING)
+    steps = list(smaller)[:: max(1, len(smaller) // _MOST_STEPS)]
+    return (wanted, *(estimate(card, replace(options, context=each)) for each in steps))
+
+
+def needs_of(path: str, options: LoadOptions) -> tuple[Memory, ...]:
+    """The same of a file; empty where it cannot be read, which loading it will tell."""
+    try:
+        return needs(inspect(Path(path), compare_tokens=False), options)
+    except NotUsableError:
+        return ()
+
+
 def largest_context(card: ModelCard, options: LoadOptions, free: int) -> int:
     """The most tokens of context, up to what the options ask for, with which the model takes no
     more than `free` bytes; 0 if there is none worth having."""
-    most = estimate(card, options).context
-    for context in range(most, _LEAST_CONTEXT - 1, -PADDING):
-        if estimate(card, replace(options, context=context)).total <= free:
-            return context
-    return 0
+    fitting = (each.context for each in needs(card, options) if each.total <= free)
+    return next(fitting, 0)
 
 
 def free_memory() -> int:

@@ -51,6 +51,7 @@ from amulet_local.protocol import (
 )
 from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT, Update
 from amulet_local.settings import Settings, load_settings
+from models.memory import needs_of
 
 _FIXED = {"base": BASE, "pref": PROMPT, "la": LINEAR}
 _INTERRUPTED = 130
@@ -128,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     preset = _preset(args, settings)
     request = _request(args, settings, question, preset)
     model = chat_model(args.model or settings.model)
-    engine = EngineProcess()
+    engine = EngineProcess(needs_of)
     try:
         engine.load(str(model), load_options(settings, args))
         answer = _answer(engine, request, show_text=not args.json)

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -23,6 +24,7 @@ from rich.text import Text
 
 from amulet_local.cli.output import print_json, without_controls, write
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.protocol import Memory
 from amulet_local.settings import load_settings, models_folder
 from models import catalogue, download, library
 from models.catalogue import Packaged
@@ -131,7 +133,7 @@ def _info(args: argparse.Namespace) -> int:
     card = inspect(library.resolve(args.name))
     memory = estimate(card, load_settings().engine)
     if args.json:
-        print_json({**_card_facts(card), "memory": {**asdict(memory), "total": memory.total}})
+        print_json({**_card_facts(card), "memory": _memory_facts(memory)})
         return 0
     grid = Table.grid(padding=(0, 3))
     for name, value in (
@@ -280,9 +282,13 @@ def _facts(model: LocalModel) -> dict[str, Any]:
         "program": model.program,
         **_card_facts(model.card),
         "copies": [str(path) for path in model.copies],
-        "memory": {**asdict(model.memory), "total": model.memory.total},
+        "memory": _memory_facts(model.memory),
         "fits": model.fits,
     }
+
+
+def _memory_facts(memory: Memory) -> dict[str, int]:
+    return {**structs.asdict(memory), "total": memory.total}
 
 
 def _card_facts(card: ModelCard) -> dict[str, Any]:
