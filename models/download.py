@@ -82,7 +82,7 @@ def fetch(
         if is_intact(path, entry):
             return path
         folder.mkdir(parents=True, exist_ok=True)
-        with _turn(folder, arriving):
+        with turn(folder, arriving):
             for leftover in folder.glob(f"{_WORKSPACE}*/"):
                 shutil.rmtree(leftover, ignore_errors=True)
             if not is_intact(path, entry):
@@ -121,7 +121,7 @@ def is_intact(path: Path, entry: Packaged) -> bool:
 
 
 @contextmanager
-def _turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Be the only one to fetch into a folder; `waiting` is called until that is so.
 
     The lock is SQLite's: the one in the standard library that works alike on every system, and it

@@ -23,11 +23,10 @@ from rich.table import Table
 from rich.text import Text
 
 from amulet_local.cli.output import print_json, without_controls, write
-from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.errors import UsageError
 from amulet_local.protocol import Memory
 from amulet_local.settings import load_settings, models_folder
 from models import catalogue, download, library
-from models.catalogue import Packaged
 from models.inspection import ModelCard, inspect, printable, require_chat_model
 from models.library import LeftOut, LocalModel
 from models.memory import estimate
@@ -50,7 +49,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     listing.set_defaults(run=_list)
 
     pull = commands.add_parser("pull", help="fetch a model and verify it")
-    pull.add_argument("name", metavar="NAME", help="its name; 'default' for the default model")
+    pull.add_argument(
+        "name",
+        metavar="NAME|hf:OWNER/REPOSITORY[:TYPE]|URL",
+        help="a name of the catalogue ('default' for the default model), or where it is",
+    )
     pull.set_defaults(run=_pull)
 
     info = commands.add_parser("info", help="what a model is and the memory it needs")
@@ -114,18 +117,15 @@ def _print_left_out(left_out: Sequence[LeftOut], *, all_of_them: bool) -> None:
 
 
 def _pull(args: argparse.Namespace) -> int:
-    entry = catalogue.find(args.name)
-    if not isinstance(entry, Packaged):
-        names = ", ".join(entry.name for entry in catalogue.entries())
-        raise NotUsableError(f"{args.name!r} cannot be fetched by name; these can: {names}")
-    with _watching(entry, quiet=args.json) as watch:
-        path = download.fetch(entry, watch)
-    fetched = watch.stage == "verifying"  # else it was there, or another process fetched it
+    from models.pulling import pull  # huggingface_hub takes a while to import
+
+    with _watching(args.name, quiet=args.json) as watch:
+        pulled = pull(args.name, watch)
     if args.json:
-        facts = {"name": entry.name, "path": str(path), "size": entry.size, "sha256": entry.sha256}
-        print_json({**facts, "fetched": fetched})
+        print_json({**asdict(pulled), "path": str(pulled.path)})
     else:
-        write(f"{entry.name} is {'fetched' if fetched else 'already here'} and intact: {path}\n")
+        state = "fetched" if pulled.fetched else "already here"
+        write(f"{pulled.name} is {state} and intact: {pulled.path}\n")
     return 0
 
 
@@ -210,8 +210,8 @@ def _console(*, stderr: bool = False, quiet: bool = False) -> Console:
 class _Watch:
     """Shows a fetch on standard error: a bar on a terminal, else a line as it begins."""
 
-    def __init__(self, entry: Packaged, console: Console, bar: Progress) -> None:
-        self._entry = entry
+    def __init__(self, name: str, console: Console, bar: Progress) -> None:
+        self._name = name
         self._console = console
         self._bar = bar
         self._task = bar.add_task("", visible=False)
@@ -219,7 +219,7 @@ class _Watch:
 
     def __call__(self, progress: download.Progress) -> None:
         if self.stage is None and not self._console.is_terminal:
-            self._console.print(f"Fetching {self._entry.name} ({decimal(progress.total)})")
+            self._console.print(f"Fetching {self._name} ({decimal(progress.total)})")
         self.stage = progress.stage
         self._bar.update(
             self._task,
@@ -231,12 +231,12 @@ class _Watch:
 
 
 @contextmanager
-def _watching(entry: Packaged, *, quiet: bool) -> Iterator[_Watch]:
+def _watching(name: str, *, quiet: bool) -> Iterator[_Watch]:
     console = _console(stderr=True, quiet=quiet)
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     hidden = quiet or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        yield _Watch(entry, console, bar)
+        yield _Watch(name, console, bar)
 
 
 def _print_table(models: Sequence[LocalModel]) -> None:

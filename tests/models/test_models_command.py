@@ -173,7 +173,7 @@ def test_pull_as_json(index: Index, capsys: Capture) -> None:
 
 def test_pull_names_what_can_be_fetched() -> None:
     with pytest.raises(
-        NotUsableError, match=r"'gpt' cannot be .*; these can: smollm2-135m-instruct"
+        NotUsableError, match=r"'gpt' is no name of .*one of: smollm2-135m-instruct"
     ):
         amulet("models", "pull", "gpt")
 
