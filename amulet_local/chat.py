@@ -84,6 +84,13 @@ class Chat:
             self._done.append(before)
         return GrowingReply(self, self._history, node, before, clock)
 
+    def take_back(self, name: str) -> None:
+        """Forget a question that came to nothing, and that nobody answered."""
+        self._history.discard(self.conversation[name])
+        self.conversation.delete(name)
+        if not len(self.conversation):
+            self.title = ""
+
     def _add(self, node: Node, *, growing: bool = False) -> None:
         self._history.add(self.id, node, growing=growing)
         self.conversation.add(node)

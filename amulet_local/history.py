@@ -170,6 +170,16 @@ class History:
             for chat, title, message, role, snippet in rows
         ]
 
+    def inputs(self, limit: int = 200) -> list[str]:
+        """What the user said last, over all chats, the newest last."""
+        with self._database.reading() as db:
+            rows = db.execute(
+                "SELECT text FROM messages WHERE role = 'user' ORDER BY number DESC LIMIT ?",
+                (limit,),
+            )
+            texts = [text for (text,) in rows]
+        return texts[::-1]
+
     def load(self, chat: str) -> Conversation:
         """All that was said in a chat. Raises NotUsableError where it is damaged."""
         with self._database.reading() as db:

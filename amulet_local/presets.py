@@ -1,8 +1,8 @@
 """Presets: named preferences, one TOML file each, built in or the user's own.
 
 Files go in, Presets come out, and a sentence for every file that cannot be used. A user's own file
-stands in for the built-in preset of the same name. docs/presets.md describes the format. Nothing
-here knows of models, prompts or screens.
+stands in for the built-in preset of the same name; own_presets.py writes it. docs/presets.md
+describes the format. Nothing here knows of models, prompts or screens.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ GROUPS = {
 STRONGEST = 1000.0  # either way; beyond, logits lose the digits that tell tokens apart
 MOST_ITERATIONS = 100_000
 
-_BUILT_IN = Path(__file__).with_suffix("")  # the folder beside this module
-_NAME = re.compile("[a-z0-9-]+")
+BUILT_IN = Path(__file__).with_suffix("")  # the folder beside this module
+NAME = re.compile("[a-z0-9-]+")
 _MOST_BYTES = 64 * 1024
 
 Words = Annotated[str, msgspec.Meta(pattern=r"\S")]
@@ -107,7 +107,7 @@ class Presets:
         if name in self.broken:
             raise NotUsableError(self.broken[name])
         if name not in self.presets:
-            raise NotUsableError(_not_found(name, self.presets))
+            raise NotUsableError(not_found(name, self.presets))
         return self.presets[name]
 
 
@@ -115,7 +115,7 @@ def load_presets() -> Presets:
     """Read all presets anew. A file that cannot be used is told of, and never raises."""
     presets: dict[str, Preset] = {}
     broken: dict[str, str] = {}
-    for folder in (_BUILT_IN, presets_folder()):
+    for folder in (BUILT_IN, presets_folder()):
         try:
             paths = _files(folder)
         except OSError as error:
@@ -135,6 +135,15 @@ def load_presets() -> Presets:
     return Presets({p.name: p for p in sorted(presets.values(), key=place)}, broken)
 
 
+def not_found(name: str, presets: dict[str, Preset]) -> str:
+    """What to say where no preset has this name."""
+    near = [known for known in presets if name and name in known]
+    near = near or get_close_matches(name, presets)
+    if near:
+        return f"no preset is called {name!r}; near it are: {', '.join(near[:3])}"
+    return f"no preset is called {name!r}; see which ones there are with: amulet presets"
+
+
 def _files(folder: Path) -> list[Path]:
     if not folder.exists():
         return []
@@ -144,7 +153,7 @@ def _files(folder: Path) -> list[Path]:
 
 def read_preset(path: Path) -> Preset:
     """One preset. Raises NotUsableError naming the file, the line where known, and the reason."""
-    if not _NAME.fullmatch(path.stem):
+    if not NAME.fullmatch(path.stem):
         raise NotUsableError(
             f"the preset {path} is not usable (a name has lower-case letters, digits and hyphens "
             "only); rename it."
@@ -156,7 +165,23 @@ def read_preset(path: Path) -> Preset:
             f"the preset {path} is not usable ({error}); mend it with: "
             f"amulet presets edit {path.stem}"
         ) from None
-    return Preset(**values, name=path.stem, path=path, built_in=path.parent == _BUILT_IN)
+    return Preset(**values, name=path.stem, path=path, built_in=path.parent == BUILT_IN)
+
+
+def preset_of(name: str, values: dict[str, Any]) -> Preset:
+    """A preset that may become a file, from what a form says; numbers may be texts.
+
+    Raises UsageError, naming the field, where a value is not possible.
+    """
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"a preset cannot be called {name!r}; use lower-case letters, digits and hyphens."
+        )
+    try:
+        keys = msgspec.convert(values, _Keys, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{_key_reason(str(error), '')}.") from None
+    return Preset(**msgspec.structs.asdict(keys), name=name, path=presets_folder(), built_in=False)
 
 
 def bounded_strength(update: Update) -> float:
@@ -175,95 +200,6 @@ def bounded_strength(update: Update) -> float:
 def explodes(update: Update) -> bool:
     """Whether the strength grows like a power of the iterations, and has done so already."""
     return update.alpha > update.lambda_ and update.strength > 2 * AMULET
-
-
-# -- the user's own files -------------------------------------------------------------------------
-
-
-def new_preset(name: str) -> Path:
-    """A file of the user's own to fill in, made from a template; returns where it is.
-
-    Raises UsageError where the name cannot be used or is taken, NotUsableError where the folder
-    cannot be written to.
-    """
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"a preset cannot be called {name!r}; use lower-case letters, digits and hyphens."
-        )
-    if _own(name).exists() or _built_in(name).exists():
-        raise UsageError(
-            f"there is a preset {name} already; change it with: amulet presets edit {name}"
-        )
-    return _write_own(name, _TEMPLATE)
-
-
-def own_preset(name: str) -> Path:
-    """The user's own file of a preset, usable or not; a built-in one is copied first.
-
-    Raises NotUsableError where there is none of that name, or the copy cannot be written.
-    """
-    if _NAME.fullmatch(name):
-        if _own(name).exists():
-            return _own(name)
-        if _built_in(name).exists():
-            return _write_own(name, _built_in(name).read_text("utf-8"))
-    raise NotUsableError(_not_found(name, load_presets().presets))
-
-
-def _own(name: str) -> Path:
-    return presets_folder() / f"{name}.toml"
-
-
-def _built_in(name: str) -> Path:
-    return _BUILT_IN / f"{name}.toml"
-
-
-def _write_own(name: str, text: str) -> Path:
-    path = _own(name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise NotUsableError(f"{path} cannot be written ({error.strerror}); mend that.") from None
-    return path
-
-
-def _not_found(name: str, presets: dict[str, Preset]) -> str:
-    near = [known for known in presets if name and name in known]
-    near = near or get_close_matches(name, presets)
-    if near:
-        return f"no preset is called {name!r}; near it are: {', '.join(near[:3])}"
-    return f"no preset is called {name!r}; see which ones there are with: amulet presets"
-
-
-_TEMPLATE = """\
-# A preset: a preference, and how strongly replies are realigned to it.
-# A line that begins with # is a remark; take the # away to use a key. All but preference may go.
-
-title = ""
-description = "What it is for, in one line."
-group = "own"
-
-# What you want of every reply, as you would tell a person. {date} becomes today's date.
-preference = "Answer in a warm and personal tone."
-
-# 0 ignores the preference, 1 only asks for it, 3 is firm, 5.65 is the paper's; below 0 is away
-# from it. A small model keeps its sense best around 3 to 4.
-strength = 3.0
-
-# Keeps sentences sound at high strength: 0 is off, 0.1 is usual, 1 the strictest.
-guard = 0.1
-
-# Where the preference stands: in the system prompt, or in the newest message only ("turn").
-# placement = "system"
-
-# A system prompt of its own.
-# system = ""
-
-# [sampling]
-# temperature = 0.7
-"""
 
 
 # -- reading --------------------------------------------------------------------------------------

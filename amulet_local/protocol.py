@@ -260,7 +260,8 @@ class Stats(msgspec.Struct, frozen=True):
 
     prompt_tokens: of the longest stream's prompt; cached_tokens: of all streams, not evaluated
     again. prefill_s, first_token_s, decode_s in seconds from the request's arrival;
-    tokens_per_s over the decode time. context_tokens: what the longest stream now holds.
+    tokens_per_s over the decode time. context_tokens: what the longest stream now holds. blocks:
+    evaluated for the tokens; fewer than those where guesses were right.
     """
 
     prompt_tokens: int
@@ -273,6 +274,7 @@ class Stats(msgspec.Struct, frozen=True):
     tokens_per_s: float
     context_tokens: int
     streams: int
+    blocks: int = 0
 
 
 class Notice(msgspec.Struct, frozen=True, tag="notice"):

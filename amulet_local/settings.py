@@ -99,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preset: str = ""
     system: str = ""
     max_tokens: Positive = 2048
+    theme: str = ""
+    keys: dict[str, str] = {}
     engine: LoadOptions = LoadOptions()
 
 

@@ -94,12 +94,16 @@ class Costs:
         self._started = time.perf_counter()
         self._prefill_s = self._first_token_s = 0.0
         self._prompt_tokens = self._given = self._evaluated = self._streams = 0
+        self._lockstep: Lockstep | None = None
+        self._steps_before = 0
 
     @contextmanager
     def prefilling(
         self, lockstep: Lockstep, prompts: Mapping[int, Sequence[int]]
     ) -> Iterator[None]:
         """Count what is evaluated, and the time it takes, while prompts are read."""
+        if self._lockstep is None:
+            self._lockstep, self._steps_before = lockstep, lockstep.steps
         began, evaluated = time.perf_counter(), lockstep.evaluated
         try:
             yield
@@ -128,4 +132,5 @@ class Costs:
             tokens_per_s=tokens / decode_s if tokens else 0.0,
             context_tokens=self._prompt_tokens + tokens,
             streams=self._streams,
+            blocks=self._lockstep.steps - self._steps_before if self._lockstep else 0,
         )

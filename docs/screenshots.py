@@ -11,6 +11,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from amulet_local.client import EngineProcess
+from amulet_local.history import History
 from amulet_local.presets import load_presets
 from amulet_local.protocol import LoadOptions
 from amulet_local.settings import Settings
@@ -34,7 +35,8 @@ async def take(name: str, size: tuple[int, int], keys: list[str]) -> None:
     """Two questions and their answers, then the keys, then a picture."""
     preset = load_presets().get("concise")
     engine = EngineProcess()
-    session = Session(engine, Settings(), LoadOptions(), Steering(preset, preset.strength))
+    history = History(None)
+    session = Session(engine, history, Settings(), LoadOptions(), Steering.to_preset(preset))
     app = AmuletApp(session, engine, Shelf())
     try:
         async with app.run_test(size=size) as pilot:
@@ -49,11 +51,11 @@ async def take(name: str, size: tuple[int, int], keys: list[str]) -> None:
 
 async def ask(pilot: Pilot[None], question: str, session: Session) -> None:
     """Type a question, and wait until it is answered."""
-    answered = len(session.messages) + 2
+    answered = len(session.path) + 2
     await pilot.press(*(key_of(letter) for letter in question), "enter")
     for _ in range(600):
         await pilot.pause(0.1)
-        if len(session.messages) >= answered:
+        if len(session.path) >= answered:
             break
     await pilot.pause(0.5)
 

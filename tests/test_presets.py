@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.errors import NotUsableError
 from amulet_local.presets import (
     GROUPS,
     Preset,
@@ -16,8 +16,6 @@ from amulet_local.presets import (
     bounded_strength,
     explodes,
     load_presets,
-    new_preset,
-    own_preset,
     read_preset,
 )
 from amulet_local.protocol import Sampling
@@ -245,48 +243,3 @@ def test_only_alpha_well_above_lambda_explodes() -> None:
     assert not explodes(Update())
     assert not explodes(Update(iterations=100_000))
     assert not explodes(Update(alpha=2.01))
-
-
-# -- making and changing one's own ----------------------------------------------------------------
-
-
-def test_a_new_preset_can_be_used_at_once() -> None:
-    path = new_preset("my-own")
-    assert path == presets_folder() / "my-own.toml"
-    assert load_presets().get("my-own").strength == LINEAR
-
-
-@pytest.mark.parametrize("name", ["", "Mine", "../mine", "a b", "a/b", ".", "ä"])
-def test_a_name_that_would_leave_the_folder_or_the_alphabet_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="lower-case letters"):
-        new_preset(name)
-    with pytest.raises(NotUsableError, match="no preset is called"):
-        own_preset(name)
-
-
-def test_a_name_that_is_taken_is_refused() -> None:
-    new_preset("mine")
-    for name in ("mine", "concise"):
-        with pytest.raises(UsageError, match=f"amulet presets edit {name}"):
-            new_preset(name)
-
-
-def test_changing_a_built_in_preset_copies_it() -> None:
-    built_in = load_presets().get("thrifty")
-    path = own_preset("thrifty")
-    assert path.read_text("utf-8") == built_in.path.read_text("utf-8")
-    assert own_preset("thrifty") == path
-    assert not load_presets().get("thrifty").built_in
-
-
-def test_a_broken_file_can_still_be_changed() -> None:
-    path = put("bad.toml", "preference = ")
-    assert own_preset("bad") == path
-
-
-def test_a_folder_that_cannot_be_made_is_told() -> None:
-    presets_folder().parent.parent.mkdir(parents=True)
-    presets_folder().parent.write_text("a file where the folder should be")
-    with pytest.raises(NotUsableError, match="cannot be written"):
-        new_preset("mine")
-    assert load_presets().presets

@@ -1,14 +1,15 @@
-"""What a user can do, and with which keys: the one place that keys, footer and help are made from.
+"""What a user can do: the one place that keys, footer, help, palette and slash commands come from.
 
 An Action is carried out by a method `action_<name>` of the app, screen or widget whose bindings are
-made from its tuple. Keys have Textual's names; the first one is shown. Some cannot be had in a
-terminal: ctrl+i is Tab, ctrl+m is Enter, ctrl+h is Backspace; and many terminals keep F1 for
-themselves, so nothing is on a function key alone.
+made from its tuple. Keys have Textual's names; the first one is shown, and users may set others in
+config.toml, by the action's id. Some keys cannot be had in a terminal: ctrl+i is Tab, ctrl+m is
+Enter, ctrl+h is Backspace; and many terminals keep F1 for themselves, so nothing is on a function
+key alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,95 +19,182 @@ from textual.binding import Binding, BindingType
 
 @dataclass(frozen=True)
 class Action:
-    """name: of the method, with arguments in brackets. keys: separated by commas.
+    """name: of the method, with arguments in brackets. keys: separated by commas; may be empty.
 
-    help: what it does, for the help screen. label: for the footer, empty to leave it out there.
+    help: what it does, for help and palette. label: for the footer, empty to leave it out there.
+    command: what to type behind a slash; argument: what may follow it, in words. id: for
+    config.toml, by default the name; needed where a name has arguments.
     """
 
     name: str
     keys: str
     help: str
     label: str = ""
+    command: str = ""
+    argument: str = ""
+    id: str = ""
+
+    @property
+    def key_id(self) -> str:
+        """What config.toml calls it."""
+        return self.id or self.name.removeprefix("screen.")
 
 
 APP = (
-    Action("quit", "ctrl+q", "Quit", "Quit"),
+    Action("quit", "ctrl+q", "Quit", "Quit", command="quit"),
     Action(
         "interrupt",
         "ctrl+c",
         "Copy what is selected; else stop the reply; else, pressed twice, quit",
     ),
+    Action("command_palette", "ctrl+o", "Find any command by its words", command="commands"),
+    Action("help", "ctrl+g,f1", "All keys and commands", "Help", command="help"),
+    Action("choose_theme", "", "Choose how it looks", command="theme", argument="name"),
 )
 CHAT = (
     Action("fetch", "ctrl+d", "Fetch the default model, where that is offered", "Model"),
-    Action("pick_preset", "ctrl+p", "Choose a preset", "Preset"),
-    Action("steer", "ctrl+t", "To the strength dial, and back to the message", "Dial"),
+    Action("pick_preset", "ctrl+p", "Choose a preset", "Preset", "preset", "name"),
+    Action("steer", "ctrl+t", "To the strength dial, and back", "Dial", "strength", "number"),
+    Action("prefer", "", "A preference in your words, for this chat", "", "prefer", "words"),
+    Action("guard", "", "How plausible a token must be to the preference", "", "guard", "0 to 1"),
+    Action(
+        "place",
+        "",
+        "Where the preference stands: the system prompt, or the newest message only",
+        command="placement",
+        argument="system or turn",
+    ),
+    Action("edit_preset", "", "Change a preset in a form", "", "edit-preset", "name"),
+    Action("new_preset", "", "Write a preset in a form", "", "write-preset"),
+    Action("apply", "", "Answer again, steered as it is set now", "", "apply"),
     Action("stop", "escape", "Stop; what is written stays, messages that wait come back", "Stop"),
     Action("settle", "escape", "With nothing to stop: to the message, and to the newest text"),
-    Action("new_chat", "ctrl+n", "New chat", "New"),
-    Action("help", "ctrl+g,f1", "This help", "Help"),
-    Action("page(-1)", "pageup", "Scroll up; the text holds still until the end is in sight"),
-    Action("page(1)", "pagedown", "Scroll down"),
+    Action("new_chat", "ctrl+n", "New chat", "New", "new"),
+    Action("last_chat", "ctrl+b", "Back to the chat before", "", "back"),
+    Action("look_back", "ctrl+up,shift+tab", "To the messages above", "Read"),
+    Action("regenerate", "ctrl+r", "Answer the last question once more", "", "again"),
+    Action("undo", "", "Undo the last edit, deletion, walk or answer", "", "undo"),
+    Action("rename", "", "Give this chat a title", "", "rename", "title"),
+    Action("page(-1)", "pageup", "Scroll up; the text then holds still", id="page_up"),
+    Action("page(1)", "pagedown", "Scroll down", id="page_down"),
     Action("newest", "ctrl+end", "To the newest text"),
 )
 PROMPT = (
     Action("send", "enter", "Send"),
     Action("new_line", "ctrl+j,shift+enter", "New line"),
+    Action("earlier", "up", "In the first line: the input before"),
+    Action("later", "down", "In the last line: the input after"),
+)
+MESSAGES = (
+    Action("select(-1)", "up,k", "The message before", id="message_before"),
+    Action("select(1)", "down,j", "The next one; past the last, to writing", id="message_after"),
+    Action("select_end(-1)", "home,g", "The first message", id="first_message"),
+    Action("select_end(1)", "end,G", "The last message", id="last_message"),
+    Action("unfold", "space", "Show or hide the rest of a long message"),
+    Action("screen.walk(-1)", "left,h", "The version before", id="version_before"),
+    Action("screen.walk(1)", "right,l", "The next version", id="version_after"),
+    Action("screen.regenerate", "r", "Answer once more; others stay", id="message_again"),
+    Action("screen.edit", "e", "Edit; the message as it was stays beside it", command="edit"),
+    Action("screen.go_on", "c", "Continue this reply", command="continue"),
+    Action("screen.copy_message", "y", "Copy the message", command="copy"),
+    Action("screen.copy_code", "Y", "Copy its code, block after block", command="copy-code"),
+    Action("screen.delete", "d", "Delete it and all that follows", command="delete"),
+    Action("screen.undo", "u", "Undo", id="message_undo"),
+    Action("screen.fork", "f", "A new chat that goes on from here", command="fork"),
+    Action("screen.settle", "i,enter", "Back to writing", id="message_leave"),
 )
 DIAL = (
-    Action("step(1)", "right", "A tenth more"),
-    Action("step(-1)", "left", "A tenth less"),
-    Action("step(10)", "shift+right,plus", "One more"),
-    Action("step(-10)", "shift+left,minus", "One less"),
-    Action("mark(1)", "up", "To the next mark"),
-    Action("mark(-1)", "down", "To the mark before"),
-    Action("go('base')", "b", "Base: the preference is ignored"),
-    Action("go('prompt')", "p", "Prompt: the preference is only asked for"),
-    Action("go('LA')", "l", "LA: linear alignment, firm"),
-    Action("go('Amulet')", "a", "Amulet: as strong as in the paper"),
-    Action("lowest", "home", "Farthest away from the preference"),
-    Action("highest", "end", "Strongest"),
-    Action("leave", "enter", "Back to the message"),
+    Action("step(1)", "right", "A tenth more", id="dial_more"),
+    Action("step(-1)", "left", "A tenth less", id="dial_less"),
+    Action("step(10)", "shift+right,plus", "One more", id="dial_one_more"),
+    Action("step(-10)", "shift+left,minus", "One less", id="dial_one_less"),
+    Action("mark(1)", "up", "To the next mark", id="dial_next_mark"),
+    Action("mark(-1)", "down", "To the mark before", id="dial_mark_before"),
+    Action("go('base')", "b", "Base: the preference is ignored", id="dial_base"),
+    Action("go('prompt')", "p", "Prompt: the preference is only asked for", id="dial_prompt"),
+    Action("go('LA')", "l", "LA: linear alignment, firm", id="dial_la"),
+    Action("go('Amulet')", "a", "Amulet: as strong as in the paper", id="dial_amulet"),
+    Action("lowest", "home", "Farthest away from the preference", id="dial_lowest"),
+    Action("highest", "end", "Strongest", id="dial_highest"),
+    Action("screen.guard", "g", "The guard: off, a little, usual, strict", id="dial_guard"),
+    Action(
+        "screen.place", "t", "The preference in the system prompt, or in turns", id="dial_place"
+    ),
+    Action("leave", "enter", "Back to the message", id="leave_dial"),
 )
 PICKER = (
-    Action("move(-1)", "up", "The preset before"),
-    Action("move(1)", "down", "The next preset"),
-    Action("move(-8)", "pageup", "Some presets back"),
-    Action("move(8)", "pagedown", "Some presets on"),
-    Action("choose", "enter", "Choose"),
-    Action("close", "escape", "Leave it as it is"),
+    Action("move(-1)", "up,ctrl+k", "The one before", id="list_before"),
+    Action("move(1)", "down,ctrl+j", "The next one", id="list_after"),
+    Action("move(-8)", "pageup", "Some back", id="list_page_up"),
+    Action("move(8)", "pagedown", "Some on", id="list_page_down"),
+    Action("choose", "enter", "Choose", id="list_choose"),
+    Action("close", "escape", "Leave it as it is", id="list_close"),
 )
-HELP = (Action("close", "escape,q,ctrl+g,f1,enter", "Close"),)
+PRESETS = (
+    Action("edit", "ctrl+e", "Change it in a form; a built-in one becomes your own", id="edit_it"),
+    Action("new", "ctrl+n", "Write a new one in a form", id="new_one"),
+)
+FORM = (
+    Action("save", "ctrl+s", "Save it", id="form_save"),
+    Action("close", "escape", "Leave it; twice, where something was typed", id="form_close"),
+)
+HELP = (Action("close", "escape,q,ctrl+g,f1,enter", "Close", id="close_help"),)
 
 # In the order of the help screen.
 PLACES: dict[str, Sequence[Action]] = {
     "Anywhere": (*CHAT, *APP),
     "In the message": PROMPT,
+    "Among the messages": MESSAGES,
     "On the strength dial": DIAL,
-    "Among the presets": PICKER,
+    "In lists": PICKER,
+    "In the list of presets": PRESETS,
+    "In forms": FORM,
 }
 
 
 def bindings(actions: Sequence[Action], *, first: bool = False) -> list[BindingType]:
-    """Textual's bindings for these actions; ids allow users to rebind them.
+    """Textual's bindings for these actions; their ids allow users to set other keys.
 
     first: the keys count before what the focused widget would do with them, and at once: what is
     typed right behind them already meets what they did.
     """
     return [
         Binding(
-            action.keys,
+            key,
             action.name,
             action.label or action.help,
-            show=bool(action.label),
+            show=bool(action.label) and number == 0,
             priority=first,
-            id=f"{action.name}:{action.keys}",
+            id=action.key_id,
         )
         for action in actions
+        for number, key in enumerate(filter(None, action.keys.split(",")))
     ]
 
 
+def commands() -> dict[str, Action]:
+    """What can be typed behind a slash, in the order of the help screen."""
+    return {a.command: a for actions in PLACES.values() for a in actions if a.command}
+
+
+def unknown_ids(keys: Iterable[str]) -> list[str]:
+    """Of the ids in config.toml, those that no action has."""
+    known = {action.key_id for actions in (*PLACES.values(), HELP) for action in actions}
+    return [key for key in keys if key not in known]
+
+
+def keys_of(action: Action, own: Mapping[str, str]) -> list[str]:
+    """The keys of an action, with the user's own (by id) in place of ours."""
+    return [key.strip() for key in own.get(action.key_id, action.keys).split(",") if key.strip()]
+
+
+def shown_keys(app: App[Any], action: Action) -> list[str]:
+    """The keys of an action, as footer and help write them."""
+    own = getattr(app, "own_keys", {})
+    return [app.get_key_display(Binding(key, action.name)) for key in keys_of(action, own)]
+
+
 def shown_key(app: App[Any], actions: Sequence[Action], name: str) -> str:
-    """The first key of an action, as footer and help write it."""
-    key = next(action.keys.split(",")[0] for action in actions if action.name == name)
-    return app.get_key_display(Binding(key, name))
+    """The first key of an action, as footer and help write it; empty if it has none."""
+    action = next(action for action in actions if action.name == name)
+    return next(iter(shown_keys(app, action)), "")

@@ -10,26 +10,32 @@ import asyncio
 import gc
 import signal
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
+from types import MappingProxyType
 from typing import ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.command import Provider
 from textual.widgets import Input, TextArea
 
 from amulet_local.client import EngineHandle, EngineProcess
 from amulet_local.errors import AmuletError
+from amulet_local.history import History, history_file
 from amulet_local.presets import load_presets
 from amulet_local.protocol import LoadOptions
-from amulet_local.realignment import BASE
 from amulet_local.settings import load_settings, log_folder
-from tui.actions import APP, bindings
+from tui.actions import APP, bindings, unknown_ids
 from tui.changes import Steering
+from tui.copying import copy
+from tui.palette import ActionProvider
 from tui.screens.chat import ChatScreen
+from tui.screens.help import HelpScreen
 from tui.session import Session
 from tui.shelf import Shelf
+from tui.themes import DARK, OWN, first_theme, remember
 
 _PATIENCE_S = 2.0
 _ENDING = [
@@ -45,17 +51,22 @@ def run_chat(model: str, preset: str, strength: float | None, options: LoadOptio
     where the app has failed.
     """
     settings, presets = load_settings(), load_presets()
-    chosen = presets.get(preset) if preset else None
-    if strength is None:
-        strength = chosen.strength if chosen else BASE
+    steering = Steering.to_preset(presets.get(preset) if preset else None, strength)
+    notices = list(presets.problems)
+    if unknown := unknown_ids(settings.keys):
+        notices.append(f"config.toml sets keys of what there is not: {', '.join(unknown)}")
     _collect_rarely()
     engine = EngineProcess()
-    session = Session(engine, settings, options, Steering(chosen, strength))
-    app = AmuletApp(session, engine, Shelf(), model, presets.problems)
-    try:
-        app.run()
-    finally:
-        engine.close()
+    with History(history_file()) as history:
+        notices += [history.notice] if history.notice else []
+        session = Session(engine, history, settings, options, steering)
+        theme = first_theme(settings.theme)
+        app = AmuletApp(session, engine, Shelf(), model, notices, settings.keys, theme)
+        try:
+            app.run()
+        finally:
+            engine.close()
+            session.end()
     if app.failure:
         raise AmuletError(app.failure)
     return app.return_code or 0
@@ -77,7 +88,8 @@ class AmuletApp(App[None]):
 
     TITLE = "Amulet"
     CSS_PATH = "amulet.tcss"
-    ENABLE_COMMAND_PALETTE = False
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ActionProvider}
+    COMMAND_PALETTE_BINDING = ""
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-roomy"), (150, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-low"), (26, "-high")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = bindings(APP, first=True)
@@ -89,8 +101,15 @@ class AmuletApp(App[None]):
         shelf: Shelf,
         model: str = "",
         notices: Sequence[str] = (),
+        keys: Mapping[str, str] = MappingProxyType({}),
+        theme: str = DARK.name,
     ) -> None:
         super().__init__()
+        self.own_keys = dict(keys)
+        self.set_keymap(self.own_keys)
+        for own in OWN:
+            self.register_theme(own)
+        self.theme = theme
         self._chat = ChatScreen(session, engine, shelf, model, notices)
         self._quit_asked_at = -_PATIENCE_S
         self.failure = ""
@@ -98,6 +117,10 @@ class AmuletApp(App[None]):
     def get_default_screen(self) -> ChatScreen:
         """The chat."""
         return self._chat
+
+    def on_mount(self) -> None:
+        """What is chosen is kept."""
+        self.theme_changed_signal.subscribe(self, lambda theme: remember(theme.name))
 
     def on_load(self) -> None:
         """Hear signals from before the terminal is changed until after it is changed back."""
@@ -123,13 +146,24 @@ class AmuletApp(App[None]):
         self._quit_asked_at = now
         self.notify("Press Ctrl+C again to quit.", timeout=_PATIENCE_S)
 
+    def action_help(self) -> None:
+        """All keys and commands, or back from them."""
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss()
+        else:
+            self.push_screen(HelpScreen())
+
+    def action_choose_theme(self) -> None:
+        """Choose how it looks, from a list that shows each."""
+        self.search_themes()
+
     def _copy(self) -> bool:
-        """Copy what is selected, if anything is; the terminal's clipboard gets it (OSC 52)."""
+        """Copy what is selected, if anything is."""
         focused = self.focused
         text = focused.selected_text if isinstance(focused, Input | TextArea) else ""
         text = text or self.screen.get_selected_text() or ""
         if text:
-            self.copy_to_clipboard(text)
+            copy(self, text)
             self.screen.clear_selection()
             self.notify("Copied.", timeout=_PATIENCE_S)
         return bool(text)

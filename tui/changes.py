@@ -1,6 +1,6 @@
 """What a session tells of: the changes of a chat one by one, and how things stand.
 
-Plain values, which the session makes and the screen shows.
+Plain values, which the session makes and the screens show.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Literal
 
+from amulet_local.conversation import Node
 from amulet_local.presets import Preset
-from amulet_local.protocol import FinishReason, Stats
-from amulet_local.realignment import BASE
+from amulet_local.protocol import Placement, Sampling
+from amulet_local.realignment import AMULET, BASE
 
-EndReason = FinishReason | Literal["died"]
+USUAL_GUARD = 0.1
+GUARDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)  # one after the other, by key
 
 
 @dataclass(frozen=True)
@@ -28,60 +29,79 @@ class ChosenModel:
 
 @dataclass(frozen=True)
 class Steering:
-    """What replies are realigned to, and how strongly; without a preset, not at all."""
+    """What replies are realigned to, and how strongly; without a preference, not at all.
+
+    words: a preference of this chat's own, in place of a preset.
+    """
 
     preset: Preset | None = None
+    words: str = ""
     strength: float = BASE
+    guard: float = USUAL_GUARD
+    placement: Placement = "system"
+
+    @classmethod
+    def to_preset(cls, preset: Preset | None, strength: float | None = None) -> Steering:
+        """As the preset says, or at another strength; None steers nowhere."""
+        if preset is None:
+            return cls()
+        strength = preset.strength if strength is None else strength
+        return cls(preset, "", strength, preset.guard, preset.placement)
+
+    @classmethod
+    def to_words(cls, words: str) -> Steering:
+        """A preference in the user's own words; none leaves the model as it is."""
+        return cls(words=words, strength=AMULET) if words else cls()
+
+    @property
+    def preference(self) -> str:
+        """What the model reads of it; empty for none."""
+        return self.words or (self.preset.words() if self.preset else "")
 
     @property
     def title(self) -> str:
         """What to call it."""
+        if self.words:
+            return "In your words"
         return (self.preset.title or self.preset.name) if self.preset else "No preset"
+
+    @property
+    def system(self) -> str:
+        """A system prompt in place of the usual one; empty for that."""
+        return self.preset.system if self.preset else ""
+
+    @property
+    def sampling(self) -> Sampling:
+        """How tokens are drawn."""
+        return self.preset.sampling if self.preset else Sampling()
 
 
 # -- what changes ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A message was taken; it may have to wait."""
-
-    id: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Began:
-    """The engine has the message now."""
-
-    id: int
+class BranchChanged:
+    """The messages that are read are others now, or what waits behind them is."""
 
 
 @dataclass(frozen=True)
 class Wrote:
-    """The reply has grown by this text."""
+    """The reply under way has grown by this text."""
 
-    id: int
     text: str
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The reply is complete: how it ended, how it came about, and what it cost (where known)."""
+    """The reply that was under way is complete, and stands like this."""
 
-    id: int
-    text: str
-    reason: EndReason
-    steering: Steering
-    seed: int
-    stats: Stats | None
+    node: Node
 
 
 @dataclass(frozen=True)
-class TakenBack:
-    """A message got no answer and is not part of the conversation; its text is the user's again."""
+class GivenBack:
+    """A message came to nothing; its text is the user's again."""
 
-    id: int
     text: str
 
 
@@ -100,7 +120,7 @@ class Unusable:
     text: str
 
 
-Change = Asked | Began | Wrote | Ended | TakenBack | Noticed | Unusable
+Change = BranchChanged | Wrote | Ended | GivenBack | Noticed | Unusable
 
 
 # -- what is the case -----------------------------------------------------------------------------
@@ -123,7 +143,8 @@ class Activity(Enum):
 class Status:
     """Where things stand. done, total: of what is being loaded (total 1) or read (in tokens).
 
-    steering: of the reply under way, else of the next one.
+    steering: of the reply under way, else of the next one. pace: the speed against a plain chat's
+    on this machine; 0 while it is not known. device: where the layers are, in words.
     """
 
     activity: Activity
@@ -132,5 +153,7 @@ class Status:
     total: float
     model: ChosenModel | None
     tokens_per_s: float
+    pace: float
     context_used: int
     context: int
+    device: str

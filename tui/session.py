@@ -1,9 +1,9 @@
-"""A chat without its screen: what was said, what waits, and what the engine is at.
+"""A chat without its screen: what is said, what waits, how it is steered, what the engine is at.
 
-The user's acts and the engine's events go in; Changes come out, for a screen to show. Messages that
-come before the model is ready, or while a reply is written, wait and are sent in turn. A message
-that gets no answer is taken back, so that the conversation always alternates. Nothing here blocks,
-reads a clock of its own, or knows of widgets.
+The user's acts and the engine's events go in; Changes come out, for a screen to show. The chat
+itself is in the store, which is written to as things happen. Messages that come before the model is
+ready, or while a reply is written, wait and are sent in turn. Nothing here blocks for long, reads a
+clock of its own, or knows of widgets.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
+from amulet_local.chat import Chat, GrowingReply
 from amulet_local.client import EngineHandle
-from amulet_local.conversation import Message
-from amulet_local.errors import UsageError
+from amulet_local.conversation import Node
+from amulet_local.errors import AmuletError, UsageError
+from amulet_local.history import History
+from amulet_local.presets import Presets
 from amulet_local.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol import (
     Died,
@@ -27,85 +31,107 @@ from amulet_local.protocol import (
     Loading,
     LoadOptions,
     Notice,
+    Pace,
     Prefilling,
     Reply,
-    Sampling,
     Stats,
     Step,
 )
+from amulet_local.provenance import Origin
 from amulet_local.realignment import BASE
 from amulet_local.settings import Settings
 from tui.changes import (
     Activity,
-    Asked,
-    Began,
+    BranchChanged,
     Change,
     ChosenModel,
     Ended,
-    EndReason,
+    GivenBack,
     Noticed,
     Status,
     Steering,
-    TakenBack,
     Unusable,
     Wrote,
 )
 
 _LARGEST_SEED = 0xFFFFFFFE
 _IDLE = (Activity.READY, Activity.STOPPED)
+BUSY = "A reply is being written; stop it first."
 
 
 @dataclass
 class _Writing:
-    """The reply under way."""
+    """The reply under way. question: the message that it answers, if it was asked just now."""
 
     request: Reply
     steering: Steering
-    parts: list[str] = field(default_factory=list)
-    token_ids: list[int] = field(default_factory=list)
+    growing: GrowingReply
+    question: Node | None
+    tokens: int = 0
     first_token_at: float = 0.0
 
 
 class Session:
-    """One chat on one engine. `steering` may be set at any time; it counts from the next message.
+    """One chat at a time on one engine.
 
-    messages: the conversation so far, alternating. endings: how each reply of it came about.
+    steering: may be set at any time; it counts from the next message (see `turn` for the dial).
+    chat: what is open; for looking, its changes go through the methods here.
     """
 
     def __init__(
         self,
         engine: EngineHandle,
+        history: History,
         settings: Settings,
         options: LoadOptions,
         steering: Steering,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.messages: list[Message] = []
-        self.endings: list[Ended] = []
+        self.history = history
+        self.chat = Chat(history)
         self.steering = steering
+        self.model: ChosenModel | None = None
         self._engine, self._settings, self._options, self._clock = engine, settings, options, clock
-        self._model: ChosenModel | None = None
         self._activity = Activity.NO_MODEL
         self._done = self._total = 0.0
-        self._waiting: deque[Asked] = deque()
+        self._waiting: deque[str] = deque()
         self._writing: _Writing | None = None
+        self._left: dict[int, _Writing] = {}  # stopped, of chats that were left
         self._last_id = 0
-        self._tokens_per_s = 0.0
-        self._context = self._context_used = 0
+        self._stats: Stats | None = None
+        self._context_used = 0
+        self._loaded: Loaded | None = None
+        self._cost = 0.0
+        self._unsaved = False
+
+    # -- how things stand ---------------------------------------------------------------------
 
     @property
     def status(self) -> Status:
         """Where things stand now."""
+        writing = self._writing
         return Status(
             self._activity,
-            self.replying or self.steering,
+            writing.steering if writing else self.steering,
             self._done,
             self._total,
-            self._model,
+            self.model,
             self._speed(),
-            self._context_used + (len(self._writing.token_ids) if self._writing else 0),
-            self._context,
+            self._pace(),
+            self._context_used + (writing.tokens if writing else 0),
+            self._loaded.context if self._loaded else 0,
+            self._loaded.devices if self._loaded else "",
         )
+
+    @property
+    def path(self) -> tuple[Node, ...]:
+        """The messages that are read, oldest first, a reply under way included."""
+        return self.chat.conversation.path()
+
+    @property
+    def waiting(self) -> Sequence[str]:
+        """Messages that wait for their turn."""
+        return tuple(self._waiting)
 
     @property
     def replying(self) -> Steering | None:
@@ -113,15 +139,17 @@ class Session:
         return self._writing.steering if self._writing else None
 
     @property
-    def waiting(self) -> bool:
-        """Whether a message waits for its turn."""
-        return bool(self._waiting)
+    def writing(self) -> str | None:
+        """The id of the message that is being written, if any."""
+        return self._writing.growing.node.id if self._writing else None
 
-    # -- what the user does -------------------------------------------------------------------
+    # -- the model ----------------------------------------------------------------------------
 
     def load(self, model: ChosenModel) -> list[Change]:
         """Load a model; messages wait meanwhile."""
-        self._model = model
+        if self._writing:
+            return [Noticed(BUSY)]
+        self.model, self._loaded, self._cost = model, None, 0.0
         self._activity, self._done, self._total = Activity.LOADING, 0.0, 1.0
         try:
             self._engine.load(str(model.path), self._options)
@@ -130,33 +158,118 @@ class Session:
             return [Unusable(f"the engine cannot be started ({error}); mend that and try again.")]
         return []
 
+    # -- asking -------------------------------------------------------------------------------
+
     def ask(self, text: str) -> list[Change]:
         """Send a message, or have it wait. After a death, this starts a new engine."""
-        self._last_id += 1
-        asked = Asked(self._last_id, text)
-        self._waiting.append(asked)
-        if self._activity is Activity.DIED and self._model:
-            return [asked, *self.load(self._model)]
-        return [asked, *self._send_next()]
+        self._waiting.append(text)
+        if self._activity is Activity.DIED and self.model:
+            return [BranchChanged(), *self.load(self.model)]
+        return [BranchChanged(), *self._send_next()]
+
+    def regenerate(self, name: str) -> list[Change]:
+        """Answer a question once more, or the one that a reply answers; the other replies stay."""
+        if refusal := self._not_now():
+            return refusal
+        node = self.chat.conversation[name]
+        question = node if node.message.role == "user" else self.chat.conversation[_parent(node)]
+        return self._begin(question)
+
+    def edit(self, name: str, text: str) -> list[Change]:
+        """Put a message in other words, beside itself; a question is then answered."""
+        if refusal := self._not_now():
+            return refusal
+        try:
+            node = self.chat.edit(name, text)
+        except AmuletError as error:
+            return [Noticed(str(error), True)]
+        return self._begin(node) if node.message.role == "user" else [BranchChanged()]
+
+    def go_on(self, begun: Node) -> list[Change]:
+        """Write on from what a reply is or might have been, beside the replies there are.
+
+        begun: with the parent of the reply that it was made from; its id does not count.
+        """
+        if refusal := self._not_now():
+            return refusal
+        return self._begin(self.chat.conversation[_parent(begun)], begun)
 
     def stop(self) -> list[Change]:
-        """Stop the reply under way, and take back what waits."""
+        """Stop the reply under way, and give back what waits."""
         if self._writing and self._activity is not Activity.STOPPING:
             self._activity = Activity.STOPPING
             self._engine.stop()
-        return self._take_back_waiting()
+        return self._give_back_waiting()
 
-    def clear(self) -> None:
-        """Begin a new chat. What the engine still says about the old one is not listened to."""
+    # -- steering -----------------------------------------------------------------------------
+
+    def turn(self, strength: float) -> None:
+        """Turn the dial: a reply under way follows from its next token on, if it is steered by
+        what the next one will be."""
+        writing = self._writing
+        live = writing and replace(writing.steering, strength=strength) == replace(
+            self.steering, strength=strength
+        )
+        self.steering = replace(self.steering, strength=strength)
+        if writing and live:
+            writing.steering = self.steering
+            self._engine.steer(writing.request.id, strength)
+
+    # -- going back ---------------------------------------------------------------------------
+
+    def walk(self, name: str, by: int) -> list[Change]:
+        """Read another version of a message."""
+        return self._change(lambda: self.chat.walk(name, by))
+
+    def delete(self, name: str) -> list[Change]:
+        """Take out a message and all that follows from it."""
+        return self._change(lambda: self.chat.delete(name))
+
+    def undo(self) -> list[Change]:
+        """Return to what was before the last edit, regeneration, walk or deletion."""
+        undone: list[bool] = []
+        changes = self._change(lambda: undone.append(self.chat.undo()))
+        return [Noticed("There is nothing to undo.")] if undone == [False] else changes
+
+    def _change(self, act: Callable[[], object]) -> list[Change]:
+        if refusal := self._not_now():
+            return refusal
+        try:
+            act()
+        except AmuletError as error:
+            return [Noticed(str(error), True)]
+        return [BranchChanged()]
+
+    def _not_now(self) -> list[Change]:
+        return [Noticed(BUSY)] if self._writing else []
+
+    # -- from chat to chat --------------------------------------------------------------------
+
+    def new_chat(self) -> list[Change]:
+        """Begin a chat; the one that is left is stopped, and keeps what was written."""
+        return self._open(Chat(self.history))
+
+    def open_chat(self, name: str, presets: Presets) -> list[Change]:
+        """Open a chat of the store, steered as its newest reply was. Raises AmuletError."""
+        chat = Chat(self.history, name)
+        changes = self._open(chat)
+        if origin := next((n.origin for n in reversed(chat.conversation.path()) if n.origin), None):
+            self.steering = steering_of(origin, presets)
+        return changes
+
+    def fork(self, name: str) -> list[Change]:
+        """Go on in a chat of its own from a message. Raises AmuletError."""
+        return self._open(self.chat.fork(name))
+
+    def _open(self, chat: Chat) -> list[Change]:
         if self._writing:
-            self._engine.stop()
+            self._left[self._writing.request.id] = self._writing
             self._writing = None
+            self._engine.stop()
             self._activity = Activity.READY
-        self._waiting.clear()
-        self.messages.clear()
-        self.endings.clear()
-        self._context_used = 0
-        self._tokens_per_s = 0.0
+        waiting = self._give_back_waiting()
+        self.chat, self._stats, self._context_used = chat, None, 0
+        return [*waiting, BranchChanged()]
 
     # -- what the engine says -----------------------------------------------------------------
 
@@ -166,28 +279,45 @@ class Session:
             case Loading():
                 self._done = event.fraction
             case Loaded():
-                self._activity, self._context = Activity.READY, event.context
+                self._activity, self._loaded = Activity.READY, event
                 return self._send_next()
             case Prefilling() if self._writing and self._activity is not Activity.STOPPING:
                 self._activity = Activity.READING
                 self._done, self._total = event.done, event.total
-                streams = 2 if self._writing.request.preference else 1
-                self._context_used = event.total // streams
+                self._context_used = event.total // (2 if self._writing.request.preference else 1)
             case Step() if self._is_about(event.id):
                 return self._take_step(event)
             case Finished() if self._is_about(event.id):
                 return self._take_end(event)
+            case Step() | Finished() if event.id in self._left:
+                self._take_of_left(event)
+            case Pace():
+                self._cost = event.cost
             case Failed(id=None):
                 self._activity = Activity.NO_MODEL
                 return [Unusable(event.text)]
             case Failed() if self._is_about(event.id):
                 self._activity = Activity.READY
-                return [*self._give_up(), *self._take_back_waiting(), Noticed(event.text, True)]
+                return [*self._give_up(), *self._give_back_waiting(), Noticed(event.text, True)]
             case Died():
                 return self._take_death(event)
             case Notice():
                 return [Noticed(event.text)]
         return []
+
+    def save(self) -> None:
+        """Store what the reply under way has more, if it is time."""
+        if writing := self._writing:
+            self._store(writing, writing.growing.save)
+
+    def end(self) -> None:
+        """The engine is gone: what it was writing ends as it is."""
+        writings = [*self._left.values(), *([self._writing] if self._writing else [])]
+        self._left.clear()
+        self._writing = None
+        for writing in writings:
+            keep = writing.growing.break_off if writing.tokens else writing.growing.discard
+            self._store(writing, keep)
 
     def _is_about(self, request: int | None) -> bool:
         return self._writing is not None and self._writing.request.id == request
@@ -198,96 +328,167 @@ class Session:
         if self._activity is not Activity.STOPPING:
             self._activity = Activity.WRITING
         writing.first_token_at = writing.first_token_at or self._clock()
-        writing.token_ids.append(step.token)
-        writing.parts.append(step.text)
-        return [Wrote(step.id, step.text)] if step.text else []
+        writing.tokens += 1
+        changes: list[Change] = [Wrote(step.text)] if step.text else []
+        return [*changes, *self._store(writing, lambda: writing.growing.add(step))]
 
     def _take_end(self, finished: Finished) -> list[Change]:
         stopped = finished.reason == "cancelled"
         self._activity = Activity.STOPPED if stopped else Activity.READY
-        self._tokens_per_s = finished.stats.tokens_per_s
         if finished.stats.context_tokens:
-            self._context_used = finished.stats.context_tokens
+            self._stats, self._context_used = finished.stats, finished.stats.context_tokens
+        writing = self._writing
+        assert writing is not None
         if stopped and not finished.text:
             return self._give_up()
-        ended = self._end(finished.text, finished.token_ids, finished.reason, finished.stats)
-        return [ended, *self._send_next()]
+        troubles = self._store(writing, lambda: writing.growing.finish(finished))
+        self._writing = None
+        return [Ended(writing.growing.node), *troubles, *self._send_next()]
+
+    def _take_of_left(self, event: Step | Finished) -> None:
+        """What the engine still says of a reply in a chat that was left is part of it."""
+        left = self._left[event.id]
+        if isinstance(event, Step):
+            self._store(left, lambda: left.growing.add(event))
+            return
+        del self._left[event.id]
+        if event.text:
+            self._store(left, lambda: left.growing.finish(event))
+        else:
+            self._store(left, left.growing.discard)
 
     def _take_death(self, died: Died) -> list[Change]:
         """Keep what was written; what has no answer goes back to the user, to be sent again."""
-        self._activity = Activity.DIED
+        self._activity, self._loaded = Activity.DIED, None
         changes: list[Change] = []
-        if self._writing and (text := "".join(self._writing.parts)):
-            changes.append(self._end(text, tuple(self._writing.token_ids), "died", None))
-        elif self._writing:
+        for left in self._left.values():
+            self._store(left, left.growing.break_off)
+        self._left.clear()
+        if (writing := self._writing) and writing.tokens:
+            self._writing = None
+            changes += self._store(writing, writing.growing.break_off)
+            changes.append(Ended(writing.growing.node))
+        elif writing:
             changes += self._give_up()
         told = f"{died.text} The conversation is kept; the next message starts a new engine."
-        return [*changes, *self._take_back_waiting(), Noticed(told, True)]
+        return [*changes, *self._give_back_waiting(), Noticed(told, True)]
+
+    def _store(self, writing: _Writing, act: Callable[[], object]) -> list[Change]:
+        """Store something of a reply; where that fails, say so once, and go on."""
+        try:
+            act()
+        except AmuletError as error:
+            if not self._unsaved:
+                self._unsaved = True
+                return [Noticed(f"The reply is not saved: {error}", True)]
+        else:
+            self._unsaved = False
+        return []
 
     # -- from waiting to written --------------------------------------------------------------
 
     def _send_next(self) -> list[Change]:
-        """Hand the engine the message that has waited longest, if both are ready."""
+        """Ask what has waited longest, if the engine is ready for it."""
         if self._writing or not self._waiting or self._activity not in _IDLE:
             return []
-        asked = self._waiting.popleft()
-        self.messages.append(Message("user", asked.text))
-        request = self._request(asked.id)
-        self._writing = _Writing(request, self.steering)
+        text = self._waiting.popleft()
+        try:
+            question = self.chat.ask(text)
+        except AmuletError as error:
+            return [GivenBack(text), BranchChanged(), Noticed(str(error), True)]
+        return self._begin(question, new=True)
+
+    def _begin(
+        self, question: Node, begun: Node | None = None, *, new: bool = False
+    ) -> list[Change]:
+        """Have the engine answer a question. new: it was asked just now."""
+        if self._activity is Activity.DIED and self.model:
+            self.load(self.model)
+        request = self._request(question, begun)
+        model = self.model
+        origin = Origin.of(
+            request,
+            model=model.name if model else "",
+            file=str(model.path) if model else "",
+            preset=self.steering.preset.name if self.steering.preset else "",
+        )
+        try:
+            growing = self.chat.reply(question.id, origin, begun)
+        except AmuletError as error:
+            return [BranchChanged(), Noticed(str(error), True)]
+        self._writing = _Writing(request, self.steering, growing, question if new else None)
         self._activity, self._done, self._total = Activity.READING, 0.0, 0.0
         try:
             self._engine.reply(request)
         except (UsageError, OSError) as error:  # too long a message, or no process to be had
             self._activity = Activity.READY
             return [*self._give_up(), Noticed(str(error), True)]
-        return [Began(asked.id)]
+        return [BranchChanged()]
 
-    def _request(self, number: int) -> Reply:
-        preset, settings = self.steering.preset, self._settings
+    def _request(self, question: Node, begun: Node | None) -> Reply:
+        steering, settings = self.steering, self._settings
+        self._last_id += 1
         return Reply(
-            id=number,
-            messages=tuple(self.messages),
+            id=self._last_id,
+            messages=self.chat.conversation.messages(question.id),
             seed=secrets.randbelow(_LARGEST_SEED + 1),
-            system=(preset and preset.system) or settings.system or DEFAULT_SYSTEM,
-            preference=preset.words() if preset else "",
-            method="amulet" if preset else "base",
-            strength=self.steering.strength if preset else BASE,
-            guard=preset.guard if preset else 0.0,
-            placement=preset.placement if preset else "system",
-            sampling=preset.sampling if preset else Sampling(),
+            system=steering.system or settings.system or DEFAULT_SYSTEM,
+            preference=steering.preference,
+            method="amulet" if steering.preference else "base",
+            strength=steering.strength if steering.preference else BASE,
+            guard=steering.guard if steering.preference else 0.0,
+            placement=steering.placement,
+            sampling=steering.sampling,
             max_tokens=settings.max_tokens,
+            trace=bool(steering.preference),
+            chat=self.chat.id,
+            begun=begun.message if begun else None,
         )
 
-    def _end(
-        self,
-        text: str,
-        token_ids: tuple[int, ...],
-        reason: EndReason,
-        stats: Stats | None,
-    ) -> Ended:
-        """Make what was written part of the conversation."""
-        writing, self._writing = self._writing, None
-        assert writing is not None
-        self.messages.append(Message("assistant", text, token_ids))
-        request = writing.request
-        ended = Ended(request.id, text, reason, writing.steering, request.seed, stats)
-        self.endings.append(ended)
-        return ended
-
     def _give_up(self) -> list[Change]:
-        """Take the message that is being answered out of the conversation."""
+        """Forget the reply under way; a question that was asked for it goes back to the user."""
         writing, self._writing = self._writing, None
         assert writing is not None
-        return [TakenBack(writing.request.id, self.messages.pop().text)]
+        changes: list[Change] = [BranchChanged()]
+        with suppress(AmuletError):  # then the store shows an empty reply, and nothing is lost
+            writing.growing.discard()
+            if writing.question:
+                self.chat.take_back(writing.question.id)
+        if writing.question:
+            changes.append(GivenBack(writing.question.message.text))
+        return changes
 
-    def _take_back_waiting(self) -> list[Change]:
+    def _give_back_waiting(self) -> list[Change]:
         waiting, self._waiting = self._waiting, deque()
-        return [TakenBack(asked.id, asked.text) for asked in waiting]
+        changes: list[Change] = [GivenBack(text) for text in waiting]
+        return [*changes, BranchChanged()] if changes else []
 
     def _speed(self) -> float:
         """Tokens a second of the reply under way, or of the last one."""
-        if not self._writing:
-            return self._tokens_per_s
-        tokens = len(self._writing.token_ids) - 1
-        passed = self._clock() - self._writing.first_token_at
-        return tokens / passed if tokens > 0 and passed > 0 else 0.0
+        writing = self._writing
+        if not writing:
+            return self._stats.tokens_per_s if self._stats else 0.0
+        passed = self._clock() - writing.first_token_at
+        return (writing.tokens - 1) / passed if writing.tokens > 1 and passed > 0 else 0.0
+
+    def _pace(self) -> float:
+        """The speed of the last reply against a plain chat's: a block costs more, and may hold
+        several tokens."""
+        stats = self._stats
+        if not stats or not stats.blocks or stats.streams < 2 or not self._cost:
+            return 0.0
+        return stats.tokens / stats.blocks / self._cost
+
+
+def steering_of(origin: Origin, presets: Presets) -> Steering:
+    """How a reply was steered; in words, where its preset is not there any more."""
+    if not origin.preference:
+        return Steering()
+    preset = presets.presets.get(origin.preset)
+    words = "" if preset else origin.preference
+    return Steering(preset, words, origin.strength, origin.guard, origin.placement)
+
+
+def _parent(reply: Node) -> str:
+    assert reply.parent is not None, "a reply answers something"
+    return reply.parent

@@ -164,12 +164,16 @@ def _lockstep_arm(
     options: LoadOptions,
     drafter_of: DrafterOf = _no_drafts,
     streams: int = 2,
-    also_close: Callable[[], None] = lambda: None,
+    draft: DraftModel | None = None,
 ) -> Arm:
     lockstep = Lockstep(model, options, streams)
+    evaluating = [lockstep, draft.lockstep] if draft else [lockstep]
     prompts = _prompts(prompter, task, streams)
     steering = _STEERING if streams == 2 else Steering((), 0.0)
     work = Workspace(model.vocabulary.size)
+
+    def decode_s() -> float:
+        return sum(each.decode_s for each in evaluating)
 
     def write(tokens: int) -> _Run:
         logits = lockstep.prefill(prompts)
@@ -177,7 +181,7 @@ def _lockstep_arm(
         text = GrowingText(model.vocabulary.piece)
         decoded = decode(lockstep, logits, lambda: steering, chain, work, drafter_of(prompts))
         text.add(next(decoded).token)
-        began, inside, steps = time.perf_counter(), lockstep.decode_s, lockstep.steps
+        began, inside, steps = time.perf_counter(), decode_s(), lockstep.steps
         for one in itertools.islice(decoded, tokens):
             text.add(one.token)
             if model.vocabulary.ends_turn(one.token):
@@ -185,11 +189,12 @@ def _lockstep_arm(
         seconds = time.perf_counter() - began
         chain.close()
         written = len(text.tokens) - 1
-        return _Run(written, seconds, lockstep.decode_s - inside, lockstep.steps - steps)
+        return _Run(written, seconds, decode_s() - inside, lockstep.steps - steps)
 
     def close() -> None:
         lockstep.close()
-        also_close()
+        if draft:
+            draft.close()
 
     return Arm(name, task, write, close)
 
@@ -207,7 +212,7 @@ def _draft_model_arm(
         prompter,
         options,
         lambda prompts: small.drafter(prompts, (), lambda: _STEERING, cost),
-        also_close=small.close,
+        draft=small,
     )
 
 

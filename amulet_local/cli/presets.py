@@ -17,14 +17,8 @@ from rich.text import Text
 from amulet_local.cli.options import Subparsers
 from amulet_local.cli.output import console, print_json, say, without_controls, write
 from amulet_local.errors import UsageError
-from amulet_local.presets import (
-    GROUPS,
-    Preset,
-    load_presets,
-    new_preset,
-    own_preset,
-    read_preset,
-)
+from amulet_local.own_presets import new_preset, own_preset
+from amulet_local.presets import GROUPS, Preset, load_presets, read_preset
 from amulet_local.realignment import label
 from amulet_local.settings import presets_folder
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from textual.pilot import Pilot
 
 from amulet_local.client import EngineHandle
 from amulet_local.errors import NotUsableError
+from amulet_local.history import History, history_file
 from amulet_local.presets import load_presets
 from amulet_local.protocol import LoadOptions
-from amulet_local.realignment import BASE
 from amulet_local.settings import Settings
 from tui.app import AmuletApp
 from tui.changes import ChosenModel, Steering
@@ -72,6 +73,11 @@ class Running:
         return screen
 
     @property
+    def said(self) -> list[str]:
+        """The texts of the messages that are read."""
+        return [node.message.text for node in self.session.path]
+
+    @property
     def prompt(self) -> Prompt:
         return self.screen.query_one(Prompt)
 
@@ -82,6 +88,11 @@ class Running:
     @property
     def transcript(self) -> Transcript:
         return self.screen.query_one(Transcript)
+
+    @property
+    def notified(self) -> list[str]:
+        """What was told in a corner of the screen, the newest last."""
+        return [notification.message for notification in self.app._notifications]
 
     async def settle(self) -> None:
         """Have everything that was said heard and drawn: until the screen has stopped changing."""
@@ -128,15 +139,21 @@ async def chat(
     shelf: Shelf | None = None,
     model: str = "",
     notices: Sequence[str] = (),
+    keys: Mapping[str, str] = MappingProxyType({}),
     **more: Any,
 ) -> AsyncIterator[Running]:
-    """Run a chat; the model, if there is one, is loaded as far as the engine's script goes."""
-    chosen = load_presets().get(preset) if preset else None
-    steering = Steering(chosen, chosen.strength if chosen else BASE)
-    session = Session(engine, Settings(**more), LoadOptions(), steering, clock=lambda: 0.0)
-    app = AmuletApp(session, engine, shelf or shelf_with(), model, notices)
-    async with app.run_test(size=size, notifications=True) as pilot:
-        running = Running(app, pilot, session)
-        await app.workers.wait_for_complete()
-        await running.settle()
-        yield running
+    """Run a chat; the model, if there is one, is loaded as far as the engine's script goes.
+
+    Chats are kept in the test's own home, so that a second run finds what the first has left.
+    """
+    steering = Steering.to_preset(load_presets().get(preset) if preset else None)
+    with History(history_file()) as history:
+        settings = Settings(**more)
+        session = Session(engine, history, settings, LoadOptions(), steering, clock=lambda: 0.0)
+        app = AmuletApp(session, engine, shelf or shelf_with(), model, notices, keys)
+        async with app.run_test(size=size, notifications=True) as pilot:
+            running = Running(app, pilot, session)
+            await app.workers.wait_for_complete()
+            await running.settle()
+            yield running
+        session.end()

@@ -18,13 +18,14 @@ from msgspec import structs
 from textual.widgets import Static
 
 from amulet_local.client import EngineProcess
+from amulet_local.history import History, history_file
 from amulet_local.presets import load_presets
 from amulet_local.protocol import LoadOptions, Sampling
 from amulet_local.realignment import BASE
 from amulet_local.settings import Settings, log_folder
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, SMALL, chat, shelf_with
-from tui.actions import APP, CHAT, DIAL, HELP, PICKER, PLACES, PROMPT
+from tui.actions import APP, CHAT, DIAL, HELP, MESSAGES, PICKER, PLACES, PROMPT
 from tui.app import AmuletApp
 from tui.changes import Steering
 from tui.screens.chat import ChatScreen
@@ -37,6 +38,7 @@ from tui.widgets.dial import Dial
 from tui.widgets.keys import KeyLine
 from tui.widgets.page import Page
 from tui.widgets.prompt import Prompt
+from tui.widgets.transcript import Transcript
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
@@ -158,15 +160,17 @@ def test_every_action_has_its_method_and_no_key_is_promised_twice_in_a_place() -
         (CHAT, ChatScreen),
         (PROMPT, Prompt),
         (DIAL, Dial),
+        (MESSAGES, Transcript),
         (PICKER, PresetPicker),
         (HELP, HelpScreen),
     ]
     for actions, place in places:
-        keys = [key for action in actions for key in action.keys.split(",")]
+        keys = [key for action in actions for key in action.keys.split(",") if key]
         twice = {key for key in keys if keys.count(key) > 1}
         assert twice <= {"escape"}  # stops, or else settles
         for action in actions:
-            assert hasattr(place, f"action_{action.name.split('(')[0]}")
+            on = ChatScreen if action.name.startswith("screen.") else place
+            assert hasattr(on, f"action_{action.name.removeprefix('screen.').split('(')[0]}")
 
 
 def test_no_action_is_on_keys_that_terminals_keep_or_cannot_tell_apart() -> None:
@@ -186,7 +190,7 @@ async def test_without_colour_everything_is_still_told(monkeypatch: pytest.Monke
         await running.say("Hi")
         await running.press("ctrl+t", "l")
         shown = running.shown()
-        for sign in ("▌ Hi", "▸ writing", "◆", "━", "3.00 LA", "→ from the next message"):
+        for sign in ("▌ Hi", "▸ writing", "◆", "━", "3.00 LA"):
             assert sign in shown
 
 
@@ -212,7 +216,7 @@ async def test_an_error_of_our_own_is_one_sentence_and_its_traceback_is_in_a_fil
 async def test_a_reply_that_comes_before_its_place_is_drawn_all_the_same() -> None:
     engine = FakeEngine(["Fast."])
     async with chat(engine) as running:
-        running.screen._show(running.session.ask("Hi"))
+        running.screen.show(running.session.ask("Hi"))
         running.screen.poll()
         await running.settle()
         assert "Fast." in running.shown()
@@ -271,9 +275,9 @@ class Terminal:
 
     def end(self) -> int:
         """The exit code; asserts that the terminal is as it was."""
-        code = self.app.wait(10)
-        self.read_until("\x1b[?1049l")
+        self.read_until("\x1b[?1049l")  # read while it ends: a full terminal would hold it up
         self.read_until("\x1b[?25h")
+        code = self.app.wait(10)
         assert termios.tcgetattr(self.slave) == self.before
         os.close(self.master)
         os.close(self.slave)
@@ -313,7 +317,9 @@ async def test_a_chat_with_the_real_engine(default_model: Path) -> None:
     engine = EngineProcess()
     # Greedy and verbose, so that the second reply is sure to be still under way when it is stopped.
     verbose = structs.replace(load_presets().get("verbose"), sampling=Sampling(temperature=0.0))
-    session = Session(engine, Settings(), LoadOptions(context=1024), Steering(verbose, BASE))
+    history = History(history_file())
+    steering = Steering.to_preset(verbose, BASE)
+    session = Session(engine, history, Settings(), LoadOptions(context=1024), steering)
     app = AmuletApp(session, engine, shelf_with(find_model(str(default_model))))
     try:
         async with app.run_test(size=LARGE) as pilot:
@@ -331,15 +337,17 @@ async def test_a_chat_with_the_real_engine(default_model: Path) -> None:
             prompt.insert("Say hello.")
             await pilot.press("enter")
             await until("tokens, ")
-            assert session.messages[1].text
-            assert session.messages[1].token_ids
+            first = session.path[1].message
+            assert first.text
+            assert first.token_ids
             prompt.insert("What makes a good walking holiday?")
             await pilot.press("enter")
             await until("▸ writing")
             await pilot.press("escape")
             await until("■ stopped ·")
-            assert len(session.messages) == 4
+            assert len(session.path) == 4
             await pilot.press("ctrl+q")
     finally:
         engine.close()
+        history.close()
     assert engine.pid is None

@@ -9,8 +9,8 @@ from amulet_local.errors import UsageError
 from amulet_local.protocol import Died, Failed, Loading, Notice, Prefilling
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, SMALL, chat
+from tui.widgets.message import MessageView
 from tui.widgets.page import Page
-from tui.widgets.turn import Turn
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 LONG = [f"Paragraph {number} goes on for a while.\n\n" for number in range(60)]
@@ -71,7 +71,7 @@ async def test_a_waiting_message_can_be_taken_back_into_what_is_being_written() 
         running.prompt.insert("draft")
         await running.press("escape")
         assert running.prompt.text == "Hi\ndraft"
-        assert not running.screen.query(Turn)
+        assert not running.screen.query(MessageView)
         assert "Your preference is a dial" in running.shown()
 
 
@@ -131,7 +131,7 @@ async def test_ctrl_j_and_shift_enter_break_lines_and_the_prompt_grows() -> None
         assert running.prompt.text == "a\nb\nq"
         assert running.prompt.size.height == height + 2
         await running.press("enter")
-        assert running.session.messages[0].text == "a\nb\nq"
+        assert running.said[0] == "a\nb\nq"
         assert running.prompt.size.height == height
 
 
@@ -140,7 +140,7 @@ async def test_enter_is_not_overtaken_by_the_letters_before_it() -> None:
         for key in ("h", "i", "enter"):
             running.app.simulate_key(key)
         await running.settle()
-        assert running.session.messages[0].text == "hi"
+        assert running.said[0] == "hi"
 
 
 async def test_a_paste_of_many_lines_stays_one_message_without_control_characters() -> None:
@@ -148,13 +148,13 @@ async def test_a_paste_of_many_lines_stays_one_message_without_control_character
         running.prompt.post_message(events.Paste("one\r\ntwo\rthree\x1b[31m\x07"))
         await running.settle()
         assert running.prompt.text == "one\ntwo\nthree[31m"
-        assert not running.session.messages
+        assert not running.said
 
 
 async def test_nothing_is_sent_of_nothing() -> None:
     async with chat(FakeEngine()) as running:
         await running.say("  \n ")
-        assert not running.session.messages
+        assert not running.said
 
 
 # -- what models write ----------------------------------------------------------------------------

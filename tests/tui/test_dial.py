@@ -95,21 +95,36 @@ async def test_letters_typed_into_the_message_leave_the_dial_alone() -> None:
 
 
 @SIZES
-async def test_a_change_while_a_reply_streams_is_said_to_count_from_the_next_message(
+async def test_the_dial_turns_the_reply_that_streams_and_those_that_follow(
     size: tuple[int, int],
 ) -> None:
     engine = FakeEngine(["One", HOLD], ["Two"])
     async with chat(engine, size=size) as running:
         await running.say("a?")
-        assert "from the next message" not in running.shown()
         await running.press("ctrl+t", "l")
-        assert "→ from the next message" in running.shown()
+        assert engine.turns == [(1, 3.0)]
+        assert "from the next message" not in running.shown()
         engine.go_on()
         await running.settle()
-        assert "from the next message" not in running.shown()
         await running.press("enter")
         await running.say("b?")
         assert [request.strength for request in engine.requests] == [pytest.approx(AMULET), 3.0]
+
+
+@SIZES
+async def test_another_preset_while_a_reply_streams_counts_from_the_next_message(
+    size: tuple[int, int],
+) -> None:
+    engine = FakeEngine(["One", HOLD])
+    async with chat(engine, size=size) as running:
+        await running.say("a?")
+        await running.say("/preset verbose")
+        assert "→ from the next message" in running.shown()
+        await running.press("ctrl+t", "l")
+        assert engine.turns == []
+        engine.go_on()
+        await running.settle()
+        assert "from the next message" not in running.shown()
 
 
 def column(running: Running, mark: str) -> int:

@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from amulet_local.conversation import Message
+from amulet_local.conversation import Message, Node
 from amulet_local.errors import UsageError
-from amulet_local.presets import load_presets
+from amulet_local.history import History, history_file
+from amulet_local.presets import Presets, load_presets
 from amulet_local.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol import (
     Died,
     Failed,
+    Finished,
     Loading,
     LoadOptions,
     Notice,
+    Pace,
     Prefilling,
     Reply,
     Sampling,
+    Stats,
 )
+from amulet_local.realignment import AMULET
 from amulet_local.settings import Settings
 from tests.fake_engine import HOLD, LOADED, FakeEngine
 from tui.changes import (
     Activity,
-    Asked,
-    Began,
+    BranchChanged,
     Change,
     ChosenModel,
     Ended,
+    GivenBack,
     Noticed,
     Steering,
-    TakenBack,
     Unusable,
     Wrote,
 )
-from tui.session import Session
+from tui.session import BUSY, Session
 
 MODEL = ChosenModel(Path("/models/small.gguf"), "small", "Q4_1")
 DEATH = Died("The engine stopped.")
@@ -58,6 +62,17 @@ class Clock:
         return self.now
 
 
+@pytest.fixture(autouse=True)
+def history(home: Path) -> Iterator[History]:
+    """The store of the test's own home."""
+    global store
+    with History(history_file()) as store:
+        yield store
+
+
+store: History
+
+
 def begin(
     engine: FakeEngine,
     steering: Steering = Steering(),  # noqa: B008
@@ -65,7 +80,7 @@ def begin(
     *,
     loaded: bool = True,
 ) -> Session:
-    session = Session(engine, settings, LoadOptions(context=512), steering, Clock())
+    session = Session(engine, store, settings, LoadOptions(context=512), steering, Clock())
     if loaded:
         session.load(MODEL)
         hear(session, engine)
@@ -88,6 +103,20 @@ def kinds(changes: Sequence[Change]) -> list[type[Change]]:
     return [type(change) for change in changes]
 
 
+def said(session: Session) -> list[str]:
+    """The texts of the messages that are read."""
+    return [node.message.text for node in session.path]
+
+
+def stored(session: Session) -> list[str]:
+    """The same, as the store has them."""
+    return [node.message.text for node in store.load(session.chat.id).path()]
+
+
+def last(session: Session) -> Node:
+    return session.path[-1]
+
+
 def ask(session: Session, engine: FakeEngine, text: str = "Where to?") -> list[Change]:
     return [*session.ask(text), *hear(session, engine)]
 
@@ -96,12 +125,13 @@ def test_a_message_is_answered_and_both_are_part_of_the_conversation() -> None:
     engine = FakeEngine(["By ", "the ", "", "sea."])
     session = begin(engine)
     changes = ask(session, engine)
-    assert kinds(changes) == [Asked, Began, Wrote, Wrote, Wrote, Ended]
-    assert session.messages == [
+    assert kinds(changes) == [BranchChanged, BranchChanged, Wrote, Wrote, Wrote, Ended]
+    assert [node.message for node in session.path] == [
         Message("user", "Where to?"),
         Message("assistant", "By the sea.", (100, 101, 102, 103)),
     ]
     assert session.status.activity is Activity.READY
+    assert stored(session) == said(session)
 
 
 def test_the_next_message_goes_with_all_before_it() -> None:
@@ -126,17 +156,17 @@ def test_loading_is_told_and_uses_the_options() -> None:
 def test_messages_before_the_model_is_ready_wait_and_are_sent_in_turn() -> None:
     engine = FakeEngine(["A."], ["B."], loading=(HOLD,))
     session = begin(engine)
-    assert kinds(session.ask("a?") + session.ask("b?")) == [Asked, Asked]
-    assert session.waiting
+    assert kinds(session.ask("a?") + session.ask("b?")) == [BranchChanged, BranchChanged]
+    assert session.waiting == ("a?", "b?")
     assert not engine.requests
     engine.go_on()
-    assert kinds(hear(session, engine)) == [Began, Wrote, Ended, Began, Wrote, Ended]
-    assert [message.text for message in session.messages] == ["a?", "A.", "b?", "B."]
+    assert kinds(hear(session, engine)) == [BranchChanged, Wrote, Ended] * 2
+    assert said(session) == ["a?", "A.", "b?", "B."]
 
 
 def test_without_a_preset_the_model_is_asked_as_it_is() -> None:
     engine = FakeEngine()
-    ask(begin(engine, Steering(None, 3.0)), engine)
+    ask(begin(engine, Steering(strength=3.0)), engine)
     request = engine.requests[0]
     assert (request.preference, request.method, request.strength) == ("", "base", 0.0)
     assert (request.system, request.sampling, request.trace) == (DEFAULT_SYSTEM, Sampling(), False)
@@ -145,13 +175,15 @@ def test_without_a_preset_the_model_is_asked_as_it_is() -> None:
 def test_a_preset_gives_its_words_guard_placement_and_sampling() -> None:
     preset = PRESETS["concise"]
     engine = FakeEngine()
-    ask(begin(engine, Steering(preset, -1.5), Settings(system="Be brief.", max_tokens=7)), engine)
+    settings = Settings(system="Be brief.", max_tokens=7)
+    ask(begin(engine, Steering.to_preset(preset, -1.5), settings), engine)
     request = engine.requests[0]
     assert (request.preference, request.method, request.strength) == (
         preset.words(),
         "amulet",
         -1.5,
     )
+    assert request.trace
     assert (request.guard, request.placement) == (preset.guard, preset.placement)
     assert (request.sampling, request.max_tokens) == (preset.sampling, 7)
     assert request.system == "Be brief."
@@ -164,27 +196,27 @@ def test_every_reply_has_a_seed_of_its_own_and_it_is_kept() -> None:
         ask(session, engine)
     seeds = [request.seed for request in engine.requests]
     assert len(set(seeds)) == 3
-    assert [ended.seed for ended in session.endings] == seeds
+    assert [node.origin.seed for node in session.path if node.origin] == seeds
 
 
 def test_a_change_of_steering_counts_from_the_next_message() -> None:
     engine = FakeEngine(["A", HOLD], ["B"])
-    session = begin(engine, Steering(PRESETS["concise"], 5.65))
+    session = begin(engine, Steering.to_preset(PRESETS["concise"], 5.65))
     ask(session, engine)
-    session.steering = Steering(PRESETS["verbose"], 2.0)
-    assert session.replying == Steering(PRESETS["concise"], 5.65)
+    session.steering = Steering.to_preset(PRESETS["verbose"], 2.0)
+    assert session.replying == Steering.to_preset(PRESETS["concise"], 5.65)
     assert session.status.steering.strength == 5.65
     engine.go_on()
     hear(session, engine)
     assert session.replying is None
     ask(session, engine)
     assert [request.strength for request in engine.requests] == [5.65, 2.0]
-    assert [ended.steering.strength for ended in session.endings] == [5.65, 2.0]
+    assert [node.origin.strength for node in session.path if node.origin] == [5.65, 2.0]
 
 
 def test_reading_and_writing_are_told_with_progress_speed_and_context() -> None:
     engine = FakeEngine([Prefilling(100, 400), HOLD, "a", "b", "c", HOLD])
-    session = begin(engine, Steering(PRESETS["concise"], 1.0))
+    session = begin(engine, Steering.to_preset(PRESETS["concise"], 1.0))
     ask(session, engine)
     status = session.status
     assert (status.activity, status.done, status.total) == (Activity.READING, 100, 400)
@@ -207,11 +239,13 @@ def test_a_stopped_reply_keeps_what_was_written() -> None:
     assert activity(session) is Activity.STOPPING
     assert session.stop() == []
     (ended,) = hear(session, engine)
-    assert isinstance(ended, Ended)
-    assert (ended.reason, ended.text) == ("cancelled", "By the ")
+    assert ended == Ended(last(session))
+    ending = last(session).ending
+    assert ending
+    assert ending.reason == "cancelled"
     assert engine.stops == 1
     assert activity(session) is Activity.STOPPED
-    assert session.messages[-1].text == "By the "
+    assert stored(session)[-1] == "By the "
 
 
 def test_a_reply_stopped_before_its_first_word_gives_the_message_back() -> None:
@@ -219,8 +253,9 @@ def test_a_reply_stopped_before_its_first_word_gives_the_message_back() -> None:
     session = begin(engine)
     ask(session, engine)
     session.stop()
-    assert hear(session, engine) == [TakenBack(1, "Where to?")]
-    assert session.messages == []
+    assert hear(session, engine) == [BranchChanged(), GivenBack("Where to?")]
+    assert said(session) == stored(session) == []
+    assert store.chats() == []
 
 
 def test_stopping_gives_back_what_waits_and_leaves_the_load_alone() -> None:
@@ -228,7 +263,7 @@ def test_stopping_gives_back_what_waits_and_leaves_the_load_alone() -> None:
     session = begin(engine)
     session.ask("a?")
     session.ask("b?")
-    assert session.stop() == [TakenBack(1, "a?"), TakenBack(2, "b?")]
+    assert session.stop() == [GivenBack("a?"), GivenBack("b?"), BranchChanged()]
     assert engine.stops == 0
     engine.go_on()
     assert hear(session, engine) == []
@@ -237,8 +272,8 @@ def test_stopping_gives_back_what_waits_and_leaves_the_load_alone() -> None:
 def test_a_reply_of_no_words_is_a_reply() -> None:
     engine = FakeEngine([])
     session = begin(engine)
-    assert kinds(ask(session, engine)) == [Asked, Began, Ended]
-    assert [message.role for message in session.messages] == ["user", "assistant"]
+    assert kinds(ask(session, engine)) == [BranchChanged, BranchChanged, Ended]
+    assert [node.message.role for node in session.path] == ["user", "assistant"]
 
 
 def test_a_message_that_the_engine_refuses_comes_back_with_the_reason() -> None:
@@ -246,10 +281,11 @@ def test_a_message_that_the_engine_refuses_comes_back_with_the_reason() -> None:
     session = begin(engine)
     changes = ask(session, engine)
     assert changes[2:] == [
-        TakenBack(1, "Where to?"),
+        BranchChanged(),
+        GivenBack("Where to?"),
         Noticed("the message is too long; shorten it.", serious=True),
     ]
-    assert session.messages == []
+    assert said(session) == stored(session) == []
     assert kinds(ask(session, engine))[-1] is Ended
 
 
@@ -272,8 +308,8 @@ class RefusingEngine(FakeEngine):
 def test_a_message_that_cannot_be_sent_comes_back_with_the_reason() -> None:
     engine = RefusingEngine(UsageError("a message of 17,000,000 bytes is over the bound."))
     session = begin(engine)
-    assert kinds(session.ask("long")) == [Asked, TakenBack, Noticed]
-    assert session.messages == []
+    assert kinds(session.ask("long")) == [BranchChanged, BranchChanged, GivenBack, Noticed]
+    assert said(session) == stored(session) == []
 
 
 def test_an_engine_that_cannot_be_started_is_told_of() -> None:
@@ -293,7 +329,7 @@ def test_a_model_that_cannot_be_loaded_is_told_of_and_messages_wait_on() -> None
     assert session.status.activity is Activity.NO_MODEL
     engine.loading = ()
     session.load(MODEL)
-    assert kinds(hear(session, engine)) == [Began, Wrote, Ended]
+    assert kinds(hear(session, engine)) == [BranchChanged, Wrote, Ended]
 
 
 def test_notices_of_the_engine_are_passed_on() -> None:
@@ -309,9 +345,9 @@ def test_after_a_death_what_was_written_is_kept_and_the_next_message_starts_anew
     assert isinstance(changes[-2], Ended)
     assert changes[-1] == TOLD
     assert session.status.activity is Activity.DIED
-    assert [message.text for message in session.messages] == ["a?", "By "]
+    assert said(session) == stored(session) == ["a?", "By "]
     changes = ask(session, engine, "b?")
-    assert kinds(changes) == [Asked, Began, Wrote, Ended]
+    assert kinds(changes) == [BranchChanged, BranchChanged, Wrote, Ended]
     assert len(engine.loads) == 2
     assert [message.text for message in engine.requests[1].messages] == ["a?", "By ", "b?"]
 
@@ -322,12 +358,9 @@ def test_a_death_before_the_first_word_gives_back_all_that_has_no_answer() -> No
     ask(session, engine, "a?")
     session.ask("b?")
     engine.go_on()
-    assert hear(session, engine) == [
-        TakenBack(1, "a?"),
-        TakenBack(2, "b?"),
-        TOLD,
-    ]
-    assert session.messages == []
+    back = [change for change in hear(session, engine) if not isinstance(change, BranchChanged)]
+    assert back == [GivenBack("a?"), GivenBack("b?"), TOLD]
+    assert said(session) == stored(session) == []
 
 
 def test_a_death_while_loading_does_not_load_again_by_itself() -> None:
@@ -335,27 +368,258 @@ def test_a_death_while_loading_does_not_load_again_by_itself() -> None:
     session = begin(engine, loaded=False)
     session.ask("a?")
     session.load(MODEL)
-    assert kinds(hear(session, engine)) == [TakenBack, Noticed]
+    assert kinds(hear(session, engine)) == [GivenBack, BranchChanged, Noticed]
     assert len(engine.loads) == 1
 
 
-def test_a_new_chat_forgets_the_old_one_and_what_is_still_said_about_it() -> None:
+# -- the dial -------------------------------------------------------------------------------------
+
+
+def test_the_dial_turns_the_reply_that_is_being_written() -> None:
+    engine = FakeEngine(["A", HOLD])
+    session = begin(engine, Steering.to_preset(PRESETS["concise"], 5.65))
+    ask(session, engine)
+    session.turn(3.0)
+    assert engine.turns == [(1, 3.0)]
+    assert session.replying == session.steering
+    assert session.status.steering.strength == 3.0
+
+
+def test_with_another_preset_chosen_meanwhile_the_dial_is_the_next_replys() -> None:
+    engine = FakeEngine(["A", HOLD])
+    session = begin(engine, Steering.to_preset(PRESETS["concise"], 5.65))
+    ask(session, engine)
+    session.steering = Steering.to_preset(PRESETS["verbose"])
+    session.turn(3.0)
+    assert engine.turns == []
+    assert session.status.steering.strength == 5.65
+
+
+def test_a_preference_in_the_users_words_steers_as_a_preset_does() -> None:
+    engine = FakeEngine()
+    session = begin(engine, Steering.to_words("Answer in rhymes."))
+    ask(session, engine)
+    request = engine.requests[0]
+    assert (request.preference, request.method) == ("Answer in rhymes.", "amulet")
+    assert request.strength == pytest.approx(AMULET)
+    assert Steering.to_words("") == Steering()
+
+
+def test_the_speed_against_a_plain_chats_is_known_once_it_was_measured() -> None:
+    stats = Stats(30, 0, 60, 12, 0.1, 0.1, 1.0, 12.0, 42, 2, blocks=4)
+    finished = Finished(1, "By the sea.", (1, 2), "stop", stats)
+    engine = FakeEngine([finished], ["B."])
+    session = begin(engine, Steering.to_preset(PRESETS["concise"]))
+    session.ask("a?")
+    session.take(engine.events.get())
+    assert session.status.pace == 0.0
+    session.take(Pace(1.5))
+    assert session.status.pace == pytest.approx(12 / 4 / 1.5)
+
+
+# -- going back -----------------------------------------------------------------------------------
+
+
+def versions(session: Session, node: Node) -> list[str]:
+    return [other.message.text for other in session.chat.conversation.siblings(node.id)]
+
+
+def test_a_question_is_answered_once_more_and_both_answers_stay() -> None:
+    engine = FakeEngine(["One."], ["Two."])
+    session = begin(engine)
+    ask(session, engine)
+    session.regenerate(last(session).id)
+    hear(session, engine)
+    assert said(session) == ["Where to?", "Two."]
+    assert versions(session, last(session)) == ["One.", "Two."]
+    assert [m.text for m in engine.requests[1].messages] == ["Where to?"]
+    assert session.walk(last(session).id, -1) == [BranchChanged()]
+    assert said(session) == stored(session) == ["Where to?", "One."]
+    session.undo()
+    assert said(session) == ["Where to?", "Two."]
+
+
+def test_an_edited_question_is_answered_and_the_old_branch_stays() -> None:
+    engine = FakeEngine(["One."], ["Two."], ["Three."])
+    session = begin(engine)
+    for text in ("a?", "b?"):
+        ask(session, engine, text)
+    session.edit(session.path[0].id, "c?")
+    hear(session, engine)
+    assert said(session) == stored(session) == ["c?", "Three."]
+    session.walk(session.path[0].id, -1)
+    assert said(session) == ["a?", "One.", "b?", "Two."]
+
+
+def test_an_edited_reply_stands_beside_the_old_and_can_be_continued() -> None:
+    engine = FakeEngine(["By the road."], [" and back."])
+    session = begin(engine)
+    ask(session, engine)
+    session.edit(last(session).id, "By the sea")
+    assert said(session) == ["Where to?", "By the sea"]
+    assert last(session).origin is None
+    session.go_on(last(session))
+    hear(session, engine)
+    assert engine.requests[1].begun == Message("assistant", "By the sea")
+    assert said(session) == stored(session) == ["Where to?", "By the sea and back."]
+    assert versions(session, last(session)) == [
+        "By the road.",
+        "By the sea",
+        "By the sea and back.",
+    ]
+
+
+def test_a_stopped_reply_is_continued_from_its_tokens() -> None:
+    engine = FakeEngine(["By ", "the ", HOLD], ["sea."])
+    session = begin(engine)
+    ask(session, engine)
+    session.stop()
+    hear(session, engine)
+    session.go_on(last(session))
+    hear(session, engine)
+    assert engine.requests[1].begun == Message("assistant", "By the ", (100, 101))
+    assert last(session).message == Message("assistant", "By the sea.", (100, 101, 100))
+
+
+def test_an_answer_that_comes_to_nothing_leaves_the_one_there_was() -> None:
+    engine = FakeEngine(["One."], [Failed("no.", 2, id=2)], [HOLD])
+    session = begin(engine)
+    ask(session, engine)
+    for _ in range(2):
+        session.regenerate(last(session).id)
+        hear(session, engine)
+        session.stop()
+        changes = hear(session, engine)
+        assert GivenBack("Where to?") not in changes
+        assert said(session) == stored(session) == ["Where to?", "One."]
+
+
+def test_a_deleted_message_can_be_brought_back() -> None:
+    engine = FakeEngine(["One."])
+    session = begin(engine)
+    ask(session, engine)
+    session.delete(session.path[0].id)
+    assert said(session) == stored(session) == []
+    session.undo()
+    assert said(session) == stored(session) == ["Where to?", "One."]
+    assert session.undo() == [Noticed("There is nothing to undo.")]
+
+
+@pytest.mark.parametrize("act", ["regenerate", "delete", "go_on", "undo", "load"])
+def test_while_a_reply_is_written_the_branch_stays(act: str) -> None:
+    engine = FakeEngine(["One", HOLD])
+    session = begin(engine)
+    ask(session, engine)
+    node = session.path[0]
+    acts: dict[str, Callable[[], list[Change]]] = {
+        "regenerate": lambda: session.regenerate(node.id),
+        "delete": lambda: session.delete(node.id),
+        "go_on": lambda: session.go_on(node),
+        "undo": session.undo,
+        "load": lambda: session.load(MODEL),
+    }
+    assert acts[act]() == [Noticed(BUSY)]
+    assert said(session)[0] == "Where to?"
+
+
+# -- from chat to chat ----------------------------------------------------------------------------
+
+
+def test_a_new_chat_leaves_the_old_one_with_what_was_written() -> None:
     engine = FakeEngine(["old ", HOLD], ["new"])
     session = begin(engine)
     ask(session, engine, "a?")
-    session.clear()
+    left = session.chat.id
+    session.new_chat()
     assert engine.stops == 1
-    assert (session.messages, session.endings, session.status.context_used) == ([], [], 0)
+    assert said(session) == []
     changes = ask(session, engine, "b?")
-    assert [change for change in changes if isinstance(change, Wrote)] == [Wrote(2, "new")]
-    assert [message.text for message in session.messages] == ["b?", "new"]
+    assert [change for change in changes if isinstance(change, Wrote)] == [Wrote("new")]
+    assert said(session) == ["b?", "new"]
+    assert [node.message.text for node in store.load(left).path()] == ["a?", "old "]
+    ended = store.load(left).path()[-1].ending
+    assert ended
+    assert ended.reason == "cancelled"
 
 
-@pytest.mark.parametrize("script", [["a", HOLD], [HOLD]])
-def test_a_new_chat_while_loading_or_idle_stops_nothing(script: list[str]) -> None:
-    engine = FakeEngine(script, loading=(HOLD,))
+def test_a_chat_is_opened_as_it_was_left_and_steered_as_its_last_reply() -> None:
+    engine = FakeEngine(["A."])
+    session = begin(engine, Steering.to_preset(PRESETS["concise"], 4.0))
+    ask(session, engine, "a?")
+    left = session.chat.id
+    session.new_chat()
+    session.steering = Steering()
+    session.open_chat(left, load_presets())
+    assert said(session) == ["a?", "A."]
+    assert session.steering == Steering.to_preset(PRESETS["concise"], 4.0)
+    ask(session, engine, "b?")
+    assert [m.text for m in engine.requests[1].messages] == ["a?", "A.", "b?"]
+    assert {request.chat for request in engine.requests} == {left}
+
+
+def test_a_preset_that_is_gone_steers_on_in_its_words() -> None:
+    engine = FakeEngine(["A."])
+    session = begin(engine, Steering.to_preset(PRESETS["concise"], 4.0))
+    ask(session, engine, "a?")
+    session.open_chat(session.chat.id, Presets({}, {}))
+    assert session.steering.words == PRESETS["concise"].words()
+    assert session.steering.strength == 4.0
+
+
+def test_a_fork_goes_on_from_a_message_and_leaves_the_chat_alone() -> None:
+    engine = FakeEngine(["A."], ["B."], ["C."])
+    session = begin(engine)
+    ask(session, engine, "a?")
+    ask(session, engine, "b?")
+    first = session.chat.id
+    session.fork(session.path[1].id)
+    assert said(session) == ["a?", "A."]
+    ask(session, engine, "c?")
+    assert said(session) == ["a?", "A.", "c?", "C."]
+    assert [node.message.text for node in store.load(first).path()] == ["a?", "A.", "b?", "B."]
+
+
+def test_what_waits_goes_back_to_the_user_when_the_chat_is_left() -> None:
+    engine = FakeEngine(loading=(HOLD,))
     session = begin(engine)
     session.ask("a?")
-    session.clear()
+    assert session.new_chat() == [GivenBack("a?"), BranchChanged(), BranchChanged()]
     assert engine.stops == 0
     assert not session.waiting
+
+
+def test_when_the_app_ends_the_reply_under_way_is_kept_as_it_is() -> None:
+    engine = FakeEngine(["old ", HOLD], ["new ", HOLD])
+    session = begin(engine)
+    ask(session, engine, "a?")
+    first = session.chat.id
+    session.new_chat()
+    session.ask("b?")
+    while not engine.events.empty():
+        event = engine.events.get()
+        if not isinstance(event, Finished):
+            session.take(event)
+    session.end()
+    assert [node.message.text for node in store.load(first).path()] == ["a?", "old "]
+    assert stored(session) == ["b?", "new "]
+
+
+def test_a_store_that_fails_is_told_of_once_and_the_reply_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = FakeEngine(["a", "b", "c", HOLD])
+    session = begin(engine)
+
+    def fail(*_: object) -> None:
+        raise UsageError("the disk is full.")
+
+    monkeypatch.setattr("amulet_local.chat.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(store, "grow", fail)
+    changes = ask(session, engine)
+    told = [change for change in changes if isinstance(change, Noticed)]
+    assert told == [Noticed("The reply is not saved: the disk is full.", True)]
+    assert sum(isinstance(change, Wrote) for change in changes) == 3
+    monkeypatch.undo()
+    session.stop()
+    hear(session, engine)
+    assert stored(session) == ["Where to?", "abc"]

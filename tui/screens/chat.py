@@ -1,14 +1,14 @@
 """The chat: puts the session, the engine's events and the widgets together.
 
-Everything that happens goes through `_show`: the user's acts and the engine's events become Changes
+Everything that happens goes through `show`: the user's acts and the engine's events become Changes
 of the session, and each Change has its place on the screen.
 """
 
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
@@ -16,43 +16,46 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.message import Message
-from textual.screen import Screen
+from textual.widgets import OptionList, TextArea
 
 from amulet_local.client import EngineHandle
-from amulet_local.errors import AmuletError
+from amulet_local.conversation import Node
+from amulet_local.errors import AmuletError, UsageError
 from amulet_local.presets import load_presets
 from amulet_local.protocol import Event
-from amulet_local.realignment import BASE
-from tui.actions import CHAT, bindings, shown_key
+from tui.actions import CHAT, bindings, commands, shown_key
+from tui.attachments import attach
 from tui.changes import (
-    Asked,
-    Began,
+    BranchChanged,
     Change,
     ChosenModel,
     Ended,
+    GivenBack,
     Noticed,
-    Steering,
-    TakenBack,
     Unusable,
     Wrote,
 )
-from tui.screens.help import HelpScreen
-from tui.screens.picker import Choice, PresetPicker
+from tui.completion import complete
+from tui.screens.on_messages import OnMessages
+from tui.screens.on_steering import OnSteering
 from tui.session import Session
 from tui.shelf import Shelf
-from tui.widgets.dial import Dial
+from tui.widgets.completions import Completions
 from tui.widgets.keys import KeyLine
+from tui.widgets.message import Entry
 from tui.widgets.offer import Offer
 from tui.widgets.prompt import Prompt
 from tui.widgets.status import StatusLine
 from tui.widgets.steering import SteeringPanel
+from tui.widgets.title import TitleLine
 from tui.widgets.transcript import Transcript
 
 _POLLS_PER_S = 16
+_DRAFT_AFTER_S = 0.5
 
 
-class ChatScreen(Screen[None]):
-    """One chat. model: a name or path, "" for the default. notices: sentences to begin with."""
+class ChatScreen(OnMessages, OnSteering):
+    """One chat at a time. model: a name or path, "" for the default. notices: to begin with."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(CHAT, first=True)
 
@@ -80,18 +83,24 @@ class ChatScreen(Screen[None]):
     ) -> None:
         super().__init__()
         self.session = session
-        self._events, self._shelf, self._model = engine.events, shelf, model
-        self._notices = notices
+        self.completions = Completions()
+        self.transcript, self.prompt = Transcript(), Prompt(self.completions)
+        self._events, self._model, self._notices = engine.events, model, notices
         self._keys_shown = (False, False, False)
-        self._transcript, self._offer, self._prompt = Transcript(), Offer(shelf), Prompt()
+        self._offer, self._title = Offer(shelf), TitleLine()
+        self._shelf = shelf
+        self._draft = ""
+        self._sent_from: str | None = None  # the chat before this one
 
     def compose(self) -> ComposeResult:
         """The chat and the message being written, how it is steered, how things stand."""
+        yield self._title
         with Container(id="room"):
             with Vertical(id="talk"):
-                yield self._transcript
+                yield self.transcript
                 yield self._offer
-                yield self._prompt
+                yield self.completions
+                yield self.prompt
             yield SteeringPanel()
         yield StatusLine()
         yield KeyLine()
@@ -99,10 +108,21 @@ class ChatScreen(Screen[None]):
     def on_mount(self) -> None:
         """Be ready to write at once; the model comes behind."""
         self._more_below = f"↓ there is more below · {shown_key(self.app, CHAT, 'newest')}"
-        self.set_focus(self._prompt)
-        self._show(Noticed(notice) for notice in self._notices)
+        self.set_focus(self.prompt)
+        self._recall()
+        self.show([BranchChanged(), *(Noticed(notice) for notice in self._notices)])
         self._find(self._model)
         self.set_interval(1 / _POLLS_PER_S, self.poll)
+        self.set_interval(_DRAFT_AFTER_S, self.save_draft)
+
+    def _recall(self) -> None:
+        """What was typed before, in this chat and in others."""
+        try:
+            self.prompt.inputs = self.session.history.inputs()
+            self._draft = self.session.chat.draft
+        except AmuletError as error:
+            self.show([Noticed(str(error), True)])
+        self.prompt.write(self._draft)
 
     # -- what happens, and how it shows -------------------------------------------------------
 
@@ -110,36 +130,50 @@ class ChatScreen(Screen[None]):
         """Take in what the engine said since, and draw it in one go."""
         if self.session.replying or not self._events.empty():
             events = _drain(self._events)
-            self._show(change for event in events for change in self.session.take(event))
-            self._transcript.draw()
-        self._prompt.say("" if self._transcript.following else self._more_below)
+            self.show(change for event in events for change in self.session.take(event))
+            self.session.save()
+            self.transcript.draw()
+        if self.editing is None:
+            self.prompt.say("" if self.transcript.following else self._more_below)
 
-    def _show(self, changes: Iterable[Change] = ()) -> None:
+    def show(self, changes: Iterable[Change] = ()) -> None:
         """Show what changes, and how things stand after it."""
         for change in changes:
             match change:
-                case Asked():
-                    self._transcript.ask(change)
-                case Began():
-                    self._transcript.begin(change.id)
+                case BranchChanged():
+                    self._show_branch()
                 case Wrote():
-                    self._transcript.write(change.id, change.text)
+                    self.transcript.write(change.text)
                 case Ended():
-                    self._transcript.end(change)
-                case TakenBack():
-                    self._transcript.take_back(change.id)
-                    self._prompt.give_back(change.text)
+                    self.transcript.end(self._entry(change.node))
+                case GivenBack():
+                    self.prompt.give_back(change.text)
                 case Noticed():
-                    self._transcript.notice(change.text, serious=change.serious)
+                    self.transcript.notice(change.text, serious=change.serious)
                 case Unusable():
                     self._offer.show(change.text)
-        pending = self.session.replying not in (None, self.session.steering)
-        self.query_one(SteeringPanel).show(self.session.steering, pending=pending)
-        self.query_one(StatusLine).status = self.session.status
+        session = self.session
+        pending = session.replying not in (None, session.steering)
+        self.query_one(SteeringPanel).show(session.steering, pending=pending)
+        self.query_one(StatusLine).status = session.status
         doing = (self.busy, self._offer.display, self._offer.fetching)
         if doing != self._keys_shown:
             self._keys_shown = doing
             self.refresh_bindings()
+
+    def _show_branch(self) -> None:
+        session = self.session
+        entries = [self._entry(node) for node in session.path]
+        self.transcript.show(entries, session.waiting, session.writing)
+        self._title.show(session.chat.title)
+
+    def _entry(self, node: Node) -> Entry:
+        versions = self.session.chat.conversation.siblings(node.id)
+        number = [version.id for version in versions].index(node.id) + 1
+        origin = node.origin
+        preset = self.presets.presets.get(origin.preset) if origin else None
+        name = (preset.title or preset.name) if preset else (origin and origin.preset) or ""
+        return Entry(node, number, len(versions), name or "in your words")
 
     # -- the model ----------------------------------------------------------------------------
 
@@ -153,31 +187,147 @@ class ChatScreen(Screen[None]):
     @on(ModelFound)
     def _load(self, message: ModelFound) -> None:
         self._offer.hide()
-        self._show(self.session.load(message.model))
+        self.show(self.session.load(message.model))
 
     @on(ModelMissing)
     @on(Offer.Ended)
     def _offer_model(self, message: ModelMissing | Offer.Ended) -> None:
-        self._show([Unusable(message.reason)])
+        self.show([Unusable(message.reason)])
 
     @on(Offer.Fetched)
     def _find_fetched(self) -> None:
         self._find("")
 
-    # -- what the user does -------------------------------------------------------------------
+    # -- what is written ----------------------------------------------------------------------
 
     @on(Prompt.Sent)
-    def _send(self, message: Prompt.Sent) -> None:
-        self._show(self.session.ask(message.text))
+    async def _send(self, message: Prompt.Sent) -> None:
+        if message.text.startswith("/") and await self._command(message.text):
+            return
+        try:
+            attached = attach(message.text, Path.cwd(), self.session.status.context)
+        except UsageError as error:
+            self.prompt.give_back(message.text)
+            self.notify(str(error), severity="error")
+            return
+        if attached.files:
+            self.notify(f"Attached: {attached.told}.")
+        editing, self.editing = self.editing, None
+        if editing:
+            self.prompt.say("")
+            self.show(self.session.edit(editing, attached.text))
+        else:
+            self.show(self.session.ask(attached.text))
+        self.transcript.follow()
 
-    @on(Dial.Moved)
-    def _set_strength(self, message: Dial.Moved) -> None:
-        self.session.steering = replace(self.session.steering, strength=message.strength)
-        self._show()
+    async def _command(self, text: str) -> bool:
+        """Carry out what stands behind a slash; False if it is no command but a text."""
+        name, _, argument = text[1:].partition(" ")
+        if "\n" in text or "/" in name:
+            return False  # a path, or a longer text
+        action = commands().get(name)
+        if action is None:
+            self.prompt.give_back(text)
+            self.notify(f"There is no command /{name}; / lists them all.", severity="warning")
+            return True
+        method = action.name.removeprefix("screen.")
+        with_argument = getattr(self, f"command_{method}", None)
+        if argument.strip() and with_argument:
+            with_argument(argument.strip())
+        elif hasattr(self, f"action_{method}"):
+            await self.run_action(method)
+        else:
+            await self.app.run_action(method)
+        return True
 
-    @on(Dial.Left)
+    @on(TextArea.Changed)
+    @on(TextArea.SelectionChanged)
+    def _complete(self) -> None:
+        before = self.prompt.before_cursor
+        self.completions.show(complete(before, commands(), Path.cwd()), before)
+
+    @on(OptionList.OptionSelected, "Completions")
+    def _choose(self) -> None:
+        if chosen := self.completions.chosen:
+            self.prompt.accept(chosen, send=False)
+
+    def save_draft(self) -> None:
+        """Keep what is being written, so that neither another chat nor a restart takes it."""
+        draft = "" if self.editing else "\n".join([*self.session.waiting, self.prompt.text])
+        if draft == self._draft or self.editing:
+            return
+        try:
+            self.session.chat.draft = self._draft = draft
+        except AmuletError as error:
+            self._draft = draft  # and say so once
+            self.show([Noticed(f"What you write is not saved: {error}", True)])
+
+    @on(Transcript.Left)
     def _write_on(self) -> None:
-        self.set_focus(self._prompt)
+        self.set_focus(self.prompt)
+
+    # -- from chat to chat --------------------------------------------------------------------
+
+    def action_new_chat(self) -> None:
+        """Leave this chat and begin another."""
+        self._leave(self.session.new_chat)
+
+    def action_last_chat(self) -> None:
+        """To the chat that was open before, or the newest there is."""
+        name = self._sent_from
+        try:
+            if name is None:
+                others = [
+                    c.id for c in self.session.history.chats(2) if c.id != self.session.chat.id
+                ]
+                name = next(iter(others), None)
+        except AmuletError as error:
+            self.notify(str(error), severity="error")
+            return
+        if name is None:
+            self.notify("There is no other chat yet.")
+        else:
+            self.open_chat(name)
+
+    def open_chat(self, name: str) -> None:
+        """Leave this chat and open another one of the store."""
+        self.presets = load_presets()
+        self._leave(lambda: self.session.open_chat(name, self.presets))
+
+    def _leave(self, go: Callable[[], list[Change]]) -> None:
+        self.leave_editing()
+        self.save_draft()
+        left = self.session.chat.id if len(self.session.chat.conversation) else None
+        try:
+            changes = go()
+        except AmuletError as error:
+            self.notify(str(error), severity="error")
+            return
+        self._sent_from = left or self._sent_from
+        self.transcript.clear()
+        self.prompt.clear()
+        self._recall()
+        self.show(changes)
+        self.set_focus(self.prompt)
+        self.transcript.follow()
+
+    def action_rename(self) -> None:
+        """Begin to write a title."""
+        self.prompt.write(f"/rename {self.session.chat.title}")
+        self.set_focus(self.prompt)
+
+    def command_rename(self, title: str) -> None:
+        """Give the chat a title."""
+        if not len(self.session.chat.conversation):
+            self.notify("A chat has a title once something is said in it.")
+            return
+        try:
+            self.session.chat.rename(title)
+        except AmuletError as error:
+            self.notify(str(error), severity="error")
+        self._title.show(self.session.chat.title)
+
+    # -- the rest -----------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
         """Leave out of the footer what there is nothing to do for."""
@@ -195,55 +345,37 @@ class ChatScreen(Screen[None]):
     def action_fetch(self) -> None:
         """Fetch the default model."""
         self._offer.accept()
-        self._show()
-
-    def action_pick_preset(self) -> None:
-        """Choose a preset; files may have changed, so they are read anew."""
-        self.app.push_screen(
-            PresetPicker(load_presets(), self.session.steering.preset), self._steer
-        )
-
-    def _steer(self, choice: Choice | None) -> None:
-        if choice:
-            preset = choice.preset
-            self.session.steering = Steering(preset, preset.strength if preset else BASE)
-            self._show()
-
-    def action_steer(self) -> None:
-        """To the dial and back."""
-        dial = self.query_one(Dial)
-        if dial.disabled:
-            self.notify("Choose a preset first: the dial says how strongly it is followed.")
-        self.set_focus(self._prompt if dial.has_focus or dial.disabled else dial)
+        self.show()
 
     def action_stop(self) -> None:
         """Stop what is under way."""
+        if self.completions.display:
+            self.completions.close()
+            return
         self._offer.cancel()
-        self._show(self.session.stop())
+        self.show(self.session.stop())
 
     def action_settle(self) -> None:
         """Where one writes, with the newest text in sight."""
-        self.set_focus(self._prompt)
-        self._transcript.follow()
+        if self.completions.display:
+            self.completions.close()
+            return
+        if self.prompt.has_focus:
+            self.leave_editing()
+        self.set_focus(self.prompt)
+        self.transcript.follow()
 
-    def action_new_chat(self) -> None:
-        """Leave this chat and begin another."""
-        self.session.clear()
-        self._transcript.clear()
-        self.set_focus(self._prompt)
-        self._show()
-
-    def action_help(self) -> None:
-        """What the keys do."""
-        self.app.push_screen(HelpScreen())
+    def action_look_back(self) -> None:
+        """To the messages, or back to writing."""
+        self.set_focus(self.prompt if self.transcript.has_focus else self.transcript)
 
     def action_page(self, direction: int) -> None:
         """Scroll through the chat."""
-        self._transcript.page(direction)
+        self.transcript.page(direction)
 
     def action_newest(self) -> None:
         """Follow the newest text."""
-        self._transcript.follow()
+        self.transcript.follow()
 
 
 def _drain(events: queue.SimpleQueue[Event]) -> Iterator[Event]:

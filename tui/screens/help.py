@@ -5,29 +5,30 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
-from textual.content import Content
+from textual.content import Content, Span
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.actions import HELP, PLACES, Action, bindings
+from tui.actions import HELP, PLACES, Action, bindings, shown_keys
 from tui.markdown import Block, Styled
 from tui.visuals import Hanging, Stack
 
 _ABOUT = (
     "A preset is a preference in words. The dial says how strongly every word of the reply is "
     "realigned to it: 0 (base) ignores it, 1 (prompt) only asks for it, 3 (LA) is firm, 5.65 "
-    "(Amulet) is as strong as in the paper, below 0 leads away from it. What you change counts "
-    "from the next message on."
+    "(Amulet) is as strong as in the paper, below 0 leads away from it. The dial counts from the "
+    "next word on, also of a reply that is being written; another preset, from the next message. "
+    "Keys can be set in config.toml, under [keys], by the names on the right."
 )
-_WIDTH = 20  # of the keys
+_WIDTH = 26  # of the keys
 
 
 class _Line(Static):
     """The keys of an action, and what it does."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"gutter"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"gutter", "address"}
 
 
 class HelpScreen(ModalScreen[None]):
@@ -52,11 +53,14 @@ class HelpScreen(ModalScreen[None]):
         window.focus()
 
     def _line(self, action: Action) -> _Line:
-        shown = [self.app.get_key_display(Binding(key, "")) for key in action.keys.split(",")]
-        keys = "  ".join(shown).ljust(_WIDTH)
-        return _Line(
-            Stack([Hanging(Block("text", Styled(action.help), keys, " " * _WIDTH, False))])
-        )
+        ways = shown_keys(self.app, action)
+        if action.command:
+            ways.append(f"/{action.command}")
+        keys = "  ".join(ways).ljust(_WIDTH - 1) + " "
+        name = f"  ({action.key_id})" if action.keys else ""
+        text = action.help + name
+        styled = Styled(text, (Span(len(action.help), len(text), ".address"),))
+        return _Line(Stack([Hanging(Block("text", styled, keys, " " * _WIDTH, False))]))
 
     def action_close(self) -> None:
         """Back to the chat."""

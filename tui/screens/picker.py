@@ -18,7 +18,8 @@ from textual.widgets.option_list import Option
 
 from amulet_local.presets import GROUPS, Preset, Presets
 from amulet_local.realignment import label
-from tui.actions import PICKER, bindings, shown_key
+from tui.actions import PICKER, PRESETS, bindings, shown_key
+from tui.screens.preset_form import PresetForm
 from tui.text import clean, sentence
 
 _NONE = "No preset"
@@ -35,7 +36,10 @@ class Choice:
 class PresetPicker(ModalScreen[Choice | None]):
     """Dismissed with a Choice, or None to leave things as they are."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings(PICKER)
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(PICKER),
+        *bindings(PRESETS, first=True),
+    ]
 
     def __init__(self, presets: Presets, current: Preset | None) -> None:
         super().__init__()
@@ -60,8 +64,13 @@ class PresetPicker(ModalScreen[Choice | None]):
     def on_mount(self) -> None:
         """Begin at what is chosen now."""
         self.query_one("#window").border_title = "Presets"
-        choose, close = (shown_key(self.app, PICKER, name) for name in ("choose", "close"))
-        self.query_one("#window").border_subtitle = f"{choose} chooses · {close} leaves it as it is"
+        acts = (*PICKER, *PRESETS)
+        keys = [shown_key(self.app, acts, name) for name in ("choose", "edit", "new", "close")]
+        does = ("chooses", "changes it", "writes a new one", "leaves it as it is")
+        window = self.query_one("#window")
+        window.border_subtitle = " · ".join(
+            f"{k} {what}" for k, what in zip(keys, does, strict=True)
+        )
         self._list("", self._current)
 
     # -- the list -----------------------------------------------------------------------------
@@ -126,6 +135,20 @@ class PresetPicker(ModalScreen[Choice | None]):
 
     def _choose(self, name: str | None) -> None:
         self.dismiss(Choice(self._presets.presets.get(name or "")))
+
+    def action_edit(self) -> None:
+        """Change the one at hand; saved, it is chosen."""
+        option = self.query_one(OptionList).highlighted_option
+        if option and (preset := self._presets.presets.get(option.id or "")):
+            self.app.push_screen(PresetForm(preset), self._saved)
+
+    def action_new(self) -> None:
+        """Write a new one; saved, it is chosen."""
+        self.app.push_screen(PresetForm(None), self._saved)
+
+    def _saved(self, preset: Preset | None) -> None:
+        if preset:
+            self.dismiss(Choice(preset))
 
     def action_close(self) -> None:
         """Leave things as they are."""

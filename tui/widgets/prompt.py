@@ -1,4 +1,8 @@
-"""Where messages are written: it grows with the text, Enter sends, a paste stays one message."""
+"""Where messages are written: it grows with the text, Enter sends, a paste stays one message.
+
+Up in the first line walks back through earlier inputs. While completions are shown, the arrows, Tab
+and Enter are theirs.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,16 @@ from textual import events
 from textual.message import Message
 from textual.widgets import TextArea
 
-from tui.actions import PROMPT, shown_key
+from tui.actions import PROMPT, Action, keys_of, shown_key
+from tui.completion import Completion
 from tui.text import clean
+from tui.widgets.completions import Completions
 
-_ACTIONS = {key: action.name for action in PROMPT for key in action.keys.split(",")}
 _LINE_END = re.compile("\r\n?")
 
 
 class Prompt(TextArea):
-    """Posts Sent with what was written, and is empty again."""
+    """Posts Sent with what was written, and is empty again. completions: shown above it."""
 
     class Sent(Message):
         """The user sends this."""
@@ -25,24 +30,86 @@ class Prompt(TextArea):
             super().__init__()
             self.text = text
 
-    def __init__(self) -> None:
+    def __init__(self, completions: Completions) -> None:
         super().__init__(placeholder="Ask anything", highlight_cursor_line=False)
+        self.inputs: list[str] = []  # that were sent before, the newest last
+        self._completions = completions
+        self._place = 0  # in the inputs, from the end; 0 is what is being written
+        self._unsent = ""
+        self._actions: dict[str, Action] = {}
 
     def on_mount(self) -> None:
         """Tell the two keys that differ from program to program."""
+        own = getattr(self.app, "own_keys", {})
+        self._actions = {key: action for action in PROMPT for key in keys_of(action, own)}
+        self.invite()
+
+    def invite(self) -> None:
+        """Say which keys do what with a message."""
         send, new_line = (shown_key(self.app, PROMPT, name) for name in ("send", "new_line"))
         self.border_subtitle = f"{send} sends · {new_line} new line"
 
+    def write(self, text: str) -> None:
+        """Have this text in place of what is there, with the cursor at its end."""
+        self.text = text
+        self.move_cursor(self.document.end)
+
     async def _on_key(self, event: events.Key) -> None:
         """Send and break lines in turn with the letters typed; bindings would overtake them."""
-        if action := _ACTIONS.get(event.key):
+        if self._completions.display and self._choose(event.key):
             event.prevent_default()
             event.stop()
-            await self.run_action(action)
+        elif action := self._actions.get(event.key):
+            event.prevent_default()
+            event.stop()
+            await self.run_action(action.name)
+
+    # -- completions --------------------------------------------------------------------------
+
+    @property
+    def before_cursor(self) -> str:
+        """The text up to the cursor."""
+        return self.get_text_range((0, 0), self.cursor_location)
+
+    def _choose(self, key: str) -> bool:
+        """What a key does while completions are shown; False if nothing."""
+        if self._completions.before != self.before_cursor:
+            return False  # more was typed since
+        match key:
+            case "up" | "ctrl+k":
+                self._completions.action_cursor_up()
+            case "down" | "ctrl+j":
+                self._completions.action_cursor_down()
+            case "tab" | "enter":
+                chosen = self._completions.chosen
+                if chosen is None or (key == "enter" and self._is_typed(chosen)):
+                    return False
+                self.accept(chosen, send=key == "enter")
+            case _:
+                return False
+        return True
+
+    def _is_typed(self, completion: Completion) -> bool:
+        """Whether a file's name stands there already."""
+        typed = self.before_cursor[-completion.typed :]
+        return typed.startswith("@") and typed == completion.insert.rstrip()
+
+    def accept(self, completion: Completion, *, send: bool) -> None:
+        """Put a completion in place of what was typed, and send it if it needs nothing more."""
+        self._completions.close()
+        row, column = self.cursor_location
+        self.replace(completion.insert, (row, column - completion.typed), (row, column))
+        if send and completion.complete:
+            self.action_send()
+
+    # -- keys ---------------------------------------------------------------------------------
 
     def action_send(self) -> None:
         """Send, unless there is nothing to send."""
         if text := self.text.strip():
+            if self.inputs[-1:] != [text]:
+                self.inputs.append(text)
+            self._place = 0
             self.clear()
             self.post_message(self.Sent(text))
 
@@ -50,10 +117,26 @@ class Prompt(TextArea):
         """Begin a line."""
         self.insert("\n")
 
+    def action_earlier(self) -> None:
+        """A line up, or in the first one, the input before."""
+        if self.cursor_location[0]:
+            self.action_cursor_up()
+        elif self._place < len(self.inputs):
+            self._unsent = self._unsent if self._place else self.text
+            self._place += 1
+            self.write(self.inputs[-self._place])
+
+    def action_later(self) -> None:
+        """A line down, or in the last one, the input after."""
+        if self.cursor_location[0] < self.document.line_count - 1:
+            self.action_cursor_down()
+        elif self._place:
+            self._place -= 1
+            self.write(self.inputs[-self._place] if self._place else self._unsent)
+
     def give_back(self, text: str) -> None:
         """Put a message that was not answered before what is being written."""
-        self.text = "\n".join(part for part in (text, self.text) if part)
-        self.move_cursor(self.document.end)
+        self.write("\n".join(part for part in (text, self.text) if part))
 
     def say(self, text: str) -> None:
         """Say something above the message; nothing is drawn anew for what is said already."""

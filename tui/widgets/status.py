@@ -13,6 +13,7 @@ from tui.text import clean, speed
 
 _BETWEEN = "  "
 _SHORTEST_NAME = 8
+_NEARLY_FULL = 0.85  # of the context; old messages will have to go soon
 _SIGNS = {
     Activity.NO_MODEL: "○",
     Activity.LOADING: "◐",
@@ -42,6 +43,9 @@ class StatusLine(Widget):
             if room >= cell_len(_BETWEEN.join([name, steering])):
                 facts.insert(0, steering)
             facts.append(f"{_shortened(name, room)} {model.quantisation}".lstrip())
+            device = self.status.device
+            if device and width >= cell_len(_BETWEEN.join([left, "", *facts, device])):
+                facts.append(device)
         right = _BETWEEN.join(facts)
         return Content(left + " " * max(2, width - cell_len(left + right)) + right)
 
@@ -60,14 +64,16 @@ def _facts(status: Status) -> list[str]:
     """Speed and context, where there are any."""
     facts = []
     if status.tokens_per_s:
-        facts.append(speed(status.tokens_per_s))
+        pace = f" ×{status.pace:.2f}" if status.pace else ""
+        facts.append(f"{speed(status.tokens_per_s)}{pace}")
     if status.context:
-        facts.append(f"context {status.context_used:,}/{status.context:,}")
+        full = "! " if status.context_used >= _NEARLY_FULL * status.context else ""
+        facts.append(f"{full}context {status.context_used:,}/{status.context:,}")
     return facts
 
 
 def _steering(status: Status) -> str:
-    if not status.steering.preset:
+    if not status.steering.preference:
         return status.steering.title
     strength = status.steering.strength
     return f"{status.steering.title} {strength:.2f} {label(strength)}"

@@ -42,6 +42,7 @@ class SteeringPanel(Widget):
             yield Static(id="preset")
             yield Static(id="strength")
             yield Static(id="meaning")
+            yield Static(id="how")
             yield Static(id="pending")
         yield Static(id="description")
         yield Static(id="words")
@@ -52,21 +53,34 @@ class SteeringPanel(Widget):
         if self._shown == (steering, pending):
             return
         self._shown = (steering, pending)
-        preset = steering.preset
-        strength = steering.strength if preset else BASE
+        self.set_class(pending, "-pending")
+        followed = bool(steering.preference)
+        strength = steering.strength if followed else BASE
         self._say(
             "#preset",
             f"{clean(steering.title)} ▾",
             Style.from_meta({"@click": "screen.pick_preset"}),
         )
-        self._say("#strength", f"{strength:.2f} {label(strength)}" if preset else "")
-        self._say("#meaning", _MEANINGS[label(strength)] if preset else "")
+        self._say("#strength", f"{strength:.2f} {label(strength)}" if followed else "")
+        self._say("#meaning", _MEANINGS[label(strength)] if followed else "")
+        self.query_one("#how", Static).update(_how(steering) if followed else Content())
         self._say("#pending", "→ from the next message" if pending else "")
-        self._say("#description", clean(preset.description) if preset else _UNSTEERED)
-        self._say("#words", f"“{clean(preset.words())}”" if preset else "")
+        description = steering.preset.description if steering.preset else ""
+        self._say("#description", clean(description) if followed else _UNSTEERED)
+        self._say("#words", f"“{clean(steering.preference)}”" if followed else "")
         dial = self.query_one(Dial)
         dial.strength = strength
-        dial.disabled = preset is None
+        dial.disabled = not followed
 
     def _say(self, selector: str, text: str, style: Style | str = "") -> None:
         self.query_one(selector, Static).update(Content.styled(text, style))
+
+
+def _how(steering: Steering) -> Content:
+    """Guard and placement; a click on either changes it."""
+    guard = f"guard {steering.guard:g}" if steering.guard else "no guard"
+    place = "in the system prompt" if steering.placement == "system" else "in the newest message"
+    return Content(" · ").join(
+        Content.styled(text, Style.from_meta({"@click": f"screen.{action}"}))
+        for text, action in ((guard, "guard"), (place, "place"))
+    )

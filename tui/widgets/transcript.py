@@ -1,30 +1,45 @@
-"""The chat as it is read: turns and notices, following the newest unless the reader scrolled up."""
+"""The chat as it is read: messages and notices, following the newest unless the reader scrolled up.
+
+It is told the whole branch whenever that changes, and touches only what differs. With the focus,
+one message is selected, and keys are about it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import Static
 
-from tui.changes import Asked, Ended
+from amulet_local.conversation import Node
+from tui.actions import MESSAGES, bindings
 from tui.text import sentence
+from tui.widgets.message import Answer, Entry, MessageView, Question, Waiting
 from tui.widgets.page import STYLES
-from tui.widgets.turn import Turn
 from tui.widgets.welcome import Welcome
 
 
-class Transcript(VerticalScroll, can_focus=False):
-    """Turns by the number of their message. Scrolling up ends the following, the end resumes it."""
+class Transcript(VerticalScroll, can_focus=True):
+    """The messages of a branch. Scrolling up ends the following, the end resumes it."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = STYLES
+    BINDINGS: ClassVar[list[BindingType]] = bindings(MESSAGES)
+    FOCUS_ON_CLICK = False  # what is typed after a click is meant for the prompt
+
+    class Left(Message):
+        """The user went past the last message."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._turns: dict[int, Turn] = {}
-        self._growing: Turn | None = None
+        self._views: list[MessageView] = []
+        self._growing: Answer | None = None
+        self._selected: MessageView | None = None
 
     def compose(self) -> ComposeResult:
         """What to begin with, until there is more."""
@@ -34,48 +49,67 @@ class Transcript(VerticalScroll, can_focus=False):
         """Nothing has been said."""
         self._be_empty()
 
-    @property
-    def following(self) -> bool:
-        """Whether the newest text is in sight, and the reader not on the way elsewhere."""
-        return self.is_vertical_scroll_end and self.scroll_target_y >= self.max_scroll_y
+    # -- the branch ---------------------------------------------------------------------------
 
-    def ask(self, asked: Asked) -> None:
-        """Show a message, and go where it stands."""
-        self.remove_class("-empty")
-        self._turns[asked.id] = turn = Turn(asked.text)
-        self.mount(turn)
-        self.follow()
+    def show(self, entries: Sequence[Entry], waiting: Sequence[str], growing: str | None) -> None:
+        """Show these messages. growing: the id of the reply that is being written."""
+        kept = 0
+        for view, entry in zip(self._views, entries, strict=False):
+            if view.node.id != entry.node.id:
+                break
+            view.update(entry)
+            kept += 1
+        following = self.following
+        with self.app.batch_update():
+            self._remove_after(kept)
+            added = [_view(entry, growing) for entry in entries[kept:]]
+            self._views += added
+            self.mount_all([*added, *map(Waiting, waiting)])
+        newest = self._views[-1] if self._views else None
+        self._growing = newest if isinstance(newest, Answer) and growing else None
+        if self._views or waiting:
+            self.remove_class("-empty")
+            if added and (following or growing):
+                self.follow()
+        elif not self.query_children(".notice"):
+            self._be_empty()
 
-    def begin(self, number: int) -> None:
-        """A message is being answered."""
-        self._growing = self._turns[number]
-        self._growing.begin()
+    def _remove_after(self, kept: int) -> None:
+        """Take away all from message number `kept` on, and what waits."""
+        gone = self._views[kept:]
+        if self._selected in gone:
+            self._select(None)
+        self.query_children(Waiting).remove()
+        if gone:
+            children = list(self.children)
+            self.remove_children([*children[children.index(gone[0]) :]])
+            del self._views[kept:]
 
-    def write(self, number: int, text: str) -> None:
+    def clear(self) -> None:
+        """Another chat: nothing of this one stays."""
+        self._remove_after(0)
+        self.query_children(".notice").remove()
+        self._be_empty()
+
+    def write(self, text: str) -> None:
         """The reply has grown; drawn by `draw`."""
-        self._turns[number].reply.write(text)
+        if self._growing:
+            self._growing.write(text)
 
     def draw(self) -> None:
         """Draw what was written, unless the reader is elsewhere."""
         if self._growing and self.following:
             self.anchor()  # scrolling down at the very end has released it
-            self._growing.reply.draw()
+            self._growing.draw()
 
-    def end(self, ended: Ended) -> None:
+    def end(self, entry: Entry) -> None:
         """The reply is complete."""
-        self._growing = None
-        self._turns[ended.id].finish(ended)
-
-    def take_back(self, number: int) -> None:
-        """The message got no answer and goes."""
-        turn = self._turns.pop(number)
-        self._growing = None if self._growing is turn else self._growing
-        turn.remove()
-        if not self._turns and not self.query_children(".notice"):
-            self._be_empty()
+        growing, self._growing = self._growing, None
+        if growing:
+            growing.finish(entry)
 
     def notice(self, text: str, *, serious: bool = False) -> None:
-        """Say something between the turns."""
+        """Say something between the messages."""
         self.remove_class("-empty")
         if self.following:
             self.follow()
@@ -83,18 +117,18 @@ class Transcript(VerticalScroll, can_focus=False):
         classes = "notice serious" if serious else "notice"
         self.mount(Static(Content(f"{sign} {sentence(text)}"), classes=classes))
 
-    def clear(self) -> None:
-        """A new chat."""
-        self._turns.clear()
-        self._growing = None
-        self.query_children("Turn, .notice").remove()
-        self._be_empty()
-
     def _be_empty(self) -> None:
         """Show what to begin with; there is nothing to follow."""
         self.add_class("-empty")
         self.anchor(False)
         self.scroll_home(animate=False, immediate=True)
+
+    # -- where the reader is ------------------------------------------------------------------
+
+    @property
+    def following(self) -> bool:
+        """Whether the newest text is in sight, and the reader not on the way elsewhere."""
+        return self.is_vertical_scroll_end and self.scroll_target_y >= self.max_scroll_y
 
     def follow(self) -> None:
         """Go to the newest text, and stay with it."""
@@ -106,3 +140,64 @@ class Transcript(VerticalScroll, can_focus=False):
             self.scroll_page_up(animate=False)
         else:
             self.scroll_page_down(animate=False)
+
+    # -- the selected message -----------------------------------------------------------------
+
+    @property
+    def selected(self) -> Node | None:
+        """The message that keys are about; None while the focus is elsewhere."""
+        return self._selected.node if self._selected else None
+
+    def on_focus(self) -> None:
+        """Begin at the last message."""
+        if not self._selected and self._views:
+            self._select(self._views[-1])
+
+    def on_blur(self) -> None:
+        """Keys are about something else."""
+        self._select(None)
+
+    def select(self, name: str) -> None:
+        """Select the message of this id, if it is there."""
+        view = next((view for view in self._views if view.node.id == name), None)
+        self._select(view)
+
+    @on(MessageView.Clicked)
+    def _point(self, message: MessageView.Clicked) -> None:
+        if self.has_focus:
+            self.select(message.name)
+
+    def action_select(self, by: int) -> None:
+        """The message so many places on."""
+        if not self._selected:
+            return
+        place = self._views.index(self._selected) + by
+        if place >= len(self._views):
+            self.post_message(self.Left())
+        else:
+            self._select(self._views[max(0, place)])
+
+    def action_select_end(self, end: int) -> None:
+        """The first message, or the last."""
+        if self._views:
+            self._select(self._views[-1 if end > 0 else 0])
+
+    def action_unfold(self) -> None:
+        """Show or hide the rest of a long message."""
+        if isinstance(self._selected, Question):
+            self._selected.unfold()
+
+    def _select(self, view: MessageView | None) -> None:
+        if self._selected:
+            self._selected.remove_class(MessageView.selected_class)
+        self._selected = view
+        if view:
+            view.add_class(MessageView.selected_class)
+            self.anchor(False)
+            self.scroll_to_widget(view, animate=False, top=view.size.height > self.size.height)
+
+
+def _view(entry: Entry, growing: str | None) -> MessageView:
+    if entry.node.message.role == "user":
+        return Question(entry)
+    return Answer(entry, growing=entry.node.id == growing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.actions import CHAT, shown_key
+from tui.actions import APP, CHAT, shown_key
 
 _HINTS = {
     "pick_preset": "choose a preset: how you want replies to be",
@@ -25,6 +25,6 @@ class Welcome(Static):
             Content(),
         ]
         for action, hint in _HINTS.items():
-            key = Content.styled(shown_key(self.app, CHAT, action), "bold")
+            key = Content.styled(shown_key(self.app, (*CHAT, *APP), action), "bold")
             lines.append(key + Content(f"  {hint}"))
         self.update(Content("\n").join(lines))

@@ -1,0 +1,88 @@
+"""What could be meant by what is being typed: commands behind a slash, files behind an @.
+
+The text before the cursor goes in; completions come out, each with what it puts in place of what
+was typed. Looks into folders, never into files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.filesize import decimal
+
+from tui.actions import Action
+
+MOST = 8
+_MOST_READ = 2000  # entries of a folder
+_COMMAND = re.compile(r"/([a-z-]*)\Z")
+_FILE = re.compile(r"(?:^|(?<=\s))@((?:\\ |\S)*)\Z")
+
+
+@dataclass(frozen=True)
+class Completion:
+    """label: how it is listed, with a hint beside. insert: what replaces the last `typed`
+    characters before the cursor. complete: whether nothing more needs to be typed."""
+
+    label: str
+    hint: str
+    insert: str
+    typed: int
+    complete: bool
+
+
+def complete(before: str, commands: Mapping[str, Action], folder: Path) -> list[Completion]:
+    """The completions of a text up to the cursor, the likeliest first."""
+    if match := _COMMAND.match(before):
+        return _commands(match[1], commands)
+    if match := _FILE.search(before):
+        return _files(match[1], folder)
+    return []
+
+
+def _commands(typed: str, commands: Mapping[str, Action]) -> list[Completion]:
+    fitting = [name for name in commands if name.startswith(typed)]
+    fitting += [name for name in commands if typed in name and name not in fitting]
+    found = []
+    for name in fitting:
+        action = commands[name]
+        argument = f" {action.argument}" if action.argument else ""
+        insert = f"/{name}" + (" " if argument else "")
+        found.append(
+            Completion(f"/{name}{argument}", action.help, insert, len(typed) + 1, not argument)
+        )
+    return found
+
+
+def _files(typed: str, folder: Path) -> list[Completion]:
+    """Files and folders whose name begins with what was typed, hidden ones only if asked for."""
+    parent, _, start = typed.replace("\\ ", " ").rpartition("/")
+    place = folder / Path(parent or ("/" if typed.startswith("/") else "")).expanduser()
+    found: list[Completion] = []
+    try:
+        with os.scandir(place) as entries:
+            names = sorted(
+                (entry for entry, _ in zip(entries, range(_MOST_READ), strict=False)),
+                key=lambda entry: (not entry.is_dir(), entry.name.casefold()),
+            )
+    except OSError:
+        return []
+    for entry in names:
+        if not entry.name.casefold().startswith(start.casefold()):
+            continue
+        if entry.name.startswith(".") and not start.startswith("."):
+            continue
+        name = f"{parent}/{entry.name}" if parent or typed.startswith("/") else entry.name
+        try:
+            hint = "folder" if entry.is_dir() else decimal(entry.stat().st_size)
+        except OSError:
+            continue
+        end = "/" if entry.is_dir() else " "
+        insert = "@" + name.replace(" ", "\\ ") + end
+        found.append(Completion(entry.name + end.strip(), hint, insert, len(typed) + 1, False))
+        if len(found) == MOST:
+            break
+    return found

@@ -1,0 +1,162 @@
+"""What can be done with a message: answer it once more, edit, continue, copy, delete, fork, walk.
+
+A part of the chat's screen. The message is the selected one, or else the last that fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from textual.screen import Screen
+
+from amulet_local.conversation import Node
+from amulet_local.errors import AmuletError
+from tui.changes import Change, Noticed
+from tui.copying import code_blocks, copy
+from tui.session import Session
+from tui.widgets.prompt import Prompt
+from tui.widgets.transcript import Transcript
+
+_COPIED_S = 2.0
+
+
+@dataclass
+class _Copied:
+    """Which code block of which message was copied last."""
+
+    name: str = ""
+    block: int = -1
+
+
+class OnMessages(Screen[None]):
+    """Needs `session`, `transcript` and `prompt`, and `show` for what changes."""
+
+    session: Session
+    transcript: Transcript
+    prompt: Prompt
+    editing: str | None = None  # the message whose text is in the prompt
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._copied = _Copied()
+
+    def show(self, changes: Iterable[Change]) -> None:
+        """Show what changes."""
+        raise NotImplementedError
+
+    def _message(self, role: str = "") -> Node | None:
+        """The selected message, or the last; with a role, the last of that role up to it."""
+        path = self.session.path
+        if selected := self.transcript.selected:
+            names = [node.id for node in path]
+            if selected.id in names:
+                path = path[: names.index(selected.id) + 1]
+        fitting = [node for node in path if role in ("", node.message.role)]
+        return fitting[-1] if fitting else None
+
+    def _missing(self, what: str) -> None:
+        self.notify(f"There is no {what} yet.")
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def action_regenerate(self) -> None:
+        """Answer once more, beside the answers that there are."""
+        if node := self._message():
+            self.show(self.session.regenerate(node.id))
+            self.transcript.follow()
+        else:
+            self._missing("question")
+
+    def action_apply(self) -> None:
+        """The same, to have it steered as is set now."""
+        self.action_regenerate()
+
+    def action_go_on(self) -> None:
+        """Write on from the end of a reply."""
+        if node := self._message("assistant"):
+            self.show(self.session.go_on(node))
+        else:
+            self._missing("reply")
+
+    def action_walk(self, by: int) -> None:
+        """Read another version of a message."""
+        if node := self._message():
+            self.show(self.session.walk(node.id, by))
+            path = [version.id for version in self.session.path]
+            for version in self.session.chat.conversation.siblings(node.id):
+                if version.id in path and self.transcript.has_focus:
+                    self.transcript.select(version.id)
+
+    # -- editing ------------------------------------------------------------------------------
+
+    def action_edit(self) -> None:
+        """Take a message's text into the prompt, to be sent as another version of it."""
+        node = self._message() if self.transcript.selected else self._message("user")
+        if node is None:
+            self._missing("message")
+        elif self.session.replying:
+            self.show(self.session.edit(node.id, node.message.text))  # which says why not
+        else:
+            self.editing = node.id
+            self.prompt.write(node.message.text)
+            self.set_focus(self.prompt)
+            whose = "your message" if node.message.role == "user" else "the reply"
+            self.prompt.say(f"✎ editing {whose} · esc leaves it as it is")
+
+    def leave_editing(self) -> bool:
+        """Leave the message as it is; False if none is being edited."""
+        if self.editing is None:
+            return False
+        self.editing = None
+        self.prompt.write(self.session.chat.draft)
+        self.prompt.say("")
+        return True
+
+    # -- deleting and going elsewhere ---------------------------------------------------------
+
+    def action_delete(self) -> None:
+        """Take out a message and all that follows from it."""
+        if node := self._message():
+            self.show(self.session.delete(node.id))
+            self.notify("Deleted; undo brings it back.")
+        else:
+            self._missing("message")
+
+    def action_undo(self) -> None:
+        """Return to what was before."""
+        self.show(self.session.undo())
+
+    def action_fork(self) -> None:
+        """Go on from a message in a chat of its own."""
+        if node := self._message():
+            try:
+                self.show(self.session.fork(node.id))
+            except AmuletError as error:
+                self.show([Noticed(str(error), True)])
+        else:
+            self._missing("message")
+
+    # -- copying ------------------------------------------------------------------------------
+
+    def action_copy_message(self) -> None:
+        """Copy a message as it was written."""
+        if node := self._message() if self.transcript.selected else self._message("assistant"):
+            copy(self.app, node.message.text)
+            self.notify("Copied.", timeout=_COPIED_S)
+        else:
+            self._missing("reply")
+
+    def action_copy_code(self) -> None:
+        """Copy a code block; again, the next one."""
+        node = self._message("assistant")
+        blocks = code_blocks(node.message.text) if node else []
+        if node is None or not blocks:
+            self.notify("There is no code in this message.")
+            return
+        same = self._copied.name == node.id
+        self._copied = _Copied(node.id, (self._copied.block + 1) % len(blocks) if same else 0)
+        copy(self.app, blocks[self._copied.block])
+        self.notify(
+            f"Copied code block {self._copied.block + 1} of {len(blocks)}.", timeout=_COPIED_S
+        )

@@ -1,0 +1,186 @@
+"""Writing a preset, or changing one: a form that becomes a TOML file of the user's own."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, get_args
+
+import msgspec
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.suggester import SuggestFromList
+from textual.widgets import Input, Label, Static, TextArea
+
+from amulet_local.errors import AmuletError
+from amulet_local.own_presets import save_preset
+from amulet_local.presets import GROUPS, Preset, preset_of, read_preset
+from amulet_local.protocol import Placement, Sampling
+from amulet_local.realignment import LINEAR
+from tui.actions import FORM, bindings, shown_key
+from tui.text import sentence
+from tui.widgets.dial import Dial
+
+_FIELDS = {  # in the order of the form: what each is called, and what it asks for
+    "name": ("Name", "lower-case letters, digits, hyphens; the file is called so"),
+    "preference": ("Preference", "What you want of every reply, as you would tell a person"),
+    "strength": ("Strength", "0 base, 1 prompt, 3 LA, 5.65 Amulet"),
+    "guard": ("Guard", "0 off, 0.1 usual, 1 the strictest"),
+    "placement": ("Placement", "system, or turn: in the newest message only"),
+    "title": ("Title", "how lists show it"),
+    "description": ("For", "what it is for, in one line"),
+    "group": ("Group", ", ".join(GROUPS)),
+    "temperature": ("Temperature", "0 always takes the likeliest token"),
+    "system": ("System prompt", "in place of the usual one"),
+}
+_LONG = ("preference", "system")
+_NUMBERS = ("strength", "guard")
+_SUGGESTED = {"placement": get_args(Placement), "group": tuple(GROUPS)}
+
+
+class PresetForm(ModalScreen[Preset | None]):
+    """Dismissed with the preset as it was saved, or None.
+
+    preset: what to begin with; a name makes it a change of that preset. words: of a new preset.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings(FORM, first=True)
+
+    def __init__(self, preset: Preset | None, words: str = "") -> None:
+        super().__init__()
+        self._preset = preset
+        self._begun: dict[str, str] = _values(preset) if preset else _NEW | {"preference": words}
+        self._leaving = False
+
+    def compose(self) -> ComposeResult:
+        """The fields, and what is wrong below."""
+        with Vertical(id="window"):
+            with VerticalScroll(id="fields", can_focus=False):
+                for name in _FIELDS:
+                    with Horizontal(classes="field"):
+                        yield Label(_FIELDS[name][0])
+                        yield self._field(name)
+                    if name == "strength":
+                        yield Dial()
+            yield Static(id="wrong")
+
+    def _field(self, name: str) -> Input | TextArea:
+        text, hint = self._begun[name], _FIELDS[name][1]
+        if name in _LONG:
+            return TextArea(text, placeholder=hint, id=f"field-{name}", tab_behavior="focus")
+        suggested = _SUGGESTED.get(name)
+        suggester = SuggestFromList(suggested) if suggested else None
+        return Input(text, placeholder=hint, id=f"field-{name}", suggester=suggester)
+
+    def on_mount(self) -> None:
+        """Begin with what is missing."""
+        window = self.query_one("#window")
+        preset = self._preset
+        if preset is None:
+            window.border_title = "A new preset"
+        else:
+            window.border_title = f"The preset {preset.name}"
+        if preset and preset.built_in:
+            window.border_title = f"{window.border_title}, as your own"
+        save, close = (shown_key(self.app, FORM, name) for name in ("save", "close"))
+        window.border_subtitle = f"{save} saves · {close} leaves · tab to the next field"
+        self.query_one("#field-preference" if preset else "#field-name").focus()
+
+    # -- the strength, twice ------------------------------------------------------------------
+
+    @on(Input.Changed, "#field-strength")
+    def _turn_dial(self, message: Input.Changed) -> None:
+        try:
+            self.query_one(Dial).strength = float(message.value.replace(",", "."))
+        except ValueError:
+            return  # said when it is saved
+
+    @on(Dial.Moved)
+    def _write_strength(self, message: Dial.Moved) -> None:
+        self.query_one("#field-strength", Input).value = f"{message.strength:g}"
+
+    @on(Dial.Left)
+    def _go_on(self) -> None:
+        self.focus_next()
+
+    # -- leaving ------------------------------------------------------------------------------
+
+    def _said(self) -> dict[str, str]:
+        """What the fields say now."""
+        said = {}
+        for name in _FIELDS:
+            field = self.query_one(f"#field-{name}")
+            assert isinstance(field, Input | TextArea)
+            said[name] = field.text if isinstance(field, TextArea) else field.value
+        return said
+
+    @on(Input.Submitted)
+    def action_save(self) -> None:
+        """Write the file, or say what is wrong."""
+        said = self._said()
+        if said == self._begun and self._preset:
+            self.dismiss(self._preset)
+            return
+        try:
+            preset = self._made(said)
+            renamed = self._preset is None or preset.name != self._preset.name
+            self.dismiss(read_preset(save_preset(preset, new=renamed)))
+        except AmuletError as error:
+            self._leaving = False
+            self.query_one("#wrong", Static).update(Content(f"! {sentence(str(error))}"))
+
+    def _made(self, said: dict[str, str]) -> Preset:
+        """The preset that the fields describe. Raises UsageError naming the field."""
+        values: dict[str, Any] = {name: text.strip() for name, text in said.items()}
+        for name in _NUMBERS:
+            if self._preset and said[name] == self._begun[name]:
+                values[name] = getattr(self._preset, name)  # with all its digits
+            else:
+                values[name] = values[name].replace(",", ".")
+        sampling = self._preset.sampling if self._preset else Sampling()
+        temperature = values.pop("temperature").replace(",", ".")
+        values["sampling"] = msgspec.to_builtins(sampling) | {"temperature": temperature}
+        values["group"] = values["group"] or "own"
+        return preset_of(values.pop("name"), values)
+
+    def action_close(self) -> None:
+        """Leave it as it was; what was typed goes only if it is said twice."""
+        if self._said() == self._begun or self._leaving:
+            self.dismiss(None)
+            return
+        self._leaving = True
+        save, close = (shown_key(self.app, FORM, name) for name in ("save", "close"))
+        text = f"! This is not saved: {save} saves it, {close} once more leaves it."
+        self.query_one("#wrong", Static).update(Content(text))
+
+
+_NEW = {
+    "name": "",
+    "preference": "",
+    "strength": f"{LINEAR:g}",
+    "guard": "0.1",
+    "placement": "system",
+    "title": "",
+    "description": "",
+    "group": "own",
+    "temperature": f"{Sampling().temperature:g}",
+    "system": "",
+}
+
+
+def _values(preset: Preset) -> dict[str, str]:
+    """What the fields say of a preset."""
+    return {
+        "name": preset.name,
+        "preference": preset.preference,
+        "strength": f"{preset.strength:.3g}",
+        "guard": f"{preset.guard:g}",
+        "placement": preset.placement,
+        "title": preset.title,
+        "description": preset.description,
+        "group": preset.group,
+        "temperature": f"{preset.sampling.temperature:g}",
+        "system": preset.system,
+    }
