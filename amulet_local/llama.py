@@ -152,6 +152,7 @@ class Model:
     """Loaded weights and their vocabulary.
 
     gpu_layers: how many, -1 for all, go to devices; those named, or all that there are.
+    vocabulary_only: without the weights, to turn text into tokens.
     tensor_split: what share of them each device gets, in any unit; empty for as they have memory.
     on_progress is called with fractions 0..1 and cancels the load by returning False, which
     raises AbortedError. Raises NotUsableError where llama.cpp refuses the file, UsageError for
@@ -165,6 +166,7 @@ class Model:
         gpu_layers: int = -1,
         devices: Sequence[str] = (),
         tensor_split: Sequence[float] = (),
+        vocabulary_only: bool = False,
         on_progress: Callable[[float], bool] | None = None,
     ) -> None:
         _initialise()
@@ -179,6 +181,7 @@ class Model:
 
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers
+        parameters.vocab_only = vocabulary_only
         parameters.progress_callback = progress
         if devices:
             chosen = (ctypes.c_void_p * (len(devices) + 1))(*handles(devices))  # ends with NULL
@@ -193,9 +196,9 @@ class Model:
             if offloads(gpu_layers) and _lacks_memory():
                 raise NoDeviceMemoryError(_reason())
             raise NotUsableError(f"{path} could not be loaded ({_reason()}); try another file.")
-        if llama_cpp.llama_model_has_encoder(handle) or not llama_cpp.llama_model_has_decoder(
-            handle
-        ):
+        if (
+            not vocabulary_only and llama_cpp.llama_model_has_encoder(handle)
+        ) or not llama_cpp.llama_model_has_decoder(handle):
             llama_cpp.llama_model_free(handle)
             raise NotUsableError(f"{path} does not write text by itself; choose a chat model.")
         self.handle = handle
@@ -254,6 +257,19 @@ class Vocabulary:
         self.beginning: int | None = (
             llama_cpp.llama_vocab_bos(handle) if llama_cpp.llama_vocab_get_add_bos(handle) else None
         )
+
+    @property
+    def bos_text(self) -> str:
+        """What a template may write for the token that begins a text; "" without one."""
+        return self._special_text(llama_cpp.llama_vocab_bos(self.handle))
+
+    @property
+    def eos_text(self) -> str:
+        """What a template may write for the token that ends a text; "" without one."""
+        return self._special_text(llama_cpp.llama_vocab_eos(self.handle))
+
+    def _special_text(self, token: int) -> str:
+        return "" if token < 0 else self.piece(token, special=True).decode("utf-8", "replace")
 
     def tokenize(self, text: str, *, parse_special: bool = False) -> list[int]:
         """Token ids of a text; without parse_special, control tokens in it are plain text."""
