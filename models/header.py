@@ -20,7 +20,7 @@ import stat
 import struct
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn
 
@@ -76,9 +76,11 @@ _U64 = struct.Struct("<Q")
 
 @dataclass(frozen=True)
 class Omitted:
-    """An array of strings, or a long one of numbers: only how many items it has."""
+    """An array of strings, or a long one of numbers: only how many items it has, and where in the
+    file they begin."""
 
     count: int
+    at: int = field(default=0, compare=False)
 
 
 Number = int | float | bool
@@ -144,6 +146,21 @@ def read_header(path: Path, *, compare_tokens: bool = True) -> Header:
         raise NotUsableError(f"{path} cannot be read ({reason}); choose another file.") from None
 
 
+def read_string(header: Header, strings: Omitted, index: int) -> str:
+    """One of an array of strings that the header has; "" where there is no such one.
+
+    Raises NotUsableError where the file has changed since.
+    """
+    if not 0 <= index < strings.count:
+        return ""
+    try:
+        with header.path.open("rb") as file:
+            file.seek(strings.at)
+            return _Parser(header.path, file, header.file_size, False).string(index)
+    except OSError as error:
+        raise NotUsableError(f"{header.path} cannot be read ({error.strerror}).") from None
+
+
 class _Parser:
     """Walks through a header, front to back, reading only as far as needed.
 
@@ -180,6 +197,11 @@ class _Parser:
                     "are missing; fetch or copy it again."
                 )
         return Header(self._path, version, metadata, tensors, data_offset, self._file_size)
+
+    def string(self, index: int) -> str:
+        """One of the strings that begin here."""
+        deque(self._strings(index), maxlen=0)
+        return self._bytes(self._u64()).decode("utf-8", "replace")
 
     # -- the parts of a header, in order ----------------------------------------------------------
 
@@ -223,15 +245,16 @@ class _Parser:
         return value
 
     def _array(self, key: str, kind: int, count: int) -> tuple[Number, ...] | Omitted:
+        omitted = Omitted(count, self._passed + self._at)
         if kind == GGUFValueType.STRING:
             if key == Keys.Tokenizer.LIST:
                 self._check_tokens(count)
             else:
                 self._pass_over(count)
-            return Omitted(count)
+            return omitted
         if count > MOST_KEPT_ITEMS:
             self._advance(count * struct.calcsize("<" + self._format(key, kind)))
-            return Omitted(count)
+            return omitted
         return self._numbers(key, kind, count)
 
     def _check_tokens(self, count: int) -> None:

@@ -88,6 +88,23 @@ def largest_context(card: ModelCard, options: LoadOptions, free: int) -> int:
     return next(fitting, 0)
 
 
+def memory_advice(card: ModelCard, options: LoadOptions, free: int) -> str:
+    """What to do where a model does not fit into so many free bytes; "" where it does."""
+    wanted = estimate(card, options)
+    if wanted.total <= free:
+        return ""
+    short = (
+        f"With {wanted.context:,} tokens of context the model takes about "
+        f"{wanted.total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+    )
+    if context := largest_context(card, options, free):
+        return f"{short}; it will be loaded with {context:,}, unless you insist (--insist)."
+    return (
+        f"{short}, too little for any context; take a smaller model or type, close programs, or "
+        "insist (--insist)."
+    )
+
+
 def free_memory() -> int:
     """Bytes that a new process may take without others having to give way."""
     return int(psutil.virtual_memory().available)
@@ -115,11 +132,19 @@ def _plain_attention(options: LoadOptions) -> bool:
     return options.flash_attention == "off" and options.kv_type == "f16"
 
 
+def repacks() -> bool:
+    """Whether llama.cpp keeps Q4_0 a second time here, in an order that suits several rows."""
+    return _is_arm() or "avx2" in _processor_flags()
+
+
 def _repacked(card: ModelCard) -> int:
-    machine = platform.machine().casefold()
-    if machine in ("arm64", "aarch64"):
+    if _is_arm():
         return card.shape.q4 + card.shape.other_k
-    return card.shape.q4 if "avx2" in _processor_flags() else 0
+    return card.shape.q4 if repacks() else 0
+
+
+def _is_arm() -> bool:
+    return platform.machine().casefold() in ("arm64", "aarch64")
 
 
 @cache

@@ -22,16 +22,20 @@ from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
+from amulet_local.cli.options import value, words
 from amulet_local.cli.output import print_json, without_controls, write
 from amulet_local.errors import UsageError
-from amulet_local.protocol import Memory
+from amulet_local.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol import Memory, Natural
 from amulet_local.settings import load_settings, models_folder
 from models import catalogue, download, library
 from models.inspection import ModelCard, inspect, printable, require_chat_model
 from models.library import LeftOut, LocalModel
-from models.memory import estimate
-from models.quantising import TYPES, quantise
+from models.memory import estimate, free_memory, memory_advice
+from models.quantising import TYPES, faster_type, quantise
 
+_QUESTION = "What makes a good walking holiday?"  # what a preview shows
+_PREFERENCE = "Your answer should be as concise as possible."
 _PIPED_WIDTH = 200  # columns; rich would break lines at 80 where there is no terminal
 
 
@@ -58,6 +62,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
     info = commands.add_parser("info", help="what a model is and the memory it needs")
     info.add_argument("name", metavar="NAME", help="its name, or the path of a GGUF file")
+    info.add_argument("--context", metavar="N", type=value(Natural), help="tokens of each stream")
+    info.add_argument("--question", metavar="TEXT", type=words, default=_QUESTION)
+    info.add_argument("--preference", metavar="TEXT", type=words, default=_PREFERENCE)
     info.set_defaults(run=_info)
 
     quantize = commands.add_parser("quantize", help="write a model in another quantisation")
@@ -130,13 +137,25 @@ def _pull(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    card = inspect(library.resolve(args.name))
-    memory = estimate(card, load_settings().engine)
+    from models.preview import preview  # Jinja takes a while to import
+
+    path, settings = library.resolve(args.name), load_settings()
+    card = inspect(path)
+    options = structs.replace(settings.engine, context=args.context or settings.engine.context)
+    memory, free = estimate(card, options), free_memory()
+    advice = memory_advice(card, options, free)
+    hint = faster_type(card, options)
+    shown = None
+    if card.kind == "chat":
+        system = settings.system or DEFAULT_SYSTEM
+        shown = preview(path, args.question, args.preference, system=system)
     if args.json:
-        print_json({**_card_facts(card), "memory": _memory_facts(memory)})
+        facts = {**_card_facts(card), "memory": _memory_facts(memory), "memory_free": free}
+        prompts = asdict(shown) if shown else None
+        print_json({**facts, "advice": advice, "hint": hint, "prompts": prompts})
         return 0
     grid = Table.grid(padding=(0, 3))
-    for name, value in (
+    for name, text in (
         ("title", card.name),
         ("file", without_controls(str(card.path))),
         ("kind", card.kind),
@@ -149,9 +168,17 @@ def _info(args: argparse.Namespace) -> int:
         ("chat template", "yes" if card.template else "no"),
         ("licence", card.licence or "not stated"),
         ("memory", f"about {decimal(memory.total)} for two streams of {memory.context:,} tokens"),
+        ("", f"weights {decimal(memory.weights + memory.repacked)}, KV {decimal(memory.kv)}"),
+        ("", f"compute {decimal(memory.compute)}, process {decimal(memory.process)}"),
+        ("free", decimal(free)),
     ):
-        grid.add_row(name, value)
+        grid.add_row(name, text)
     _console().print(grid)
+    for sentence in filter(None, (advice, hint, shown.problem if shown else "")):
+        write(f"\n{without_controls(sentence)}\n")
+    if shown:
+        write(f"\nWithout the preference, the model sees:\n\n{without_controls(shown.base)}\n")
+        write(f"\nWith it:\n\n{without_controls(shown.preference)}\n")
     return 0
 
 

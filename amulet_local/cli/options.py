@@ -87,7 +87,7 @@ def add_device_options(loading: argparse._ArgumentGroup) -> None:
         "--gpu-layers", metavar="N", type=_layers, help="layers on GPUs: a number, all, or auto"
     )
     loading.add_argument(
-        "--devices", metavar="NAMES", type=_listed, help="which ones, by name; see amulet doctor"
+        "--devices", metavar="NAMES", type=listed, help="which ones, by name; see amulet doctor"
     )
     loading.add_argument(
         "--tensor-split", metavar="SHARES", type=_shares, help="of each device, such as 3,1"
@@ -99,7 +99,7 @@ def add_device_options(loading: argparse._ArgumentGroup) -> None:
         help="keep the KV cache in the machine's own memory",
     )
     loading.add_argument(
-        "--rpc", metavar="HOST:PORT,...", type=_listed, help="machines that lend their devices"
+        "--rpc", metavar="HOST:PORT,...", type=listed, help="machines that lend their devices"
     )
 
 
@@ -115,7 +115,7 @@ def _layers(text: str) -> int | str:
         ) from None
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def listed(text: str) -> tuple[str, ...]:
     """What commas separate, 16 at most."""
     parts = tuple(part.strip() for part in words(text).split(",") if part.strip())
     if not 0 < len(parts) <= MOST_DEVICES:
@@ -124,7 +124,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _shares(text: str) -> tuple[float, ...]:
-    return tuple(map(value(Share), _listed(text)))
+    return tuple(map(value(Share), listed(text)))
 
 
 def add_fields(

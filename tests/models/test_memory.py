@@ -125,3 +125,14 @@ def test_the_largest_context_that_fits_is_found(tmp_path: Path) -> None:
     assert estimate(card, replace(options, context=fitting)).total <= free
     assert largest_context(card, options, 1 << 40) == 4096
     assert largest_context(card, options, 1 << 20) == 0
+
+
+def test_advice_is_given_only_where_a_model_does_not_fit(tmp_path: Path) -> None:
+    card = inspect(write_model(tmp_path / "a.gguf"))
+    options = LoadOptions(context=4096)
+    assert memory.memory_advice(card, options, 1 << 40) == ""
+    some = estimate(card, replace(options, context=2048)).total
+    assert "it will be loaded with 2,048, unless you insist" in memory.memory_advice(
+        card, options, some
+    )
+    assert "too little for any context" in memory.memory_advice(card, options, 1 << 20)
