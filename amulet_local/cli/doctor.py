@@ -335,7 +335,7 @@ def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "device", _device(device)
         yield "threads used", str(backend["threads"])
     for address, lent in report["servers"].items():
-        yield f"RPC {address}", "; ".join(map(_device, lent)) or "cannot be used"
+        yield "RPC server", f"{address}: {'; '.join(map(_device, lent)) or 'cannot be used'}"
     cores = report["cores"]
     counts = (f"{count} {kind}" for kind, count in cores.items() if count)
     yield "cores", ", ".join(counts)
