@@ -241,7 +241,8 @@ class Engine:
     def _writing(self, request: Reply, emit: Emit) -> Iterator[Writing]:
         _, strength = _steering(request, streams=1)
         vocabulary, stop = self._model.vocabulary, self._prompter.stop
-        with closing(Writing(request, vocabulary, stop, strength, emit)) as writing:
+        opened = self._prompter.opened_thought(thinking=request.thinking)
+        with closing(Writing(request, vocabulary, stop, strength, emit, opened)) as writing:
             try:
                 yield writing
             finally:
@@ -333,7 +334,11 @@ class Engine:
         try:
             return {
                 stream: self._prompter.prompt(
-                    request.system, request.messages[start:], preference, request.placement
+                    request.system,
+                    request.messages[start:],
+                    preference,
+                    request.placement,
+                    thinking=request.thinking,
                 )
                 for stream, preference in preferences.items()
             }

@@ -62,6 +62,8 @@ class PromptWriter:
         messages: Sequence[Message],
         preference: str = "",
         placement: Placement = "system",
+        *,
+        thinking: bool = False,
     ) -> tuple[str, list[Content]]:
         """The prompt up to where the assistant's reply starts, and the contents by number.
 
@@ -81,7 +83,7 @@ class PromptWriter:
             contents.insert(0, system)
         elif system:
             contents[0] = f"{system}\n\n{contents[0]}"
-        return self._render(roles), contents
+        return self._render(roles, thinking), contents
 
     def text(
         self,
@@ -94,11 +96,17 @@ class PromptWriter:
         text, contents = self.write(system, messages, preference, placement)
         return _PLACEHOLDERS.sub(lambda match: str(contents[int(match[1])]), text)
 
-    def _render(self, roles: Sequence[str]) -> str:
+    def opened_thought(self) -> str:
+        """The mark with which a prompt has begun the model's thought already, where it may think;
+        "" where thinking is left to the model. Raises TemplateError."""
+        match = _OPEN_THOUGHT.search(self._render(["user"], thinking=True))
+        return match[0].strip() if match else ""
+
+    def _render(self, roles: Sequence[str], thinking: bool) -> str:
         if self._template is None:
             return _transcript(roles)
-        text = self._template.render(_numbered(roles))
-        if thought := _OPEN_THOUGHT.search(text):
+        text = self._template.render(_numbered(roles), thinking=thinking)
+        if not thinking and (thought := _OPEN_THOUGHT.search(text)):
             text = f"{text.rstrip()}\n\n</{thought[0].strip()[1:]}\n\n"
         return text
 
@@ -129,12 +137,20 @@ class Prompter:
         messages: Sequence[Message],
         preference: str = "",
         placement: Placement = "system",
+        *,
+        thinking: bool = False,
     ) -> list[int]:
         """Token ids from the beginning of the chat to where the assistant's reply starts.
 
         See PromptWriter.write. Raises TemplateError.
         """
-        return self._tokens(*self._writer.write(system, messages, preference, placement))
+        return self._tokens(
+            *self._writer.write(system, messages, preference, placement, thinking=thinking)
+        )
+
+    def opened_thought(self, *, thinking: bool) -> str:
+        """See PromptWriter.opened_thought."""
+        return self._writer.opened_thought() if thinking else ""
 
     def _tokens(self, text: str, contents: Sequence[Content]) -> list[int]:
         """Tokenise as llama.cpp would tokenise the whole, but for control tokens in contents.

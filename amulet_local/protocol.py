@@ -137,6 +137,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     begun: what the reply begins with, if it is to be continued; its text and tokens are not told
     again.
     trace: measure every token (shift, flip, log-probabilities) at a small cost.
+    thinking: let the model think before it answers, where its template knows how.
     """
 
     id: int
@@ -154,6 +155,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     trace: bool = False
     chat: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{0,64}$")] = ""
     begun: Message | None = None
+    thinking: bool = False
 
 
 class Steer(msgspec.Struct, frozen=True, tag="steer"):
@@ -237,7 +239,8 @@ class Prefilling(msgspec.Struct, frozen=True, tag="prefilling"):
 class Step(msgspec.Struct, frozen=True, tag="step"):
     """One generated token.
 
-    text: what it adds, empty while a character or a possible stop string is incomplete.
+    text: what it adds, empty while a character or a possible stop string is incomplete. thought:
+    the same of what the model thinks before it answers, which is no part of the text.
     strength: used at this token. The measures are None unless the request asked to trace:
     shift in nats, flip_strength (see realignment), log-probabilities in nats; those of a stream
     that was not evaluated stay None.
@@ -253,6 +256,7 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
     logp_base: float | None = None
     logp_pref: float | None = None
     logp_realigned: float | None = None
+    thought: str = ""
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -287,7 +291,8 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """The reply is complete.
 
     text is the whole reply; its end may not have been in any step, where a possible stop string
-    was held back. token_ids is what it was sampled as, without the end-of-turn token.
+    was held back. token_ids is what it was sampled as, without the end-of-turn token; empty where
+    a thought and the answer share a token. thought: what came before the answer, without its marks.
     """
 
     id: int
@@ -295,6 +300,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     token_ids: tuple[int, ...]
     reason: FinishReason
     stats: Stats
+    thought: str = ""
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):

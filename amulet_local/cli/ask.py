@@ -110,6 +110,12 @@ def add_parser(subparsers: Subparsers) -> None:
         default=[],
         help="end the reply where this text comes",
     )
+    reply.add_argument(
+        "--thinking",
+        action="store_true",
+        default=None,
+        help="let the model think first, where it can; --json tells what",
+    )
     reply.add_argument("--trace", action="store_true", help="measure every token; with --json")
     reply.add_argument("--json", action="store_true", help="print one JSON document")
     update = parser.add_argument_group("the paper's parameters, in place of --strength")
@@ -373,6 +379,8 @@ def _document(request: Reply, preset: Preset | None, answer: _Answer) -> dict[st
         "seed": request.seed,
         "stats": {key: getattr(finished.stats, key) for key in _STATS},
     }
+    if finished.thought:
+        document["thought"] = finished.thought
     if request.trace:
         document["steps"] = [
             {key: getattr(step, key) for key in ("token", "text", *_MEASURES)}
