@@ -25,7 +25,7 @@ from amulet_local.drafting import (
     NgramDrafter,
     linear_cost,
 )
-from amulet_local.errors import UsageError
+from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.examining import examine
 from amulet_local.kept import KeptChats
 from amulet_local.llama import AbortedError, physical_cores
@@ -62,7 +62,7 @@ class Engine:
         Raises NotUsableError, UsageError; AbortedError when cancelled.
         """
         started = time.perf_counter()
-        self._path = command.model
+        self._path, self._stamp = command.model, _stamp(command.model)
         settled = settle(command.options, command.model)
         self._fitted = fitted = fitting.load(command.model, settled, command.needs, on_progress)
         self._model, self._lockstep = fitted.model, fitted.lockstep
@@ -143,6 +143,7 @@ class Engine:
     def reply(self, request: Reply, emit: Emit) -> None:
         """Write a reply: Prefilling…, Step…, Finished. Raises UsageError, DecodeError."""
         _check(request)
+        self._check_file()
         self._kept.switch(request.chat)
         with self._writing(request, emit) as writing:
             reason: FinishReason | None = None
@@ -161,6 +162,15 @@ class Engine:
             writing.finish(reason)
         if reason != "cancelled":
             self._tell_pace(emit)
+
+    def _check_file(self) -> None:
+        """Raises NotUsableError where the model's file was written to since it was loaded: its
+        weights are mapped, so that replies would come from whatever is there now."""
+        if _stamp(self._path)[0] == self._stamp[0] and _stamp(self._path) != self._stamp:
+            raise NotUsableError(
+                f"{self._path} changed while it was in use; choose the model again, to load what "
+                "it is now."
+            )
 
     def _tell_pace(self, emit: Emit) -> None:
         """Once a load, measure what realigning costs: behind a reply, when nobody waits."""
@@ -363,6 +373,15 @@ def _turned_to(steering: Steering, strength: float) -> Steering:
     if steering.strengths in ((), (strength,)):
         return steering
     return replace(steering, strengths=(strength,))
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    """Which file this is, its size and time of change; zeros where there is none any more."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return (0, 0, 0)
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _telling(emit: Emit) -> Progress:
