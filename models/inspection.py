@@ -140,7 +140,7 @@ def inspect(path: Path, *, compare_tokens: bool = True) -> ModelCard:
         window=fields.number(Keys.Attention.SLIDING_WINDOW),
         template=bool(fields.text(Keys.Tokenizer.CHAT_TEMPLATE)),
         licence=fields.text(Keys.General.LICENSE),
-        shape=_shape(fields, tensors),
+        shape=_shape(fields, tensors, parameters),
     )
 
 
@@ -264,15 +264,15 @@ def _quantisation(fields: _Fields, tensors: list[Tensor]) -> str:
     return max(elements, key=elements.__getitem__, default="")
 
 
-def _shape(fields: _Fields, tensors: list[Tensor]) -> Shape:
+def _shape(fields: _Fields, tensors: list[Tensor], parameters: int) -> Shape:
     packed: Counter[str] = Counter()
     for tensor in tensors:
         if tensor.name.startswith(("blk.", "output.weight")):
             packed[tensor.type.name] += tensor.size
     experts = max(1, fields.number(Keys.LLM.EXPERT_USED_COUNT))
     return Shape(
-        kv_numbers=_kv_numbers(fields, sum(tensor.elements for tensor in tensors)),
-        state=_state(fields, tensors),
+        kv_numbers=_kv_numbers(fields, parameters),
+        state=_state(fields, tensors, parameters),
         width=fields.number(Keys.LLM.EMBEDDING_LENGTH),
         feed_forward=max(
             fields.number(Keys.LLM.FEED_FORWARD_LENGTH),
@@ -307,7 +307,7 @@ def _kv_numbers(fields: _Fields, parameters: int) -> int:
     return numbers if numbers <= parameters else 0
 
 
-def _state(fields: _Fields, tensors: list[Tensor]) -> int:
+def _state(fields: _Fields, tensors: list[Tensor], parameters: int) -> int:
     """What state-space layers and short convolutions carry along, as float32."""
     inner, kernel = fields.number(Keys.SSM.INNER_SIZE), fields.number(Keys.SSM.CONV_KERNEL)
     groups = fields.number(Keys.SSM.GROUP_COUNT)
@@ -320,5 +320,5 @@ def _state(fields: _Fields, tensors: list[Tensor]) -> int:
     cache = fields.number(Keys.ShortConv.L_CACHE)
     short = sum(tensor.name.endswith(".shortconv.conv.weight") for tensor in tensors)
     numbers += short * max(0, cache - 1) * fields.number(Keys.LLM.EMBEDDING_LENGTH)
-    numbers = numbers if numbers <= sum(tensor.elements for tensor in tensors) else 0
+    numbers = numbers if numbers <= parameters else 0
     return numbers * _F32_BYTES

@@ -21,7 +21,7 @@ from amulet_local.settings import cache_folder
 from models.inspection import ModelCard, inspect, part_paths
 
 _FORMAT = 1  # counted up when cards change
-_THREADS = 4  # reading waits for the disk, and much of it leaves the interpreter alone
+_THREADS = 2  # reading waits for the disk, and much of it leaves the interpreter alone
 _SAMPLES = 16
 _SAMPLE = 1 << 16
 
