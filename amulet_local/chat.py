@@ -106,6 +106,13 @@ class Chat:
             self._read(version.id)
         return version
 
+    def turn_to(self, name: str) -> None:
+        """Read a branch that holds this message, from where it was last read."""
+        if self.conversation[name] not in self.conversation.path():
+            before = _Before(self.conversation.leaf)
+            self._read(name)
+            self._done.append(before)
+
     def delete(self, name: str) -> None:
         """Take out a message and all that follows from it."""
         leaf = self.conversation.leaf

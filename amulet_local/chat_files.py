@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,12 +16,15 @@ import msgspec
 
 from amulet_local.chat import Chat
 from amulet_local.conversation import Conversation, Message, Node, Role
-from amulet_local.errors import NotUsableError
+from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.history import History, title_of
 from amulet_local.ids import CHAT_PATTERN, ID_PATTERN, new_chat_id
 from amulet_local.provenance import Ending, Origin, Reason, unpack
 
+Kind = Literal["md", "json"]
+
 _MOST_BYTES = 64 * 1024 * 1024
+_NO_NAME = re.compile(r"[^\w]+")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
@@ -50,6 +54,37 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     leaf: Id
     messages: Annotated[tuple[_Message, ...], msgspec.Meta(min_length=1)]
+
+
+# -- files ----------------------------------------------------------------------------------------
+
+
+def kind_of(path: Path) -> Kind:
+    """What a file is to hold, by the end of its name."""
+    return "json" if path.suffix.casefold() == ".json" else "md"
+
+
+def file_name(title: str, kind: Kind = "md") -> str:
+    """A name for the file of a chat, of its title's letters and digits."""
+    return f"{_NO_NAME.sub('-', title).strip('-') or 'chat'}.{kind}"
+
+
+def export_chat(chat: Chat, path: Path, kind: Kind, *, overwrite: bool) -> None:
+    """Write a chat to a file.
+
+    Raises FileExistsError where there is one that must not be overwritten, UsageError where it
+    cannot be written.
+    """
+    text = FORMATS[kind](chat)
+    try:
+        with path.open("w" if overwrite or path.is_dir() else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror}); name another file."
+        ) from None
 
 
 # -- JSON -----------------------------------------------------------------------------------------
@@ -160,6 +195,8 @@ _ENDINGS: dict[Reason, str] = {
     "died": "cut off when the engine died",
     "interrupted": "interrupted",
 }
+
+FORMATS: Mapping[Kind, Callable[[Chat], str]] = {"md": to_markdown, "json": to_json}
 
 
 def _day(moment: datetime) -> str:

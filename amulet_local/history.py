@@ -151,24 +151,38 @@ class History:
             raise UsageError(f"more than one chat begins with {name!r} ({names}); type more of it.")
         return found[0]
 
+    def summary(self, chat: str) -> Summary:
+        """A chat as a list shows it. Raises UsageError where it was removed."""
+        with self._database.reading() as db:
+            row = db.execute(f"{_SUMMARIES} AND id = ?", (chat,)).fetchone()
+        if not row:
+            raise removed_meanwhile()
+        return Summary(*row)
+
     def search(self, text: str, limit: int = 50) -> list[Hit]:
         """Messages with all of these words, the newest first; the last word may be unfinished.
 
         Words in quotation marks must stand together.
         """
-        words = [phrase or word for phrase, word in _WORDS.findall(text)]
-        words = [word for word in words if any(map(str.isalnum, word))]
-        if not words:
+        if not (query := _query(text)):
             return []
-        query = " ".join('"' + spaced(word).replace('"', "") + '"' for word in words)
-        if text.endswith(words[-1]) and sum(map(str.isalnum, words[-1])) > 1:
-            query += "*"
         with self._database.reading() as db:
             rows = db.execute(_SEARCH, (query, limit)).fetchall()
         return [
-            Hit(chat, title, message, role, _unmarked(snippet))
+            Hit(chat, title, message, role, _unmarked(_SPACE.sub(" ", snippet)))
             for chat, title, message, role, snippet in rows
         ]
+
+    def marked(self, message: str, text: str) -> Snippet:
+        """The whole text of a message, line by line, with marks where `search` found the words.
+
+        Raises UsageError where the message was removed.
+        """
+        with self._database.reading() as db:
+            row = db.execute(_MARKED, (_query(text), message)).fetchone()
+        if not row:
+            raise removed_meanwhile()
+        return _unmarked(row[0])
 
     def inputs(self, limit: int = 200) -> list[str]:
         """What the user said last, over all chats, the newest last."""
@@ -224,20 +238,28 @@ class History:
             )
 
     def rename(self, chat: str, title: str) -> None:
-        """Give a chat a title of the user's own; a blank one changes nothing."""
+        """Give a chat a title of the user's own; a blank one changes nothing.
+
+        Raises UsageError where it was removed.
+        """
         if title := title_of(title):
-            with self._database.writing() as db:
-                db.execute("UPDATE chats SET title = ? WHERE id = ?", (title, chat))
+            self._change_chat("title = ? WHERE deleted IS NULL AND id = ?", title, chat)
 
     def remove(self, chat: str) -> None:
-        """Take a chat out of all lists; `bring_back` undoes it within a month."""
-        with self._database.writing() as db:
-            db.execute("UPDATE chats SET deleted = ? WHERE id = ?", (new_id(), chat))
+        """Take a chat out of all lists; `bring_back` undoes it within a month.
+
+        Raises UsageError where it was removed already.
+        """
+        self._change_chat("deleted = ? WHERE deleted IS NULL AND id = ?", new_id(), chat)
 
     def bring_back(self, chat: str) -> None:
-        """Undo `remove`."""
+        """Undo `remove`. Raises UsageError where the chat is gone for good."""
+        self._change_chat("deleted = NULL WHERE id = ?", chat)
+
+    def _change_chat(self, change: str, *values: str) -> None:
         with self._database.writing() as db:
-            db.execute("UPDATE chats SET deleted = NULL WHERE id = ?", (chat,))
+            if not db.execute(f"UPDATE chats SET {change}", values).rowcount:
+                raise removed_meanwhile()
 
     def destroy(self, chat: str) -> None:
         """Remove a chat for good."""
@@ -438,6 +460,11 @@ _SEARCH = f"""
     WHERE found MATCH ? AND m.deleted IS NULL AND c.deleted IS NULL
     ORDER BY found.rowid DESC LIMIT ?
 """
+_MARKED = f"""
+    SELECT highlight(found, 0, '{_BEGIN}', '{_END}')
+    FROM found JOIN messages m ON m.number = found.rowid
+    WHERE found MATCH ? AND m.id = ? AND m.deleted IS NULL
+"""
 
 
 # -- rows -----------------------------------------------------------------------------------------
@@ -532,10 +559,20 @@ def _unpacked(token_ids: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(token_ids) // 4}i", token_ids)
 
 
-def _unmarked(snippet: str) -> Snippet:
-    """A snippet as people read it, of one that SQLite put marks into."""
+def _query(text: str) -> str:
+    """A search as the index takes it; empty where there is no word in it."""
+    words = [phrase or word for phrase, word in _WORDS.findall(text)]
+    words = [word for word in words if any(map(str.isalnum, word))]
+    query = " ".join('"' + spaced(word).replace('"', "") + '"' for word in words)
+    if words and text.endswith(words[-1]) and sum(map(str.isalnum, words[-1])) > 1:
+        query += "*"
+    return query
+
+
+def _unmarked(found: str) -> Snippet:
+    """A text as people read it, of one that SQLite put marks into."""
     text, marks = "", []
-    for part in _SPACE.sub(" ", snippet.replace(SEPARATOR, "")).split(_BEGIN):
+    for part in found.replace(SEPARATOR, "").split(_BEGIN):
         word, end, rest = part.rpartition(_END)
         if end:
             marks.append((len(text), len(text) + len(word)))

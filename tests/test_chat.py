@@ -113,6 +113,19 @@ def test_a_reply_in_the_users_words_is_continued(store: History, chat: Chat) -> 
     assert chat.conversation.siblings(node.id) == (old, node)
 
 
+def test_a_message_of_another_branch_can_be_turned_to(store: History, chat: Chat) -> None:
+    second = chat.conversation.path()[2]
+    answer(chat, chat.edit(second.id, "How long?").id, "A week.")
+    chat.turn_to(chat.conversation.path()[0].id)
+    assert stored(store, chat)[-1] == "A week.", "it is read already"
+    chat.turn_to(second.id)
+    assert stored(store, chat)[2:] == ["And then?", "Home."]
+    assert chat.undo()
+    assert stored(store, chat)[-1] == "A week."
+    with pytest.raises(KeyError):
+        chat.turn_to("nowhere")
+
+
 def test_undo_takes_back_one_act_after_the_other(store: History, chat: Chat) -> None:
     said_at_first = said(chat)
     question = chat.conversation.path()[2]

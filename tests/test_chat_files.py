@@ -13,9 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amulet_local.chat import Chat
-from amulet_local.chat_files import import_chat, to_json, to_markdown
+from amulet_local.chat_files import (
+    export_chat,
+    file_name,
+    import_chat,
+    kind_of,
+    to_json,
+    to_markdown,
+)
 from amulet_local.conversation import Conversation, Message, Node
-from amulet_local.errors import NotUsableError
+from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.history import History
 from amulet_local.ids import new_chat_id, new_id
 from amulet_local.protocol import Stats
@@ -235,3 +242,36 @@ def test_a_code_block_that_was_cut_off_ends_with_its_message(
 ) -> None:
     chat = a_chat(store, talk("Code?", text, "More?"))
     assert f"## SmolLM2\n\n{shown}\n\n*seed 7*\n\n## You" in to_markdown(chat)
+
+
+# -- files ----------------------------------------------------------------------------------------
+
+
+def test_a_file_is_named_by_the_title_and_tells_its_kind() -> None:
+    assert file_name("Where to, O\u00f9 ça ?") == "Where-to-Où-ça.md"
+    assert file_name("../../etc/passwd", "json") == "etc-passwd.json"
+    assert file_name("…") == "chat.md"
+    assert len(file_name("漢" * 60, "json").encode()) < 255
+    assert [kind_of(Path(name)) for name in ("a.JSON", "a.md", "a")] == ["json", "md", "md"]
+
+
+def test_a_file_that_is_there_is_not_written_over_unless_that_is_wanted(
+    store: History, tmp_path: Path
+) -> None:
+    chat = a_chat(store, talk("Where to?", "To Wales."))
+    file = tmp_path / "chat.md"
+    export_chat(chat, file, "md", overwrite=False)
+    assert file.read_text("utf-8") == to_markdown(chat)
+    with pytest.raises(FileExistsError):
+        export_chat(chat, file, "json", overwrite=False)
+    assert file.read_text("utf-8") == to_markdown(chat)
+    export_chat(chat, file, "json", overwrite=True)
+    assert file.read_text("utf-8") == to_json(chat)
+
+
+def test_a_file_that_cannot_be_written_is_a_sentence(store: History, tmp_path: Path) -> None:
+    chat = a_chat(store, talk("Where to?"))
+    for path in (tmp_path, tmp_path / "nowhere" / "chat.md", tmp_path / ("x" * 300)):
+        for overwrite in (True, False):
+            with pytest.raises(UsageError, match="cannot be written"):
+                export_chat(chat, path, "md", overwrite=overwrite)

@@ -160,6 +160,18 @@ def test_a_snippet_shows_where_the_words_stand(store: History) -> None:
     assert [snippet.text[start:end] for start, end in snippet.marks] == ["Coast", "path"]
 
 
+def test_the_whole_of_what_was_found_has_every_word_marked(store: History) -> None:
+    chat = keep(store, "A Coast.\n\nThe coastal\tpath, 散歩.", "something else")
+    first, second = store.load(chat).nodes
+    whole = store.marked(first.id, "coast")
+    assert whole.text == first.message.text
+    assert [whole.text[start:end] for start, end in whole.marks] == ["Coast", "coastal"]
+    store.delete(first.id)
+    for gone in (first.id, second.id):
+        with pytest.raises(UsageError, match="removed meanwhile"):
+            store.marked(gone, "coast")
+
+
 def test_the_last_word_may_be_unfinished_until_a_space_follows(store: History) -> None:
     keep(store, "Coastal paths")
     assert found(store, "coast")
@@ -221,6 +233,23 @@ def test_a_removed_chat_can_be_brought_back(store: History) -> None:
     assert store.load(chat).nodes == before
 
 
+def test_a_chat_that_another_window_removed_is_told_of(store: History) -> None:
+    chat = keep(store, "What?", "That.")
+    assert store.summary(chat) == store.chats()[0]
+    with History(history_file()) as other:
+        other.remove(chat)
+    acts: list[Callable[[], object]] = [
+        lambda: store.summary(chat),
+        lambda: store.rename(chat, "Holidays"),
+        lambda: store.remove(chat),
+    ]
+    for act in acts:
+        with pytest.raises(UsageError, match="removed meanwhile"):
+            act()
+    store.bring_back(chat)
+    assert titles(store) == ["What?"]
+
+
 def test_adding_to_a_removed_chat_brings_it_back(store: History) -> None:
     """As when another window removed it, or the message that is answered."""
     chat = keep(store, "What?", "That.")
@@ -257,7 +286,8 @@ def test_after_a_month_what_was_removed_goes_for_good(
     monkeypatch.setattr(history, "KEPT_S", -1.0)
     with History(history_file()) as later:
         assert titles(later) == ["kept"]
-        later.bring_back(gone)
+        with pytest.raises(UsageError, match="removed meanwhile"):
+            later.bring_back(gone)
         assert later.count() == 1
         assert later.draft(gone) == ""
     assert rows("SELECT text FROM messages") == [("kept",)]

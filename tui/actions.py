@@ -71,6 +71,10 @@ CHAT = (
     Action("settle", "escape", "With nothing to stop: to the message, and to the newest text"),
     Action("new_chat", "ctrl+n", "New chat", "New", "new"),
     Action("last_chat", "ctrl+b", "Back to the chat before", "", "back"),
+    Action("chats", "ctrl+l", "All chats: open, search, rename, delete, export", "Chats", "chats"),
+    Action("find", "", "Search all that was said", "", "search", "words"),
+    Action("export", "", "Write this chat to a file, as Markdown or JSON", "", "export", "path"),
+    Action("import_chat", "", "Add a chat that was exported as JSON", "", "import", "path"),
     Action("look_back", "ctrl+up,shift+tab", "To the messages above", "Read"),
     Action("regenerate", "ctrl+r", "Answer the last question once more", "", "again"),
     Action("undo", "", "Undo the last edit, deletion, walk or answer", "", "undo"),
@@ -127,8 +131,26 @@ PICKER = (
     Action("move(1)", "down,ctrl+j", "The next one", id="list_after"),
     Action("move(-8)", "pageup", "Some back", id="list_page_up"),
     Action("move(8)", "pagedown", "Some on", id="list_page_down"),
-    Action("choose", "enter", "Choose", id="list_choose"),
-    Action("close", "escape", "Leave it as it is", id="list_close"),
+    Action("choose", "enter", "Choose", "Choose", id="list_choose"),
+    Action("close", "escape", "Leave it as it is", "Back", id="list_close"),
+)
+CHATS = (
+    Action("screen.choose", "enter", "Open it, at what was found", "Open", id="chat_open"),
+    Action("screen.search", "/", "Search all that was said", "Search", id="chats_search"),
+    Action("screen.move(-1)", "k", "The one before", id="chat_before"),
+    Action("screen.move(1)", "j", "The next one", id="chat_after"),
+    Action("screen.end(-1)", "home,g", "The first one", id="first_chat"),
+    Action("screen.end(1)", "end,G", "The last one", id="oldest_chat"),
+    Action("screen.rename", "r", "Give it a title", "Rename", id="chat_rename"),
+    Action("screen.delete", "d", "Delete it", "Delete", id="chat_delete"),
+    Action("screen.bring_back", "u", "Bring back what was deleted last", "Undo", id="chat_undo"),
+    Action("screen.import_chat", "i", "Add one from a file", "Import", id="chat_import"),
+    Action("screen.export", "e", "Write it to a file", "Export", id="chat_export"),
+)
+SEARCH = (Action("to_list", "tab", "To what was found, where letters are keys", "To the list"),)
+LINE = (
+    Action("complete", "tab", "Take what is proposed", id="line_complete"),
+    Action("close", "escape", "Leave it as it is", id="line_close"),
 )
 PRESETS = (
     Action("edit", "ctrl+e", "Change it in a form; a built-in one becomes your own", id="edit_it"),
@@ -147,6 +169,9 @@ PLACES: dict[str, Sequence[Action]] = {
     "Among the messages": MESSAGES,
     "On the strength dial": DIAL,
     "In lists": PICKER,
+    "Among the chats": CHATS,
+    "In the search": SEARCH,
+    "Where a name is asked for": LINE,
     "In the list of presets": PRESETS,
     "In forms": FORM,
 }

@@ -19,6 +19,7 @@ from typing import ClassVar
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
+from textual.notifications import SeverityLevel
 from textual.widgets import Input, TextArea
 
 from amulet_local.client import EngineHandle, EngineProcess
@@ -35,6 +36,7 @@ from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
 from tui.session import Session
 from tui.shelf import Shelf
+from tui.text import clean
 from tui.themes import DARK, OWN, first_theme, remember
 
 _PATIENCE_S = 2.0
@@ -87,7 +89,7 @@ class AmuletApp(App[None]):
     """
 
     TITLE = "Amulet"
-    CSS_PATH = "amulet.tcss"
+    CSS_PATH = ["amulet.tcss", "chats.tcss"]  # noqa: RUF012
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ActionProvider}
     COMMAND_PALETTE_BINDING = ""
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-roomy"), (150, "-wide")]  # noqa: RUF012
@@ -156,6 +158,21 @@ class AmuletApp(App[None]):
     def action_choose_theme(self) -> None:
         """Choose how it looks, from a list that shows each."""
         self.search_themes()
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Tell something; never read as markup, whatever Textual's widgets ask for, since names
+        of files and chats are told."""
+        super().notify(
+            clean(message), title=title, severity=severity, timeout=timeout, markup=False
+        )
 
     def _copy(self) -> bool:
         """Copy what is selected, if anything is."""

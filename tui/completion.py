@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,32 +57,48 @@ def _commands(typed: str, commands: Mapping[str, Action]) -> list[Completion]:
     return found
 
 
+def propose_path(typed: str, folder: Path, suffix: str = "") -> str:
+    """The first file or folder that a path may go on to, written on from what was typed; empty if
+    there is none. suffix: that files must have."""
+    start = typed.rpartition("/")[2]
+    for entry in _entries(typed, folder):
+        if entry.name.startswith(start) and (entry.is_dir() or entry.name.endswith(suffix)):
+            end = "/" if entry.is_dir() else ""
+            return typed + entry.name[len(start) :] + end
+    return ""
+
+
 def _files(typed: str, folder: Path) -> list[Completion]:
-    """Files and folders whose name begins with what was typed, hidden ones only if asked for."""
-    parent, _, start = typed.replace("\\ ", " ").rpartition("/")
-    place = folder / Path(parent or ("/" if typed.startswith("/") else "")).expanduser()
+    """Files and folders whose name begins with what was typed."""
+    typed_path = typed.replace("\\ ", " ")
+    parent, slash, _ = typed_path.rpartition("/")
     found: list[Completion] = []
-    try:
-        with os.scandir(place) as entries:
-            names = sorted(
-                (entry for entry, _ in zip(entries, range(_MOST_READ), strict=False)),
-                key=lambda entry: (not entry.is_dir(), entry.name.casefold()),
-            )
-    except OSError:
-        return []
-    for entry in names:
-        if not entry.name.casefold().startswith(start.casefold()):
-            continue
-        if entry.name.startswith(".") and not start.startswith("."):
-            continue
-        name = f"{parent}/{entry.name}" if parent or typed.startswith("/") else entry.name
+    for entry in _entries(typed_path, folder):
         try:
             hint = "folder" if entry.is_dir() else decimal(entry.stat().st_size)
         except OSError:
             continue
         end = "/" if entry.is_dir() else " "
-        insert = "@" + name.replace(" ", "\\ ") + end
+        insert = "@" + (parent + slash + entry.name).replace(" ", "\\ ") + end
         found.append(Completion(entry.name + end.strip(), hint, insert, len(typed) + 1, False))
         if len(found) == MOST:
             break
     return found
+
+
+def _entries(typed: str, folder: Path) -> Iterator[os.DirEntry[str]]:
+    """What a path may go on to, folders first; hidden ones only if asked for."""
+    parent, _, start = typed.rpartition("/")
+    try:
+        place = folder / Path(parent or ("/" if typed.startswith("/") else "")).expanduser()
+        with os.scandir(place) as entries:
+            names = sorted(
+                (entry for entry, _ in zip(entries, range(_MOST_READ), strict=False)),
+                key=lambda entry: (not entry.is_dir(), entry.name.casefold()),
+            )
+    except (OSError, RuntimeError, ValueError):  # no such folder, no such user, no such name
+        return
+    for entry in names:
+        hidden = entry.name.startswith(".") and not start.startswith(".")
+        if entry.name.casefold().startswith(start.casefold()) and not hidden:
+            yield entry

@@ -7,13 +7,13 @@ from functools import partial
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from tui.actions import APP, CHAT, MESSAGES, Action, shown_keys
+from tui.actions import APP, Action, shown_keys
 
 _NOT_LISTED = ("interrupt", "command_palette", "settle")
 
 
 class ActionProvider(Provider):
-    """What can be done from the chat's screen."""
+    """What can be done on this screen, if it says so in ACTIONS, and in the app."""
 
     async def discover(self) -> Hits:
         """All of them, before anything is typed."""
@@ -29,7 +29,7 @@ class ActionProvider(Provider):
                 yield Hit(score, text, partial(self._do, action), help=self._ways(action))
 
     def _actions(self) -> Iterator[Action]:
-        for action in (*CHAT, *MESSAGES, *APP):
+        for action in (*getattr(self.screen, "ACTIONS", ()), *APP):
             method = f"action_{action.name.removeprefix('screen.').split('(')[0]}"
             known = hasattr(self.screen, method) or hasattr(self.app, method)
             if known and action.name not in _NOT_LISTED:

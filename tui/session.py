@@ -103,6 +103,7 @@ class Session:
         self._loaded: Loaded | None = None
         self._cost = 0.0
         self._unsaved = False
+        self._removed: list[str] = []  # chats, the last one last
 
     # -- how things stand ---------------------------------------------------------------------
 
@@ -132,6 +133,11 @@ class Session:
     def waiting(self) -> Sequence[str]:
         """Messages that wait for their turn."""
         return tuple(self._waiting)
+
+    @property
+    def expecting(self) -> bool:
+        """Whether the engine is at something, so that it will soon say more."""
+        return bool(self._writing or self._left) or self._activity is Activity.LOADING
 
     @property
     def replying(self) -> Steering | None:
@@ -256,6 +262,43 @@ class Session:
         if origin := next((n.origin for n in reversed(chat.conversation.path()) if n.origin), None):
             self.steering = steering_of(origin, presets)
         return changes
+
+    def is_open(self, name: str) -> bool:
+        """Whether this chat is the open one, and in the store as it is here. Raises AmuletError
+        where it was removed."""
+        stored, here = self.history.summary(name), self.chat
+        if stored.id != here.id:
+            return False
+        as_here = (stored.title, stored.messages) == (here.title, len(here.conversation))
+        return as_here or self._writing is not None
+
+    def turn_to(self, name: str) -> list[Change]:
+        """Read a branch that holds this message."""
+        if name not in self.chat.conversation:
+            return [Noticed("That message is not there any more.")]
+        if name in (node.id for node in self.path):
+            return []
+        return self._change(lambda: self.chat.turn_to(name))
+
+    def rename_chat(self, name: str, title: str) -> None:
+        """Give a chat of the store a title. Raises AmuletError."""
+        if name == self.chat.id:
+            self.chat.rename(title)
+        else:
+            self.history.rename(name, title)
+
+    def remove_chat(self, name: str) -> list[Change]:
+        """Take a chat out of the lists; the open one is left for a new one. Raises AmuletError."""
+        self.history.remove(name)
+        self._removed.append(name)
+        return self.new_chat() if name == self.chat.id else []
+
+    def bring_back(self) -> str | None:
+        """Undo the last removal of a chat; its id, None if there was none. Raises AmuletError."""
+        if not self._removed:
+            return None
+        self.history.bring_back(self._removed[-1])
+        return self._removed.pop()
 
     def fork(self, name: str) -> list[Change]:
         """Go on in a chat of its own from a message. Raises AmuletError."""

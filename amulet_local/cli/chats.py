@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from amulet_local.chat import Chat
-from amulet_local.chat_files import import_chat, to_json, to_markdown
+from amulet_local.chat_files import FORMATS, export_chat, import_chat, kind_of, to_markdown
 from amulet_local.cli.options import Subparsers, value, words
 from amulet_local.cli.output import console, print_json, say, without_controls, write
 from amulet_local.conversation import Node
@@ -27,7 +27,6 @@ from amulet_local.protocol import Positive
 
 _LISTED = 30
 _FOUND = 30
-_FORMATS = {"md": to_markdown, "json": to_json}
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -50,7 +49,7 @@ def add_parser(subparsers: Subparsers) -> None:
     search.set_defaults(run=_search)
 
     export = commands.add_parser("export", help="write a chat to a file, or to standard output")
-    export.add_argument("--format", choices=_FORMATS, help="json has all branches (default: md)")
+    export.add_argument("--format", choices=FORMATS, help="json has all branches (default: md)")
     export.add_argument("-o", "--output", metavar="FILE", type=Path, help="the file to write")
     export.set_defaults(run=_export)
 
@@ -138,26 +137,20 @@ def _search(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     output: Path | None = args.output
-    kind = args.format or ("json" if output and output.suffix == ".json" else "md")
+    kind = args.format or (kind_of(output) if output else "md")
     with _history() as history:
         chat = Chat(history, args.id)
-    text = _FORMATS[kind](chat)
     facts = {"id": chat.id, "format": kind}
     if output:
-        try:
-            output.write_text(text, "utf-8")
-        except OSError as error:
-            raise UsageError(
-                f"{output} cannot be written ({error.strerror}); name another file."
-            ) from None
+        export_chat(chat, output, kind, overwrite=True)
         if args.json:
             print_json({**facts, "path": str(output)})
         else:
             write(f"Written: {output}\n")
     elif args.json and kind == "md":
-        print_json({**facts, "text": text})
+        print_json({**facts, "text": to_markdown(chat)})
     else:
-        write(text)
+        write(FORMATS[kind](chat))
     return 0
 
 

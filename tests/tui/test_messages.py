@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from amulet_local.conversation import Message
+from amulet_local.conversation import Conversation, Message, Node
+from amulet_local.ids import new_chat_id, new_id
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, SMALL, chat
+from tui.widgets.message import MessageView
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
@@ -154,3 +156,31 @@ async def test_a_long_question_is_folded_and_says_so() -> None:
         assert "line 50" not in running.shown()
         await running.press("ctrl+up", "k", "space")
         assert "more lines" not in running.shown()
+
+
+async def test_of_a_long_chat_the_newest_messages_are_held_and_more_where_one_goes() -> None:
+    async with chat(FakeEngine()) as running:
+        nodes: list[Node] = []
+        for number in range(60):
+            for role in ("user", "assistant"):
+                parent = nodes[-1].id if nodes else None
+                message = Message(role, f"{role} {number}")
+                nodes.append(Node(new_id(), parent, message))
+        name = new_chat_id()
+        running.session.history.add_chat(name, "Long", Conversation(nodes), 1.0)
+        running.screen.open_chat(name)
+        await running.settle()
+        held = running.transcript.query(MessageView)
+        assert len(held) < 60
+        assert "assistant 59" in running.shown()
+        running.transcript.focus()
+        await running.settle()
+        await running.press(*(["up"] * len(held)))
+        assert len(running.transcript.query(MessageView)) > 60
+        await running.press("g")
+        assert "user 0" in running.shown()
+        assert len(running.transcript.query(MessageView)) == 120
+        await running.press("escape")
+        await running.say("And now?")
+        assert "And now?" in running.shown()
+        assert len(running.transcript.query(MessageView)) < 60

@@ -623,3 +623,69 @@ def test_a_store_that_fails_is_told_of_once_and_the_reply_goes_on(
     session.stop()
     hear(session, engine)
     assert stored(session) == ["Where to?", "abc"]
+
+
+# -- chats of the store ---------------------------------------------------------------------------
+
+
+def test_a_chat_is_open_as_long_as_the_store_has_it_as_it_is_here() -> None:
+    engine = FakeEngine(["A."], ["B", HOLD])
+    session = begin(engine)
+    ask(session, engine, "a?")
+    name = session.chat.id
+    assert session.is_open(name)
+    store.rename(name, "Another title")
+    assert not session.is_open(name)
+    session.open_chat(name, load_presets())
+    assert session.is_open(name)
+    ask(session, engine, "b?")
+    store.rename(name, "A third title")
+    assert session.is_open(name), "a reply is being written in it"
+    session.new_chat()
+    assert not session.is_open(name)
+    store.remove(name)
+    with pytest.raises(UsageError, match="removed meanwhile"):
+        session.is_open(name)
+
+
+def test_a_message_of_another_branch_is_turned_to() -> None:
+    engine = FakeEngine(["One."], ["Two."])
+    session = begin(engine)
+    ask(session, engine)
+    first = last(session)
+    session.regenerate(first.id)
+    hear(session, engine)
+    assert session.turn_to(last(session).id) == []
+    assert session.turn_to(first.id) == [BranchChanged()]
+    assert said(session) == stored(session) == ["Where to?", "One."]
+    assert session.turn_to("nowhere") == [Noticed("That message is not there any more.")]
+
+
+def test_removed_chats_come_back_one_after_the_other() -> None:
+    engine = FakeEngine(["A."], ["B."])
+    session = begin(engine)
+    names = []
+    for text in ("a?", "b?"):
+        session.new_chat()
+        ask(session, engine, text)
+        names.append(session.chat.id)
+    assert session.remove_chat(names[0]) == []
+    assert said(session) == ["b?", "B."]
+    assert session.remove_chat(names[1]) == [BranchChanged()]
+    assert said(session) == []
+    assert store.chats() == []
+    assert [session.bring_back(), session.bring_back()] == names[::-1]
+    assert session.bring_back() is None
+    assert {chat.id for chat in store.chats()} == set(names)
+
+
+def test_a_title_is_given_to_any_chat() -> None:
+    engine = FakeEngine(["A."])
+    session = begin(engine)
+    ask(session, engine, "a?")
+    name = session.chat.id
+    session.rename_chat(name, "Mine")
+    assert session.chat.title == store.summary(name).title == "Mine"
+    session.new_chat()
+    session.rename_chat(name, "Theirs")
+    assert (session.chat.title, store.summary(name).title) == ("", "Theirs")

@@ -7,7 +7,7 @@ of the session, and each Change has its place on the screen.
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,14 +16,14 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import OptionList, TextArea
 
 from amulet_local.client import EngineHandle
 from amulet_local.conversation import Node
 from amulet_local.errors import AmuletError, UsageError
-from amulet_local.presets import load_presets
 from amulet_local.protocol import Event
-from tui.actions import CHAT, bindings, commands, shown_key
+from tui.actions import CHAT, MESSAGES, Action, bindings, commands, shown_key
 from tui.attachments import attach
 from tui.changes import (
     BranchChanged,
@@ -36,7 +36,7 @@ from tui.changes import (
     Wrote,
 )
 from tui.completion import complete
-from tui.screens.on_messages import OnMessages
+from tui.screens.on_chats import OnChats
 from tui.screens.on_steering import OnSteering
 from tui.session import Session
 from tui.shelf import Shelf
@@ -50,13 +50,15 @@ from tui.widgets.steering import SteeringPanel
 from tui.widgets.title import TitleLine
 from tui.widgets.transcript import Transcript
 
-_POLLS_PER_S = 16
+_POLLS_PER_S = 16  # while something is to be expected
+_IDLE_POLLS_PER_S = 2
 _DRAFT_AFTER_S = 0.5
 
 
-class ChatScreen(OnMessages, OnSteering):
+class ChatScreen(OnChats, OnSteering):
     """One chat at a time. model: a name or path, "" for the default. notices: to begin with."""
 
+    ACTIONS: ClassVar[Sequence[Action]] = (*CHAT, *MESSAGES)
     BINDINGS: ClassVar[list[BindingType]] = bindings(CHAT, first=True)
 
     class ModelFound(Message):
@@ -90,7 +92,7 @@ class ChatScreen(OnMessages, OnSteering):
         self._offer, self._title = Offer(shelf), TitleLine()
         self._shelf = shelf
         self._draft = ""
-        self._sent_from: str | None = None  # the chat before this one
+        self._often: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """The chat and the message being written, how it is steered, how things stand."""
@@ -109,13 +111,14 @@ class ChatScreen(OnMessages, OnSteering):
         """Be ready to write at once; the model comes behind."""
         self._more_below = f"↓ there is more below · {shown_key(self.app, CHAT, 'newest')}"
         self.set_focus(self.prompt)
-        self._recall()
+        self.recall()
         self.show([BranchChanged(), *(Noticed(notice) for notice in self._notices)])
         self._find(self._model)
-        self.set_interval(1 / _POLLS_PER_S, self.poll)
+        self._often = self.set_interval(1 / _POLLS_PER_S, self.poll, pause=True)
+        self.set_interval(1 / _IDLE_POLLS_PER_S, self.poll)
         self.set_interval(_DRAFT_AFTER_S, self.save_draft)
 
-    def _recall(self) -> None:
+    def recall(self) -> None:
         """What was typed before, in this chat and in others."""
         try:
             self.prompt.inputs = self.session.history.inputs()
@@ -153,6 +156,8 @@ class ChatScreen(OnMessages, OnSteering):
                 case Unusable():
                     self._offer.show(change.text)
         session = self.session
+        if self._often:
+            self._often.resume() if session.expecting else self._often.pause()
         pending = session.replying not in (None, session.steering)
         self.query_one(SteeringPanel).show(session.steering, pending=pending)
         self.query_one(StatusLine).status = session.status
@@ -265,67 +270,6 @@ class ChatScreen(OnMessages, OnSteering):
     @on(Transcript.Left)
     def _write_on(self) -> None:
         self.set_focus(self.prompt)
-
-    # -- from chat to chat --------------------------------------------------------------------
-
-    def action_new_chat(self) -> None:
-        """Leave this chat and begin another."""
-        self._leave(self.session.new_chat)
-
-    def action_last_chat(self) -> None:
-        """To the chat that was open before, or the newest there is."""
-        name = self._sent_from
-        try:
-            if name is None:
-                others = [
-                    c.id for c in self.session.history.chats(2) if c.id != self.session.chat.id
-                ]
-                name = next(iter(others), None)
-        except AmuletError as error:
-            self.notify(str(error), severity="error")
-            return
-        if name is None:
-            self.notify("There is no other chat yet.")
-        else:
-            self.open_chat(name)
-
-    def open_chat(self, name: str) -> None:
-        """Leave this chat and open another one of the store."""
-        self.presets = load_presets()
-        self._leave(lambda: self.session.open_chat(name, self.presets))
-
-    def _leave(self, go: Callable[[], list[Change]]) -> None:
-        self.leave_editing()
-        self.save_draft()
-        left = self.session.chat.id if len(self.session.chat.conversation) else None
-        try:
-            changes = go()
-        except AmuletError as error:
-            self.notify(str(error), severity="error")
-            return
-        self._sent_from = left or self._sent_from
-        self.transcript.clear()
-        self.prompt.clear()
-        self._recall()
-        self.show(changes)
-        self.set_focus(self.prompt)
-        self.transcript.follow()
-
-    def action_rename(self) -> None:
-        """Begin to write a title."""
-        self.prompt.write(f"/rename {self.session.chat.title}")
-        self.set_focus(self.prompt)
-
-    def command_rename(self, title: str) -> None:
-        """Give the chat a title."""
-        if not len(self.session.chat.conversation):
-            self.notify("A chat has a title once something is said in it.")
-            return
-        try:
-            self.session.chat.rename(title)
-        except AmuletError as error:
-            self.notify(str(error), severity="error")
-        self._title.show(self.session.chat.title)
 
     # -- the rest -----------------------------------------------------------------------------
 

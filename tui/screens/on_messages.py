@@ -5,14 +5,13 @@ A part of the chat's screen. The message is the selected one, or else the last t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from textual.screen import Screen
 
 from amulet_local.conversation import Node
-from amulet_local.errors import AmuletError
-from tui.changes import Change, Noticed
+from tui.changes import Change
 from tui.copying import code_blocks, copy
 from tui.session import Session
 from tui.widgets.prompt import Prompt
@@ -43,6 +42,10 @@ class OnMessages(Screen[None]):
 
     def show(self, changes: Iterable[Change]) -> None:
         """Show what changes."""
+        raise NotImplementedError
+
+    def leave(self, go: Callable[[], list[Change]]) -> bool:
+        """Leave this chat for another."""
         raise NotImplementedError
 
     def _message(self, role: str = "") -> Node | None:
@@ -130,10 +133,7 @@ class OnMessages(Screen[None]):
     def action_fork(self) -> None:
         """Go on from a message in a chat of its own."""
         if node := self._message():
-            try:
-                self.show(self.session.fork(node.id))
-            except AmuletError as error:
-                self.show([Noticed(str(error), True)])
+            self.leave(lambda: self.session.fork(node.id))
         else:
             self._missing("message")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual.content import Content
 from textual.widgets import OptionList
@@ -16,6 +17,8 @@ _LABEL = 24
 
 class Completions(OptionList, can_focus=False):
     """Shown while there are any; the prompt has the keys, a click chooses as well."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"hint"}
 
     def __init__(self) -> None:
         super().__init__(markup=False)

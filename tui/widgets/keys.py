@@ -13,9 +13,12 @@ from textual.screen import Screen
 from textual.style import Style
 from textual.widget import Widget
 
+_KEPT = 2  # at the end: to quit, and all keys
+
 
 class KeyLine(Widget):
-    """Shows the bindings of its screen that have a label, closer together where room is short."""
+    """Shows the bindings of its screen that have a label: closer together where room is short, and
+    then without those before the app's own, which come last."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"key"}
@@ -30,8 +33,13 @@ class KeyLine(Widget):
 
     def render(self) -> Content:
         """Keys and labels."""
-        loose, close = (Content(space).join(self._labels) for space in ("  ", " "))
-        return loose if loose.cell_length <= self.size.width else close
+        labels = list(self._labels)
+        line = Content("  ").join(labels)
+        while line.cell_length > self.size.width and len(labels) > _KEPT:
+            line = Content(" ").join(labels)
+            if line.cell_length > self.size.width:
+                del labels[-_KEPT - 1]
+        return line
 
     def _update(self, screen: Screen[Any]) -> None:
         labels: dict[str, Content] = {}

@@ -63,7 +63,7 @@ class Offer(Widget):
         """Why, what to do, how far it is."""
         yield Static(id="reason")
         yield Static(id="act")
-        yield ProgressBar(show_eta=False)
+        yield ProgressBar(total=1, show_eta=False)  # without a total it moves, even out of sight
 
     def show(self, reason: str) -> None:
         """Offer the default model, and say why."""

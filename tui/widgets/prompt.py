@@ -32,6 +32,7 @@ class Prompt(TextArea):
 
     def __init__(self, completions: Completions) -> None:
         super().__init__(placeholder="Ask anything", highlight_cursor_line=False)
+        self.cursor_blink = False  # twice a second the whole screen would be put together anew
         self.inputs: list[str] = []  # that were sent before, the newest last
         self._completions = completions
         self._place = 0  # in the inputs, from the end; 0 is what is being written

@@ -1,7 +1,9 @@
 """The chat as it is read: messages and notices, following the newest unless the reader scrolled up.
 
-It is told the whole branch whenever that changes, and touches only what differs. With the focus,
-one message is selected, and keys are about it.
+It is told the whole branch whenever that changes, and touches only what differs. Of a long chat it
+holds the newest messages, and those before them once somebody goes there: what there is to lay out
+is then no more in a chat of weeks than in one of today. With the focus, one message is selected,
+and keys are about it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ from tui.widgets.message import Answer, Entry, MessageView, Question, Waiting
 from tui.widgets.page import STYLES
 from tui.widgets.welcome import Welcome
 
+_HELD = 40  # messages
+_AT_ONCE = 20  # more, above
+_NEAR = 3  # rows from the top
+
 
 class Transcript(VerticalScroll, can_focus=True):
     """The messages of a branch. Scrolling up ends the following, the end resumes it."""
@@ -37,7 +43,8 @@ class Transcript(VerticalScroll, can_focus=True):
 
     def __init__(self) -> None:
         super().__init__()
-        self._views: list[MessageView] = []
+        self._entries: list[Entry] = []
+        self._views: list[MessageView] = []  # of the last entries
         self._growing: Answer | None = None
         self._selected: MessageView | None = None
 
@@ -53,8 +60,16 @@ class Transcript(VerticalScroll, can_focus=True):
 
     def show(self, entries: Sequence[Entry], waiting: Sequence[str], growing: str | None) -> None:
         """Show these messages. growing: the id of the reply that is being written."""
+        first = self._first
+        names = [view.node.id for view in self._views]
+        if names and (len(entries) <= first or entries[first].node.id != names[0]):
+            first = max(0, len(entries) - _HELD)
+            self._remove_after(0)
+        elif not names:
+            first = max(0, len(entries) - _HELD)
+        self._entries = list(entries)
         kept = 0
-        for view, entry in zip(self._views, entries, strict=False):
+        for view, entry in zip(self._views, entries[first:], strict=False):
             if view.node.id != entry.node.id:
                 break
             view.update(entry)
@@ -62,9 +77,11 @@ class Transcript(VerticalScroll, can_focus=True):
         following = self.following
         with self.app.batch_update():
             self._remove_after(kept)
-            added = [_view(entry, growing) for entry in entries[kept:]]
+            added = [_view(entry, growing) for entry in entries[first + kept :]]
             self._views += added
             self.mount_all([*added, *map(Waiting, waiting)])
+            if following:
+                self._let_go()
         newest = self._views[-1] if self._views else None
         self._growing = newest if isinstance(newest, Answer) and growing else None
         if self._views or waiting:
@@ -74,8 +91,45 @@ class Transcript(VerticalScroll, can_focus=True):
         elif not self.query_children(".notice"):
             self._be_empty()
 
+    @property
+    def _first(self) -> int:
+        """The number of the first message that is held."""
+        return len(self._entries) - len(self._views)
+
+    def _let_go(self) -> None:
+        """Let go of what is far above the newest messages."""
+        gone = self._views[:-_HELD]
+        if len(gone) >= _AT_ONCE and self._selected not in gone:
+            above = self.children[: self.children.index(self._views[len(gone)])]
+            self.remove_children([it for it in above if not isinstance(it, Welcome)])
+            del self._views[: len(gone)]
+
+    def _hold(self, first: int) -> None:
+        """Hold the messages from this number on; what is selected, or else in sight, stays so."""
+        entries = self._entries[max(0, first) : self._first]
+        if not entries:
+            return
+        added = [_view(entry, None) for entry in entries]
+        below = self.virtual_size.height - self.scroll_target_y
+        self.mount_all(added, before=self._views[0] if self._views else None)
+        self._views[:0] = added
+
+        def stay() -> None:
+            if self._selected:
+                self._select(self._selected)
+            else:
+                self.scroll_to(y=self.virtual_size.height - below, animate=False, immediate=True)
+
+        self.call_after_refresh(stay)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Near the top, hold more of what is above."""
+        super().watch_scroll_y(old_value, new_value)
+        if new_value < min(old_value, _NEAR) and self._first:
+            self._hold(self._first - _AT_ONCE)
+
     def _remove_after(self, kept: int) -> None:
-        """Take away all from message number `kept` on, and what waits."""
+        """Take away all from message number `kept` of those held on, and what waits."""
         gone = self._views[kept:]
         if self._selected in gone:
             self._select(None)
@@ -88,6 +142,7 @@ class Transcript(VerticalScroll, can_focus=True):
     def clear(self) -> None:
         """Another chat: nothing of this one stays."""
         self._remove_after(0)
+        self._entries = []
         self.query_children(".notice").remove()
         self._be_empty()
 
@@ -159,8 +214,17 @@ class Transcript(VerticalScroll, can_focus=True):
 
     def select(self, name: str) -> None:
         """Select the message of this id, if it is there."""
+        names = [entry.node.id for entry in self._entries]
+        if name in names:
+            self._hold(names.index(name))
         view = next((view for view in self._views if view.node.id == name), None)
         self._select(view)
+
+    def go_to(self, name: str) -> None:
+        """Select the message of this id, with the keys about it, once it has its place."""
+        self.select(name)
+        self.focus()
+        self.call_after_refresh(self.select, name)
 
     @on(MessageView.Clicked)
     def _point(self, message: MessageView.Clicked) -> None:
@@ -171,6 +235,8 @@ class Transcript(VerticalScroll, can_focus=True):
         """The message so many places on."""
         if not self._selected:
             return
+        if self._selected is self._views[0] and by < 0:
+            self._hold(self._first - _AT_ONCE)
         place = self._views.index(self._selected) + by
         if place >= len(self._views):
             self.post_message(self.Left())
@@ -180,6 +246,8 @@ class Transcript(VerticalScroll, can_focus=True):
     def action_select_end(self, end: int) -> None:
         """The first message, or the last."""
         if self._views:
+            if end < 0:
+                self._hold(0)
             self._select(self._views[-1 if end > 0 else 0])
 
     def action_unfold(self) -> None:
