@@ -9,10 +9,10 @@ BIN := $(VENV)/bin
 export CMAKE_ARGS ?= -DCMAKE_C_FLAGS=-U__AMX_INT8__ -DCMAKE_CXX_FLAGS=-U__AMX_INT8__
 
 .DEFAULT_GOAL := help
-.PHONY: help chat install test lint format benchmark screenshots clean
+.PHONY: help chat install test test-families lint format benchmark screenshots clean
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 chat: $(VENV)/.model ## Set up what is missing, fetch the default model once, open the chat
 	@$(BIN)/amulet
@@ -21,6 +21,9 @@ install: $(VENV)/.installed ## Make the environment with Amulet in it
 
 test: $(VENV)/.dev $(VENV)/.model ## Set up what is missing, run the whole suite on the real model
 	$(BIN)/python -m pytest
+
+test-families: $(VENV)/.dev $(VENV)/.families ## Test prompts with llama.cpp's vocabularies and templates
+	AMULET_FAMILIES=$(CURDIR)/$(FAMILIES)/vendor/llama.cpp/models $(BIN)/python -m pytest tests/families.py
 
 lint: $(VENV)/.dev ## Format check, lint, types, import direction
 	$(BIN)/ruff format --check .
@@ -58,4 +61,14 @@ $(VENV)/.dev: $(VENV)/.installed
 
 $(VENV)/.model: $(VENV)/.installed
 	@$(BIN)/amulet models pull default
+	@touch $@
+
+# The source distribution of the llama-cpp-python that is installed.
+FAMILIES := $(VENV)/families
+$(VENV)/.families: $(VENV)/.installed
+	rm -rf $(FAMILIES) && mkdir -p $(FAMILIES)
+	$(BIN)/pip download --quiet --no-deps --no-binary :all: --dest $(FAMILIES) \
+		llama-cpp-python==$$($(BIN)/python -c 'from importlib.metadata import version; print(version("llama-cpp-python"))')
+	tar -xzf $(FAMILIES)/*.tar.gz -C $(FAMILIES) --strip-components=1
+	rm $(FAMILIES)/*.tar.gz
 	@touch $@

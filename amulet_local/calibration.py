@@ -1,52 +1,26 @@
 """The fastest settings for one model on one machine, found in half a minute and kept.
 
-What was found fills in where LoadOptions leaves a choice open (0 or "auto"). Kept as one JSON file
-per model in the data folder; a changed model file, machine or llama-cpp-python makes it stale.
+What is kept, and where it is used, stands in settled.py.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import msgspec
 import psutil
 from msgspec.structs import replace
 
+from amulet_local.devices import add_servers
 from amulet_local.llama import Model, physical_cores
 from amulet_local.lockstep import Lockstep
-from amulet_local.protocol import Arrangement, FlashAttention, LoadOptions
+from amulet_local.protocol import LoadOptions
 from amulet_local.settings import calibration_file
+from amulet_local.settled import Calibration, layers_asked
 
 _BLOCKS = (1, 2, 4, 8)
 _CONTEXT = 1024
-
-
-class Calibration(msgspec.Struct, frozen=True):
-    """The choices that were fastest (see LoadOptions for their meaning)."""
-
-    streams: Literal["auto", Arrangement]
-    threads: int
-    flash_attention: FlashAttention
-    batch: int
-    step_cost: float
-
-
-def settle(options: LoadOptions, model: str) -> LoadOptions:
-    """Options with what calibration found in place of what they leave open."""
-    try:
-        found = msgspec.json.decode(calibration_file(model).read_bytes(), type=Calibration)
-    except (OSError, msgspec.DecodeError):
-        return options
-    open_choices = {
-        field: getattr(found, field)
-        for field in Calibration.__struct_fields__
-        if getattr(options, field) in (0, "auto")
-    }
-    if options.kv_type != "f16":  # which leaves no choice
-        del open_choices["flash_attention"]
-    return replace(options, **open_choices)
 
 
 def calibrate(
@@ -57,7 +31,8 @@ def calibrate(
     Candidates take turns; another choice than the default must be 3% faster to be taken.
     """
     options = replace(options, context=_CONTEXT, batch=0)
-    model = Model(path, gpu_layers=options.gpu_layers)
+    add_servers(options.rpc)
+    model = Model(path, gpu_layers=layers_asked(options), devices=options.devices)
     try:
         if options.kv_type == "f16":
             say("attention")

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from amulet_local.protocol import (
     Examine,
     Load,
     LoadOptions,
+    Memory,
     Quit,
     Reply,
     Steer,
@@ -65,17 +67,25 @@ class EngineHandle(Protocol):
         """End the process and wait for it, two seconds at most, then kill it."""
 
 
-class EngineProcess:
-    """The real engine. For one thread of the front end; close it, also on the way out of errors."""
+Needs = Callable[[str, LoadOptions], tuple[Memory, ...]]
 
-    def __init__(self) -> None:
+
+class EngineProcess:
+    """The real engine. For one thread of the front end; close it, also on the way out of errors.
+
+    needs: tells what a model will take (models/memory.needs_of); without it, a model is loaded
+    whether it fits or not.
+    """
+
+    def __init__(self, needs: Needs = lambda _model, _options: ()) -> None:
+        self._needs = needs
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._running: _Running | None = None
         self._load: Load | None = None
 
     def load(self, model: str, options: LoadOptions) -> None:
         """See EngineHandle."""
-        self._load = Load(model, options)
+        self._load = Load(model, options, self._needs(model, options))
         if not self._send(self._load):
             self._start()
 

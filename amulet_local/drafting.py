@@ -21,6 +21,7 @@ from amulet_local.llama import Model, Vocabulary
 from amulet_local.lockstep import Lockstep
 from amulet_local.protocol import LoadOptions
 from amulet_local.realignment import Row, Steering, Workspace, steered
+from amulet_local.settled import layers_asked
 
 LONGEST_DRAFT = 15
 USUAL_STEP_COST = 0.4  # of a CPU that was not calibrated; on faster ones, too few are guessed
@@ -177,7 +178,7 @@ class DraftModel:
     def __init__(
         self, path: str, options: LoadOptions, vocabulary: Vocabulary, target: Lockstep
     ) -> None:
-        self._model = Model(path, gpu_layers=options.gpu_layers)
+        self._model = Model(path, gpu_layers=layers_asked(options), devices=options.devices)
         try:
             if not self._model.vocabulary.equals(vocabulary):
                 raise UsageError(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from amulet_local.calibration import settle
+from amulet_local import fitting
 from amulet_local.conversation import Message
 from amulet_local.decoding import Steer, decode
 from amulet_local.drafting import (
@@ -25,10 +25,10 @@ from amulet_local.drafting import (
     NgramDrafter,
     linear_cost,
 )
-from amulet_local.errors import UsageError
+from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.examining import examine
 from amulet_local.kept import KeptChats
-from amulet_local.llama import AbortedError, Model, build_info, physical_cores
+from amulet_local.llama import AbortedError, physical_cores
 from amulet_local.lockstep import Lockstep, Progress
 from amulet_local.prompting import Prompter
 from amulet_local.protocol import (
@@ -43,6 +43,7 @@ from amulet_local.protocol import (
     Reply,
 )
 from amulet_local.realignment import BASE, LINEAR, PROMPT, Row, Steering, Workspace
+from amulet_local.settled import settle
 from amulet_local.side_by_side import Side, write_together
 from amulet_local.templates import TemplateError
 from amulet_local.writing import Emit, Writing, begun_tokens
@@ -61,14 +62,11 @@ class Engine:
         Raises NotUsableError, UsageError; AbortedError when cancelled.
         """
         started = time.perf_counter()
-        self._path = command.model
-        self._options = options = settle(command.options, command.model)
-        self._model = Model(command.model, gpu_layers=options.gpu_layers, on_progress=on_progress)
-        try:
-            self._lockstep = Lockstep(self._model, options)
-        except BaseException:
-            self._model.close()
-            raise
+        self._path, self._stamp = command.model, _stamp(command.model)
+        settled = settle(command.options, command.model)
+        self._fitted = fitted = fitting.load(command.model, settled, command.needs, on_progress)
+        self._model, self._lockstep = fitted.model, fitted.lockstep
+        self._options = options = fitted.options
         vocabulary = self._model.vocabulary
         self._draft = self._load_draft(options)
         # Streams beside the chat's, which a stop must reach too.
@@ -103,20 +101,16 @@ class Engine:
 
     def card(self) -> Loaded:
         """What was loaded, and how."""
-        build = build_info()
-        options, layers = self._options, self._model.layers + 1  # and the output layer
-        asked = options.gpu_layers if options.gpu_layers >= 0 else layers
-        gpu_layers = min(asked, layers) if build.gpu_offload else 0
-        on = [device.name for device in build.devices if "gpu" in device.kind and gpu_layers]
+        options, fitted = self._options, self._fitted
         return Loaded(
             model=Path(self._path).stem,
             description=self._model.description,
             architecture=self._model.metadata("general.architecture") or "",
             context=self._lockstep.length,
             vocabulary=self._model.vocabulary.size,
-            layers=layers,
-            gpu_layers=gpu_layers,
-            devices=", ".join(on) or "CPU",
+            layers=self._model.layers + 1,  # and the output layer
+            gpu_layers=fitted.layers,
+            devices=", ".join(device.name for device in fitted.devices) or "CPU",
             streams=self._lockstep.arrangement,
             threads=options.threads or physical_cores(),
             can_rewind=self._lockstep.can_rewind,
@@ -126,13 +120,8 @@ class Engine:
 
     def notices(self) -> list[str]:
         """What the user should know about this load, a sentence each."""
-        notices = []
+        notices = list(self._fitted.notices)
         options = self._options
-        if options.gpu_layers > 0 and not build_info().gpu_offload:
-            notices.append(
-                "This build of llama-cpp-python cannot use a GPU, so the model runs on the CPU; "
-                "`amulet doctor` says more."
-            )
         if 0 < self._model.context_trained < options.context:
             notices.append(
                 f"The model was trained for {self._model.context_trained:,} tokens of context; "
@@ -154,6 +143,7 @@ class Engine:
     def reply(self, request: Reply, emit: Emit) -> None:
         """Write a reply: Prefilling…, Step…, Finished. Raises UsageError, DecodeError."""
         _check(request)
+        self._check_file()
         self._kept.switch(request.chat)
         with self._writing(request, emit) as writing:
             reason: FinishReason | None = None
@@ -172,6 +162,15 @@ class Engine:
             writing.finish(reason)
         if reason != "cancelled":
             self._tell_pace(emit)
+
+    def _check_file(self) -> None:
+        """Raises NotUsableError where the model's file was written to since it was loaded: its
+        weights are mapped, so that replies would come from whatever is there now."""
+        if _stamp(self._path)[0] == self._stamp[0] and _stamp(self._path) != self._stamp:
+            raise NotUsableError(
+                f"{self._path} changed while it was in use; choose the model again, to load what "
+                "it is now."
+            )
 
     def _tell_pace(self, emit: Emit) -> None:
         """Once a load, measure what realigning costs: behind a reply, when nobody waits."""
@@ -252,7 +251,8 @@ class Engine:
     def _writing(self, request: Reply, emit: Emit) -> Iterator[Writing]:
         _, strength = _steering(request, streams=1)
         vocabulary, stop = self._model.vocabulary, self._prompter.stop
-        with closing(Writing(request, vocabulary, stop, strength, emit)) as writing:
+        opened = self._prompter.opened_thought(thinking=request.thinking)
+        with closing(Writing(request, vocabulary, stop, strength, emit, opened)) as writing:
             try:
                 yield writing
             finally:
@@ -344,7 +344,11 @@ class Engine:
         try:
             return {
                 stream: self._prompter.prompt(
-                    request.system, request.messages[start:], preference, request.placement
+                    request.system,
+                    request.messages[start:],
+                    preference,
+                    request.placement,
+                    thinking=request.thinking,
                 )
                 for stream, preference in preferences.items()
             }
@@ -369,6 +373,15 @@ def _turned_to(steering: Steering, strength: float) -> Steering:
     if steering.strengths in ((), (strength,)):
         return steering
     return replace(steering, strengths=(strength,))
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    """Which file this is, its size and time of change; zeros where there is none any more."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return (0, 0, 0)
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _telling(emit: Emit) -> Progress:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from amulet_local.llama import OUTPUTS, Vocabulary
+from amulet_local.llama import Vocabulary
 from amulet_local.lockstep import Lockstep, Progress
 from amulet_local.protocol import Candidate, Candidates
 from amulet_local.realignment import Row, Steering, Workspace, likeliest, steered
+from amulet_local.settled import OUTPUTS
 
 SHOWN = 5  # candidates of each distribution
 

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
+from typing import Literal
 
 # GNU's OpenMP has a thread that waits at a barrier spin 300,000 times before it sleeps. Where other
 # programs want the cores, each of a token's hundreds of barriers may wait for a thread that has to
@@ -31,10 +31,11 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 import llama_cpp
 import numpy as np
 import psutil
-from llama_cpp._ctypes_extensions import load_shared_library
 from numpy.typing import NDArray
 
+from amulet_local.devices import Device, backends, devices, handles
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.settled import OUTPUTS
 
 KV_TYPES = {
     "f16": llama_cpp.GGML_TYPE_F16,
@@ -48,16 +49,16 @@ FLASH_ATTENTION = {
 }
 
 
-# Rows of logits one decode may give: llama.cpp reserves memory for each, vocabulary x 4 bytes.
-OUTPUTS = 64
-
-
 class AbortedError(Exception):
     """`Context.abort` cut the load or decode short; its batch must be evaluated anew."""
 
 
 class NoCellsError(Exception):
     """All cells of the context are taken; the batch was not evaluated."""
+
+
+class NoDeviceMemoryError(Exception):
+    """A device has too little memory for what was to be put there."""
 
 
 class DecodeError(AmuletError):
@@ -88,6 +89,11 @@ def _initialise() -> None:
     llama_cpp.llama_backend_init()
 
 
+def _lacks_memory() -> bool:
+    """Whether the last attempt failed for want of memory, going by what llama.cpp said."""
+    return any(re.search("out of memory|alloc", line, re.IGNORECASE) for line in _errors)
+
+
 def _reason() -> str:
     """Why llama.cpp refused, in its own words: the first error line since the last attempt."""
     return re.sub(r"^\w+: ", "", _errors[0]) if _errors else "llama.cpp gave no reason"
@@ -97,27 +103,14 @@ def _reason() -> str:
 
 
 @dataclass(frozen=True)
-class Device:
-    """A backend device; memory in bytes. kind: cpu, gpu, integrated gpu, accelerator or meta."""
-
-    name: str
-    description: str
-    kind: str
-    memory_free: int
-    memory_total: int
-
-
-@dataclass(frozen=True)
 class BuildInfo:
-    """What this build of llama-cpp-python can do."""
+    """What this build of llama-cpp-python can do. backends: such as CPU, CUDA, RPC."""
 
     version: str
     features: str
     gpu_offload: bool
+    backends: tuple[str, ...]
     devices: tuple[Device, ...]
-
-
-_DEVICE_KINDS = ("cpu", "gpu", "integrated gpu", "accelerator", "meta")
 
 
 def build_info() -> BuildInfo:
@@ -126,42 +119,10 @@ def build_info() -> BuildInfo:
     return BuildInfo(
         version=llama_cpp.__version__,
         features=llama_cpp.llama_print_system_info().decode().strip(),
-        gpu_offload=llama_cpp.llama_supports_gpu_offload(),
-        devices=tuple(_devices()),
+        gpu_offload=offloads(-1),
+        backends=tuple(backends()),
+        devices=tuple(devices()),
     )
-
-
-def _devices() -> list[Device]:
-    """The binding does not declare these functions: libggml lists, libggml-base describes."""
-    folder = Path(llama_cpp.__file__).parent / "lib"
-    registry = load_shared_library("ggml", folder)
-    base = load_shared_library("ggml-base", folder)
-    registry.ggml_backend_dev_count.restype = ctypes.c_size_t
-    registry.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
-    registry.ggml_backend_dev_get.restype = ctypes.c_void_p
-    for name in ("name", "description"):
-        function = getattr(base, f"ggml_backend_dev_{name}")
-        function.argtypes, function.restype = [ctypes.c_void_p], ctypes.c_char_p
-    base.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
-    size_p = ctypes.POINTER(ctypes.c_size_t)
-    base.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, size_p, size_p]
-    base.ggml_backend_dev_memory.restype = None
-    devices = []
-    for index in range(registry.ggml_backend_dev_count()):
-        device = registry.ggml_backend_dev_get(index)
-        free, total = ctypes.c_size_t(), ctypes.c_size_t()
-        base.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-        kind = base.ggml_backend_dev_type(device)
-        devices.append(
-            Device(
-                name=base.ggml_backend_dev_name(device).decode(),
-                description=base.ggml_backend_dev_description(device).decode(),
-                kind=_DEVICE_KINDS[kind] if kind < len(_DEVICE_KINDS) else "other",
-                memory_free=free.value,
-                memory_total=total.value,
-            )
-        )
-    return devices
 
 
 def physical_cores() -> int:
@@ -170,9 +131,9 @@ def physical_cores() -> int:
     return max(1, min(psutil.cpu_count(logical=False) or 1, allowed or 1))
 
 
-def offloads(gpu_layers: int) -> bool:
+def offloads(gpu_layers: int | Literal["auto"]) -> bool:
     """Whether so many layers (-1: all) would put any on a GPU."""
-    return gpu_layers != 0 and bool(llama_cpp.llama_supports_gpu_offload())
+    return gpu_layers != 0 and any(device.offloads for device in devices())
 
 
 def plain_attention_is_faster() -> bool:
@@ -190,12 +151,23 @@ def plain_attention_is_faster() -> bool:
 class Model:
     """Loaded weights and their vocabulary.
 
+    gpu_layers: how many, -1 for all, go to devices; those named, or all that there are.
+    vocabulary_only: without the weights, to turn text into tokens.
+    tensor_split: what share of them each device gets, in any unit; empty for as they have memory.
     on_progress is called with fractions 0..1 and cancels the load by returning False, which
-    raises AbortedError. Raises NotUsableError where llama.cpp refuses the file.
+    raises AbortedError. Raises NotUsableError where llama.cpp refuses the file, UsageError for
+    devices that are not there, NoDeviceMemoryError.
     """
 
     def __init__(
-        self, path: str, *, gpu_layers: int = -1, on_progress: Callable[[float], bool] | None = None
+        self,
+        path: str,
+        *,
+        gpu_layers: int = -1,
+        devices: Sequence[str] = (),
+        tensor_split: Sequence[float] = (),
+        vocabulary_only: bool = False,
+        on_progress: Callable[[float], bool] | None = None,
     ) -> None:
         _initialise()
         _errors.clear()
@@ -209,18 +181,28 @@ class Model:
 
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers
+        parameters.vocab_only = vocabulary_only
         parameters.progress_callback = progress
+        if devices:
+            chosen = (ctypes.c_void_p * (len(devices) + 1))(*handles(devices))  # ends with NULL
+            parameters.devices = ctypes.cast(chosen, ctypes.c_void_p)
+        if tensor_split:
+            shares = (ctypes.c_float * llama_cpp.llama_max_devices())(*tensor_split)
+            parameters.tensor_split = ctypes.cast(shares, ctypes.POINTER(ctypes.c_float))
         handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
         if cancelled:
             raise AbortedError
         if handle is None:
+            if offloads(gpu_layers) and _lacks_memory():
+                raise NoDeviceMemoryError(_reason())
             raise NotUsableError(f"{path} could not be loaded ({_reason()}); try another file.")
-        if llama_cpp.llama_model_has_encoder(handle) or not llama_cpp.llama_model_has_decoder(
-            handle
-        ):
+        if (
+            not vocabulary_only and llama_cpp.llama_model_has_encoder(handle)
+        ) or not llama_cpp.llama_model_has_decoder(handle):
             llama_cpp.llama_model_free(handle)
             raise NotUsableError(f"{path} does not write text by itself; choose a chat model.")
         self.handle = handle
+        self.gpu_layers = gpu_layers
         self.vocabulary = Vocabulary(handle)
         self.context_trained: int = llama_cpp.llama_model_n_ctx_train(handle)
         self.layers: int = llama_cpp.llama_model_n_layer(handle)
@@ -275,6 +257,19 @@ class Vocabulary:
         self.beginning: int | None = (
             llama_cpp.llama_vocab_bos(handle) if llama_cpp.llama_vocab_get_add_bos(handle) else None
         )
+
+    @property
+    def bos_text(self) -> str:
+        """What a template may write for the token that begins a text; "" without one."""
+        return self._special_text(llama_cpp.llama_vocab_bos(self.handle))
+
+    @property
+    def eos_text(self) -> str:
+        """What a template may write for the token that ends a text; "" without one."""
+        return self._special_text(llama_cpp.llama_vocab_eos(self.handle))
+
+    def _special_text(self, token: int) -> str:
+        return "" if token < 0 else self.piece(token, special=True).decode("utf-8", "replace")
 
     def tokenize(self, text: str, *, parse_special: bool = False) -> list[int]:
         """Token ids of a text; without parse_special, control tokens in it are plain text."""
@@ -439,7 +434,8 @@ class Context:
     """One KV cache over a model, holding `sequences` sequences that share `length` cells.
 
     length: cells in all. batch: the most rows of one decode. threads: for one row and for many
-    alike. Raises UsageError where llama.cpp cannot make such a context.
+    alike. kv_on_host: even where layers are on devices. Raises UsageError where llama.cpp cannot
+    make such a context, NoDeviceMemoryError.
     """
 
     def __init__(
@@ -452,6 +448,7 @@ class Context:
         threads: int = 0,
         flash_attention: str = "auto",
         kv_type: str = "f16",
+        kv_on_host: bool = False,
     ) -> None:
         if kv_type != "f16" and flash_attention == "off":
             raise UsageError("a quantised KV cache needs flash attention; leave it on auto.")
@@ -461,6 +458,7 @@ class Context:
         parameters.n_seq_max = sequences
         parameters.kv_unified = True  # a prefix shared by sequences is stored once
         parameters.n_threads = parameters.n_threads_batch = threads or physical_cores()
+        parameters.offload_kqv = not kv_on_host
         parameters.type_k = parameters.type_v = KV_TYPES[kv_type]
         parameters.flash_attn_type = FLASH_ATTENTION[flash_attention if kv_type == "f16" else "on"]
         self._abort_flag = ctypes.create_string_buffer(2)
@@ -478,6 +476,8 @@ class Context:
             self._model.handle, self._parameters
         )
         if handle is None:
+            if offloads(self._model.gpu_layers) and _lacks_memory():
+                raise NoDeviceMemoryError(_reason())
             raise UsageError(
                 f"no context of {length} tokens can be made ({_reason()}); try a smaller --context."
             )
@@ -498,9 +498,9 @@ class Context:
         llama_cpp.llama_free(self.handle)  # before the larger one is made: both may not fit
         try:
             self.handle = self._make(length)
-        except UsageError:
+        except (UsageError, NoDeviceMemoryError) as error:
             self.handle = self._make(before)
-            raise
+            raise UsageError(str(error)) from None
         finally:
             for sequence in reversed(range(self.sequences)):
                 self.restore(sequence, states.pop())

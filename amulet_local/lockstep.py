@@ -26,13 +26,9 @@ from amulet_local.llama import (
 )
 from amulet_local.protocol import Arrangement, FlashAttention, LoadOptions
 from amulet_local.realignment import Row
+from amulet_local.settled import BATCH, BATCH_PLAIN_ATTENTION, own_cells, usual_context
 
 Progress = Callable[[int, int], None]
-
-DEFAULT_CONTEXT = 4096
-_BATCH = 512
-_BATCH_PLAIN_ATTENTION = 128  # which keeps the scores of a whole batch against the whole cache
-_PADDING = 256  # llama.cpp rounds cells up to multiples of this
 
 
 @dataclass
@@ -56,14 +52,13 @@ class Lockstep:
 
     def __init__(self, model: Model, options: LoadOptions, streams: int = 2) -> None:
         """Raises UsageError where the context cannot be made."""
-        trained = model.context_trained or DEFAULT_CONTEXT
-        self.length = options.context or min(DEFAULT_CONTEXT, trained)
+        self.length = options.context or usual_context(model.context_trained)
         self.arrangement: Arrangement = (
             "two-contexts" if options.streams == "two-contexts" else "one-context"
         )
         together = self.arrangement == "one-context"
         flash_attention = _flash_attention(options)
-        batch = options.batch or (_BATCH_PLAIN_ATTENTION if flash_attention == "off" else _BATCH)
+        batch = options.batch or (BATCH_PLAIN_ATTENTION if flash_attention == "off" else BATCH)
         per_context = streams if together else 1
         self._contexts: list[Context] = []
         try:
@@ -71,12 +66,13 @@ class Lockstep:
                 self._contexts.append(
                     Context(
                         model,
-                        length=self.length + (per_context > 1) * _own_cells(self.length),
+                        length=self.length + (per_context > 1) * own_cells(self.length),
                         sequences=per_context,
                         batch=batch,
                         threads=options.threads,
                         flash_attention=flash_attention,
                         kv_type=options.kv_type,
+                        kv_on_host=options.kv_on_host,
                     )
                 )
         except BaseException:
@@ -407,12 +403,6 @@ def _flash_attention(options: LoadOptions) -> FlashAttention:
     if choice == "auto" and options.kv_type == "f16" and not offloads(options.gpu_layers):
         return "off" if plain_attention_is_faster() else "auto"
     return choice
-
-
-def _own_cells(length: int) -> int:
-    """Cells beyond one stream's, for what the other streams of its context do not share with it:
-    an eighth at first; the cache grows when that is not enough."""
-    return max(_PADDING, length // 8 // _PADDING * _PADDING)
 
 
 def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:

@@ -32,30 +32,16 @@ _OPEN_THOUGHT = re.compile(r"<think(ing)?>\s*\Z")
 Content = str | tuple[int, ...]
 
 
-class Prompter:
-    """Writes prompts for one model.
+class PromptWriter:
+    """Writes prompts as text, with a placeholder for each content.
 
-    template: the model's own, None for a base model, which then gets a plain transcript.
+    template: the model's own, None for a base model, which then gets a plain transcript. bos_token,
+    eos_token: their texts, for templates that name them.
     problem: why the model's template could not be used, if so.
     stop: strings that end a reply where no control token does.
     """
 
-    def __init__(
-        self, vocabulary: Vocabulary, template: str | None, bos_token: str = "", eos_token: str = ""
-    ) -> None:
-        self._vocabulary = vocabulary
-        self._special_by_text = {
-            special.text: special.token for special in vocabulary.special_tokens
-        }
-        self._specials = re.compile(
-            "|".join(
-                ("\\s*" if special.strips_left else "")
-                + f"({re.escape(special.text)})"
-                + ("\\s*" if special.strips_right else "")
-                for special in vocabulary.special_tokens
-            )
-            or r"(?!)"
-        )
+    def __init__(self, template: str | None, bos_token: str = "", eos_token: str = "") -> None:
         self.problem = ""
         self.stop: tuple[str, ...] = ()
         self._template: ChatTemplate | None = None
@@ -63,21 +49,23 @@ class Prompter:
         if template is not None:
             try:
                 self._template = ChatTemplate(template, bos_token, eos_token)
-                self._has_system_role = self._takes_system_role(self._template)
+                self._has_system_role = _takes_system_role(self._template)
             except TemplateError as error:
                 self._template = None
                 self.problem = f"The model's own chat template cannot be used: {error}."
         if self._template is None:
             self.stop = ("\nUser:",)
 
-    def prompt(
+    def write(
         self,
         system: str,
         messages: Sequence[Message],
         preference: str = "",
         placement: Placement = "system",
-    ) -> list[int]:
-        """Token ids from the beginning of the chat to where the assistant's reply starts.
+        *,
+        thinking: bool = False,
+    ) -> tuple[str, list[Content]]:
+        """The prompt up to where the assistant's reply starts, and the contents by number.
 
         messages: alternating, user first and last. preference: in words, empty for the base
         stream; it ends the system prompt, or the newest user message. Raises TemplateError.
@@ -95,16 +83,74 @@ class Prompter:
             contents.insert(0, system)
         elif system:
             contents[0] = f"{system}\n\n{contents[0]}"
-        return self._tokens(self._render(roles), contents)
+        return self._render(roles, thinking), contents
 
-    def _render(self, roles: Sequence[str]) -> str:
-        """The prompt's text with a placeholder for each content."""
+    def text(
+        self,
+        system: str,
+        messages: Sequence[Message],
+        preference: str = "",
+        placement: Placement = "system",
+    ) -> str:
+        """The same with every content in its place, for people to read. Raises TemplateError."""
+        text, contents = self.write(system, messages, preference, placement)
+        return _PLACEHOLDERS.sub(lambda match: str(contents[int(match[1])]), text)
+
+    def opened_thought(self) -> str:
+        """The mark with which a prompt has begun the model's thought already, where it may think;
+        "" where thinking is left to the model. Raises TemplateError."""
+        match = _OPEN_THOUGHT.search(self._render(["user"], thinking=True))
+        return match[0].strip() if match else ""
+
+    def _render(self, roles: Sequence[str], thinking: bool) -> str:
         if self._template is None:
             return _transcript(roles)
-        text = self._template.render(_numbered(roles))
-        if thought := _OPEN_THOUGHT.search(text):
+        text = self._template.render(_numbered(roles), thinking=thinking)
+        if not thinking and (thought := _OPEN_THOUGHT.search(text)):
             text = f"{text.rstrip()}\n\n</{thought[0].strip()[1:]}\n\n"
         return text
+
+
+class Prompter:
+    """Writes prompts for one model, as tokens; template, problem, stop: see PromptWriter."""
+
+    def __init__(self, vocabulary: Vocabulary, template: str | None) -> None:
+        self._vocabulary = vocabulary
+        self._special_by_text = {
+            special.text: special.token for special in vocabulary.special_tokens
+        }
+        self._specials = re.compile(
+            "|".join(
+                ("\\s*" if special.strips_left else "")
+                + f"({re.escape(special.text)})"
+                + ("\\s*" if special.strips_right else "")
+                for special in vocabulary.special_tokens
+            )
+            or r"(?!)"
+        )
+        self._writer = PromptWriter(template, vocabulary.bos_text, vocabulary.eos_text)
+        self.problem, self.stop = self._writer.problem, self._writer.stop
+
+    def prompt(
+        self,
+        system: str,
+        messages: Sequence[Message],
+        preference: str = "",
+        placement: Placement = "system",
+        *,
+        thinking: bool = False,
+    ) -> list[int]:
+        """Token ids from the beginning of the chat to where the assistant's reply starts.
+
+        See PromptWriter.write. Raises TemplateError.
+        """
+        return self._tokens(
+            *self._writer.write(system, messages, preference, placement, thinking=thinking)
+        )
+
+    def opened_thought(self, *, thinking: bool) -> str:
+        """See PromptWriter.opened_thought."""
+        return self._writer.opened_thought() if thinking else ""
 
     def _tokens(self, text: str, contents: Sequence[Content]) -> list[int]:
         """Tokenise as llama.cpp would tokenise the whole, but for control tokens in contents.
@@ -143,23 +189,23 @@ class Prompter:
             tokens.insert(0, beginning)
         return tokens
 
-    @staticmethod
-    def _takes_system_role(template: ChatTemplate) -> bool:
-        """Whether every content of a chat with a system message comes out once and in order.
 
-        Raises TemplateError if not even a chat without one does.
-        """
-        roles = ["system", "user", "assistant", "user"]
-        for wanted in (roles, roles[1:]):
-            try:
-                text = template.render(_numbered(wanted))
-            except TemplateError:
-                if wanted == roles:
-                    continue
-                raise
-            if _PLACEHOLDERS.findall(text) == [str(i) for i in range(len(wanted))]:
-                return wanted == roles
-        raise TemplateError("it leaves out messages")
+def _takes_system_role(template: ChatTemplate) -> bool:
+    """Whether every content of a chat with a system message comes out once and in order.
+
+    Raises TemplateError if not even a chat without one does.
+    """
+    roles = ["system", "user", "assistant", "user"]
+    for wanted in (roles, roles[1:]):
+        try:
+            text = template.render(_numbered(wanted))
+        except TemplateError:
+            if wanted == roles:
+                continue
+            raise
+        if _PLACEHOLDERS.findall(text) == [str(i) for i in range(len(wanted))]:
+            return wanted == roles
+    raise TemplateError("it leaves out messages")
 
 
 def _numbered(roles: Sequence[str]) -> list[dict[str, str]]:

@@ -17,6 +17,7 @@ from amulet_local.errors import UsageError
 
 MAX_FRAME = 16 * 1024 * 1024
 MOST_COMPARED = 6
+MOST_DEVICES = 16  # llama.cpp's own bound
 _LENGTH = struct.Struct("<I")
 
 Method = Literal["base", "pref", "la", "amulet"]
@@ -29,6 +30,7 @@ FinishReason = Literal["stop", "length", "cancelled"]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0.0)]
 
 
 class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,7 +58,13 @@ class LoadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     for the model on this machine is taken, and a sound default without that.
 
     context: tokens per stream; 0 for min(4096, what the model was trained for).
-    threads: 0 for the physical cores. gpu_layers: -1 for all that the build supports.
+    threads: 0 for the physical cores.
+    gpu_layers: how many go to devices, -1 for all, "auto" for as many as fit there.
+    devices: their names, as `amulet doctor` tells them; empty for all GPUs.
+    tensor_split: the share of each device, in any unit; empty for by their free memory.
+    kv_on_host: keep the KV cache in the machine's own memory wherever the layers are.
+    rpc: host:port of llama.cpp's servers on other machines, whose devices are added.
+    insist: load the model even if it seems not to fit.
     flash_attention: its default is the faster one, as far as that is known.
     kv_type: storage of the KV cache; the quantised ones need flash attention.
     batch: most prompt tokens evaluated at once.
@@ -68,7 +76,12 @@ class LoadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     context: Natural = 0
     streams: Literal["auto", "one-context", "two-contexts"] = "auto"
     threads: Natural = 0
-    gpu_layers: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    gpu_layers: Annotated[int, msgspec.Meta(ge=-1)] | Literal["auto"] = "auto"
+    devices: tuple[str, ...] = ()
+    tensor_split: Annotated[tuple[Share, ...], msgspec.Meta(max_length=MOST_DEVICES)] = ()
+    kv_on_host: bool = False
+    rpc: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_DEVICES)] = ()
+    insist: bool = False
     flash_attention: FlashAttention = "auto"
     kv_type: KvType = "f16"
     batch: Natural = 0
@@ -76,14 +89,42 @@ class LoadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     step_cost: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
 
 
+class Memory(msgspec.Struct, frozen=True):
+    """What a model takes, in bytes, with both streams at the end of their context.
+
+    context: tokens of each stream. layers: of the model. weights: the file's. repacked: what the
+    processor's kernels want in an order of their own, beside the file. kv: of both streams when
+    they share nothing; fewer cells do while they share their beginning. compute: llama.cpp's
+    working memory. process: the rest, vocabulary included.
+    """
+
+    context: int
+    layers: int
+    weights: int
+    repacked: int
+    kv: int
+    compute: int
+    process: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.repacked + self.kv + self.compute + self.process
+
+
 # -- commands ---------------------------------------------------------------------------------
 
 
 class Load(msgspec.Struct, frozen=True, tag="load"):
-    """Load a model, in place of any other. Answered by Loading…, then Loaded or Failed."""
+    """Load a model, in place of any other. Answered by Loading…, then Loaded or Failed.
+
+    needs: what it will take with these options, then with ever smaller contexts, by an estimate of
+    its file (models/memory.py); empty where that is not known, and nothing is then held to it.
+    """
 
     model: str
     options: LoadOptions = LoadOptions()
+    needs: tuple[Memory, ...] = ()
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):
@@ -96,6 +137,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     begun: what the reply begins with, if it is to be continued; its text and tokens are not told
     again. What its tokens say beyond its text comes with the first token that is written.
     trace: measure every token (shift, flip, log-probabilities) at a small cost.
+    thinking: let the model think before it answers, where its template knows how.
     """
 
     id: int
@@ -113,6 +155,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     trace: bool = False
     chat: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{0,64}$")] = ""
     begun: Message | None = None
+    thinking: bool = False
 
 
 class Steer(msgspec.Struct, frozen=True, tag="steer"):
@@ -196,7 +239,8 @@ class Prefilling(msgspec.Struct, frozen=True, tag="prefilling"):
 class Step(msgspec.Struct, frozen=True, tag="step"):
     """One generated token.
 
-    text: what it adds, empty while a character or a possible stop string is incomplete.
+    text: what it adds, empty while a character or a possible stop string is incomplete. thought:
+    the same of what the model thinks before it answers, which is no part of the text.
     strength: used at this token. The measures are None unless the request asked to trace:
     shift in nats, flip_strength (see realignment), log-probabilities in nats; those of a stream
     that was not evaluated stay None.
@@ -212,6 +256,7 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
     logp_base: float | None = None
     logp_pref: float | None = None
     logp_realigned: float | None = None
+    thought: str = ""
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -246,7 +291,8 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """The reply is complete.
 
     text is the whole reply; its end may not have been in any step, where a possible stop string
-    was held back. token_ids is what it was sampled as, without the end-of-turn token.
+    was held back. token_ids is what it was sampled as, without the end-of-turn token; empty where
+    a thought and the answer share a token. thought: what came before the answer, without its marks.
     """
 
     id: int
@@ -254,6 +300,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     token_ids: tuple[int, ...]
     reason: FinishReason
     stats: Stats
+    thought: str = ""
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):

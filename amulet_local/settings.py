@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 import tomllib
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -45,6 +46,12 @@ def log_folder() -> Path:
     return home / "log" if home else platformdirs.user_log_path(_APP, appauthor=False)
 
 
+def cache_folder() -> Path:
+    """What can be found out again."""
+    home = _home()
+    return home / "cache" if home else platformdirs.user_cache_path(_APP, appauthor=False)
+
+
 def models_folder() -> Path:
     """GGUF files that Amulet fetched."""
     models = os.environ.get("AMULET_MODELS")
@@ -60,7 +67,7 @@ def calibration_file(model: str) -> Path:
     """What calibration found for a model: named by its file (name, size, time of change), the
     machine and the library, so that it goes stale with any of them."""
     machine = f"{platform.machine()} {platform.processor()} {os.cpu_count()}"
-    key = f"{_identity(model)} {machine} {version('llama-cpp-python')}"
+    key = f"{_identity(model)} {machine} {_library()}"
     return data_folder() / "calibration" / f"{_short(key)}.json"
 
 
@@ -83,15 +90,25 @@ def _short(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
+@cache
+def _library() -> str:
+    """Looked up once: it takes milliseconds, and a list of models asks for each of them."""
+    return version("llama-cpp-python")
+
+
 def is_calibrated(model: str) -> bool:
     """Whether the fastest settings for a model on this machine are known."""
     return calibration_file(model).exists()
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """config.toml: what a user wants different from the defaults. All keys are optional."""
+    """config.toml: what a user wants different from the defaults. All keys are optional.
+
+    model_folders: where else models lie, beside the places that programs are known to use.
+    """
 
     model: str = ""
+    model_folders: tuple[str, ...] = ()
     preset: str = ""
     system: str = ""
     max_tokens: Positive = 2048

@@ -46,10 +46,10 @@ class ChatTemplate:
         except (jinja2.TemplateError, RecursionError) as error:
             raise TemplateError(f"it is not valid ({error})") from None
 
-    def render(self, messages: Sequence[dict[str, str]]) -> str:
+    def render(self, messages: Sequence[dict[str, str]], *, thinking: bool = False) -> str:
         """The prompt up to where the assistant's next message begins.
 
-        Thinking is switched off where the template knows how. Raises TemplateError.
+        Thinking is switched on or off where the template knows how. Raises TemplateError.
         """
         outcome: list[str | BaseException] = []
 
@@ -59,7 +59,7 @@ class ChatTemplate:
                     self._template.render(
                         messages=list(messages),
                         add_generation_prompt=True,
-                        enable_thinking=False,
+                        enable_thinking=thinking,
                         **self._special,
                     )
                 )

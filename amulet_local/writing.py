@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 
+from msgspec.structs import replace
+
 from amulet_local.decoding import Decoded
 from amulet_local.llama import SamplerChain, Vocabulary
 from amulet_local.lockstep import Lockstep
 from amulet_local.protocol import Event, Finished, FinishReason, Reply, Stats, Step
 from amulet_local.sampling import sampler
 from amulet_local.text import GrowingText
+from amulet_local.thinking import MARK_TOKENS, ThoughtSplitter
 
 Emit = Callable[[Event], None]
 
@@ -24,7 +27,7 @@ class Writing:
     """The reply to one request. Close it when it has ended, however it did.
 
     begun: the tokens that the reply begins with; they are neither written again nor told.
-    strength: to tell where one stream is enough.
+    strength: to tell where one stream is enough. opened_thought: see ThoughtSplitter.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class Writing:
         stop: Sequence[str],
         strength: float,
         emit: Emit,
+        opened_thought: str = "",
     ) -> None:
         self.request = request
         self._strength = strength
@@ -41,8 +45,11 @@ class Writing:
         self.chain: SamplerChain = sampler(request.sampling, request.seed, vocabulary)
         self.costs = Costs()
         self._vocabulary, self._emit = vocabulary, emit
+        self._piece = _piece(vocabulary)
         said = request.begun.text if request.begun else ""
-        self._text = GrowingText(vocabulary.piece, (*request.stop, *stop), self.begun, said)
+        self._text = GrowingText(self._piece, (*request.stop, *stop), self.begun, said)
+        self._split = ThoughtSplitter(opened_thought, answering=bool(self.begun))
+        self._answer_start = 0
         for token in self.begun:
             self.chain.accept(token)
 
@@ -66,19 +73,44 @@ class Writing:
         if self._vocabulary.ends_turn(decoded.token):
             return "stop"
         measures = astuple(decoded.measures) if decoded.measures else ()
-        added = self._text.add(decoded.token)
+        thought, added = self._split.add(self._text.add(decoded.token))
+        if not self._split.answer:
+            self._answer_start = self.written
         (strength,) = decoded.strengths or (self._strength,)
-        self._emit(Step(self.request.id, decoded.token, added, strength, *measures))
+        step = Step(self.request.id, decoded.token, added, strength, *measures)
+        self._emit(replace(step, thought=thought) if thought else step)
         if self._text.stopped:
             return "stop"
         return "length" if self.written >= self.request.max_tokens else None
 
     def finish(self, reason: FinishReason) -> None:
         """Tell that the reply has ended."""
-        text = self._text
-        text.finish()
+        text, split = self._text, self._split
+        split.add(text.finish())
+        split.finish()
         stats = self.costs.stats(len(text.tokens))
-        self._emit(Finished(self.request.id, text.text, tuple(text.tokens), reason, stats))
+        tokens = text.tokens
+        if split.thought or split.answer != text.text:
+            tokens = self._answer_tokens(split.answer)
+        self._emit(
+            Finished(self.request.id, split.answer, tuple(tokens), reason, stats, split.thought)
+        )
+
+    def _answer_tokens(self, answer: str) -> list[int]:
+        """The tokens behind the thought; none where one of them belongs to both."""
+        for start in (self._answer_start - 1, self._answer_start):
+            tokens = self._text.tokens[max(0, start) :]
+            if b"".join(map(self._piece, tokens)).decode("utf-8", "replace") == answer:
+                return tokens
+        return []
+
+
+def _piece(vocabulary: Vocabulary) -> Callable[[int], bytes]:
+    """The bytes of a token; marks of a thought are seen even where they are control tokens."""
+    marks = {each.token for each in vocabulary.special_tokens if each.text in MARK_TOKENS}
+    if not marks:
+        return vocabulary.piece
+    return lambda token: vocabulary.piece(token, special=token in marks)
 
 
 def begun_tokens(request: Reply, vocabulary: Vocabulary) -> list[int]:

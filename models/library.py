@@ -1,49 +1,118 @@
-"""The models that are here: listing the models folder, and finding a model by what a user types.
+"""The models that are here: listing them wherever they lie, and finding one by what a user types.
 
-Names and paths go in, paths and cards come out, or NotUsableError saying what to type instead.
-Only the models folder itself is looked through; any other file has to be named by its path.
+Names and paths go in; models, cards and paths come out, or NotUsableError saying what to type
+instead. Where to look is known to places.py, how to discovery.py.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.settings import models_folder
+from amulet_local.protocol import LoadOptions, Memory
+from amulet_local.settings import load_settings, models_folder
 from models import catalogue
-from models.catalogue import Entry
+from models.catalogue import Entry, Packaged
+from models.discovery import Name, Sighting, Unread, look_into
 from models.download import is_complete
-from models.inspection import ModelCard, inspect, part_paths, printable
+from models.inspection import ModelCard, description, part_paths, printable
+from models.known import KnownModels
+from models.memory import USUAL, estimate, free_memory
+from models.places import OWN, Place, places
+from models.receipts import receipts
+
+_OFFERED = 5
+
+_Found = tuple[Sighting, ModelCard]
 
 
 @dataclass(frozen=True)
-class Installed:
-    """A model in the models folder: what to call it, and its card or what is wrong with it."""
+class LocalModel:
+    """A model that one can chat with, and all that is to be told of it.
+
+    name: what a user types, as short as tells it apart. program: who keeps it (see places.py).
+    copies: other files with the same model. memory: what it takes with the options asked for.
+    fits: whether so much is free.
+    """
 
     name: str
     path: Path
-    card: ModelCard | None
-    problem: str = ""
+    program: str
+    card: ModelCard
+    copies: tuple[Path, ...]
+    memory: Memory
+    fits: bool
 
 
-def installed() -> list[Installed]:
-    """The models in the models folder by name, damaged ones too; a split model comes once.
+@dataclass(frozen=True)
+class LeftOut:
+    """A file or folder that is not in the list, and why, in a sentence."""
 
-    Raises NotUsableError where the folder cannot be read.
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All chat models by name, place by place, and what was left out."""
+
+    models: tuple[LocalModel, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def listing(folders: Sequence[Path] | None = None, options: LoadOptions = USUAL) -> Listing:
+    """All models on this machine's disk; with `folders`, those in them alone.
+
+    Headers are read once for as long as files stay the same. Raises NotUsableError where our own
+    folder, or one of those, cannot be read.
     """
-    return [_installed(path) for path in _files() if _is_first(path)]
+    where = _places() if folders is None else [_given(folder) for folder in folders]
+    sightings, unread = look_into(where)
+    _require_own(unread)
+    left_out = [
+        LeftOut(each.path, f"{each.path} was not looked through ({each.reason}).")
+        for each in unread
+    ]
+    known = KnownModels()
+    found: list[_Found] = []
+    for sighting, seen in zip(sightings, known.look_at(s.path for s in sightings), strict=True):
+        if seen.card is None:
+            left_out.append(LeftOut(sighting.path, seen.problem))
+        elif seen.card.kind != "chat":
+            reason = f"{sighting.path} is {description(seen.card.kind)}."
+            left_out.append(LeftOut(sighting.path, reason))
+        else:
+            found.append((sighting, seen.card))
+    groups = _same(found, known.digest)
+    known.save()
+    names = _names([group[0][0] for group in groups])
+    free = free_memory()
+    models = []
+    for name, ((sighting, card), *others) in zip(names, groups, strict=True):
+        memory = estimate(card, options)
+        copies = tuple(other.path for other, _ in others)
+        models.append(
+            LocalModel(
+                name, sighting.path, sighting.program, card, copies, memory, memory.total <= free
+            )
+        )
+    return Listing(tuple(models), tuple(left_out))
 
 
 def resolve(name: str) -> Path:
     """The file of the model that a user means; for an empty name, the default model's.
 
-    A name is one from the catalogue, the path of a file, or the name of a file in the models
-    folder, with or without its ending, in upper or lower case.
+    A name is one from the catalogue, the path of a file, or the name of a file in any place that
+    is known, with as much of what stands before it (folders, the place) as tells it apart, with or
+    without its ending, in upper or lower case.
 
     Raises NotUsableError where there is no such model, or more than one. The file is not looked
     into: see inspection for that.
@@ -52,7 +121,7 @@ def resolve(name: str) -> Path:
     if entry:
         return _fetched(entry, chosen=bool(name))
     path = _path(name)
-    return path if stat.S_ISREG(_mode(path)) else _only_match(name)
+    return path if stat.S_ISREG(_mode(path)) else _only_match(name, _sightings())
 
 
 def resolve_own(name: str) -> Path:
@@ -61,11 +130,18 @@ def resolve_own(name: str) -> Path:
     Raises NotUsableError where there is none or more than one, UsageError where the file is
     somewhere else.
     """
-    entry = catalogue.find(name)
+    sightings = _sightings()
+    own = [sighting for sighting in sightings if sighting.program == OWN]
+    if entry := catalogue.find(name):
+        files = [path for path, known in _entries().items() if known == entry.name]
+        here = [sighting.path for sighting in own if sighting.path in files]
+        return here[0] if here else _fetched(entry, chosen=True)
     path = _path(name)
-    if entry or _matches(name) or not stat.S_ISREG(_mode(path)):
-        return _only_match(entry.file if entry else name)
-    if path.parent.resolve() != models_folder().resolve():
+    if _matches(name, own):
+        path = _only_match(name, own)
+    elif not stat.S_ISREG(_mode(path)):
+        path = _only_match(name, sightings)
+    if not path.parent.resolve().is_relative_to(models_folder().resolve()):
         raise UsageError(
             f"{path} is not in {models_folder()}, and Amulet removes nothing elsewhere; remove it "
             "yourself."
@@ -87,40 +163,93 @@ def remove(name: str) -> list[Path]:
     return parts
 
 
-# -- the models folder ----------------------------------------------------------------------------
+# -- what lies where ------------------------------------------------------------------------------
 
 
-def _files() -> list[Path]:
-    folder = models_folder()
+def _places() -> list[Place]:
+    return places(map(Path, load_settings().model_folders))
+
+
+def _sightings() -> list[Sighting]:
+    """All of them. Raises NotUsableError where our own folder cannot be read."""
+    sightings, unread = look_into(_places())
+    _require_own(unread)
+    return sightings
+
+
+def _require_own(unread: Sequence[Unread]) -> None:
+    for each in unread:
+        if each.path == models_folder():
+            raise NotUsableError(
+                f"the models folder {each.path} cannot be read ({each.reason}); mend that, or set "
+                "AMULET_MODELS to another folder."
+            )
+
+
+def _given(folder: Path) -> Place:
+    """A folder that a user named. Raises NotUsableError where it is none, or cannot be read."""
     try:
-        paths = [path for path in folder.iterdir() if path.suffix.casefold() == ".gguf"]
-    except FileNotFoundError:
-        return []
+        os.scandir(folder).close()
     except OSError as error:
         raise NotUsableError(
-            f"the models folder {folder} cannot be read ({error.strerror}); mend that, or set "
-            "AMULET_MODELS to another folder."
+            f"the folder {folder} cannot be read ({error.strerror}); name another."
         ) from None
-    seen = (path for path in paths if not path.name.startswith("."))
-    return sorted(seen, key=lambda path: (path.name.casefold(), path.name))
+    return Place(folder.name, folder)
 
 
-def _is_first(path: Path) -> bool:
-    """Whether a file stands for its model; a part whose first part is missing does, too."""
-    first = part_paths(path)[0]
-    return path == first or not first.exists()
+def _same(found: Iterable[_Found], digest: Callable[[Path], str]) -> list[list[_Found]]:
+    """Those that are the same model together: one file by several ways, or files that agree in
+    size and digest. In order of the first of each."""
+    alike: defaultdict[tuple[object, ...], list[_Found]] = defaultdict(list)
+    for sighting, card in found:
+        alike[card.size, card.parameters, card.architecture].append((sighting, card))
+    groups: dict[tuple[object, ...], list[_Found]] = {}
+    for key, candidates in alike.items():
+        files = [os.path.realpath(sighting.path) for sighting, _ in candidates]
+        for (sighting, card), file in zip(candidates, files, strict=True):
+            identity = digest(sighting.path) if len(set(files)) > 1 else file
+            groups.setdefault((*key, identity or file), []).append((sighting, card))
+    return list(groups.values())
 
 
-def _installed(path: Path) -> Installed:
-    try:
-        return Installed(_name(path), path, inspect(path))
-    except NotUsableError as error:
-        return Installed(_name(path), path, None, str(error))
+# -- names ----------------------------------------------------------------------------------------
 
 
-def _name(path: Path) -> str:
-    """The shortest that `resolve` takes for a file of the models folder."""
-    return next((entry.name for entry in catalogue.entries() if entry.file == path.name), path.stem)
+def _names(sightings: Sequence[Sighting]) -> list[str]:
+    """What to type for each: the last parts of its name, as few as tell it from all others."""
+    taken = Counter(
+        ending
+        for sighting in sightings
+        for ending in {_folded(ending) for name in sighting.names for ending in _endings(name)}
+    )
+    taken.update((name,) for entry in catalogue.entries() for name in (entry.name, entry.alias))
+    entries = _entries()
+    return [entries.get(sighting.path) or _name(sighting, taken) for sighting in sightings]
+
+
+def _name(sighting: Sighting, taken: Mapping[Name, int]) -> str:
+    endings = _endings(sighting.names[0])
+    own = next((ending for ending in endings if taken[_folded(ending)] == 1), None)
+    return "/".join(own) if own else str(sighting.path)
+
+
+def _entries() -> dict[Path, str]:
+    """The files that models of the catalogue have in our own folder, and those models' names."""
+    names = {
+        models_folder() / entry.file: entry.name
+        for entry in catalogue.entries()
+        if isinstance(entry, Packaged)
+    }
+    return names | {receipt.path: receipt.entry for receipt in receipts() if receipt.entry}
+
+
+def _endings(name: Name) -> list[Name]:
+    """Its last part, its last two, and so on."""
+    return [name[-count:] for count in range(1, len(name) + 1)]
+
+
+def _folded(name: Name) -> Name:
+    return tuple(part.casefold() for part in name)
 
 
 # -- from what a user types to a file -------------------------------------------------------------
@@ -141,54 +270,84 @@ def _mode(path: Path) -> int:
     return 0
 
 
-def _matches(name: str) -> list[Path]:
-    files = _files()
-    exact = [path for path in files if name in (path.name, path.stem)]
-    folded = name.casefold()
-    return exact or [
-        path for path in files if folded in (path.name.casefold(), path.stem.casefold())
+def _matches(name: str, sightings: Iterable[Sighting]) -> list[Sighting]:
+    """Those that a name ends, in its own case where there are any."""
+    typed = tuple(name.replace(os.sep, "/").split("/"))
+    typed = (*typed[:-1], re.sub(r"\.gguf$", "", typed[-1], flags=re.IGNORECASE))
+    endings = [
+        (sighting, {each[-len(typed) :] for each in sighting.names}) for sighting in sightings
+    ]
+    folded = _folded(typed)
+    return [sighting for sighting, names in endings if typed in names] or [
+        sighting for sighting, names in endings if folded in map(_folded, names)
     ]
 
 
-def _only_match(name: str) -> Path:
-    matches = _matches(name)
+def _only_match(name: str, sightings: Sequence[Sighting]) -> Path:
+    matches = _matches(name, sightings)
     if len(matches) > 1:
-        names = ", ".join(path.name for path in matches)
+        matches = _apart(matches)
+    if len(matches) > 1:
+        names = ", ".join(_names(matches))
         raise NotUsableError(f"{printable(name)!r} may mean any of {names}; give one name in full.")
     if not matches:
-        raise NotUsableError(_not_found(name))
-    return matches[0]
+        raise NotUsableError(_not_found(name, sightings))
+    return matches[0].path
+
+
+def _apart(sightings: Iterable[Sighting]) -> list[Sighting]:
+    """One for each model, where several files are copies of it."""
+    known = KnownModels()
+    first: dict[str, Sighting] = {}
+    for sighting in sightings:
+        first.setdefault(known.digest(sighting.path) or str(sighting.path), sighting)
+    known.save()
+    return list(first.values())
 
 
 def _fetched(entry: Entry, *, chosen: bool) -> Path:
-    path = models_folder() / entry.file
-    if is_complete(path, entry):
-        return path
-    if _mode(path):
-        raise NotUsableError(f"{path} is damaged; fetch it again with: {entry.command}")
-    size = f"{entry.wheel.size / 1e6:,.0f} MB"
-    others = ", ".join(_name(path) for path in _files() if _is_first(path))
-    if others and not chosen:
+    size = ""
+    if isinstance(entry, Packaged):
+        path = models_folder() / entry.file
+        if is_complete(path, entry):
+            return path
+        if _mode(path):
+            raise NotUsableError(f"{path} is damaged; fetch it again with: {entry.command}")
+        size = f" ({entry.wheel.size / 1e6:,.0f} MB)"
+    for receipt in receipts():
+        if receipt.entry == entry.name:
+            if receipt.is_complete():
+                return receipt.path
+            raise NotUsableError(f"{receipt.path} is damaged; fetch it again with: {entry.command}")
+    others = "" if chosen else ", ".join(model.name for model in listing().models[:_OFFERED])
+    if others:
         raise NotUsableError(
             f"no model is chosen; choose one of yours with -m ({others}), or fetch the default "
-            f"one ({size}) with: {entry.command}"
+            f"one{size} with: {entry.command}"
         )
     raise NotUsableError(
-        f"the model {entry.name} is not here yet; fetch it ({size}) with: {entry.command}"
+        f"the model {entry.name} is not here yet; fetch it{size} with: {entry.command}"
     )
 
 
-def _not_found(name: str) -> str:
+def _not_found(name: str, sightings: Sequence[Sighting]) -> str:
     path = _path(name)
     if stat.S_ISDIR(_mode(path)):
         return f"{path} is a folder; name a GGUF file in it."
-    if os.sep in name or path.suffix.casefold() == ".gguf":
+    if path.suffix.casefold() == ".gguf" or path.is_absolute() or name.startswith((".", "~")):
         return f"there is no file {path}; check the path, or see what is here with: amulet models"
-    names = [_name(path) for path in _files()] + [entry.name for entry in catalogue.entries()]
-    known = {name.casefold(): name for name in names}
+    if near := _near(name, _names(sightings)):
+        return f"no model is called {printable(name)!r}; near it are: {near}"
+    if near := _near(name, [entry.name for entry in catalogue.entries()]):
+        return (
+            f"no model is called {printable(name)!r}; near it are, to be fetched with amulet "
+            f"models pull: {near}"
+        )
+    return f"no model is called {printable(name)!r}; see which ones are here with: amulet models"
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    known = {each.casefold(): each for each in names}
     wanted = name.casefold()
     near = [key for key in known if wanted in key] or get_close_matches(wanted, known, cutoff=0.5)
-    if near:
-        found = ", ".join(known[key] for key in near[:3])
-        return f"no model is called {printable(name)!r}; near it are: {found}"
-    return f"no model is called {printable(name)!r}; see which ones are here with: amulet models"
+    return ", ".join(printable(known[key]) for key in near[:3])

@@ -16,13 +16,30 @@ from tests.tiny_models import write_llama
 # Looked up before any test moves AMULET_HOME.
 _DEFAULT_MODEL = models_folder() / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
+_ELSEWHERE = (
+    "AMULET_MODELS",
+    "HF_ENDPOINT",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_HUB_OFFLINE",
+    "HF_TOKEN",
+    "HUGGINGFACE_HUB_CACHE",
+    "LLAMA_CACHE",
+    "OLLAMA_MODELS",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+)
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty AMULET_HOME, so that no test sees or changes what the user has."""
     folder = tmp_path / "home"
     monkeypatch.setenv("AMULET_HOME", str(folder))
-    monkeypatch.delenv("AMULET_MODELS", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))  # where other programs keep models
+    for name in _ELSEWHERE:
+        monkeypatch.delenv(name, raising=False)
     return folder
 
 

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from amulet_local.bench.report import run
-from amulet_local.calibration import Calibration, calibrate, settle, step_cost
+from amulet_local.calibration import calibrate, step_cost
 from amulet_local.cli import main
 from amulet_local.protocol import LoadOptions
+from amulet_local.settled import Calibration, settle
 from tests.tiny_models import write_llama, write_mamba
 
 OPTIONS = LoadOptions(context=2560)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from amulet_local.conversation import Message
+from amulet_local.decoding import Decoded
 from amulet_local.engine import Engine
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.llama import AbortedError
+from amulet_local.llama import AbortedError, Model
 from amulet_local.protocol import (
     Event,
     Finished,
@@ -19,9 +22,12 @@ from amulet_local.protocol import (
     Notice,
     Prefilling,
     Sampling,
+    Step,
 )
 from amulet_local.realignment import AMULET
+from amulet_local.writing import Writing
 from tests.asking import HOLIDAY, ask, collect, reply, steps
+from tests.tiny_models import write_llama
 
 pytestmark = pytest.mark.model
 
@@ -254,3 +260,38 @@ def test_a_quantised_kv_cache_without_flash_attention_is_refused(default_model: 
     options = LoadOptions(kv_type="q8_0", flash_attention="off")
     with pytest.raises(UsageError, match="flash attention"):
         Engine(Load(str(default_model), options), lambda _: True)
+
+
+def test_a_file_that_changed_while_in_use_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gguf"
+    write_llama(path)
+    engine = Engine(Load(str(path), LoadOptions(context=1024)), lambda _: True)
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(NotUsableError, match="changed while it was in use; choose the model again"):
+        reply(engine, ask())
+    other = tmp_path / "other.gguf"
+    write_llama(other, seed=1)
+    other.replace(path)  # what was loaded is still there, without a name
+    assert reply(engine, ask(max_tokens=2)).token_ids
+    engine.close()
+
+
+def test_a_thought_is_told_apart_from_the_answer(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gguf"
+    write_llama(path)
+    model = Model(str(path))
+    events: list[Event] = []
+    text = b"<think>or ride?</think>\n\nWalk."
+    with closing(Writing(ask(), model.vocabulary, (), 1.0, events.append)) as writing:
+        for byte in text:
+            writing.take(Decoded(byte, (), None))
+        writing.finish("stop")
+    model.close()
+    told = [event for event in events if isinstance(event, Step)]
+    assert "".join(step.thought for step in told) == "or ride?"
+    assert "".join(step.text for step in told) == "Walk."
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert (finished.text, finished.thought) == ("Walk.", "or ride?")
+    assert bytes(finished.token_ids) == b"Walk."
+    assert finished.stats.tokens == len(text)

@@ -98,6 +98,82 @@ def write_sentencepiece_llama(path: Path, *, seed: int = 0) -> None:
         _llama(model)
 
 
+def write_qwen2(path: Path, *, seed: int = 0) -> None:
+    """Qwen 2.5's kind: queries, keys and values have biases."""
+    with _model(path, "qwen2", CONTEXT, seed) as model:
+        _byte_level(model, CHATML)
+        _transformer(model)
+        for layer in range(LAYERS):
+            _attention(model, layer)
+            _attention_biases(model, layer)
+            _feed_forward(model, layer)
+
+
+def write_qwen3(path: Path, *, seed: int = 0) -> None:
+    """Qwen 3's kind: queries and keys are normalised head by head."""
+    with _model(path, "qwen3", CONTEXT, seed) as model:
+        _byte_level(model, CHATML)
+        _transformer(model)
+        model.writer.add_key_length(HEAD_WIDTH)
+        model.writer.add_value_length(HEAD_WIDTH)
+        for layer in range(LAYERS):
+            _attention(model, layer, head_norms=True)
+            _feed_forward(model, layer)
+
+
+def write_phi3(path: Path, *, seed: int = 0) -> None:
+    """Phi 3's kind: queries, keys and values are one matrix, gate and feed-forward another."""
+    with _model(path, "phi3", CONTEXT, seed) as model:
+        end = ("<|endoftext|>",)  # which llama.cpp expects of a phi3
+        _sentencepiece(model, INST, bos="<s>", eos="</s>", more_control=end, add_space_prefix=True)
+        _transformer(model)
+        model.writer.add_rope_dimension_count(HEAD_WIDTH)
+        for layer in range(LAYERS):
+            block = f"blk.{layer}"
+            model.ones(f"{block}.attn_norm.weight", WIDTH)
+            parts = [(WIDTH, SHARPNESS), (KV_HEADS * HEAD_WIDTH, SHARPNESS)]
+            parts.append((KV_HEADS * HEAD_WIDTH, 1.0))
+            together = [model.draw(rows, WIDTH, gain) for rows, gain in parts]
+            model.constant(f"{block}.attn_qkv.weight", np.concatenate(together))
+            model.matrix(f"{block}.attn_output.weight", WIDTH, WIDTH)
+            model.ones(f"{block}.ffn_norm.weight", WIDTH)
+            model.matrix(f"{block}.ffn_up.weight", 2 * FEED_FORWARD, WIDTH)
+            model.matrix(f"{block}.ffn_down.weight", WIDTH, FEED_FORWARD)
+
+
+def write_gpt_oss(path: Path, *, seed: int = 0) -> None:
+    """gpt-oss's kind: experts, a sink for attention in every head, every other layer a window."""
+    experts = 4
+    with _model(path, "gpt-oss", CONTEXT, seed) as model:
+        _byte_level(model, CHATML)
+        _transformer(model)
+        writer = model.writer
+        writer.add_key_length(HEAD_WIDTH)
+        writer.add_value_length(HEAD_WIDTH)
+        writer.add_rope_dimension_count(HEAD_WIDTH)
+        writer.add_sliding_window(WINDOW)
+        writer.add_expert_count(experts)
+        writer.add_expert_used_count(2)
+        writer.add_expert_feed_forward_length(FEED_FORWARD)
+        for layer in range(LAYERS):
+            _attention(model, layer)
+            _attention_biases(model, layer)
+            block = f"blk.{layer}"
+            model.constant(f"{block}.attn_output.bias", np.zeros(WIDTH))
+            model.constant(f"{block}.attn_sinks.weight", np.zeros(HEADS))
+            model.ones(f"{block}.post_attention_norm.weight", WIDTH)
+            model.matrix(f"{block}.ffn_gate_inp.weight", experts, WIDTH)
+            model.constant(f"{block}.ffn_gate_inp.bias", np.zeros(experts))
+            for name, rows, columns in (
+                ("gate", FEED_FORWARD, WIDTH),
+                ("up", FEED_FORWARD, WIDTH),
+                ("down", WIDTH, FEED_FORWARD),
+            ):
+                drawn = [model.draw(rows, columns, 1.0) for _ in range(experts)]
+                model.constant(f"{block}.ffn_{name}_exps.weight", np.stack(drawn))
+                model.constant(f"{block}.ffn_{name}_exps.bias", np.zeros((experts, rows)))
+
+
 def write_mamba(path: Path, *, seed: int = 0) -> None:
     """A recurrent model: its memory is one state a sequence and cannot be cut back."""
     inner, state, rank, kernel = 2 * WIDTH, 16, 8, 4
@@ -244,6 +320,12 @@ def _attention(model: _Model, layer: int, *, head_norms: bool = False) -> None:
     if head_norms:
         model.constant(f"{block}.attn_q_norm.weight", np.full(HEAD_WIDTH, SHARPNESS))
         model.constant(f"{block}.attn_k_norm.weight", np.full(HEAD_WIDTH, SHARPNESS))
+
+
+def _attention_biases(model: _Model, layer: int) -> None:
+    for part, width in (("q", WIDTH), ("k", KV_HEADS * HEAD_WIDTH), ("v", KV_HEADS * HEAD_WIDTH)):
+        bias = model.random.standard_normal(width, np.float32) / 4
+        model.constant(f"blk.{layer}.attn_{part}.bias", bias)
 
 
 def _feed_forward(model: _Model, layer: int) -> None:

@@ -35,7 +35,7 @@ from tui.palette import ActionProvider
 from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
 from tui.session import Session
-from tui.shelf import Shelf
+from tui.shelf import Shelf, needs_of
 from tui.text import clean
 from tui.themes import DARK, OWN, first_theme, remember
 
@@ -58,7 +58,7 @@ def run_chat(model: str, preset: str, strength: float | None, options: LoadOptio
     if unknown := unknown_ids(settings.keys):
         notices.append(f"config.toml sets keys of what there is not: {', '.join(unknown)}")
     _collect_rarely()
-    engine = EngineProcess()
+    engine = EngineProcess(needs_of)
     with History(history_file()) as history:
         notices += [history.notice] if history.notice else []
         session = Session(engine, history, settings, options, steering)

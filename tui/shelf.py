@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.settings import models_folder
 from models.catalogue import default
 from tui.changes import ChosenModel
@@ -44,6 +45,13 @@ def fetch_default(on_progress: Callable[[Progress], object], cancelled: Callable
     from models.download import fetch
 
     return fetch(default(), on_progress, cancelled)
+
+
+def needs_of(path: str, options: LoadOptions) -> tuple[Memory, ...]:
+    """What a model takes with so much context, and with less (see models.memory.needs_of)."""
+    from models import memory
+
+    return memory.needs_of(path, options)
 
 
 @dataclass(frozen=True)

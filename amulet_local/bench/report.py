@@ -10,10 +10,12 @@ import msgspec
 from amulet_local.bench.arms import ArmResult, make_arms, race
 from amulet_local.bench.outside import outside_ms
 from amulet_local.bench.turns import KvMemory, Turn, measure_kv, measure_turns
-from amulet_local.calibration import block_ms, settle, step_cost
+from amulet_local.calibration import block_ms, step_cost
+from amulet_local.devices import add_servers
 from amulet_local.llama import Model, physical_cores
 from amulet_local.prompting import Prompter
 from amulet_local.protocol import LoadOptions
+from amulet_local.settled import layers_asked, settle
 
 _CONTEXT = 3072
 
@@ -48,7 +50,11 @@ def run(
     options = settle(options, path)
     threads = options.threads or physical_cores()
     say("loading")
-    with closing(Model(path, gpu_layers=options.gpu_layers)) as model, ExitStack() as opened:
+    add_servers(options.rpc)
+    with (
+        closing(Model(path, gpu_layers=layers_asked(options), devices=options.devices)) as model,
+        ExitStack() as opened,
+    ):
         prompter = Prompter(model.vocabulary, model.chat_template)
         say("blocks of rows")
         blocks = block_ms(model, options, repeat)

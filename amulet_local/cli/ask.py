@@ -54,6 +54,7 @@ from amulet_local.protocol import (
 from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT, Update
 from amulet_local.settings import Settings, load_settings
 from amulet_local.strengths import calibrated_strength
+from models.memory import needs_of
 
 _FIXED = {"base": BASE, "pref": PROMPT, "la": LINEAR}
 _INTERRUPTED = 130
@@ -114,6 +115,12 @@ def add_parser(subparsers: Subparsers) -> None:
         help="end the reply where this text comes",
     )
     add_paper(reply)
+    reply.add_argument(
+        "--thinking",
+        action="store_true",
+        default=None,
+        help="let the model think first, where it can; --json tells what",
+    )
     reply.add_argument("--trace", action="store_true", help="measure every token; with --json")
     reply.add_argument("--json", action="store_true", help="print one JSON document")
     update = parser.add_argument_group("the paper's parameters, in place of --strength")
@@ -134,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
     preset = _preset(args, settings)
     model = chat_model(args.model or settings.model)
     request = _request(args, settings, question, preset, str(model))
-    engine = EngineProcess()
+    engine = EngineProcess(needs_of)
     try:
         engine.load(str(model), load_options(settings, args))
         answer = _answer(engine, request, show_text=not args.json)
@@ -394,6 +401,8 @@ def _document(request: Reply, preset: Preset | None, answer: _Answer) -> dict[st
         "seed": request.seed,
         "stats": {key: getattr(finished.stats, key) for key in _STATS},
     }
+    if finished.thought:
+        document["thought"] = finished.thought
     if request.trace:
         document["steps"] = [
             {key: getattr(step, key) for key in ("token", "text", *_MEASURES)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from amulet_local.cli.loading import chat_model
-from amulet_local.cli.options import Subparsers, add_fields, value, with_given
+from amulet_local.cli.options import Subparsers, add_device_options, add_fields, value, with_given
 from amulet_local.cli.output import StatusLine, console, print_json, write
 from amulet_local.protocol import LoadOptions, Positive
 from amulet_local.settings import load_settings
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _LOADING = {
     "context": "tokens of context (0: 3072)",
     "threads": "threads (0: the physical cores)",
-    "gpu_layers": "layers on the GPU (-1: all)",
     "flash_attention": "flash attention",
     "kv_type": "storage of the KV cache",
 }
@@ -42,7 +41,9 @@ def add_parser(subparsers: Subparsers) -> None:
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print one JSON document")
     shown.add_argument("--markdown", action="store_true", help="print tables in Markdown")
-    add_fields(parser.add_argument_group("loading"), LoadOptions, _LOADING)
+    loading = parser.add_argument_group("loading")
+    add_fields(loading, LoadOptions, _LOADING)
+    add_device_options(loading)
     parser.set_defaults(run=run)
 
 

@@ -15,7 +15,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,13 @@ from rich.filesize import decimal
 
 from amulet_local import __version__, settings
 from amulet_local.cli.loading import chat_model
-from amulet_local.cli.options import Subparsers
+from amulet_local.cli.options import Subparsers, listed
 from amulet_local.cli.output import print_json, without_controls
 from amulet_local.errors import NotUsableError
 from amulet_local.presets import load_presets
 from amulet_local.settings import is_calibrated
-from models.inspection import default_context, inspect, memory_needed
+from models.inspection import inspect
+from models.memory import estimate, free_memory
 
 REQUIREMENT = "llama-cpp-python>=0.3.36,<0.4"
 _PATIENCE_S = 60
@@ -39,6 +41,18 @@ _PROBE = (
     "from amulet_local.llama import build_info, physical_cores; "
     "print(json.dumps({**asdict(build_info()), 'threads': physical_cores()}))"
 )
+_ASK_SERVER = """
+import json, sys
+from dataclasses import asdict
+from amulet_local.devices import add_servers, devices
+from amulet_local.errors import AmuletError
+try:
+    add_servers(sys.argv[1:])
+except AmuletError as error:
+    print(error)
+    sys.exit(2)
+print(json.dumps([asdict(device) for device in devices() if device.backend == "RPC"]))
+"""
 _INSTALL = f'"{sys.executable}" -m pip install --force-reinstall --no-cache-dir "{REQUIREMENT}"'
 _WITHOUT_AMX = '"-DCMAKE_C_FLAGS=-U__AMX_INT8__ -DCMAKE_CXX_FLAGS=-U__AMX_INT8__"'
 _COMPILERS = ("c++", "g++", "clang++", "cl")
@@ -53,12 +67,15 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add `doctor`; it sets `run`, which returns the exit code."""
     parser = subparsers.add_parser("doctor", help="what is here, what is missing, how to get it")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--rpc", metavar="HOST:PORT,...", type=listed, help="machines that lend their devices"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Examine and report; returns 0 where Amulet can be used, else 3."""
-    report = examine()
+    report = examine(args.rpc or ())
     if args.json:
         print_json(report)
     else:
@@ -66,15 +83,17 @@ def run(args: argparse.Namespace) -> int:
     return 0 if report["usable"] else NotUsableError.exit_code
 
 
-def examine() -> dict[str, Any]:
+def examine(servers: Sequence[str] = ()) -> dict[str, Any]:
     """All findings as plain data: missing is what keeps Amulet from working, advice what does not;
-    both say in a sentence each how to mend it."""
+    both say in a sentence each how to mend it. servers: of other machines, to be asked in place of
+    those in the settings."""
     missing: list[str] = []
     advice: list[str] = []
     own = _settings(missing)
     report = {
         "versions": _versions(missing),
         "backend": _backend(missing, advice),
+        "servers": _servers(servers or own.engine.rpc, advice),
         "cores": _cores(),
         "memory": _memory(),
         "folders": _folders(missing),
@@ -127,12 +146,17 @@ def _backend(missing: list[str], advice: list[str]) -> dict[str, Any] | None:
         missing.append(_rebuild(_last_words(probe)))
         return None
     facts: dict[str, Any] = json.loads(probe.stdout.splitlines()[-1])
-    flag = _flag_for_gpu()
-    if flag and not facts["gpu_offload"]:
-        advice.append(
-            f"there is a GPU that this build cannot use; to use it, set CMAKE_ARGS={flag} and "
-            f"build anew: {_INSTALL}"
-        )
+    for gpu in _gpus():
+        if gpu.backend not in facts["backends"]:
+            advice.append(
+                f"there is a GPU ({gpu.name}) that this build cannot use; to use it, build anew "
+                f"with: {_build_line(gpu.flag)}"
+            )
+        elif not any(device["backend"] == gpu.backend for device in facts["devices"]):
+            advice.append(
+                f"there is a GPU ({gpu.name}) and {gpu.backend} is built in, but sees no device; "
+                "check the driver, and who may use it."
+            )
     if "AMX_INT8 = 1" in facts["features"]:
         advice.append(
             "this build uses Intel's AMX, which GCC 12 compiles into a crash; if the engine dies "
@@ -156,11 +180,64 @@ def _last_words(probe: subprocess.CompletedProcess[str]) -> str:
     return lines[-1].rstrip(".") if lines else f"exit status {probe.returncode}"
 
 
-def _flag_for_gpu() -> str | None:
-    """The build flag for the GPU that this machine seems to have; Metal needs none."""
-    if shutil.which("nvidia-smi"):
-        return "-DGGML_CUDA=on"
-    return "-DGGML_VULKAN=on" if list(Path("/dev/dri").glob("renderD*")) else None
+@dataclass(frozen=True)
+class _Gpu:
+    """A GPU that this machine seems to have, the backend for it, and what builds that in."""
+
+    name: str
+    backend: str
+    flag: str
+
+
+def _gpus() -> list[_Gpu]:
+    """The best way for each maker; Vulkan where there is no other. Metal is built in by default."""
+    if sys.platform == "darwin":
+        return []
+    if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists():
+        return [_Gpu("NVIDIA", "CUDA", "-DGGML_CUDA=on")]
+    if Path("/dev/kfd").exists() and shutil.which("hipcc"):
+        return [_Gpu("AMD", "ROCm", "-DGGML_HIP=on")]
+    if list(Path("/dev/dri").glob("renderD*")):
+        return [_Gpu("any that Vulkan drives", "Vulkan", "-DGGML_VULKAN=on")]
+    return []
+
+
+def _build_line(flag: str) -> str:
+    """What to type, in the shell of the system."""
+    if sys.platform == "win32":
+        return f'set "CMAKE_ARGS={flag}" && {_INSTALL}'
+    return f'CMAKE_ARGS="{flag}" {_INSTALL}'
+
+
+def _servers(addresses: Sequence[str], advice: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The devices that other machines lend, by address; each is asked by a process of its own,
+    since llama.cpp ends with a server that does not speak as it should."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for address in addresses:
+        found[address] = []
+        try:
+            answer = subprocess.run(
+                [sys.executable, "-c", _ASK_SERVER, address],
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=_PATIENCE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            advice.append(f"the RPC server {address} did not answer within {_PATIENCE_S} s.")
+            continue
+        if answer.returncode == 0:
+            found[address] = json.loads(answer.stdout.splitlines()[-1])
+        elif answer.returncode == 2:
+            advice.append(answer.stdout.strip())
+        else:
+            advice.append(
+                f"{address} answers, but not as an RPC server of this llama.cpp's version; start "
+                "the one that belongs to it (docs/hardware.md)."
+            )
+    return found
 
 
 def _cores() -> dict[str, int | None]:
@@ -208,20 +285,18 @@ def _model(
     except NotUsableError as error:
         missing.append(str(error))
         return facts
-    card = inspect(path)
-    context = own.engine.context or default_context(card)
-    memory = memory_needed(card, context)
-    if memory > psutil.virtual_memory().available:
+    memory = estimate(inspect(path), own.engine)
+    if memory.total > free_memory():
         advice.append(
-            f"the model needs about {decimal(memory)} with {context:,} tokens of context, more "
-            "than is free; a smaller context or a smaller model would fit."
+            f"the model needs about {decimal(memory.total)} with {memory.context:,} tokens of "
+            "context, more than is free; a smaller context or a smaller model would fit."
         )
     if not is_calibrated(str(path)):
         advice.append(
             "the fastest settings for this model here are not known yet; to find them in a "
             "minute or two: amulet bench --calibrate"
         )
-    return {**facts, "path": str(path), "context": context, "memory": memory}
+    return {**facts, "path": str(path), "context": memory.context, "memory": memory.total}
 
 
 def _presets(advice: list[str]) -> dict[str, int]:
@@ -244,16 +319,23 @@ def _print(report: dict[str, Any]) -> None:
         print("\nAll that is needed is here.")
 
 
+def _device(device: Mapping[str, Any]) -> str:
+    free, total = decimal(device["memory_free"]), decimal(device["memory_total"])
+    return f"{device['name']}: {device['description']} ({device['kind']}, {free} free of {total})"
+
+
 def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for package, version in report["versions"].items():
         yield package, version or "not installed"
     if backend := report["backend"]:
         yield "built for", " ".join(re.findall(r"(\w+) = 1", backend["features"]))
-        yield "GPU offload", "yes" if backend["gpu_offload"] else "not in this build"
+        yield "backends", ", ".join(backend["backends"])
+        yield "GPU offload", "yes" if backend["gpu_offload"] else "no"
         for device in backend["devices"]:
-            total = decimal(device["memory_total"])
-            yield "device", f"{device['name']}: {device['description']} ({device['kind']}, {total})"
+            yield "device", _device(device)
         yield "threads used", str(backend["threads"])
+    for address, lent in report["servers"].items():
+        yield "RPC server", f"{address}: {'; '.join(map(_device, lent)) or 'cannot be used'}"
     cores = report["cores"]
     counts = (f"{count} {kind}" for kind, count in cores.items() if count)
     yield "cores", ", ".join(counts)

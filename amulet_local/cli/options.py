@@ -9,13 +9,24 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NoReturn,
+    TypeAlias,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 
 from amulet_local.errors import UsageError
 from amulet_local.presets import Strength
-from amulet_local.protocol import LoadOptions
+from amulet_local.protocol import MOST_DEVICES, LoadOptions, Share
 from amulet_local.realignment import AMULET
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -29,7 +40,6 @@ _LOADING = {
     "context": "tokens of context (0: what suits the model)",
     "streams": "how the two streams are kept",
     "threads": "threads (0: the physical cores)",
-    "gpu_layers": "layers on the GPU (-1: all)",
     "flash_attention": "flash attention",
     "kv_type": "storage of the KV cache; the quantised types need flash attention",
 }
@@ -73,12 +83,65 @@ def add_chat_options(parser: argparse.ArgumentParser) -> None:
     )
     loading = parser.add_argument_group("loading")
     add_fields(loading, LoadOptions, _LOADING)
+    add_device_options(loading)
+    loading.add_argument(
+        "--insist",
+        action="store_true",
+        default=None,
+        help="load the model even if it seems not to fit into memory",
+    )
     loading.add_argument(
         "--draft",
         metavar="ngram|MODEL|off",
         type=words,
         help="what guesses ahead: repetitions, a small model of the same family, or nothing",
     )
+
+
+def add_device_options(loading: argparse._ArgumentGroup) -> None:
+    """Where a model's layers go."""
+    loading.add_argument(
+        "--gpu-layers", metavar="N", type=_layers, help="layers on GPUs: a number, all, or auto"
+    )
+    loading.add_argument(
+        "--devices", metavar="NAMES", type=listed, help="which ones, by name; see amulet doctor"
+    )
+    loading.add_argument(
+        "--tensor-split", metavar="SHARES", type=_shares, help="of each device, such as 3,1"
+    )
+    loading.add_argument(
+        "--kv-on-host",
+        action="store_true",
+        default=None,
+        help="keep the KV cache in the machine's own memory",
+    )
+    loading.add_argument(
+        "--rpc", metavar="HOST:PORT,...", type=listed, help="machines that lend their devices"
+    )
+
+
+def _layers(text: str) -> int | str:
+    word = text.strip().casefold()
+    if word in ("auto", "all"):
+        return "auto" if word == "auto" else -1
+    try:
+        return cast(int, value(Annotated[int, msgspec.Meta(ge=-1)])(text))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"must be a number of layers, all or auto, not {text!r}"
+        ) from None
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """What commas separate, 16 at most."""
+    parts = tuple(part.strip() for part in words(text).split(",") if part.strip())
+    if not 0 < len(parts) <= MOST_DEVICES:
+        raise argparse.ArgumentTypeError(f"must name 1 to {MOST_DEVICES}, not {text!r}")
+    return parts
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    return tuple(map(value(Share), listed(text)))
 
 
 def add_fields(

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amulet_local.evaluation.subject import Subject
-from amulet_local.llama import OUTPUTS
 from amulet_local.lockstep import Lockstep
 from amulet_local.realignment import Row, log_softmax
+from amulet_local.settled import OUTPUTS
 
 
 def log_probabilities(

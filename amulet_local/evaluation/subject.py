@@ -11,7 +11,6 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from amulet_local.calibration import settle
 from amulet_local.conversation import Message
 from amulet_local.errors import NotUsableError
 from amulet_local.llama import Model
@@ -19,6 +18,7 @@ from amulet_local.lockstep import Lockstep
 from amulet_local.prompting import Prompter
 from amulet_local.protocol import LoadOptions, Placement
 from amulet_local.realignment import Workspace
+from amulet_local.settled import layers_asked, settle
 from amulet_local.templates import TemplateError
 
 
@@ -32,7 +32,7 @@ class Subject:
         self.path = path
         self.name = Path(path).stem
         self._options = settle(options, path)
-        self.model = Model(path, gpu_layers=options.gpu_layers)
+        self.model = Model(path, gpu_layers=layers_asked(options))
         self.vocabulary = self.model.vocabulary
         self.prompter = Prompter(self.vocabulary, self.model.chat_template)
         self.work = Workspace(self.vocabulary.size)

@@ -66,5 +66,5 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 
 def use(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a fake engine in the real one's place."""
-    monkeypatch.setattr("amulet_local.cli.ask.EngineProcess", lambda: fake)
+    monkeypatch.setattr("amulet_local.cli.ask.EngineProcess", lambda _needs: fake)
     monkeypatch.setattr("amulet_local.cli.ask.chat_model", lambda name: Path(name or "default"))

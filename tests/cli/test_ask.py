@@ -344,6 +344,36 @@ def test_how_to_load_comes_from_options_over_the_config(amulet: Amulet, engine: 
     assert engine.loads[-1][0] == "other"
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("--gpu-layers auto", LoadOptions()),
+        ("--gpu-layers all", LoadOptions(gpu_layers=-1)),
+        ("--devices CUDA1,CUDA0", LoadOptions(devices=("CUDA1", "CUDA0"))),
+        ("--tensor-split 3,1.5", LoadOptions(tensor_split=(3.0, 1.5))),
+        ("--kv-on-host --insist", LoadOptions(kv_on_host=True, insist=True)),
+        ("--rpc far:50052,near:1", LoadOptions(rpc=("far:50052", "near:1"))),
+    ],
+)
+def test_where_a_model_goes_is_an_option(
+    options: str, expected: LoadOptions, amulet: Amulet, engine: FakeEngine
+) -> None:
+    asked(amulet, engine, *options.split())
+    assert engine.loads[-1][1] == expected
+
+
+@pytest.mark.parametrize(
+    "options", ["--gpu-layers many", "--tensor-split 1,x", "--devices ,", "--gpu-layers -2"]
+)
+def test_what_cannot_be_is_a_usage_error(options: str, amulet: Amulet, engine: FakeEngine) -> None:
+    assert amulet("ask", "hi", *options.split()).code == 2
+
+
+def test_thinking_is_asked_for(amulet: Amulet, engine: FakeEngine) -> None:
+    assert asked(amulet, engine, "--thinking").thinking
+    assert not asked(amulet, engine).thinking
+
+
 def test_the_config_speaks_where_nothing_else_does(amulet: Amulet, engine: FakeEngine) -> None:
     configure('preset = "thrifty"\nsystem = "Be brief."\nmax_tokens = 9')
     request = asked(amulet, engine)
@@ -410,7 +440,7 @@ def test_too_much_piped_text_is_refused_before_anything_else(
         ("--seed -1", 2, "--seed: must be a whole number from 0 to 4,294,967,294"),
         ("--seed 4294967295", 2, "--seed: must be a whole number"),
         ("--context -1", 2, "--context: must be a whole number from 0"),
-        ("--gpu-layers -2", 2, "--gpu-layers: must be a whole number from -1"),
+        ("--gpu-layers -2", 2, "--gpu-layers: must be a number of layers, all or auto"),
         ("--kv-type q3", 2, "--kv-type: invalid choice"),
         ("--method beam", 2, "--method: invalid choice"),
         ("--streams three", 2, "--streams: invalid choice"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tomllib
@@ -21,8 +22,9 @@ from tests.tiny_models import write_llama
 
 BACKEND = (
     '{"version": "0.3.36", "features": "CPU : AVX = 1 | AVX2 = 1 | FMA = 0 |", '
-    '"gpu_offload": false, "threads": 2, "devices": [{"name": "CPU", "description": "A \\u001b[2J '
-    'processor", "kind": "cpu", "memory_free": 1000000000, "memory_total": 2000000000}]}'
+    '"gpu_offload": false, "threads": 2, "backends": ["CPU"], '
+    '"devices": [{"name": "CPU", "description": "A \\u001b[2J processor", "kind": "cpu", '
+    '"backend": "CPU", "memory_free": 1000000000, "memory_total": 2000000000}]}'
 )
 
 
@@ -38,7 +40,7 @@ def probe(
 def well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine on which nothing is missing; returns the model that the config names."""
     probe(monkeypatch)
-    monkeypatch.setattr(doctor, "_flag_for_gpu", lambda: None)
+    monkeypatch.setattr(doctor, "_gpus", list)
     model = tmp_path / "tiny.gguf"
     write_llama(model)
     configure(f'model = "{model}"')
@@ -185,11 +187,30 @@ def test_a_build_that_may_crash_is_advice(
 def test_a_gpu_that_the_build_cannot_use_is_advice(
     amulet: Amulet, well: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_flag_for_gpu", lambda: "-DGGML_CUDA=on")
+    gpu = doctor._Gpu("NVIDIA", "CUDA", "-DGGML_CUDA=on")
+    monkeypatch.setattr(doctor, "_gpus", lambda: [gpu])
     (advice,) = amulet("doctor", "--json").document["advice"]
-    assert "CMAKE_ARGS=-DGGML_CUDA=on" in advice
-    probe(monkeypatch, out=BACKEND.replace("false", "true"))
-    assert amulet("doctor", "--json").document["advice"] == []
+    assert f'with: CMAKE_ARGS="-DGGML_CUDA=on" {doctor._INSTALL}' in advice
+    probe(monkeypatch, out=BACKEND.replace('["CPU"]', '["CUDA", "CPU"]'))
+    (advice,) = amulet("doctor", "--json").document["advice"]
+    assert "CUDA is built in, but sees no device; check the driver" in advice
+
+
+def test_a_server_that_cannot_be_reached_is_advice() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+    advice: list[str] = []
+    assert doctor._servers([address], advice) == {address: []}
+    assert f"the RPC server {address} cannot be reached" in advice[0]
+
+
+def test_servers_devices_are_told(
+    amulet: Amulet, well: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent = [{"name": "RPC0", "description": "far", "kind": "gpu"}]
+    lent[0] |= {"memory_free": 1000, "memory_total": 2000}  # type: ignore[dict-item]
+    monkeypatch.setattr(doctor, "_servers", lambda addresses, _: dict.fromkeys(addresses, lent))
+    assert "RPC0: far (gpu, 1.0 kB free of 2.0 kB)" in amulet("doctor", "--rpc", "far:1,near:2").out
 
 
 def test_the_version_it_asks_for_is_the_one_that_the_project_asks_for() -> None:

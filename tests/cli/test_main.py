@@ -136,7 +136,7 @@ def test_a_reader_that_has_read_enough_is_no_error(
     code = (
         "import sys; from pathlib import Path; from tests.fake_engine import FakeEngine; "
         "from amulet_local.cli import ask, main; "
-        "ask.EngineProcess = lambda: FakeEngine(['word '] * 100_000); "
+        "ask.EngineProcess = lambda _: FakeEngine(['word '] * 100_000); "
         "ask.chat_model = lambda name: Path('m'); sys.exit(main(['ask', '?']))"
     )
     process = subprocess.Popen(

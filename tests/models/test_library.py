@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.settings import models_folder
+from amulet_local.protocol import LoadOptions
+from amulet_local.settings import cache_folder, config_folder, models_folder
 from models import catalogue
-from models.library import installed, remove, resolve, resolve_own
-from tests.models.gguf_files import write_model
+from models.library import Listing, listing, remove, resolve, resolve_own
+from tests.models.gguf_files import SHAPES, write_model
 from tests.models.test_inspection import write_part
 
 
@@ -81,8 +83,8 @@ def test_names_that_differ_in_case_need_the_exact_one(folder: Path) -> None:
     if lower.samefile(upper):
         pytest.skip("this file system takes both for one")
     assert resolve("a") == lower
-    (folder / "a.GGUF").write_bytes(b"")
-    with pytest.raises(NotUsableError, match=r"'a' may mean any of a\.GGUF, a\.gguf"):
+    write_model(folder / "a.GGUF", "qwen2")
+    with pytest.raises(NotUsableError, match=r"'a' may mean any of .*a\.GGUF, .*a\.gguf; give"):
         resolve("a")
 
 
@@ -93,14 +95,19 @@ def test_near_names_are_offered(name: str, folder: Path) -> None:
         resolve(name)
 
 
+def test_near_names_of_the_catalogue_come_with_the_command() -> None:
+    with pytest.raises(NotUsableError, match=r"with amulet models pull: mistral-7b-instruct$"):
+        resolve("mistral")
+
+
 def test_a_far_name_leads_to_the_list() -> None:
     with pytest.raises(NotUsableError, match=r"no model is called 'zzz'; .*: amulet models$"):
         resolve("zzz")
 
 
-@pytest.mark.parametrize("name", ["none.gguf", "some/where", "~nobody-at-all/x.gguf"])
+@pytest.mark.parametrize("name", ["none.gguf", "./where", "~nobody-at-all/x.gguf"])
 def test_a_path_to_nothing_is_told(name: str) -> None:
-    with pytest.raises(NotUsableError, match=f"there is no file {name}; check the path"):
+    with pytest.raises(NotUsableError, match=f"there is no file {Path(name)}; check the path"):
         resolve(name)
 
 
@@ -117,41 +124,53 @@ def test_an_impossible_name_is_told_safely(name: str) -> None:
     assert len(str(caught.value)) < 200
 
 
-# -- installed ------------------------------------------------------------------------------------
+# -- listing --------------------------------------------------------------------------------------
 
 
-def test_nothing_is_installed_where_there_is_no_folder() -> None:
-    assert installed() == []
+def names() -> list[str]:
+    return [model.name for model in listing().models]
 
 
-def test_damaged_models_are_listed_with_their_reason(folder: Path) -> None:
+def test_nothing_is_listed_where_there_is_no_folder() -> None:
+    assert listing() == Listing((), ())
+
+
+def test_what_is_no_chat_model_is_left_out_with_the_reason(folder: Path) -> None:
     write_model(folder / "good.gguf")
+    write_model(folder / "seer.gguf", "clip")
+    write_model(folder / "words.gguf", tensors={})
+    write_model(folder / "both.gguf", tensors={**SHAPES, "v.blk.0.attn_q.weight": (32, 32)})
     (folder / "bad.gguf").write_text("not a model")
     (folder / "notes.txt").write_text("no model either")
     (folder / ".fetching-x").mkdir()
     (folder / ".hidden.gguf").write_bytes(b"")
-    bad, good = installed()
-    assert (bad.name, bad.card) == ("bad", None)
-    assert "is not a GGUF file" in bad.problem
-    assert (good.name, good.problem) == ("good", "")
-    assert good.card
-    assert good.card.parameters == 1280
+    found = listing()
+    (good,) = found.models
+    assert (good.name, good.card.parameters, good.program) == ("good", 1280, "Amulet")
+    reasons = {left.path.name: left.reason for left in found.left_out}
+    assert reasons.keys() == {"bad.gguf", "seer.gguf", "words.gguf", "both.gguf"}
+    assert "is not a GGUF file" in reasons["bad.gguf"]
+    assert reasons["seer.gguf"].endswith("is a projector (the part of a model that sees or hears).")
+    assert "a vocabulary without the weights" in reasons["words.gguf"]
+    assert "a model and its projector in one file" in reasons["both.gguf"]
 
 
 def test_a_fetched_model_is_listed_by_its_catalogue_name(folder: Path) -> None:
-    fake_default(folder)
-    assert [model.name for model in installed()] == ["smollm2-135m-instruct"]
+    write_model(folder / catalogue.default().file)
+    assert names() == ["smollm2-135m-instruct"]
 
 
-def test_a_split_model_is_listed_once(folder: Path) -> None:
-    write_part(folder, 1)
+def test_a_split_model_is_listed_once_under_its_name(folder: Path) -> None:
+    first = write_part(folder, 1)
     write_part(folder, 2)
-    assert [model.name for model in installed()] == ["m-00001-of-00002"]
+    assert names() == ["m"]
+    assert resolve("m") == resolve("m-00001-of-00002") == first
 
 
-def test_a_part_without_its_first_is_listed_as_damaged(folder: Path) -> None:
+def test_a_part_without_its_first_is_left_out(folder: Path) -> None:
     write_part(folder, 2)
-    assert "m-00001-of-00002.gguf is not beside it" in installed()[0].problem
+    (left,) = listing().left_out
+    assert "m-00001-of-00002.gguf is not beside it" in left.reason
 
 
 def test_a_folder_that_is_a_file_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +178,108 @@ def test_a_folder_that_is_a_file_is_named(home: Path, monkeypatch: pytest.Monkey
     (home / "file").touch()
     monkeypatch.setenv("AMULET_MODELS", str(home / "file"))
     with pytest.raises(NotUsableError, match=r"the models folder .*file cannot be read"):
-        installed()
+        listing()
+
+
+def test_folders_may_nest_and_turn_in_circles(folder: Path) -> None:
+    inner = folder / "org" / "repo"
+    inner.mkdir(parents=True)
+    write_model(inner / "deep.gguf")
+    (inner / "around").symlink_to(folder)
+    assert names() == ["deep"]
+
+
+def test_any_folder_can_be_listed_by_itself(folder: Path, tmp_path: Path) -> None:
+    write_model(folder / "mine.gguf")
+    (tmp_path / "elsewhere").mkdir()
+    write_model(tmp_path / "elsewhere" / "other.gguf")
+    assert [m.name for m in listing([tmp_path / "elsewhere"]).models] == ["other"]
+
+
+def test_folders_in_the_config_are_looked_through(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "llms").mkdir()
+    path = write_model(tmp_path / "llms" / "other.gguf")
+    config_folder().mkdir(parents=True)
+    (config_folder() / "config.toml").write_text(f'model_folders = ["{tmp_path / "llms"}"]')
+    assert names() == ["other"]
+    assert listing().models[0].program == "llms"
+    assert resolve("other") == resolve("llms/other") == path
+
+
+def test_copies_of_a_model_are_one(folder: Path, tmp_path: Path) -> None:
+    path = write_model(folder / "a.gguf")
+    copy = Path(shutil.copy(path, folder / "b.gguf"))
+    (folder / "c.gguf").symlink_to(path)
+    other = write_model(folder / "d.gguf", tensors=SHAPES, extra=lambda w: w.add_author("x"))
+    one, two = listing().models
+    assert (one.path, set(one.copies)) == (path, {copy, folder / "c.gguf"})
+    assert (two.path, two.copies) == (other, ())
+
+
+def test_models_of_one_size_that_differ_in_their_weights_are_two(folder: Path) -> None:
+    path = write_model(folder / "a.gguf")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    (folder / "b.gguf").write_bytes(data)
+    assert names() == ["a", "b"]
+
+
+def test_a_name_is_as_long_as_tells_it_apart(folder: Path) -> None:
+    for owner, width in (("one", 32), ("two", 64)):
+        (folder / owner).mkdir()
+        shapes = {**SHAPES, "more": (width, 32)}
+        write_model(folder / owner / "m.gguf", tensors=shapes)
+    assert names() == ["one/m", "two/m"]
+    assert resolve("TWO/M.gguf") == folder / "two" / "m.gguf"
+    with pytest.raises(NotUsableError, match=r"'m' may mean any of one/m, two/m; give one name"):
+        resolve("m")
+
+
+def test_a_name_of_the_catalogue_is_never_another_files(folder: Path) -> None:
+    write_model(folder / "default.gguf")
+    assert names() == ["amulet/default"]
+
+
+def test_a_model_says_what_it_takes_and_whether_it_fits(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(folder / "a.gguf")
+    assert listing().models[0].fits
+    assert listing(options=LoadOptions(context=512)).models[0].memory.context == 512
+    monkeypatch.setattr("models.library.free_memory", lambda: 1000)
+    assert not listing().models[0].fits
+
+
+# -- what is known from the last time -------------------------------------------------------------
+
+
+def test_headers_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_model(folder / "good.gguf")
+    (folder / "bad.gguf").write_text("not a model")
+    before = listing()
+    monkeypatch.setattr("models.known.inspect", no_look)
+    assert listing() == before
+
+
+def test_a_changed_file_is_read_again(folder: Path) -> None:
+    path = write_model(folder / "a.gguf")
+    listing()
+    write_model(path, layers=4)
+    os.utime(path, ns=(1, 1))
+    assert listing().models[0].card.layers == 4
+
+
+def test_a_damaged_cache_is_made_anew(folder: Path) -> None:
+    write_model(folder / "a.gguf")
+    listing()
+    (cache,) = cache_folder().iterdir()
+    for damage in (b"", b"\x80", cache.read_bytes()[:-3]):
+        cache.write_bytes(damage)
+        assert names() == ["a"]
+
+
+def no_look(*_: object, **__: object) -> None:
+    raise AssertionError("a header was read again")
 
 
 # -- remove ---------------------------------------------------------------------------------------

@@ -66,12 +66,31 @@ def test_a_list_is_a_table(words: list[str], folder: Path, capsys: Capture) -> N
     (folder / "bad.gguf").write_bytes(b"")
     assert amulet(*words) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    headings = ["name", "parameters", "quantisation", "size", "context", "template", "where"]
-    assert lines[0] == headings
-    assert lines[1][-2:] == ["projector", "seer.gguf"]
-    assert lines[2] == ["Tiny.F32", "1.3K", "F32", *lines[2][3:5], "512", "yes", "Tiny.F32.gguf"]
-    assert lines[3] == ["in", str(folder)]
-    assert " ".join(lines[4]).startswith(f"Not usable: {folder}/bad.gguf is empty;")
+    headings = "name family parameters type size context template licence where memory"
+    assert lines[0] == headings.split()
+    assert lines[1][:4] == ["Tiny.F32", "llama", "1.3K", "F32"]
+    assert lines[1][6:10] == ["512", "yes", "mit", "Amulet"]
+    assert " ".join(lines[2]) == "2 files are left out; to see why: amulet models --all"
+
+
+@pytest.mark.parametrize("words", [["models", "--all"], ["models", "list", "--all"]])
+def test_what_was_left_out_is_told_on_request(
+    words: list[str], folder: Path, capsys: Capture
+) -> None:
+    write_model(folder / "seer.gguf", "clip")
+    (folder / "bad.gguf").write_bytes(b"")
+    assert amulet(*words) == 0
+    *_, bad, seer = capsys.readouterr().out.splitlines()
+    assert bad.startswith(f"Left out: {folder}/bad.gguf is empty;")
+    assert seer.startswith(f"Left out: {folder}/seer.gguf is a projector")
+
+
+def test_a_folder_can_be_listed(tmp_path: Path, capsys: Capture) -> None:
+    write_model(tmp_path / "here.gguf")
+    assert amulet("models", "list", str(tmp_path), "--json") == 0
+    assert [model["name"] for model in document(capsys)["models"]] == ["here"]
+    with pytest.raises(NotUsableError, match="cannot be read"):
+        amulet("models", "list", str(tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize(
@@ -83,10 +102,10 @@ def test_a_list_as_json(words: list[str], folder: Path, capsys: Capture) -> None
     assert amulet(*words) == 0
     listed = document(capsys)
     assert listed["folder"] == str(folder)
-    bad, tiny = listed["models"]
-    assert (bad["name"], bad["path"]) == ("bad", str(folder / "bad.gguf"))
-    assert "is empty" in bad["problem"]
-    assert (tiny["name"], tiny["title"], tiny["problem"]) == ("Tiny.F32", "Tiny", None)
+    (bad,), (tiny,) = listed["left_out"], listed["models"]
+    assert bad["path"] == str(folder / "bad.gguf")
+    assert "is empty" in bad["reason"]
+    assert (tiny["name"], tiny["title"], tiny["fits"]) == ("Tiny.F32", "Tiny", True)
     assert (tiny["parameters"], tiny["context_trained"], tiny["template"]) == (1280, 512, True)
 
 
@@ -106,7 +125,7 @@ def test_info_tells_card_and_memory(folder: Path, capsys: Capture) -> None:
     assert amulet("models", "info", "tiny.f32") == 0
     out = capsys.readouterr().out
     assert "architecture      llama, 2 layers" in out
-    assert "memory            about 136.2 kB for two streams of 512 tokens" in out
+    assert "MB for two streams of 512 tokens" in out
 
 
 def test_info_as_json(tmp_path: Path, capsys: Capture) -> None:
@@ -114,7 +133,11 @@ def test_info_as_json(tmp_path: Path, capsys: Capture) -> None:
     assert amulet("models", "info", str(path), "--json") == 0
     facts = document(capsys)
     assert (facts["path"], facts["kind"]) == (str(path), "embedding")
-    assert facts["memory"] == {"bytes": 5120 + 2 * 512 * 128, "context": 512, "streams": 2}
+    memory = facts["memory"]
+    assert (memory["context"], memory["weights"], memory["kv"]) == (512, 5120, 2 * 512 * 128)
+    assert memory["total"] == sum(
+        memory[part] for part in ("weights", "repacked", "kv", "compute", "process")
+    )
 
 
 def test_info_on_nothing_is_an_error_for_main() -> None:
@@ -150,7 +173,7 @@ def test_pull_as_json(index: Index, capsys: Capture) -> None:
 
 def test_pull_names_what_can_be_fetched() -> None:
     with pytest.raises(
-        NotUsableError, match=r"'gpt' cannot be .*; these can: smollm2-135m-instruct"
+        NotUsableError, match=r"'gpt' is no name of .*one of: smollm2-135m-instruct"
     ):
         amulet("models", "pull", "gpt")
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from amulet_local.cli import main
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.llama import QUANTISATIONS
+from amulet_local.protocol import LoadOptions
 from amulet_local.settings import models_folder
 from models.inspection import inspect, require_chat_model
-from models.quantising import TYPES, quantise
+from models.quantising import TYPES, faster_type, quantise
+from tests.models.gguf_files import write_model
 from tests.tiny_models import write_llama
 
 
@@ -62,3 +66,30 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "tiny.Q8_0.gguf" in capsys.readouterr().out
     assert main(["models", "quantize", str(source), "--type", "q9"]) == 2
     assert main(["models", "quantize", str(tmp_path / "no.gguf"), "--type", "q8_0"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "quantisation", "layers", "hinted"),
+    [
+        ({"avx2"}, "Q4_1", "auto", True),
+        ({"avx2"}, "F16", 0, True),
+        ({"avx2"}, "Q4_0", 0, False),
+        ({"avx2"}, "Q4_K_M", 0, False),
+        ({"avx2"}, "IQ2_XS", 0, False),
+        ({"avx2"}, "Q4_1", -1, False),
+        ({"sse2"}, "Q4_1", 0, False),
+    ],
+)
+def test_a_faster_type_is_hinted_at_where_there_is_one(
+    flags: set[str],
+    quantisation: str,
+    layers: int | Literal["auto"],
+    hinted: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.memory._processor_flags", lambda: frozenset(flags))
+    monkeypatch.setattr("models.memory._is_arm", lambda: False)
+    card = replace(inspect(write_model(tmp_path / "a.gguf")), quantisation=quantisation)
+    hint = faster_type(card, LoadOptions(gpu_layers=layers))
+    assert ("--type q4_0" in hint) is hinted

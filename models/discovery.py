@@ -1,0 +1,210 @@
+"""Which GGUF files lie in a place, and what a user may call them.
+
+Places go in; sightings come out, one for each model, and a note for each folder that cannot be
+read. Files are not opened here, except for the small ones in which Ollama and the hub keep names.
+What other programs wrote is not trusted: every walk is bounded in depth and number.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from models.inspection import part_paths
+from models.places import Place
+
+MOST_FILES = 20_000
+DEEPEST = 8
+
+_PART = re.compile(r"-\d{5}-of-\d{5}$")
+_NAMELESS = ("model", "ggml-model")  # called after their folder
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_MODEL_LAYER = "application/vnd.ollama.image.model"
+_LARGEST_MANIFEST = 1 << 20
+
+Name = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A model's file, not yet looked into.
+
+    path: of its first file. names: what it may be called, the usual one first; each in parts, from
+    the place to the file, of which a user types as many of the last as it takes to tell it apart.
+    """
+
+    path: Path
+    names: tuple[Name, ...]
+    program: str
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A folder that could not be looked into, or not to its end, and why."""
+
+    path: Path
+    reason: str
+
+
+def look_into(places: Iterable[Place]) -> tuple[list[Sighting], list[Unread]]:
+    """All models in these places, by name, place by place."""
+    sightings: list[Sighting] = []
+    unread: list[Unread] = []
+    for place in places:
+        found = _LAYOUTS[place.layout](place, unread)
+        sightings += sorted(found, key=lambda each: [part.casefold() for part in each.names[0]])
+    return sightings, unread
+
+
+# -- any nesting of folders -----------------------------------------------------------------------
+
+
+def _tree(place: Place, unread: list[Unread]) -> Iterator[Sighting]:
+    for path in _files(place.folder, unread):
+        inside = path.relative_to(place.folder).with_suffix("")
+        yield Sighting(path, _named((place.key, *inside.parts)), place.program)
+
+
+def _files(folder: Path, unread: list[Unread]) -> Iterator[Path]:
+    """The GGUF files below a folder that stand for a model each. Links are followed, once."""
+    seen: set[tuple[int, int]] = set()
+    waiting, met = [(folder, 0)], 0
+    while waiting:
+        here, depth = waiting.pop()
+        try:
+            status = here.stat()
+            if not stat.S_ISDIR(status.st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = sorted(os.scandir(here), key=lambda entry: entry.name)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            unread.append(Unread(here, str(error.strerror)))
+            continue
+        for entry in entries:
+            met += 1
+            if met > MOST_FILES:
+                unread.append(Unread(folder, f"more than {MOST_FILES:,} files"))
+                return
+            if entry.name.startswith("."):
+                continue
+            path = Path(entry.path)
+            if entry.name.casefold().endswith(".gguf"):
+                if _stands_for_model(path):
+                    yield path
+            elif depth < DEEPEST and _is_folder(entry):
+                waiting.append((path, depth + 1))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):  # a link to itself
+        return entry.is_dir()
+    return False
+
+
+def _stands_for_model(path: Path) -> bool:
+    """Whether a file stands for its model; a part whose first part is missing does, too."""
+    first = part_paths(path)[0]
+    return path == first or not first.exists()
+
+
+def _named(parts: Name) -> tuple[Name, ...]:
+    """By the file's name; a split model without its number too, a nameless one by its folder."""
+    *folders, stem = parts
+    if stem.casefold() in _NAMELESS and len(folders) > 1:
+        return (tuple(folders), parts)
+    if _PART.search(stem):
+        return ((*folders, _PART.sub("", stem)), parts)
+    return (parts,)
+
+
+# -- Hugging Face's cache -------------------------------------------------------------------------
+
+
+def _hub(place: Place, unread: list[Unread]) -> Iterator[Sighting]:
+    """`models--org--name/snapshots/revision/file`: of several revisions the one in use."""
+    try:
+        folders = sorted(place.folder.glob("models--*/snapshots/*/"))
+    except OSError as error:
+        unread.append(Unread(place.folder, str(error.strerror)))
+        return
+    newest: dict[Name, tuple[tuple[bool, float], Path]] = {}
+    for snapshot in folders:
+        repository = snapshot.parent.parent
+        rank = (_current_revision(repository) == snapshot.name, _changed(snapshot))
+        names = repository.name.split("--")[1:]
+        for path in _files(snapshot, unread):
+            parts = (place.key, *names, *path.relative_to(snapshot).with_suffix("").parts)
+            newest[parts] = max(newest.get(parts, (rank, path)), (rank, path))
+    for parts, (_, path) in newest.items():
+        yield Sighting(path, _named(parts), place.program)
+
+
+def _current_revision(repository: Path) -> str:
+    with suppress(OSError, UnicodeDecodeError):
+        return (repository / "refs/main").read_text("utf-8").strip()
+    return ""
+
+
+def _changed(path: Path) -> float:
+    with suppress(OSError):
+        return path.stat().st_mtime
+    return 0.0
+
+
+# -- Ollama's store -------------------------------------------------------------------------------
+
+
+class _Layer(msgspec.Struct):
+    media_type: str = msgspec.field(name="mediaType", default="")
+    digest: str = ""
+
+
+class _Manifest(msgspec.Struct):
+    layers: list[_Layer] = []
+
+
+def _ollama(place: Place, unread: list[Unread]) -> Iterator[Sighting]:
+    """`manifests/host/namespace/model/tag` names layers; that of the weights is a GGUF file."""
+    manifests = place.folder / "manifests"
+    try:
+        found = sorted(manifests.glob("*/*/*/*"))[:MOST_FILES]
+        if not found and place.folder.exists():
+            os.scandir(place.folder).close()  # which tells what glob keeps to itself
+    except OSError as error:
+        unread.append(Unread(place.folder, str(error.strerror)))
+        return
+    for manifest in found:
+        *owner, model, tag = manifest.relative_to(manifests).parts
+        digest = _weights(manifest)
+        if not digest:
+            continue
+        full = (place.key, *owner, f"{model}:{tag}")
+        names = ((*full[:-1], model), full) if tag == "latest" else (full,)
+        blob = place.folder / "blobs" / digest.replace(":", "-")
+        yield Sighting(blob, names, place.program)
+
+
+def _weights(manifest: Path) -> str:
+    """The digest of the layer with the weights; "" where there is none, or no manifest."""
+    with suppress(OSError, msgspec.DecodeError):
+        if manifest.stat().st_size <= _LARGEST_MANIFEST:
+            layers = msgspec.json.decode(manifest.read_bytes(), type=_Manifest).layers
+            digests = [layer.digest for layer in layers if layer.media_type == _MODEL_LAYER]
+            if len(digests) == 1 and _DIGEST.fullmatch(digests[0]):
+                return digests[0]
+    return ""
+
+
+_LAYOUTS = {"tree": _tree, "hub": _hub, "ollama": _ollama}

@@ -1,0 +1,126 @@
+"""What is known of files that were looked into before: their cards, kept by path, size and time.
+
+Paths go in, cards come out, or the sentence that says why there is none. A header is read once for
+as long as its file stays the same; what is kept is a cache and may be deleted at any time. How
+files are found and named is not known here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from amulet_local.errors import NotUsableError
+from amulet_local.settings import cache_folder
+from models.inspection import ModelCard, inspect, part_paths
+
+_FORMAT = 1  # counted up when cards change
+_THREADS = 2  # reading waits for the disk, and much of it leaves the interpreter alone
+_SAMPLES = 16
+_SAMPLE = 1 << 16
+
+Stamp = tuple[tuple[int, int], ...]
+
+
+class Known(msgspec.Struct):
+    """One model. stamp: size and time of change, in nanoseconds, of each of its files.
+
+    card: None where `problem` says why. digest: of samples, "" until it was wanted.
+    """
+
+    stamp: Stamp
+    card: ModelCard | None
+    problem: str
+    digest: str = ""
+
+
+class _Kept(msgspec.Struct):
+    format: int
+    models: dict[str, Known]
+
+
+class KnownModels:
+    """The cards of all models that were asked for; `save` keeps them for the next time."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, Known] = {}
+        self._changed = False
+        with suppress(OSError, msgspec.DecodeError, ValueError):
+            kept = msgspec.msgpack.decode(_file().read_bytes(), type=_Kept, dec_hook=_decode)
+            if kept.format == _FORMAT:
+                self._models = kept.models
+
+    def look_at(self, paths: Iterable[Path]) -> list[Known]:
+        """One for each path, of a model's first file; in order."""
+        with ThreadPoolExecutor(_THREADS) as threads:
+            return list(threads.map(self._look_at, paths))
+
+    def digest(self, path: Path) -> str:
+        """What tells models of one size apart without reading gigabytes: a hash of the header and
+        of samples from all over the file; "" where it cannot be read."""
+        known = self._look_at(path)
+        if not known.digest:
+            with suppress(OSError):
+                known.digest = _digest(path)
+                self._changed = True
+        return known.digest
+
+    def save(self) -> None:
+        """Keep what is known; a full disk is no reason to fail."""
+        if not self._changed:
+            return
+        self._models = {name: known for name, known in self._models.items() if Path(name).exists()}
+        body = msgspec.msgpack.encode(_Kept(_FORMAT, self._models), enc_hook=str)
+        with suppress(OSError):
+            _file().parent.mkdir(parents=True, exist_ok=True)
+            part = _file().with_suffix(".part")
+            part.write_bytes(body)
+            part.replace(_file())
+
+    def _look_at(self, path: Path) -> Known:
+        stamp = _stamp(path)
+        known = self._models.get(str(path))
+        if known is None or known.stamp != stamp:
+            known = self._models[str(path)] = _inspected(path, stamp)
+            self._changed = True
+        return known
+
+
+def _inspected(path: Path, stamp: Stamp) -> Known:
+    try:
+        return Known(stamp, inspect(path, compare_tokens=False), "")
+    except NotUsableError as error:
+        return Known(stamp, None, str(error))
+
+
+def _stamp(path: Path) -> Stamp:
+    stamps = []
+    for part in part_paths(path):
+        with suppress(OSError, ValueError):
+            status = part.stat()
+            stamps.append((status.st_size, status.st_mtime_ns))
+    return tuple(stamps)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        for sample in range(_SAMPLES):
+            file.seek(max(0, size - _SAMPLE) * sample // (_SAMPLES - 1))
+            digest.update(file.read(_SAMPLE))
+    return digest.hexdigest()
+
+
+def _file() -> Path:
+    return cache_folder() / "models.msgpack"
+
+
+def _decode(kind: type, value: Any) -> Any:
+    return kind(value)

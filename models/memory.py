@@ -1,0 +1,162 @@
+"""What a model takes of a machine's memory, estimated from its card before anything is loaded.
+
+A card and the options it would be loaded with go in; bytes come out. The figures follow from what
+llama.cpp allocates (its log tells each buffer) and were compared with what engine processes then
+took (tests/models/test_memory.py). Where a model's layers are, and what a GPU has free, is the
+engine's to find out when it loads (amulet_local/fitting.py).
+"""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+from pathlib import Path
+
+import psutil
+from msgspec.structs import replace
+
+from amulet_local.errors import NotUsableError
+from amulet_local.protocol import LoadOptions, Memory
+from amulet_local.settled import (
+    BATCH,
+    BATCH_PLAIN_ATTENTION,
+    OUTPUTS,
+    PADDING,
+    own_cells,
+    settle,
+    usual_context,
+)
+from models.inspection import ModelCard, inspect
+
+USUAL = LoadOptions()
+
+_STREAMS = 2
+_F32_BYTES = 4
+_KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
+
+# Measured: the interpreter, its packages and llama.cpp's code; a token and a merge of a vocabulary
+# in llama.cpp's tables; what sampling and realignment keep of each token.
+_PROCESS = 57 << 20
+_TOKEN = 128 + 64
+_MERGE = 165
+
+LEAST_CONTEXT = 512  # less is no chat
+_MOST_STEPS = 32
+
+
+def estimate(card: ModelCard, options: LoadOptions = USUAL) -> Memory:
+    """The memory that a model will take when it is loaded like this, on the processor."""
+    options = settle(options, str(card.path))
+    context = options.context or usual_context(card.context_trained)
+    apart = options.streams == "two-contexts"
+    cells = _padded(context if apart else max(_STREAMS * context, context + own_cells(context)))
+    contexts = _STREAMS if apart else 1
+    shape = card.shape
+    return Memory(
+        context=context,
+        layers=card.layers,
+        weights=card.weights,
+        repacked=_repacked(card),
+        kv=contexts * int(cells * shape.kv_numbers * _KV_BYTES[options.kv_type])
+        + _STREAMS * shape.state,
+        compute=contexts * _compute(card, options, cells),
+        process=_PROCESS + card.vocabulary * _TOKEN + shape.merges * _MERGE,
+    )
+
+
+def needs(card: ModelCard, options: LoadOptions = USUAL) -> tuple[Memory, ...]:
+    """What the model will take when it is loaded like this, then with ever smaller contexts: what
+    the engine wants to know, so as to find the largest that fits."""
+    wanted = estimate(card, options)
+    smaller = range((wanted.context - 1) // PADDING * PADDING, LEAST_CONTEXT - 1, -PADDING)
+    steps = list(smaller)[:: max(1, len(smaller) // _MOST_STEPS)]
+    return (wanted, *(estimate(card, replace(options, context=each)) for each in steps))
+
+
+def needs_of(path: str, options: LoadOptions) -> tuple[Memory, ...]:
+    """The same of a file; empty where it cannot be read, which loading it will tell."""
+    try:
+        return needs(inspect(Path(path), compare_tokens=False), options)
+    except NotUsableError:
+        return ()
+
+
+def largest_context(card: ModelCard, options: LoadOptions, free: int) -> int:
+    """The most tokens of context, up to what the options ask for, with which the model takes no
+    more than `free` bytes; 0 if there is none worth having."""
+    fitting = (each.context for each in needs(card, options) if each.total <= free)
+    return next(fitting, 0)
+
+
+def memory_advice(card: ModelCard, options: LoadOptions, free: int) -> str:
+    """What to do where a model does not fit into so many free bytes; "" where it does."""
+    wanted = estimate(card, options)
+    if wanted.total <= free:
+        return ""
+    short = (
+        f"With {wanted.context:,} tokens of context the model takes about "
+        f"{wanted.total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+    )
+    if context := largest_context(card, options, free):
+        return f"{short}; it will be loaded with {context:,}, unless you insist (--insist)."
+    return (
+        f"{short}, too little for any context; take a smaller model or type, close programs, or "
+        "insist (--insist)."
+    )
+
+
+def free_memory() -> int:
+    """Bytes that a new process may take without others having to give way."""
+    return int(psutil.virtual_memory().available)
+
+
+def _compute(card: ModelCard, options: LoadOptions, cells: int) -> int:
+    """llama.cpp plans its buffer so that results which are not needed at the same time share it, so
+    the largest stage of a layer counts: attention, feed-forward, or the logits at the end."""
+    shape = card.shape
+    plain = _plain_attention(options)
+    batch = min(options.batch or (BATCH_PLAIN_ATTENTION if plain else BATCH), cells)
+    mask = batch * cells * (_F32_BYTES if plain else _F32_BYTES // 2)
+    scores = batch * cells * shape.heads * _F32_BYTES if plain else 0
+    between = batch * shape.width * _F32_BYTES
+    attention = scores + mask + 4 * between
+    feed_forward = mask + 2 * batch * shape.feed_forward * _F32_BYTES + 2 * between
+    logits = min(batch, OUTPUTS) * (card.vocabulary + shape.width) * _F32_BYTES + between
+    return max(attention, feed_forward, logits)
+
+
+def _plain_attention(options: LoadOptions) -> bool:
+    """As the streams choose (see lockstep.py), going by what the processor can do."""
+    if options.flash_attention == "auto" and options.kv_type == "f16":
+        return "avx512f" in _processor_flags()
+    return options.flash_attention == "off" and options.kv_type == "f16"
+
+
+def repacks() -> bool:
+    """Whether llama.cpp keeps Q4_0 a second time here, in an order that suits several rows."""
+    return _is_arm() or "avx2" in _processor_flags()
+
+
+def _repacked(card: ModelCard) -> int:
+    if _is_arm():
+        return card.shape.q4 + card.shape.other_k
+    return card.shape.q4 if repacks() else 0
+
+
+def _is_arm() -> bool:
+    return platform.machine().casefold() in ("arm64", "aarch64")
+
+
+@cache
+def _processor_flags() -> frozenset[str]:
+    """What the processor says it can do, where a file tells; a usual laptop elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return frozenset({"avx2"} if platform.machine().casefold() in ("amd64", "x86_64") else ())
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.split())
+
+
+def _padded(cells: int) -> int:
+    return -(-cells // PADDING) * PADDING

