@@ -36,7 +36,7 @@ class ThoughtSplitter:
         self._end = _MARKS.get(opened, "")
         self._begins = not answering and not opened
         self.answering = answering
-        self._answered = False
+        self._answered = answering
         self.thought = self.answer = ""
 
     def add(self, text: str) -> tuple[str, str]:
