@@ -55,6 +55,7 @@ APP = (
 )
 CHAT = (
     Action("fetch", "ctrl+d", "Fetch the default model, where that is offered", "Model"),
+    Action("pick_model", "", "Choose a model, and see what it takes", "", "model", "name or path"),
     Action("pick_preset", "ctrl+p", "Choose a preset", "Preset", "preset", "name"),
     Action("steer", "ctrl+t", "To the strength dial, and back", "Dial", "strength", "number"),
     Action("prefer", "", "A preference in your words, for this chat", "", "prefer", "words"),

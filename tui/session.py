@@ -97,7 +97,8 @@ class Session:
         self.chat = Chat(history)
         self.steering = steering
         self.model: ChosenModel | None = None
-        self._engine, self._settings, self._options, self._clock = engine, settings, options, clock
+        self.options = options  # how models are loaded
+        self._engine, self._settings, self._clock = engine, settings, clock
         self._activity = Activity.NO_MODEL
         self._done = self._total = 0.0
         self._waiting: deque[str] = deque()
@@ -166,7 +167,7 @@ class Session:
         self.model, self._loaded, self._cost = model, None, 0.0
         self._activity, self._done, self._total = Activity.LOADING, 0.0, 1.0
         try:
-            self._engine.load(str(model.path), self._options)
+            self._engine.load(str(model.path), self.options)
         except OSError as error:
             self._activity = Activity.NO_MODEL
             return [Unusable(f"the engine cannot be started ({error}); mend that and try again.")]

@@ -6,7 +6,7 @@ the prompt is there before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.settings import models_folder
 from models.catalogue import default
-from tui.changes import ChosenModel
+from tui.changes import ChosenModel, Steering
 
 if TYPE_CHECKING:
     from models.download import Progress
+
+_QUESTION = "What makes a good walking holiday?"
 
 
 def find_model(name: str) -> ChosenModel:
@@ -55,12 +57,68 @@ def needs_of(path: str, options: LoadOptions) -> tuple[Memory, ...]:
 
 
 @dataclass(frozen=True)
+class ShelfModel:
+    """A model on this disk. label: what to call it, with its quantisation; card: what there is to
+    know before it is loaded, in lines; fits: whether there is memory for it."""
+
+    path: str
+    label: str
+    card: str
+    fits: bool
+
+
+def list_models(options: LoadOptions) -> list[ShelfModel]:
+    """All chat models on this disk, and what they would take. Raises AmuletError."""
+    from rich.filesize import decimal
+
+    from models import library, memory, quantising
+
+    free = memory.free_memory()
+    found = []
+    for model in library.listing(options=options).models:
+        card, needed = model.card, model.memory
+        lines = [
+            f"{card.architecture or 'unknown'}, {card.parameters:,} parameters",
+            f"{decimal(card.size)} on disk · trained for {card.context_trained:,} tokens",
+            f"chat template: {'yes' if card.template else 'no'} · "
+            f"licence: {card.licence or 'not stated'}",
+            f"kept by {model.program}: {card.path}",
+            "",
+            f"Takes about {decimal(needed.total)} for two streams of {needed.context:,} tokens "
+            f"(weights {decimal(needed.weights + needed.repacked)}, KV {decimal(needed.kv)}, "
+            f"compute {decimal(needed.compute)}); {decimal(free)} are free.",
+            memory.memory_advice(card, options, free),
+            quantising.faster_type(card, options),
+        ]
+        text = "\n".join(line for line in lines if line or line is lines[4])
+        found.append(
+            ShelfModel(str(model.path), f"{model.name} {card.quantisation}", text, model.fits)
+        )
+    return found
+
+
+def show_prompts(path: str, steering: Steering) -> str:
+    """What a model sees without the preference and with it; why not, where that cannot be shown."""
+    from amulet_local.prompting import DEFAULT_SYSTEM
+    from models.preview import preview
+
+    system = steering.system or DEFAULT_SYSTEM
+    words = steering.preference or "(your preference)"
+    shown = preview(Path(path), _QUESTION, words, system=system, placement=steering.placement)
+    if shown.problem:
+        return shown.problem
+    return f"Without the preference it sees:\n\n{shown.base}\n\nWith it:\n\n{shown.preference}"
+
+
+@dataclass(frozen=True)
 class Shelf:
-    """The three, so that tests can put others in their place."""
+    """All of these, so that tests can put others in their place."""
 
     find: Callable[[str], ChosenModel] = find_model
     has_default: Callable[[], bool] = has_default
     fetch: Callable[[Callable[[Progress], object], Callable[[], bool]], Path] = fetch_default
+    models: Callable[[LoadOptions], Sequence[ShelfModel]] = list_models
+    prompts: Callable[[str, Steering], str] = show_prompts
 
 
 def _without(quantisation: str, stem: str) -> str:

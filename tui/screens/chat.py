@@ -36,9 +36,10 @@ from tui.changes import (
     Wrote,
 )
 from tui.completion import complete
+from tui.screens.model_picker import ModelPicker
 from tui.screens.on_chats import OnChats
 from tui.screens.on_steering import OnSteering
-from tui.session import Session
+from tui.session import BUSY, Session
 from tui.shelf import Shelf
 from tui.widgets.completions import Completions
 from tui.widgets.keys import KeyLine
@@ -199,7 +200,28 @@ class ChatScreen(OnChats, OnSteering):
     @on(ModelMissing)
     @on(Offer.Ended)
     def _offer_model(self, message: ModelMissing | Offer.Ended) -> None:
-        self.show([Unusable(message.reason)])
+        if isinstance(message, self.ModelMissing) and self.session.model:
+            self.notify(message.reason, severity="error")  # the one that is loaded stays
+        else:
+            self.show([Unusable(message.reason)])
+
+    def action_pick_model(self) -> None:
+        """Choose among the models on this disk."""
+        session = self.session
+        current = str(session.model.path) if session.model else ""
+        picker = ModelPicker(self._shelf, session.options, current, session.steering)
+        self.app.push_screen(picker, self._pick_model)
+
+    def _pick_model(self, name: str | None) -> None:
+        if name:
+            self.command_pick_model(name)
+
+    def command_pick_model(self, name: str) -> None:
+        """Load a model by its name or path."""
+        if self.session.replying:
+            self.notify(BUSY)
+        else:
+            self._find(name)
 
     @on(Offer.Fetched)
     def _find_fetched(self) -> None:

@@ -27,6 +27,8 @@ from tui.text import sentence
 if TYPE_CHECKING:
     from models.download import Progress
 
+_ELSE = "shows what was found on this disk, and takes the path of any GGUF file"
+
 
 class Offer(Widget):
     """Shown while there is no model."""
@@ -96,8 +98,11 @@ class Offer(Widget):
 
     def _say(self, reason: str, action: str, act: str) -> None:
         key = shown_key(self.app, CHAT, action)
+        more = "" if self.fetching else f"\n/model  {_ELSE}"
         self.query_one("#reason", Static).update(Content(sentence(reason)))
-        self.query_one("#act", Static).update(Content.styled(key, "bold") + Content(f"  {act}"))
+        self.query_one("#act", Static).update(
+            Content.styled(key, "bold") + Content(f"  {act}{more}")
+        )
 
     @work(thread=True, exclusive=True)
     def _fetch(self) -> None:

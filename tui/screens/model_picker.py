@@ -1,0 +1,159 @@
+"""Choosing a model: every chat model on this disk, with its card, and a field for any path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from amulet_local.errors import AmuletError
+from amulet_local.protocol import LoadOptions
+from tui.actions import PICKER, Action, bindings, shown_key
+from tui.changes import Steering
+from tui.shelf import Shelf, ShelfModel
+from tui.text import clean, sentence
+
+_LOOKING = "Looking for models on this disk …"
+_NONE = "No model is called so here; Enter takes what is typed for a path."
+
+
+class ModelPicker(ModalScreen[str | None]):
+    """Dismissed with the path of a model, what was typed for one, or None.
+
+    current: the path of the model that is loaded. steering: for the prompts on the card.
+    """
+
+    ACTIONS: ClassVar[Sequence[Action]] = PICKER
+    BINDINGS: ClassVar[list[BindingType]] = bindings(PICKER)
+
+    class Found(Message):
+        """All models of this disk."""
+
+        def __init__(self, models: Sequence[ShelfModel]) -> None:
+            super().__init__()
+            self.models = models
+
+    class Previewed(Message):
+        """What a model sees, in words."""
+
+        def __init__(self, path: str, text: str) -> None:
+            super().__init__()
+            self.path, self.text = path, text
+
+    def __init__(self, shelf: Shelf, options: LoadOptions, current: str, steering: Steering):
+        super().__init__()
+        self._shelf, self._options = shelf, options
+        self._current, self._steering = current, steering
+        self._models: Sequence[ShelfModel] = ()
+        self._looked = False
+
+    def compose(self) -> ComposeResult:
+        """The filter, the list, the card."""
+        with Vertical(id="window"):
+            yield Input(placeholder="A model, or the path of a GGUF file", id="filter")
+            with Horizontal(id="halves"):
+                yield OptionList(id="list", markup=False)
+                with VerticalScroll(id="about", can_focus=False):
+                    yield Static(id="title")
+                    yield Static(id="facts")
+                    yield Static(id="prompts")
+
+    def on_mount(self) -> None:
+        """Look for models behind the screen."""
+        choose, close = (shown_key(self.app, PICKER, name) for name in ("choose", "close"))
+        window = self.query_one("#window")
+        window.border_title = "Models"
+        window.border_subtitle = f"{choose} loads it · {close} leaves it as it is"
+        self._describe(_LOOKING, "")
+        self._look()
+
+    @work(thread=True)
+    def _look(self) -> None:
+        try:
+            models = self._shelf.models(self._options)
+        except AmuletError as error:
+            self.app.call_from_thread(self._describe, sentence(str(error)), "")
+            return
+        self.post_message(self.Found(models))
+
+    @on(Found)
+    def _take(self, message: Found) -> None:
+        self._models, self._looked = message.models, True
+        self._list(self.query_one("#filter", Input).value, self._current)
+
+    # -- the list -----------------------------------------------------------------------------
+
+    def _list(self, wanted: str, highlighted: str) -> None:
+        words = wanted.casefold().split()
+        options = self.query_one(OptionList)
+        options.clear_options()
+        fitting = [it for it in self._models if all(word in it.label.casefold() for word in words)]
+        for model in fitting:
+            sign = "●" if model.path == self._current else " " if model.fits else "!"
+            options.add_option(Option(Content(f"{sign} {clean(model.label)}"), id=model.path))
+        paths = [model.path for model in fitting]
+        options.highlighted = None if not paths else max(0, _index(paths, highlighted))
+        if not paths and self._looked:
+            self._describe("Nothing fits" if words else "No model here yet", _NONE)
+
+    @on(Input.Changed)
+    def _narrow(self, message: Input.Changed) -> None:
+        self._list(message.value, self._current)
+
+    @on(OptionList.OptionHighlighted)
+    def _show(self, message: OptionList.OptionHighlighted) -> None:
+        model = next((it for it in self._models if it.path == message.option_id), None)
+        if model:
+            self._describe(model.label, model.card)
+            self._preview(model.path)
+
+    def _describe(self, title: str, card: str) -> None:
+        for name, text in (("title", title), ("facts", card), ("prompts", "")):
+            self.query_one(f"#{name}", Static).update(Content(clean(text)))
+
+    @work(thread=True, exclusive=True)
+    def _preview(self, path: str) -> None:
+        self.post_message(self.Previewed(path, self._shelf.prompts(path, self._steering)))
+
+    @on(Previewed)
+    def _show_prompts(self, message: Previewed) -> None:
+        option = self.query_one(OptionList).highlighted_option
+        if option and option.id == message.path:
+            self.query_one("#prompts", Static).update(Content(clean(message.text)))
+
+    # -- choosing -----------------------------------------------------------------------------
+
+    def action_move(self, steps: int) -> None:
+        """Up or down the list, from wherever the keys go."""
+        options = self.query_one(OptionList)
+        for _ in range(abs(steps)):
+            options.action_cursor_down() if steps > 0 else options.action_cursor_up()
+
+    @on(Input.Submitted)
+    def action_choose(self) -> None:
+        """Load the one at hand, or what is typed."""
+        option = self.query_one(OptionList).highlighted_option
+        typed = self.query_one("#filter", Input).value.strip()
+        if chosen := (option.id if option else typed):
+            self.dismiss(chosen)
+
+    @on(OptionList.OptionSelected)
+    def _clicked(self, message: OptionList.OptionSelected) -> None:
+        self.dismiss(message.option_id)
+
+    def action_close(self) -> None:
+        """Leave things as they are."""
+        self.dismiss(None)
+
+
+def _index(paths: Sequence[str], path: str) -> int:
+    return paths.index(path) if path in paths else -1
