@@ -124,6 +124,7 @@ DIAL = (
     Action("go('prompt')", "p", "Prompt: the preference is only asked for", id="dial_prompt"),
     Action("go('LA')", "l", "LA: linear alignment, firm", id="dial_la"),
     Action("go('Amulet')", "a", "Amulet: as strong as in the paper", id="dial_amulet"),
+    Action("calibrated", "c", "To ▽, what `amulet calibrate` found for this model"),
     Action("lowest", "home", "Farthest away from the preference", id="dial_lowest"),
     Action("highest", "end", "Strongest", id="dial_highest"),
     Action("screen.guard", "g", "The guard: off, a little, usual, strict", id="dial_guard"),

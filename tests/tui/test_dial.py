@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual import events
 
+from amulet_local.presets import load_presets
 from amulet_local.realignment import AMULET, MARKS
+from amulet_local.strengths import Calibrated, keep_strength
 from tests.fake_engine import HOLD, FakeEngine
-from tests.tui.running import LARGE, SMALL, Running, chat
+from tests.tui.running import LARGE, MODEL, SMALL, Running, chat
 from tui.widgets.dial import HIGH, LOW, Dial, next_mark, step
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
@@ -181,3 +183,23 @@ async def test_without_a_preset_there_is_nothing_to_turn() -> None:
         assert "Choose a preset first" in running.shown()
         await running.pilot.click(Dial, offset=(3, 0))
         assert running.session.steering.strength == 0.0
+
+
+async def test_a_strength_that_was_calibrated_is_marked_offered_and_taken() -> None:
+    preset = load_presets().get("thrifty")
+    found = Calibrated(4.5, preset.preference, preset.guard, preset.placement, 1.1, 1.0, 1.0)
+    keep_strength(str(MODEL.path), preset, found)
+    async with chat(FakeEngine()) as running:
+        assert "▽" not in running.shown()
+        await running.say("/preset thrifty")
+        assert running.session.steering.strength == 4.5
+        await running.press("ctrl+t", "b")
+        assert "▽" in running.shown()
+        await running.press("c")
+        assert running.session.steering.strength == 4.5
+
+
+async def test_without_calibration_its_key_says_how_to_do_it() -> None:
+    async with chat(FakeEngine()) as running:
+        await running.press("ctrl+t", "c")
+        assert "amulet calibrate" in running.notified[-1]

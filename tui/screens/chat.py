@@ -161,7 +161,8 @@ class ChatScreen(OnChats, OnSteering):
         if self._often:
             self._often.resume() if session.expecting else self._often.pause()
         pending = session.replying not in (None, session.steering)
-        self.query_one(SteeringPanel).show(session.steering, pending=pending)
+        calibrated = self.calibrated(session.steering.preset)
+        self.query_one(SteeringPanel).show(session.steering, calibrated, pending=pending)
         self.query_one(StatusLine).status = session.status
         doing = (self.busy, self._offer.display, self._offer.fetching)
         if doing != self._keys_shown:

@@ -16,6 +16,7 @@ from textual.screen import Screen
 from amulet_local.errors import AmuletError
 from amulet_local.presets import Preset, Presets, Strength, load_presets
 from amulet_local.protocol import Fraction, Placement
+from amulet_local.strengths import calibrated_strength
 from tui.changes import GUARDS, Change, Steering
 from tui.screens.picker import Choice, PresetPicker
 from tui.screens.preset_form import PresetForm
@@ -33,6 +34,7 @@ class OnSteering(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.presets: Presets = load_presets()
+        self._calibrated: tuple[object, float | None] = (None, None)
 
     def show(self, changes: Iterable[Change] = ()) -> None:
         """Show what changes, and how things stand after it."""
@@ -47,6 +49,18 @@ class OnSteering(Screen[None]):
     def _leave_dial(self) -> None:
         self.set_focus(self.prompt)
 
+    def calibrated(self, preset: Preset | None) -> float | None:
+        """The strength that `amulet calibrate` found for a preset on the model at hand, if any."""
+        model = self.session.model
+        asked = (model, preset)
+        if asked != self._calibrated[0]:
+            found = calibrated_strength(str(model.path), preset) if model and preset else None
+            self._calibrated = (asked, found)
+        return self._calibrated[1]
+
+    def _steering_to(self, preset: Preset | None) -> Steering:
+        return Steering.to_preset(preset, self.calibrated(preset))
+
     def steer_by(self, steering: Steering) -> None:
         """Be steered like this from the next message on."""
         self.session.steering = steering
@@ -59,7 +73,7 @@ class OnSteering(Screen[None]):
 
     def _pick(self, choice: Choice | None) -> None:
         if choice:
-            self.steer_by(Steering.to_preset(choice.preset))
+            self.steer_by(self._steering_to(choice.preset))
 
     def command_pick_preset(self, name: str) -> None:
         """Take a preset by its name."""
@@ -69,7 +83,7 @@ class OnSteering(Screen[None]):
         except AmuletError as error:
             self.notify(str(error), severity="error")
         else:
-            self.steer_by(Steering.to_preset(preset))
+            self.steer_by(self._steering_to(preset))
 
     def action_steer(self) -> None:
         """To the dial and back."""

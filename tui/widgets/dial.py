@@ -51,6 +51,7 @@ class Dial(Widget, can_focus=True):
     FOCUS_ON_CLICK = False
 
     strength: reactive[float] = reactive(BASE)
+    calibrated: reactive[float | None] = reactive(None)
 
     class Moved(Message):
         """The user has set the strength."""
@@ -75,6 +76,8 @@ class Dial(Widget, can_focus=True):
         for mark in MARKS.values():
             column = self._column(mark)
             cells[column] = ("┿", ".filled") if cells[column][0] == "━" else ("┼", ".track")
+        if self.calibrated is not None:
+            cells[self._column(self.calibrated)] = ("▽", ".thumb")
         cells[thumb] = (
             "◆" if LOW <= self.strength <= HIGH else "◂▸"[self.strength > HIGH],
             ".thumb",
@@ -123,6 +126,13 @@ class Dial(Widget, can_focus=True):
     def action_go(self, mark: str) -> None:
         """To the mark of this name."""
         self._move(MARKS[mark])
+
+    def action_calibrated(self) -> None:
+        """To the strength that calibration found."""
+        if self.calibrated is None:
+            self.notify("No strength is calibrated for this preset; see: amulet calibrate --help")
+        else:
+            self._move(self.calibrated)
 
     def action_lowest(self) -> None:
         """To the lower end."""

@@ -34,7 +34,7 @@ class SteeringPanel(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: tuple[Steering, bool] | None = None
+        self._shown: object = None
 
     def compose(self) -> ComposeResult:
         """The preset and its strength, what it is for and its words, the dial."""
@@ -48,11 +48,12 @@ class SteeringPanel(Widget):
         yield Static(id="words")
         yield Dial()
 
-    def show(self, steering: Steering, *, pending: bool) -> None:
-        """pending: whether this counts from the next message only, since a reply is under way."""
-        if self._shown == (steering, pending):
+    def show(self, steering: Steering, calibrated: float | None, *, pending: bool) -> None:
+        """calibrated: the strength found for this preset and model, if any. pending: whether this
+        counts from the next message only, since a reply is under way."""
+        if self._shown == (steering, calibrated, pending):
             return
-        self._shown = (steering, pending)
+        self._shown = (steering, calibrated, pending)
         self.set_class(pending, "-pending")
         followed = bool(steering.preference)
         strength = steering.strength if followed else BASE
@@ -69,7 +70,7 @@ class SteeringPanel(Widget):
         self._say("#description", clean(description) if followed else _UNSTEERED)
         self._say("#words", f"“{clean(steering.preference)}”" if followed else "")
         dial = self.query_one(Dial)
-        dial.strength = strength
+        dial.strength, dial.calibrated = strength, calibrated
         dial.disabled = not followed
 
     def _say(self, selector: str, text: str, style: Style | str = "") -> None:
