@@ -29,6 +29,8 @@ def main() -> None:
     _PICTURES.mkdir(exist_ok=True)
     asyncio.run(take("chat", (110, 30), []))
     asyncio.run(take("picker", (110, 30), ["ctrl+p"]))
+    asyncio.run(take("heat", (110, 30), ["ctrl+f", "n", "n"]))
+    asyncio.run(take("compare", (130, 30), ["ctrl+y"]))
 
 
 async def take(name: str, size: tuple[int, int], keys: list[str]) -> None:
@@ -43,7 +45,7 @@ async def take(name: str, size: tuple[int, int], keys: list[str]) -> None:
             for question in (_QUESTION, _SECOND):
                 await ask(pilot, question, session)
             await pilot.press(*keys)
-            await pilot.pause(0.5)
+            await pilot.pause(8.0 if keys else 0.5)  # what opens may have the engine write
             app.save_screenshot(f"{name}.svg", str(_PICTURES))
     finally:
         engine.close()
@@ -55,7 +57,7 @@ async def ask(pilot: Pilot[None], question: str, session: Session) -> None:
     await pilot.press(*(key_of(letter) for letter in question), "enter")
     for _ in range(600):
         await pilot.pause(0.1)
-        if len(session.path) >= answered:
+        if len(session.path) >= answered and not session.replying:
             break
     await pilot.pause(0.5)
 

@@ -170,13 +170,13 @@ async def test_of_a_long_chat_the_newest_messages_are_held_and_more_where_one_go
         running.session.history.add_chat(name, "Long", Conversation(nodes), 1.0)
         running.screen.open_chat(name)
         await running.settle()
-        held = running.transcript.query(MessageView)
-        assert len(held) < 60
+        held = len(running.transcript.query(MessageView))
+        assert held < 60
         assert "assistant 59" in running.shown()
         running.transcript.focus()
         await running.settle()
-        await running.press(*(["up"] * len(held)))
-        assert len(running.transcript.query(MessageView)) > 60
+        await running.press(*(["up"] * held))
+        assert len(running.transcript.query(MessageView)) > held
         await running.press("g")
         assert "user 0" in running.shown()
         assert len(running.transcript.query(MessageView)) == 120
