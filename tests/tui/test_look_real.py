@@ -1,0 +1,92 @@
+"""Heat view and comparison on the real engine and the default model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+from textual.pilot import Pilot
+
+from amulet_local.client import EngineProcess
+from amulet_local.history import History, history_file
+from amulet_local.presets import load_presets
+from amulet_local.protocol import LoadOptions, Sampling
+from amulet_local.realignment import LINEAR
+from amulet_local.settings import Settings
+from tests.tui.running import LARGE, shelf_with
+from tui.app import AmuletApp
+from tui.changes import Steering
+from tui.screens.compare import CompareScreen
+from tui.screens.look import LookScreen
+from tui.session import Session
+from tui.shelf import find_model
+from tui.widgets.heat_text import HeatText
+from tui.widgets.prompt import Prompt
+from tui.widgets.token_card import TokenCard
+
+TIE = 0.02  # between probabilities: what a batch of another size may turn round at 4 bits
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    for _ in range(1200):
+        await pilot.pause(0.05)
+        if condition():
+            return
+    raise AssertionError("it does not come")
+
+
+@pytest.mark.model
+async def test_the_card_names_what_was_written_and_columns_part_where_they_are_marked(
+    default_model: Path,
+) -> None:
+    engine, history = EngineProcess(), History(history_file())
+    concise = structs.replace(load_presets().get("concise"), sampling=Sampling(temperature=0.0))
+    steering = Steering.to_preset(concise, LINEAR)
+    settings = Settings(max_tokens=32)
+    session = Session(engine, history, settings, LoadOptions(context=1024), steering)
+    app = AmuletApp(session, engine, shelf_with(find_model(str(default_model))))
+    try:
+        async with app.run_test(size=LARGE) as pilot:
+            app.screen.query_one(Prompt).insert("What makes a good walking holiday?")
+            await pilot.press("enter")
+            await until(pilot, lambda: len(session.path) == 2 and session.path[1].ending)
+            written = session.path[1].message.token_ids
+
+            await pilot.press("ctrl+f")
+            look = app.screen
+            assert isinstance(look, LookScreen)
+            card, text = look.query_one(TokenCard), look.query_one(HeatText)
+            agreed = 0
+            for number, token in enumerate(written):
+                text.point(number)
+                look.poll()
+                await until(pilot, lambda: card.showing and card.showing.candidates)
+                assert card.showing
+                assert card.showing.candidates
+                assert card.showing.token == number
+                first, *_ = realigned = card.showing.candidates.realigned
+                chances = {candidate.token: candidate.p for candidate in realigned}
+                assert first.p - chances[token] < TIE
+                agreed += token == first.token
+            assert agreed >= len(written) - 2
+            await pilot.press("escape")
+
+            await pilot.press("ctrl+y")
+            compare = app.screen
+            assert isinstance(compare, CompareScreen)
+            columns = compare.comparison.columns
+            await until(pilot, lambda: all(column.ended for column in columns))
+            assert [column.trouble for column in columns] == ["", "", ""]
+            base, *others = columns
+            for number, column in enumerate(others, 1):
+                place = compare.comparison.parting(number)
+                assert place is not None
+                assert column.text[:place] == base.text[:place]
+                assert column.text[place : place + 1] != base.text[place : place + 1]
+            await pilot.press("ctrl+q")
+    finally:
+        engine.close()
+        session.end()
+        history.close()
