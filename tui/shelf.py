@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from amulet_local.errors import AmuletError
 from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.settings import models_folder
 from models.catalogue import default
 from tui.changes import ChosenModel, Steering
+from tui.text import sentence
 
 if TYPE_CHECKING:
     from models.download import Progress
@@ -77,23 +79,23 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
     found = []
     for model in library.listing(options=options).models:
         card, needed = model.card, model.memory
-        lines = [
+        known = [
             f"{card.architecture or 'unknown'}, {card.parameters:,} parameters",
             f"{decimal(card.size)} on disk · trained for {card.context_trained:,} tokens",
             f"chat template: {'yes' if card.template else 'no'} · "
             f"licence: {card.licence or 'not stated'}",
             f"kept by {model.program}: {card.path}",
-            "",
+        ]
+        takes = [
             f"Takes about {decimal(needed.total)} for two streams of {needed.context:,} tokens "
             f"(weights {decimal(needed.weights + needed.repacked)}, KV {decimal(needed.kv)}, "
             f"compute {decimal(needed.compute)}); {decimal(free)} are free.",
             memory.memory_advice(card, options, free),
             quantising.faster_type(card, options),
         ]
-        text = "\n".join(line for line in lines if line or line is lines[4])
-        found.append(
-            ShelfModel(str(model.path), f"{model.name} {card.quantisation}", text, model.fits)
-        )
+        text = "\n".join([*known, "", *filter(None, takes)])
+        label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
+        found.append(ShelfModel(str(model.path), label, text, model.fits))
     return found
 
 
@@ -104,10 +106,12 @@ def show_prompts(path: str, steering: Steering) -> str:
 
     system = steering.system or DEFAULT_SYSTEM
     words = steering.preference or "(your preference)"
-    shown = preview(Path(path), _QUESTION, words, system=system, placement=steering.placement)
-    if shown.problem:
-        return shown.problem
-    return f"Without the preference it sees:\n\n{shown.base}\n\nWith it:\n\n{shown.preference}"
+    try:
+        shown = preview(Path(path), _QUESTION, words, system=system, placement=steering.placement)
+    except AmuletError as error:
+        return sentence(str(error))
+    parts = ["Without the preference it sees:", shown.base, "With it:", shown.preference]
+    return "\n\n".join(filter(None, [shown.problem, *parts]))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import msgspec
 from rich.table import Table
 
 from amulet_local.cli.loading import chat_model
-from amulet_local.cli.options import Subparsers, add_fields, value, with_given
+from amulet_local.cli.options import Subparsers, add_work_options, value, with_given
 from amulet_local.cli.output import console, print_json, say
 from amulet_local.cli.work import WorkBar
 from amulet_local.errors import UsageError
@@ -22,18 +22,13 @@ from amulet_local.evaluation.records import Setting
 from amulet_local.evaluation.subject import Subject
 from amulet_local.presets import Preset, load_presets
 from amulet_local.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol import LoadOptions, Positive
+from amulet_local.protocol import Positive
 from amulet_local.settings import Settings, load_settings
 from amulet_local.strengths import Calibrated, forget_strengths, keep_strength
 
 _PRESETS = "creative,verbose,concise,uplifting"
 _QUESTIONS = 8
 _TOKENS = 96
-_LOADING = {
-    "threads": "threads (0: the physical cores)",
-    "gpu_layers": "layers on the GPU (-1: all)",
-    "flash_attention": "flash attention",
-}
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -72,7 +67,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--forget", action="store_true", help="forget what was found, for these presets or for all"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    add_fields(parser.add_argument_group("loading"), LoadOptions, _LOADING)
+    add_work_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -127,18 +127,23 @@ def _versions(missing: list[str]) -> dict[str, str | None]:
     return versions
 
 
+def _apart(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a process that may crash. Raises TimeoutExpired."""
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=_PATIENCE_S,
+        check=False,
+    )
+
+
 def _backend(missing: list[str], advice: list[str]) -> dict[str, Any] | None:
     """What llama.cpp can do here; None where it cannot be used."""
     try:
-        probe = subprocess.run(
-            [sys.executable, "-c", _PROBE],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_PATIENCE_S,
-            check=False,
-        )
+        probe = _apart(_PROBE)
     except subprocess.TimeoutExpired:
         missing.append(_rebuild(f"it did not answer within {_PATIENCE_S} s"))
         return None
@@ -216,15 +221,7 @@ def _servers(addresses: Sequence[str], advice: list[str]) -> dict[str, list[dict
     for address in addresses:
         found[address] = []
         try:
-            answer = subprocess.run(
-                [sys.executable, "-c", _ASK_SERVER, address],
-                capture_output=True,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=_PATIENCE_S,
-                check=False,
-            )
+            answer = _apart(_ASK_SERVER, address)
         except subprocess.TimeoutExpired:
             advice.append(f"the RPC server {address} did not answer within {_PATIENCE_S} s.")
             continue

@@ -20,6 +20,7 @@ from amulet_local.cli.options import (
     Subparsers,
     add_fields,
     add_paper,
+    add_work_options,
     apply_paper,
     value,
     with_given,
@@ -34,7 +35,7 @@ from amulet_local.evaluation.records import Folder, Setting, Skipped
 from amulet_local.evaluation.variants import PAPER, Variant, parse_variants
 from amulet_local.presets import load_presets
 from amulet_local.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol import LoadOptions, Natural, Positive, Reply, Sampling
+from amulet_local.protocol import Natural, Positive, Reply, Sampling
 from amulet_local.realignment import AMULET
 from amulet_local.settings import Settings, load_settings
 
@@ -54,11 +55,6 @@ _SAMPLING = {
     "temperature": "0, the default, always takes the likeliest token",
     "dry_multiplier": "above 0: a penalty on saying again what was said (0.8 is usual)",
     "penalty_last_n": "how many tokens it looks back (default: 64)",
-}
-_LOADING = {
-    "threads": "threads (0: the physical cores)",
-    "gpu_layers": "layers on the GPU (-1: all)",
-    "flash_attention": "flash attention",
 }
 
 
@@ -125,7 +121,7 @@ def add_parser(subparsers: Subparsers) -> None:
     reply = parser.add_argument_group("reply")
     add_fields(reply, Reply, _REPLYING)
     add_fields(reply, Sampling, _SAMPLING)
-    add_fields(parser.add_argument_group("loading"), LoadOptions, _LOADING)
+    add_work_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:

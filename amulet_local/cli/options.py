@@ -44,6 +44,8 @@ _LOADING = {
     "kv_type": "storage of the KV cache; the quantised types need flash attention",
 }
 
+_WORK = ("threads", "flash_attention")
+
 # Of options that a command may have; those without a value here have none in the paper's setting.
 _PAPER = {
     "method": "amulet",
@@ -98,11 +100,16 @@ def add_chat_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_work_options(parser: argparse.ArgumentParser) -> None:
+    """How long work on a model is carried out."""
+    loading = parser.add_argument_group("loading")
+    add_fields(loading, LoadOptions, {name: _LOADING[name] for name in _WORK})
+    _add_layers(loading)
+
+
 def add_device_options(loading: argparse._ArgumentGroup) -> None:
     """Where a model's layers go."""
-    loading.add_argument(
-        "--gpu-layers", metavar="N", type=_layers, help="layers on GPUs: a number, all, or auto"
-    )
+    _add_layers(loading)
     loading.add_argument(
         "--devices", metavar="NAMES", type=listed, help="which ones, by name; see amulet doctor"
     )
@@ -117,6 +124,12 @@ def add_device_options(loading: argparse._ArgumentGroup) -> None:
     )
     loading.add_argument(
         "--rpc", metavar="HOST:PORT,...", type=listed, help="machines that lend their devices"
+    )
+
+
+def _add_layers(loading: argparse._ArgumentGroup) -> None:
+    loading.add_argument(
+        "--gpu-layers", metavar="N", type=_layers, help="layers on GPUs: a number, all, or auto"
     )
 
 

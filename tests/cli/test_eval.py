@@ -35,6 +35,11 @@ def short(tiny: str, out: Path, *more: str) -> tuple[str, ...]:
     return ("eval", "-m", tiny, "--out", str(out), *methods, *size, *more)
 
 
+@pytest.mark.parametrize("layers", ["0", "all", "auto"])
+def test_layers_are_said_as_everywhere(amulet: Amulet, tiny: str, out: Path, layers: str) -> None:
+    assert amulet(*short(tiny, out, "--methods", "base", "--gpu-layers", layers)).code == 0
+
+
 def test_an_evaluation_leaves_replies_numbers_and_a_page(
     amulet: Amulet, tiny: str, out: Path
 ) -> None:

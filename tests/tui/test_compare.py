@@ -5,11 +5,9 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 
-import msgspec
 import pytest
 from textual.widgets import Input
 
-from amulet_local.own_presets import save_preset
 from amulet_local.presets import load_presets, read_preset
 from amulet_local.protocol import Died, Failed
 from amulet_local.provenance import unpack
@@ -32,12 +30,7 @@ REALIGNED: Script = [Measured("Take ", 0.1), Measured("it.", 1.5, True, 2.0)]
 ALL = (FIRST, BASE, PROMPTED, REALIGNED)
 
 
-@pytest.fixture(autouse=True)
-def _as_strong_as_in_the_paper() -> None:
-    """Built-in strengths follow what was measured; these tests are about one that stays."""
-    for name in ("concise", "verbose"):
-        preset = load_presets().get(name)
-        save_preset(msgspec.structs.replace(preset, strength=AMULET))
+pytestmark = pytest.mark.usefixtures("strength_of_the_paper")
 
 
 def screen(running: Running) -> CompareScreen:

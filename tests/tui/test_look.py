@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import msgspec
 import pytest
 
 from amulet_local.conversation import Message
-from amulet_local.own_presets import save_preset
-from amulet_local.presets import load_presets
 from amulet_local.protocol import (
     Candidate,
     Candidates,
@@ -44,12 +41,7 @@ WALK: Script = (
 TEXT = "Take the coast path.\nRest."
 
 
-@pytest.fixture(autouse=True)
-def _as_strong_as_in_the_paper() -> None:
-    """Built-in strengths follow what was measured; these tests are about one that stays."""
-    for name in ("concise", "verbose"):
-        preset = load_presets().get(name)
-        save_preset(msgspec.structs.replace(preset, strength=AMULET))
+pytestmark = pytest.mark.usefixtures("strength_of_the_paper")
 
 
 def screen(running: Running) -> LookScreen:

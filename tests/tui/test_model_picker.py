@@ -9,6 +9,7 @@ import pytest
 from amulet_local.errors import NotUsableError
 from amulet_local.protocol import LoadOptions
 from tests.fake_engine import HOLD, FakeEngine
+from tests.tiny_models import write_llama
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat
 from tui.changes import ChosenModel, Steering
 from tui.screens.model_picker import ModelPicker
@@ -121,3 +122,16 @@ def test_the_default_model_has_a_card_and_prompts(
     assert "pirate" not in base
     assert "Talk like a pirate." in preference
     assert "<|im_start|>" in base
+
+
+def test_prompts_that_cannot_be_shown_are_a_sentence(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(b"GGUF\x03\x00")
+    assert "damaged.gguf" in show_prompts(str(damaged), Steering())
+
+
+def test_a_quantisation_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMULET_MODELS", str(tmp_path))
+    write_llama(tmp_path / "Tiny.F32.gguf")
+    (model,) = (it for it in list_models(LoadOptions()) if str(tmp_path) in it.path)
+    assert model.label == "Tiny F32"

@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on, work
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from amulet_local.errors import AmuletError
 from amulet_local.protocol import LoadOptions
 from tui.actions import PICKER, Action, bindings, shown_key
 from tui.changes import Steering
+from tui.screens.picking import Picking
 from tui.shelf import Shelf, ShelfModel
 from tui.text import clean, sentence
 
@@ -26,13 +24,15 @@ _LOOKING = "Looking for models on this disk …"
 _NONE = "No model is called so here; Enter takes what is typed for a path."
 
 
-class ModelPicker(ModalScreen[str | None]):
+class ModelPicker(Picking[str]):
     """Dismissed with the path of a model, what was typed for one, or None.
 
     current: the path of the model that is loaded. steering: for the prompts on the card.
     """
 
     ACTIONS: ClassVar[Sequence[Action]] = PICKER
+    PLACEHOLDER = "A model, or the path of a GGUF file"
+    PARTS = ("title", "facts", "prompts")
     BINDINGS: ClassVar[list[BindingType]] = bindings(PICKER)
 
     class Found(Message):
@@ -55,17 +55,6 @@ class ModelPicker(ModalScreen[str | None]):
         self._current, self._steering = current, steering
         self._models: Sequence[ShelfModel] = ()
         self._looked = False
-
-    def compose(self) -> ComposeResult:
-        """The filter, the list, the card."""
-        with Vertical(id="window"):
-            yield Input(placeholder="A model, or the path of a GGUF file", id="filter")
-            with Horizontal(id="halves"):
-                yield OptionList(id="list", markup=False)
-                with VerticalScroll(id="about", can_focus=False):
-                    yield Static(id="title")
-                    yield Static(id="facts")
-                    yield Static(id="prompts")
 
     def on_mount(self) -> None:
         """Look for models behind the screen."""
@@ -117,8 +106,7 @@ class ModelPicker(ModalScreen[str | None]):
             self._preview(model.path)
 
     def _describe(self, title: str, card: str) -> None:
-        for name, text in (("title", title), ("facts", card), ("prompts", "")):
-            self.query_one(f"#{name}", Static).update(Content(clean(text)))
+        self.tell({"title": title, "facts": card, "prompts": ""})
 
     @work(thread=True, exclusive=True)
     def _preview(self, path: str) -> None:
@@ -128,15 +116,9 @@ class ModelPicker(ModalScreen[str | None]):
     def _show_prompts(self, message: Previewed) -> None:
         option = self.query_one(OptionList).highlighted_option
         if option and option.id == message.path:
-            self.query_one("#prompts", Static).update(Content(clean(message.text)))
+            self.tell({"prompts": message.text})
 
     # -- choosing -----------------------------------------------------------------------------
-
-    def action_move(self, steps: int) -> None:
-        """Up or down the list, from wherever the keys go."""
-        options = self.query_one(OptionList)
-        for _ in range(abs(steps)):
-            options.action_cursor_down() if steps > 0 else options.action_cursor_up()
 
     @on(Input.Submitted)
     def action_choose(self) -> None:
@@ -149,10 +131,6 @@ class ModelPicker(ModalScreen[str | None]):
     @on(OptionList.OptionSelected)
     def _clicked(self, message: OptionList.OptionSelected) -> None:
         self.dismiss(message.option_id)
-
-    def action_close(self) -> None:
-        """Leave things as they are."""
-        self.dismiss(None)
 
 
 def _index(paths: Sequence[str], path: str) -> int:

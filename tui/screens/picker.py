@@ -10,15 +10,14 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from amulet_local.presets import GROUPS, Preset, Presets
 from amulet_local.realignment import label
 from tui.actions import PICKER, PRESETS, bindings, shown_key
+from tui.screens.picking import Picking
 from tui.screens.preset_form import PresetForm
 from tui.text import clean, sentence
 
@@ -33,9 +32,11 @@ class Choice:
     preset: Preset | None
 
 
-class PresetPicker(ModalScreen[Choice | None]):
+class PresetPicker(Picking[Choice]):
     """Dismissed with a Choice, or None to leave things as they are."""
 
+    PLACEHOLDER = "Type to find a preset"
+    PARTS = ("title", "description", "words", "details")
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(PICKER),
         *bindings(PRESETS, first=True),
@@ -46,20 +47,11 @@ class PresetPicker(ModalScreen[Choice | None]):
         self._presets = presets
         self._current = current.name if current else ""
 
-    def compose(self) -> ComposeResult:
-        """The filter, the list, the words; files that cannot be used below."""
-        with Vertical(id="window"):
-            yield Input(placeholder="Type to find a preset", id="filter")
-            with Horizontal(id="halves"):
-                yield OptionList(id="list", markup=False)
-                with VerticalScroll(id="about", can_focus=False):
-                    yield Static(id="title")
-                    yield Static(id="description")
-                    yield Static(id="words")
-                    yield Static(id="details")
-            if problems := self._presets.problems:
-                text = "\n".join(f"! {sentence(problem)}" for problem in problems)
-                yield Static(Content(text), id="problems")
+    def below(self) -> ComposeResult:
+        """Files that cannot be used."""
+        if problems := self._presets.problems:
+            text = "\n".join(f"! {sentence(problem)}" for problem in problems)
+            yield Static(Content(text), id="problems")
 
     def on_mount(self) -> None:
         """Begin at what is chosen now."""
@@ -111,16 +103,9 @@ class PresetPicker(ModalScreen[Choice | None]):
                 f" · {'built in' if preset.built_in else preset.path}"
             )
         texts = {"title": title, "description": description, "words": words, "details": details}
-        for name, text in texts.items():
-            self.query_one(f"#{name}", Static).update(Content(clean(text)))
+        self.tell(texts)
 
     # -- choosing -----------------------------------------------------------------------------
-
-    def action_move(self, steps: int) -> None:
-        """Up or down the list, from wherever the keys go."""
-        options = self.query_one(OptionList)
-        for _ in range(abs(steps)):
-            options.action_cursor_down() if steps > 0 else options.action_cursor_up()
 
     @on(Input.Submitted)
     def action_choose(self) -> None:
@@ -149,10 +134,6 @@ class PresetPicker(ModalScreen[Choice | None]):
     def _saved(self, preset: Preset | None) -> None:
         if preset:
             self.dismiss(Choice(preset))
-
-    def action_close(self) -> None:
-        """Leave things as they are."""
-        self.dismiss(None)
 
 
 def _options(presets: Presets, words: list[str], current: str) -> Iterable[Option]:
