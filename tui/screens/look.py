@@ -91,6 +91,11 @@ class LookScreen(ModalScreen[Branch | None]):
         """Nobody reads what the engine would still say."""
         self._look.close()
 
+    def _leave(self, branch: Branch | None) -> None:
+        """Give way to the chat, and the engine with it, which is to write there."""
+        self._look.close()
+        self.dismiss(branch)
+
     def _heading(self) -> Content:
         tokens, flips = self._reading.tokens, self._reading.flips
         shifts = [it.measures.shift for it in tokens if it.measures.shift is not None]
@@ -181,7 +186,7 @@ class LookScreen(ModalScreen[Branch | None]):
 
     def action_branch(self) -> None:
         """Go on from before the token at the cursor."""
-        self.dismiss(Branch(self._reading.cut(self._text.cursor), self.strength))
+        self._leave(Branch(self._reading.cut(self._text.cursor), self.strength))
 
     @on(TokenCard.Picked)
     def _replace(self, message: TokenCard.Picked) -> None:
@@ -191,10 +196,10 @@ class LookScreen(ModalScreen[Branch | None]):
         if candidate.ends and cursor + self._reading.before == 0:
             self.notify("A reply that ends before its first token says nothing.")
         elif candidate.ends:
-            self.dismiss(Branch(self._reading.ended(cursor), self.strength))
+            self._leave(Branch(self._reading.ended(cursor), self.strength))
         elif candidates:
             begun = self._reading.replaced(cursor, candidate, candidates)
-            self.dismiss(Branch(begun, self.strength))
+            self._leave(Branch(begun, self.strength))
 
     def action_card(self) -> None:
         """Into the card and back."""
@@ -213,7 +218,7 @@ class LookScreen(ModalScreen[Branch | None]):
         elif self._card.has_focus:
             self._text.focus()
         else:
-            self.dismiss(None)
+            self._leave(None)
 
 
 def _count(number: int, what: str) -> str:
