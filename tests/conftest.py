@@ -36,6 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--renew-snapshots", action="store_true", help="keep what screens look like now"
     )
+    parser.addoption(
+        "--terminal", choices=("emulated", "tmux"), default="emulated", help="where the app runs"
+    )
 
 
 @pytest.fixture
