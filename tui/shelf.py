@@ -96,7 +96,7 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
             memory.memory_advice(card, options, free),
             quantising.faster_type(card, options),
         ]
-        text = "\n".join([*known, "", *filter(None, takes)])
+        text = "\n".join([*filter(None, takes), "", *known])
         label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
         found.append(ShelfModel(str(model.path), label, text, model.fits))
     return found

@@ -26,7 +26,7 @@ from tui.heat import legend, ramp
 from tui.looking import Look
 from tui.reading import Reading
 from tui.session import Session
-from tui.text import clean
+from tui.text import clean, count
 from tui.widgets.curves import Curves
 from tui.widgets.dial import step
 from tui.widgets.heat_text import HeatText
@@ -99,10 +99,10 @@ class LookScreen(ModalScreen[Branch | None]):
     def _heading(self) -> Content:
         tokens, flips = self._reading.tokens, self._reading.flips
         shifts = [it.measures.shift for it in tokens if it.measures.shift is not None]
-        parts = [clean(self._about), _count(len(tokens), "token")]
+        parts = [clean(self._about), count(len(tokens), "token")]
         if shifts:
             parts += [
-                _count(len(flips), "flip"),
+                count(len(flips), "flip"),
                 f"shift {sum(shifts) / len(shifts):.2f} nats a token",
             ]
         return Content.styled("Heat", "bold") + Content("  " + " · ".join(filter(None, parts)))
@@ -219,7 +219,3 @@ class LookScreen(ModalScreen[Branch | None]):
             self._text.focus()
         else:
             self._leave(None)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from amulet_local.conversation import Node
 from amulet_local.provenance import Origin, Reason, unpack
 from amulet_local.realignment import label
-from tui.text import clean, speed
+from tui.text import clean, count, speed
 from tui.widgets.reply import Reply
 
 _FOLDED = 14  # lines of a long question that are shown
@@ -185,7 +185,7 @@ def how(entry: Entry) -> list[str]:
     if node.origin.preference:
         parts.append(steered(entry))
     if stats:
-        parts.append(f"{stats.tokens:,} tokens, {speed(stats.tokens_per_s)}")
+        parts.append(f"{count(stats.tokens, 'token')}, {speed(stats.tokens_per_s)}")
         parts.append(f"first after {stats.first_token_s:.1f} s")
     parts.append(f"seed {node.origin.seed}")
     return [part for part in parts if part]
