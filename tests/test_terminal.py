@@ -108,6 +108,7 @@ def test_a_day_in_the_app(terminal: Terminal) -> None:
     terminal.type(ctrl("l"))
     terminal.until("─ Chats ─", "What makes a good walking holiday.* 7 ")
     terminal.type("/")
+    terminal.until("tab To the list")
     terminal.type("lighthouse")
     terminal.until("^│ +you +Tell a long story of a lighthouse")
     terminal.type(ESCAPE)
