@@ -106,10 +106,8 @@ def test_a_day_in_the_app(terminal: Terminal) -> None:
 
     # Search.
     terminal.type(ctrl("l"))
-    terminal.until("─ Chats ─", "What makes a good walking holiday.* 7 ")
-    terminal.type("/")
-    terminal.until("tab To the list")
-    terminal.type("lighthouse")
+    terminal.until("─ Chats ─", "What makes a good walking holiday.* 7 ", "/ Search")
+    terminal.type("/lighthouse")
     terminal.until("^│ +you +Tell a long story of a lighthouse")
     terminal.type(ESCAPE)
     terminal.until("Search all that was said")

@@ -60,6 +60,7 @@ class ChatsScreen(ModalScreen[Place | None]):
     """
 
     ACTIONS: ClassVar[Sequence[Action]] = CHATS
+    AUTO_FOCUS = ""  # at once instead, so that what is typed right behind a key goes where it led
     BINDINGS: ClassVar[list[BindingType]] = bindings((*SEARCH, *PICKER))
 
     class Answered(Message):
@@ -92,7 +93,9 @@ class ChatsScreen(ModalScreen[Place | None]):
         self._more = False  # whether there are chats beyond those that are listed
         self._typing: Timer | None = None
         self._looking: Timer | None = None
-        self._search = Input(placeholder="Search all that was said", id="search")
+        self._search = Input(
+            placeholder="Search all that was said", id="search", select_on_focus=False
+        )
         self._list, self._preview = ChatList(), Preview()
 
     def compose(self) -> ComposeResult:
@@ -112,9 +115,9 @@ class ChatsScreen(ModalScreen[Place | None]):
         self._list.opened = self._session.chat.id
         self._list_chats(self._session.chat.id)
         if self._first is None:
-            self._list.focus()
+            self.set_focus(self._list)
             return
-        self._search.focus()
+        self.set_focus(self._search)
         if self._first:
             self._search.value = self._first
             self._ask()
@@ -248,11 +251,11 @@ class ChatsScreen(ModalScreen[Place | None]):
 
     def action_to_list(self) -> None:
         """From the words to what was found."""
-        self._list.focus()
+        self.set_focus(self._list)
 
     def action_search(self) -> None:
         """To the words to search for."""
-        self._search.focus()
+        self.set_focus(self._search)
 
     @on(Input.Submitted)
     def action_choose(self) -> None:
@@ -279,9 +282,9 @@ class ChatsScreen(ModalScreen[Place | None]):
         """End the search, or leave things as they are."""
         if self._search.value:
             self._search.value = ""
-            self._list.focus()
+            self.set_focus(self._list)
         elif self._search.has_focus and self._list.rows:
-            self._list.focus()
+            self.set_focus(self._list)
         else:
             self._end(None)
 
