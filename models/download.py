@@ -27,8 +27,8 @@ from typing import Literal
 
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
-from models.catalogue import Packaged
-from models.inspection import printable
+from models.cards import printable
+from models.catalogue import Packaged, is_complete
 
 _WORKSPACE = ".fetching-"
 _LOCK = ".fetching.lock"
@@ -100,13 +100,6 @@ def fetch(
             "AMULET_MODELS to another folder."
         ) from None
     return path
-
-
-def is_complete(path: Path, entry: Packaged) -> bool:
-    """Whether there is a file of the size of the entry's model: instant, and enough to open it."""
-    with suppress(OSError):
-        return path.stat().st_size == entry.size
-    return False
 
 
 def is_intact(path: Path, entry: Packaged) -> bool:

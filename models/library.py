@@ -13,17 +13,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.settings import load_settings, models_folder
 from models import catalogue
-from models.catalogue import Entry, Packaged
+from models.cards import ModelCard, description, part_paths, printable
+from models.catalogue import Entry, Packaged, is_complete
 from models.discovery import Name, Sighting, Unread, look_into
-from models.download import is_complete
-from models.inspection import ModelCard, description, part_paths, printable
 from models.known import KnownModels
 from models.memory import USUAL, estimate, free_memory
 from models.places import OWN, Place, places
@@ -352,6 +350,8 @@ def _not_found(name: str, sightings: Sequence[Sighting]) -> str:
 
 
 def _near(name: str, names: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
     known = {each.casefold(): each for each in names}
     wanted = name.casefold()
     near = [key for key in known if wanted in key] or get_close_matches(wanted, known, cutoff=0.5)

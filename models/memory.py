@@ -26,7 +26,7 @@ from amulet_local.settled import (
     settle,
     usual_context,
 )
-from models.inspection import ModelCard, inspect
+from models.cards import ModelCard
 
 USUAL = LoadOptions()
 
@@ -75,6 +75,8 @@ def needs(card: ModelCard, options: LoadOptions = USUAL) -> tuple[Memory, ...]:
 
 def needs_of(path: str, options: LoadOptions) -> tuple[Memory, ...]:
     """The same of a file; empty where it cannot be read, which loading it will tell."""
+    from models.inspection import inspect  # what reads headers takes a while to import
+
     try:
         return needs(inspect(Path(path), compare_tokens=False), options)
     except NotUsableError:

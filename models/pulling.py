@@ -38,10 +38,10 @@ from huggingface_hub.utils import tqdm as hub_bar
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
 from models import catalogue, download, receipts
+from models.cards import printable
 from models.catalogue import Hosted, Packaged
 from models.download import FetchCancelledError, Progress, Stage, turn
 from models.header import read_header
-from models.inspection import printable
 from models.receipts import Part, Receipt
 
 _HUB = "hf:"

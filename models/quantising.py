@@ -15,7 +15,7 @@ from pathlib import Path
 from amulet_local.errors import UsageError
 from amulet_local.protocol import LoadOptions
 from amulet_local.settings import models_folder
-from models.inspection import ModelCard
+from models.cards import ModelCard
 from models.memory import repacks
 
 # The keys of llama.QUANTISATIONS, spelled out so that listing them loads no native library.

@@ -7,6 +7,7 @@ endian. What the values mean is not known here.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections import deque
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ class Reader:
 
     def __init__(self, path: Path, file: FileIO, size: int, most: int) -> None:
         self._path, self._file, self._size, self._most = path, file, size, most
+        if hasattr(os, "posix_fadvise"):  # or the system reads ahead, megabytes that nobody wants
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
         self.data = bytearray(_PIECE)  # of which `_filled` bytes are the file's, from `_passed` on
         self._passed, self._filled, self._at = file.tell(), 0, 0
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from amulet_local.errors import AmuletError, NotUsableError
 from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.settings import models_folder
-from models.catalogue import default
+from models.catalogue import default, is_complete
 from tui.changes import ChosenModel, Steering
 from tui.text import sentence
 
@@ -29,21 +29,19 @@ def find_model(name: str) -> ChosenModel:
 
     Raises NotUsableError where there is none, or it is damaged or no chat model.
     """
-    from models import inspection, library
+    from models import cards, inspection, library
 
     try:
         path = library.resolve(name)
     except library.NoModelError as error:  # its commands are for a command line
         raise (error if name else NotUsableError("no model is chosen yet.")) from error
     card = inspection.inspect(path)
-    inspection.require_chat_model(card)
+    cards.require_chat_model(card)
     return ChosenModel(path, _without(card.quantisation, path.stem), card.quantisation)
 
 
 def has_default() -> bool:
     """Whether the default model is here, by the size of its file."""
-    from models.download import is_complete
-
     return is_complete(models_folder() / default().file, default())
 
 

@@ -257,7 +257,7 @@ def test_headers_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     write_model(folder / "good.gguf")
     (folder / "bad.gguf").write_text("not a model")
     before = listing()
-    monkeypatch.setattr("models.known.inspect", no_look)
+    monkeypatch.setattr("models.inspection.inspect", no_look)
     assert listing() == before
 
 

@@ -13,7 +13,8 @@ from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.llama import QUANTISATIONS
 from amulet_local.protocol import LoadOptions
 from amulet_local.settings import models_folder
-from models.inspection import inspect, require_chat_model
+from models.cards import require_chat_model
+from models.inspection import inspect
 from models.quantising import TYPES, faster_type, quantise
 from tests.models.gguf_files import write_model
 from tests.tiny_models import write_llama
