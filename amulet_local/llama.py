@@ -33,8 +33,9 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from amulet_local.devices import Device, backends, devices, handles
+from amulet_local.devices import backends, devices, handles
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.placing import Device
 from amulet_local.settled import OUTPUTS
 
 KV_TYPES = {

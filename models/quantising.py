@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from amulet_local.errors import UsageError
-from amulet_local.protocol import LoadOptions
+from amulet_local.placing import Placing
 from amulet_local.settings import models_folder
 from models.cards import ModelCard
 from models.memory import repacks
@@ -66,7 +66,7 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
     return target
 
 
-def faster_type(card: ModelCard, options: LoadOptions) -> str:
+def faster_type(card: ModelCard, placing: Placing) -> str:
     """What to do where another type of the same model would make lockstep faster on this machine's
     processor; "" where none is known to.
 
@@ -75,7 +75,7 @@ def faster_type(card: ModelCard, options: LoadOptions) -> str:
     to 2.0 for types without such kernels (SmolLM2-135M; `amulet bench` tells it here). On a GPU
     the type matters little.
     """
-    if options.gpu_layers not in (0, "auto") or card.quantisation in _FAST or not repacks():
+    if placing.layers or card.quantisation in _FAST or not repacks():
         return ""
     if card.quantisation not in _SLOW:
         return ""

@@ -76,10 +76,10 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
 
     from models import library, memory, quantising
 
-    free = memory.free_memory()
-    found = []
-    for model in library.listing(options=options).models:
-        card, needed = model.card, model.memory
+    listing = library.listing(options=options)
+    free, found = listing.free, []
+    for model in listing.models:
+        card, needed, placing = model.card, model.memory, model.placing
         known = [
             f"{card.architecture or 'unknown'}, {card.parameters:,} parameters",
             f"{decimal(card.size)} on disk · trained for {card.context_trained:,} tokens",
@@ -91,12 +91,13 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
             f"Takes about {decimal(needed.total)} for two streams of {needed.context:,} tokens "
             f"(weights {decimal(needed.weights + needed.repacked)}, KV {decimal(needed.kv)}, "
             f"compute {decimal(needed.compute)}); {decimal(free)} are free.",
-            memory.memory_advice(card, options, free),
-            quantising.faster_type(card, options),
+            f"Where: {placing}." if placing.devices else "",
+            memory.memory_advice(card, options, free, listing.devices),
+            quantising.faster_type(card, placing),
         ]
         text = "\n".join([*known, "", *filter(None, takes)])
         label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
-        found.append(ShelfModel(str(model.path), label, text, model.fits))
+        found.append(ShelfModel(str(model.path), label, text, placing.fits))
     return found
 
 

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,11 @@ from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, listed
 from amulet_local.cli.output import print_json, without_controls
 from amulet_local.errors import NotUsableError
+from amulet_local.placing import Device, chosen_devices, free_memory, place
 from amulet_local.presets import load_presets
 from amulet_local.settings import is_calibrated
 from models.inspection import inspect
-from models.memory import estimate, free_memory
+from models.memory import estimate
 
 REQUIREMENT = "llama-cpp-python>=0.3.36,<0.4"
 _PATIENCE_S = 60
@@ -92,12 +94,12 @@ def examine(servers: Sequence[str] = ()) -> dict[str, Any]:
     own = _settings(missing)
     report = {
         "versions": _versions(missing),
-        "backend": _backend(missing, advice),
-        "servers": _servers(servers or own.engine.rpc, advice),
+        "backend": (backend := _backend(missing, advice)),
+        "servers": (lent := _servers(servers or own.engine.rpc, advice)),
         "cores": _cores(),
         "memory": _memory(),
         "folders": _folders(missing),
-        "model": _model(own, missing, advice),
+        "model": _model(own, _devices(backend, lent), missing, advice),
         "presets": _presets(advice),
     }
     return {"usable": not missing, "missing": missing, "advice": advice, **report}
@@ -272,10 +274,18 @@ def _folders(missing: list[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _devices(
+    backend: Mapping[str, Any] | None, lent: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[Device]:
+    """Those that were found here and on other machines."""
+    here = backend["devices"] if backend else []
+    return [Device(**facts) for facts in chain(here, *lent.values())]
+
+
 def _model(
-    own: settings.Settings, missing: list[str], advice: list[str]
+    own: settings.Settings, found: Sequence[Device], missing: list[str], advice: list[str]
 ) -> dict[str, str | int | None]:
-    """The model that would be loaded, and what it would need."""
+    """The model that would be loaded, what it would need, and where it would lie."""
     facts: dict[str, str | int | None] = {"name": own.model or "default", "path": None}
     try:
         path = chat_model(own.model)
@@ -283,7 +293,8 @@ def _model(
         missing.append(str(error))
         return facts
     memory = estimate(inspect(path), own.engine)
-    if memory.total > free_memory():
+    placing = place(memory, own.engine, chosen_devices(own.engine, found), free_memory())
+    if not placing.fits:
         advice.append(
             f"the model needs about {decimal(memory.total)} with {memory.context:,} tokens of "
             "context, more than is free; a smaller context or a smaller model would fit."
@@ -293,7 +304,8 @@ def _model(
             "the fastest settings for this model here are not known yet; to find them in a "
             "minute or two: amulet bench --calibrate"
         )
-    return {**facts, "path": str(path), "context": memory.context, "memory": memory.total}
+    facts |= {"path": str(path), "context": memory.context, "memory": memory.total}
+    return {**facts, "placing": str(placing)}
 
 
 def _presets(advice: list[str]) -> dict[str, int]:
@@ -346,6 +358,6 @@ def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield f"model {model['name']}", model["path"] or "missing"
     if model["path"]:
         needed = f"about {decimal(model['memory'])} for two streams of {model['context']:,} tokens"
-        yield "it needs", needed
+        yield "it needs", f"{needed}, {model['placing']}"
     presets = report["presets"]
     yield "presets", f"{presets['built_in']} built in, {presets['own']} your own"

@@ -20,12 +20,13 @@ from rich.filesize import decimal
 from amulet_local.cli.options import value, words
 from amulet_local.cli.output import console, print_json, without_controls, write
 from amulet_local.errors import UsageError
+from amulet_local.placing import Placing, free_memory, place
 from amulet_local.protocol import Memory, Natural
 from amulet_local.settings import load_settings, models_folder
 from models import catalogue, library
 from models.cards import ModelCard, printable, require_chat_model
 from models.library import LeftOut, LocalModel
-from models.memory import estimate, free_memory, memory_advice
+from models.memory import estimate, memory_advice
 from models.quantising import TYPES, faster_type, quantise
 
 _QUESTION = "What makes a good walking holiday?"  # what a preview shows
@@ -141,14 +142,17 @@ def _info(args: argparse.Namespace) -> int:
     card = inspect(path)
     options = structs.replace(settings.engine, context=args.context or settings.engine.context)
     memory, free = estimate(card, options), free_memory()
-    advice = memory_advice(card, options, free)
-    hint = faster_type(card, options)
+    found = library.usable_devices(options)
+    placing = place(memory, options, found, free)
+    advice = memory_advice(card, options, free, found)
+    hint = faster_type(card, placing)
     shown = None
     if card.kind == "chat":
         system = settings.system or DEFAULT_SYSTEM
         shown = preview(path, args.question, args.preference, system=system)
     if args.json:
         facts = {**_card_facts(card), "memory": _memory_facts(memory), "memory_free": free}
+        facts |= _placing_facts(placing)
         prompts = asdict(shown) if shown else None
         print_json({**facts, "advice": advice, "hint": hint, "prompts": prompts})
         return 0
@@ -168,7 +172,9 @@ def _info(args: argparse.Namespace) -> int:
         ("memory", f"about {decimal(memory.total)} for two streams of {memory.context:,} tokens"),
         ("", f"weights {decimal(memory.weights + memory.repacked)}, KV {decimal(memory.kv)}"),
         ("", f"compute {decimal(memory.compute)}, process {decimal(memory.process)}"),
+        ("where", f"{placing}; {decimal(placing.host)} of the machine's own memory"),
         ("free", decimal(free)),
+        *(("", f"{decimal(device.memory_free)} on {device.name}") for device in found),
     ):
         grid.add_row(name, text)
     console().print(grid)
@@ -245,6 +251,7 @@ def _print_table(models: Sequence[LocalModel]) -> None:
     table.add_column("licence", overflow="fold")
     table.add_column("where", overflow="fold")
     table.add_column("memory", justify="right")
+    table.add_column("fits")
     for model in models:
         card = model.card
         copies = f" and {len(model.copies)} more" if model.copies else ""
@@ -258,7 +265,8 @@ def _print_table(models: Sequence[LocalModel]) -> None:
             "yes" if card.template else "no",
             card.licence,
             printable(model.program) + copies,
-            decimal(model.memory.total) + ("" if model.fits else ", too much"),
+            decimal(model.memory.total),
+            str(model.placing) if model.placing.fits else "no",
         )
     console().print(table)
 
@@ -277,7 +285,17 @@ def _facts(model: LocalModel) -> dict[str, Any]:
         **_card_facts(model.card),
         "copies": [str(path) for path in model.copies],
         "memory": _memory_facts(model.memory),
-        "fits": model.fits,
+        **_placing_facts(model.placing),
+    }
+
+
+def _placing_facts(placing: Placing) -> dict[str, Any]:
+    on_devices = placing.all_layers if placing.layers < 0 else placing.layers
+    return {
+        "fits": placing.fits,
+        "layers_on_devices": on_devices,
+        "devices": list(placing.devices),
+        "memory_host": placing.host,
     }
 
 

@@ -68,10 +68,11 @@ def test_a_list_is_a_table(words: list[str], folder: Path, capsys: Capture) -> N
     (folder / "bad.gguf").write_bytes(b"")
     assert amulet(*words) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    headings = "name family parameters type size context template licence where memory"
+    headings = "name family parameters type size context template licence where memory fits"
     assert lines[0] == headings.split()
     assert lines[1][:4] == ["Tiny.F32", "llama", "1.3K", "F32"]
     assert lines[1][6:10] == ["512", "yes", "mit", "Amulet"]
+    assert lines[1][-2:] == ["in", "memory"]
     assert " ".join(lines[2]) == "2 files are left out; to see why: amulet models --all"
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
 from amulet_local.cli import main
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.llama import QUANTISATIONS
-from amulet_local.protocol import LoadOptions
+from amulet_local.placing import Placing
 from amulet_local.settings import models_folder
 from models.cards import require_chat_model
 from models.inspection import inspect
@@ -72,7 +71,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     ("flags", "quantisation", "layers", "hinted"),
     [
-        ({"avx2"}, "Q4_1", "auto", True),
+        ({"avx2"}, "Q4_1", 0, True),
         ({"avx2"}, "F16", 0, True),
         ({"avx2"}, "Q4_0", 0, False),
         ({"avx2"}, "Q4_K_M", 0, False),
@@ -84,7 +83,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_a_faster_type_is_hinted_at_where_there_is_one(
     flags: set[str],
     quantisation: str,
-    layers: int | Literal["auto"],
+    layers: int,
     hinted: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -92,5 +91,5 @@ def test_a_faster_type_is_hinted_at_where_there_is_one(
     monkeypatch.setattr("models.memory._processor_flags", lambda: frozenset(flags))
     monkeypatch.setattr("models.memory._is_arm", lambda: False)
     card = replace(inspect(write_model(tmp_path / "a.gguf")), quantisation=quantisation)
-    hint = faster_type(card, LoadOptions(gpu_layers=layers))
+    hint = faster_type(card, Placing(layers, 3, (), 0, True))
     assert ("--type q4_0" in hint) is hinted
