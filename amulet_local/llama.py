@@ -542,7 +542,7 @@ class Context:
         self._abort_flag[0] = b"\x00"
 
     def decode(self, batch: Batch) -> None:
-        """Evaluate a batch. Raises AbortedError, NoCellsError or DecodeError."""
+        """Evaluate a batch. Raises AbortedError, NoCellsError, DecodeError, NoDeviceMemoryError."""
         if self._abort_flag.raw[0]:  # GPU backends never poll the callback
             raise AbortedError
         _errors.clear()
@@ -553,6 +553,8 @@ class Context:
             raise AbortedError
         if status == 1:
             raise NoCellsError
+        if status < -1 and offloads(self._model.gpu_layers) and _lacks_memory():
+            raise NoDeviceMemoryError(_reason())
         if status:
             raise DecodeError(f"llama_decode failed with {status} ({_reason()}).")
 

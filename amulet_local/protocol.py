@@ -351,9 +351,14 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 class Died(msgspec.Struct, frozen=True, tag="died"):
-    """The engine process is gone; made by the front end's side, never sent by the engine."""
+    """The engine process is gone; made by the front end's side, never sent by the engine.
+
+    lighter: it lacked a device's memory, and the next one loads the model with fewer layers there,
+    so that what was asked may be asked again.
+    """
 
     text: str
+    lighter: bool = False
 
 
 Event = (
