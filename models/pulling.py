@@ -369,7 +369,9 @@ def _choose(repository: str, names: Iterable[str], wanted: str) -> list[str]:
         )
     fitting = models
     if wanted:
-        fitting = {stem: files for stem, files in models.items() if _is_meant(stem, wanted)}
+        meant = {stem: files for stem, files in models.items() if _is_meant(stem, wanted)}
+        exact = {stem: files for stem, files in meant.items() if _type(stem) == wanted.upper()}
+        fitting = exact or meant
     if not fitting:
         raise NotUsableError(
             f"{repository} has no {printable(wanted)}; it has {_offer(models)}: say which after "
