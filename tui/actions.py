@@ -56,6 +56,13 @@ APP = (
 CHAT = (
     Action("fetch", "ctrl+d", "Fetch the default model, where that is offered", "Model"),
     Action("pick_model", "", "Choose a model, and see what it takes", "", "model", "name or path"),
+    Action(
+        "pull",
+        "",
+        "Fetch a model while the chat goes on; stop: stop that",
+        command="pull",
+        argument="name, hf:owner/repository or URL",
+    ),
     Action("pick_preset", "ctrl+p", "Choose a preset", "Preset", "preset", "name"),
     Action("steer", "ctrl+t", "To the strength dial, and back", "Dial", "strength", "number"),
     Action("prefer", "", "A preference in your words, for this chat", "", "prefer", "words"),

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from amulet_local.errors import AmuletError, NotUsableError
 from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.settings import models_folder
-from models.catalogue import default, is_complete
+from models.catalogue import Entry, Hosted, default, entries, is_complete
 from tui.changes import ChosenModel, Steering
 from tui.text import sentence
 
 if TYPE_CHECKING:
     from models.download import Progress
+    from models.pulling import Pulled
 
 _QUESTION = "What makes a good walking holiday?"
 
@@ -59,19 +60,31 @@ def needs_of(path: str, options: LoadOptions) -> tuple[Memory, ...]:
     return memory.needs_of(path, options)
 
 
+def pull_model(
+    what: str, on_progress: Callable[[Progress], object], cancelled: Callable[[], bool]
+) -> Pulled:
+    """Fetch a model by its name in the catalogue, from the hub or a URL (see models.pulling)."""
+    from models.pulling import pull
+
+    return pull(what, on_progress, cancelled)
+
+
 @dataclass(frozen=True)
 class ShelfModel:
-    """A model on this disk. label: what to call it, with its quantisation; card: what there is to
-    know before it is loaded, in lines; fits: whether there is memory for it."""
+    """A model on this disk, or one that can be fetched. path: of its file, or its name in the
+    catalogue. label: what to call it, with its quantisation; card: what there is to know before it
+    is loaded, in lines; fits: whether there is memory for it; here: whether it is on this disk."""
 
     path: str
     label: str
     card: str
     fits: bool
+    here: bool = True
 
 
 def list_models(options: LoadOptions) -> list[ShelfModel]:
-    """All chat models on this disk, and what they would take. Raises AmuletError."""
+    """All chat models on this disk, and what they would take; then those of the catalogue that are
+    not here. Raises AmuletError."""
     from rich.filesize import decimal
 
     from models import library, memory, quantising
@@ -98,7 +111,30 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
         text = "\n".join([*known, "", *filter(None, takes)])
         label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
         found.append(ShelfModel(str(model.path), label, text, placing.fits))
-    return found
+    here = {model.name for model in listing.models}
+    free += sum(device.memory_free for device in listing.devices)
+    return found + [_offered(entry, free) for entry in entries() if entry.name not in here]
+
+
+def _offered(entry: Entry, free: int) -> ShelfModel:
+    """A model that can be fetched. free: bytes, here and on devices."""
+    from rich.filesize import decimal
+
+    if isinstance(entry, Hosted):  # of which the hub tells the size
+        type_, where = entry.quantisation, f"from {entry.repository}"
+    else:
+        type_, where = Path(entry.file).stem.rpartition(".")[2], decimal(entry.wheel.size)
+    fits = entry.memory <= free
+    lines = [
+        entry.description,
+        f"{entry.parameters} parameters · licence: {entry.licence}",
+        "",
+        f"Takes about {decimal(entry.memory)} for two streams of 4,096 tokens; {decimal(free)} are "
+        f"free{'' if fits else ', so it would not fit here'}.",
+        f"Not here: Enter fetches it ({where}).",
+    ]
+    label = f"{entry.name} {type_} · {entry.parameters} · {entry.licence}"
+    return ShelfModel(entry.name, label, "\n".join(lines), fits, here=False)
 
 
 def show_prompts(path: str, steering: Steering) -> str:
@@ -125,6 +161,7 @@ class Shelf:
     fetch: Callable[[Callable[[Progress], object], Callable[[], bool]], Path] = fetch_default
     models: Callable[[LoadOptions], Sequence[ShelfModel]] = list_models
     prompts: Callable[[str, Steering], str] = show_prompts
+    pull: Callable[[str, Callable[[Progress], object], Callable[[], bool]], Pulled] = pull_model
 
 
 def _without(quantisation: str, stem: str) -> str:

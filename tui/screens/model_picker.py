@@ -1,8 +1,11 @@
-"""Choosing a model: every chat model on this disk, with its card, and a field for any path."""
+"""Choosing a model: every chat model on this disk, with its card, and a field for any path; below
+them, those of the catalogue, which can be fetched.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on, work
@@ -24,8 +27,16 @@ _LOOKING = "Looking for models on this disk …"
 _NONE = "No model is called so here; Enter takes what is typed for a path."
 
 
-class ModelPicker(Picking[str]):
-    """Dismissed with the path of a model, what was typed for one, or None.
+@dataclass(frozen=True)
+class ModelChoice:
+    """name: the path of a model, or what was typed for one; with fetch, of the catalogue."""
+
+    name: str
+    fetch: bool = False
+
+
+class ModelPicker(Picking[ModelChoice]):
+    """Dismissed with a choice, or None.
 
     current: the path of the model that is loaded. steering: for the prompts on the card.
     """
@@ -61,7 +72,7 @@ class ModelPicker(Picking[str]):
         choose, close = (shown_key(self.app, PICKER, name) for name in ("choose", "close"))
         window = self.query_one("#window")
         window.border_title = "Models"
-        window.border_subtitle = f"{choose} loads it · {close} leaves it as it is"
+        window.border_subtitle = f"{choose} takes it · {close} leaves it as it is"
         self._describe(_LOOKING, "")
         self._look()
 
@@ -86,11 +97,16 @@ class ModelPicker(Picking[str]):
         options = self.query_one(OptionList)
         options.clear_options()
         fitting = [it for it in self._models if all(word in it.label.casefold() for word in words)]
-        for model in fitting:
-            sign = "●" if model.path == self._current else " " if model.fits else "!"
+        for number, model in enumerate(fitting):
+            if not model.here and (number == 0 or fitting[number - 1].here):
+                options.add_option(Option("Not here; Enter fetches", disabled=True))
+            ready = " " if model.here else "↓"
+            sign = "●" if model.path == self._current else ready if model.fits else "!"
             options.add_option(Option(Content(f"{sign} {clean(model.label)}"), id=model.path))
         paths = [model.path for model in fitting]
-        options.highlighted = None if not paths else max(0, _index(paths, highlighted))
+        if paths:
+            first = highlighted if highlighted in paths else paths[0]
+            options.highlighted = options.get_option_index(first)
         if not paths and self._looked:
             self._describe("Nothing fits" if words else "No model here yet", _NONE)
 
@@ -103,7 +119,8 @@ class ModelPicker(Picking[str]):
         model = next((it for it in self._models if it.path == message.option_id), None)
         if model:
             self._describe(model.label, model.card)
-            self._preview(model.path)
+            if model.here:
+                self._preview(model.path)
 
     def _describe(self, title: str, card: str) -> None:
         self.tell({"title": title, "facts": card, "prompts": ""})
@@ -122,16 +139,17 @@ class ModelPicker(Picking[str]):
 
     @on(Input.Submitted)
     def action_choose(self) -> None:
-        """Load the one at hand, or what is typed."""
+        """Load the one at hand, or fetch it, or take what is typed."""
         option = self.query_one(OptionList).highlighted_option
         typed = self.query_one("#filter", Input).value.strip()
         if chosen := (option.id if option else typed):
-            self.dismiss(chosen)
+            self._choose(chosen)
 
     @on(OptionList.OptionSelected)
     def _clicked(self, message: OptionList.OptionSelected) -> None:
-        self.dismiss(message.option_id)
+        if message.option_id:
+            self._choose(message.option_id)
 
-
-def _index(paths: Sequence[str], path: str) -> int:
-    return paths.index(path) if path in paths else -1
+    def _choose(self, name: str) -> None:
+        model = next((it for it in self._models if it.path == name), None)
+        self.dismiss(ModelChoice(name, fetch=model is not None and not model.here))
