@@ -18,7 +18,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,9 @@ from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, listed
 from amulet_local.cli.output import print_json, without_controls
 from amulet_local.errors import NotUsableError
-from amulet_local.placing import Device, chosen_devices, free_memory, place
+from amulet_local.placing import chosen_devices, free_memory, place
 from amulet_local.presets import load_presets
+from amulet_local.seen import seen_devices
 from amulet_local.settings import is_calibrated
 from models.inspection import inspect
 from models.memory import estimate
@@ -94,12 +94,12 @@ def examine(servers: Sequence[str] = ()) -> dict[str, Any]:
     own = _settings(missing)
     report = {
         "versions": _versions(missing),
-        "backend": (backend := _backend(missing, advice)),
+        "backend": _backend(missing, advice),
         "servers": (lent := _servers(servers or own.engine.rpc, advice)),
         "cores": _cores(),
         "memory": _memory(),
         "folders": _folders(missing),
-        "model": _model(own, _devices(backend, lent), missing, advice),
+        "model": _model(own, [address for address in lent if lent[address]], missing, advice),
         "presets": _presets(advice),
     }
     return {"usable": not missing, "missing": missing, "advice": advice, **report}
@@ -274,16 +274,8 @@ def _folders(missing: list[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _devices(
-    backend: Mapping[str, Any] | None, lent: Mapping[str, Sequence[Mapping[str, Any]]]
-) -> list[Device]:
-    """Those that were found here and on other machines."""
-    here = backend["devices"] if backend else []
-    return [Device(**facts) for facts in chain(here, *lent.values())]
-
-
 def _model(
-    own: settings.Settings, found: Sequence[Device], missing: list[str], advice: list[str]
+    own: settings.Settings, servers: Sequence[str], missing: list[str], advice: list[str]
 ) -> dict[str, str | int | None]:
     """The model that would be loaded, what it would need, and where it would lie."""
     facts: dict[str, str | int | None] = {"name": own.model or "default", "path": None}
@@ -293,7 +285,8 @@ def _model(
         missing.append(str(error))
         return facts
     memory = estimate(inspect(path), own.engine)
-    placing = place(memory, own.engine, chosen_devices(own.engine, found), free_memory())
+    devices = chosen_devices(own.engine, seen_devices(servers))
+    placing = place(memory, own.engine, devices, free_memory())
     if not placing.fits:
         advice.append(
             f"the model needs about {decimal(memory.total)} with {memory.context:,} tokens of "
