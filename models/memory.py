@@ -42,7 +42,7 @@ _TOKEN = 128 + 64
 _MERGE = 165
 
 LEAST_CONTEXT = 512  # less is no chat
-_MOST_STEPS = 32
+_MOST_STEPS = 128  # each some percent less than the one before
 
 
 def estimate(card: ModelCard, options: LoadOptions = USUAL) -> Memory:
@@ -69,9 +69,11 @@ def needs(card: ModelCard, options: LoadOptions = USUAL) -> tuple[Memory, ...]:
     """What the model will take when it is loaded like this, then with ever smaller contexts: what
     the engine wants to know, so as to find the largest that fits."""
     wanted = estimate(card, options)
-    smaller = range((wanted.context - 1) // PADDING * PADDING, LEAST_CONTEXT - 1, -PADDING)
-    steps = list(smaller)[:: max(1, len(smaller) // _MOST_STEPS)]
-    return (wanted, *(estimate(card, replace(options, context=each)) for each in steps))
+    shrinking = (LEAST_CONTEXT / wanted.context) ** (1 / _MOST_STEPS)
+    steps = (int(wanted.context * shrinking**step) for step in range(1, _MOST_STEPS + 1))
+    smaller = {max(LEAST_CONTEXT, step // PADDING * PADDING) for step in steps}
+    contexts = sorted((each for each in smaller if each < wanted.context), reverse=True)
+    return (wanted, *(estimate(card, replace(options, context=each)) for each in contexts))
 
 
 def needs_of(path: str, options: LoadOptions) -> tuple[Memory, ...]:

@@ -75,7 +75,7 @@ def faster_type(card: ModelCard, placing: Placing) -> str:
     to 2.0 for types without such kernels (SmolLM2-135M; `amulet bench` tells it here). On a GPU
     the type matters little.
     """
-    if placing.layers or card.quantisation in _FAST or not repacks():
+    if card.kind != "chat" or placing.layers or card.quantisation in _FAST or not repacks():
         return ""
     if card.quantisation not in _SLOW:
         return ""

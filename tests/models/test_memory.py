@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -126,6 +127,15 @@ def test_the_largest_context_that_fits_is_found(tmp_path: Path) -> None:
     assert estimate(card, replace(options, context=fitting)).total <= free
     assert largest_context(card, options, 1 << 40) == 4096
     assert largest_context(card, options, 1 << 20) == 0
+
+
+@pytest.mark.parametrize("context", [600, 4096, 131_072, 20_000_000])
+def test_smaller_contexts_come_in_small_steps(context: int, tmp_path: Path) -> None:
+    """Down to the least worth having: what fits is found closely, whatever was asked for."""
+    card = inspect(write_model(tmp_path / "a.gguf"))
+    steps = [each.context for each in memory.needs(card, LoadOptions(context=context))]
+    assert (steps[0], steps[-1]) == (context, 512)
+    assert all(b < a <= 1.1 * b + 256 for a, b in pairwise(steps))
 
 
 def test_what_goes_to_a_device_leaves_room_for_more_context(tmp_path: Path) -> None:

@@ -68,6 +68,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["models", "quantize", str(tmp_path / "no.gguf"), "--type", "q8_0"]) == 3
 
 
+def test_no_type_is_faster_for_what_writes_no_text(tmp_path: Path) -> None:
+    card = inspect(write_model(tmp_path / "a.gguf", "clip"))
+    assert faster_type(card, Placing(0, 3, (), 0, True)) == ""
+
+
 @pytest.mark.parametrize(
     ("flags", "quantisation", "layers", "hinted"),
     [
