@@ -171,6 +171,7 @@ class _Running:
     def __init__(self, events: queue.SimpleQueue[Event]) -> None:
         self.layers_to_try: int | None = None
         self._card: Loaded | None = None
+        self._file, self._stamp = "", (0, 0)  # of the model, as it was when it was to be loaded
         self._events = events
         self._closing = False
         self._log = log_folder() / "engine.log"
@@ -195,6 +196,8 @@ class _Running:
         assert pipe is not None
         if self._process.poll() is not None:
             return False
+        if isinstance(command, Load):
+            self._file, self._stamp = command.model, _stamp(command.model)
         try:
             write_frame(pipe, command)
         except OSError:
@@ -226,6 +229,11 @@ class _Running:
 
     def _died(self, status: int) -> Died:
         card, lines = self._card, _last_lines(self._log)
+        if card and _stamp(self._file) != self._stamp:  # a mapped file must stay what it is
+            return Died(
+                f"The engine stopped, since {self._file} changed while it was in use; fetch or copy "
+                "it again, or choose another."
+            )
         if not card or not card.gpu_layers or not any(map(NO_MEMORY.search, lines)):
             return Died(_epitaph(status, lines))
         self.layers_to_try = fewer = max(0, card.gpu_layers - max(1, card.layers // 4))
@@ -235,6 +243,15 @@ class _Running:
             "on the processor.",
             lighter=True,
         )
+
+
+def _stamp(file: str) -> tuple[int, int]:
+    """Size and time of change, by which a file is told from what it was; zeros if it is gone."""
+    try:
+        status = Path(file).stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_size, status.st_mtime_ns)
 
 
 def _last_lines(log: Path) -> list[str]:

@@ -33,7 +33,7 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
 
     on_progress(tensors done, tensors in all). The work runs on a thread of its own, so that an
     interrupt is heard while llama.cpp is busy; the unfinished file is then removed.
-    Raises UsageError where the file exists or the disk is too full, NotUsableError where
+    Raises UsageError where the file exists, cannot be written or has no room, NotUsableError where
     llama.cpp cannot.
     """
     from amulet_local import llama  # loads the native library, which only this needs
@@ -42,8 +42,8 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
     target = models_folder() / f"{stem}.{quantisation.upper()}.gguf"
     if target.exists():
         raise UsageError(f"{target} is already there; remove it first to write it anew.")
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
+    _require_writable(part)
     _require_space(source, quantisation, target.parent)
     failures: list[BaseException] = []
 
@@ -84,6 +84,19 @@ def faster_type(card: ModelCard, placing: Placing) -> str:
         "the model in it, at some cost in quality: amulet models quantize "
         f"{shlex.quote(str(card.path))} --type q4_0"
     )
+
+
+def _require_writable(part: Path) -> None:
+    """llama.cpp does not tell what kept it from writing."""
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    except OSError as error:
+        raise UsageError(
+            f"{part.parent} cannot be written to ({error.strerror}); mend that, or set "
+            "AMULET_MODELS to another folder."
+        ) from None
+    part.unlink()
 
 
 def _require_space(source: Path, quantisation: str, folder: Path) -> None:

@@ -139,6 +139,21 @@ def test_a_native_crash_is_told_with_its_signal(engine: EngineProcess, default_m
     assert "SIGSEGV" in died.text or "Segmentation" in died.text
 
 
+def test_a_file_that_changes_while_a_reply_is_written_is_named(
+    engine: EngineProcess, default_model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "copy.gguf"
+    path.write_bytes(default_model.read_bytes())
+    engine.load(str(path), OPTIONS)
+    until(engine, Loaded)
+    engine.reply(ask())
+    until(engine, Step)
+    os.truncate(path, 1 << 20)
+    died = until(engine, Died, Finished)[-1]
+    assert isinstance(died, Died)
+    assert f"since {path} changed while it was in use; fetch or copy" in died.text
+
+
 def test_an_assertion_of_llama_cpp_is_quoted() -> None:
     log = ["loaded", "ggml.c:7: GGML_ASSERT(a == b) failed", "backtrace"]
     assert "GGML_ASSERT(a == b) failed" in _epitaph(-signal.SIGABRT, log)

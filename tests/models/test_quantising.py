@@ -59,6 +59,17 @@ def test_a_full_disk_is_told_before_anything_is_written(
         quantise(source, "q8_0", lambda *_: None)
 
 
+def test_a_folder_that_cannot_be_written_to_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "tiny.gguf"
+    write_llama(source)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("AMULET_MODELS", str(tmp_path / "file" / "models"))
+    with pytest.raises(UsageError, match=r"cannot be written to \(Not a directory\)"):
+        quantise(source, "q8_0", lambda *_: None)
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "tiny.gguf"
     write_llama(source)
