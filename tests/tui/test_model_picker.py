@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,9 @@ from tui.shelf import Shelf, ShelfModel, list_models, show_prompts
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 MODELS = (
-    ShelfModel(str(MODEL.path), "SmolLM2-135M-Instruct Q4_1", "Takes about 416 MB.", True),
+    ShelfModel(
+        str(MODEL.path), "SmolLM2-135M-Instruct Q4_1", "Takes about 416 MB.", True, faster="q4_0"
+    ),
     ShelfModel("/models/[b]big.gguf", "[b]Big-70B Q4_K_M", "Takes about 40 GB.", False),
     ShelfModel("qwen3-4b", "qwen3-4b Q4_K_M", "Enter fetches it.", True, here=False),
     ShelfModel("qwen3-14b", "qwen3-14b Q4_K_M", "It would not fit.", False, here=False),
@@ -172,7 +176,7 @@ async def test_a_fetch_is_stopped_and_begun_again_by_command() -> None:
         await running.say("/pull hf:org/[b]tiny:Q8_0")
         await running.until("↓ hf:org/[b]tiny:Q8_0: 1.0 MB of 2.0 MB")
         await running.say("/pull other")
-        assert "is being fetched; /pull stop stops that" in running.notified[-1]
+        assert "is on its way; /pull stop stops that" in running.notified[-1]
         await running.say("/pull stop")
         await running.until("Stopped; what has come of hf:org/[b]tiny:Q8_0 is kept.")
         pull.go.set()
@@ -196,6 +200,36 @@ async def test_what_was_fetched_is_loaded_where_no_model_is() -> None:
         await running.say("/pull qwen3-4b")
         await running.until("● ready")
         assert engine.loads[-1][0] == "/models/fetched.gguf"
+
+
+async def test_one_key_writes_a_model_in_the_type_that_is_faster_here() -> None:
+    written: list[tuple[str, str]] = []
+
+    def write(
+        path: str,
+        type_: str,
+        on_progress: Callable[[Progress], object],
+        cancelled: Callable[[], bool],
+    ) -> Pulled:
+        written.append((path, type_))
+        on_progress(Progress("writing", 3, 272))
+        while not cancelled():
+            time.sleep(0.005)
+        raise FetchCancelledError("stopped; nothing was written.")
+
+    async with chat(FakeEngine(), shelf=replace(shelf(), write=write)) as running:
+        await running.say("/model")
+        await running.until("^t writes it in Q4_0")
+        await running.press("ctrl+t")
+        await running.until(f"↓ {MODEL.path.name} in Q4_0: 3 of 272 tensors")
+        assert written == [(str(MODEL.path), "q4_0")]
+        await running.say("/model")
+        await running.until("416 MB")
+        await running.press("down", "ctrl+t")  # nothing is known to be faster for this one
+        assert isinstance(running.app.screen, ModelPicker)
+        await running.press("escape")
+        await running.say("/pull stop")
+        await running.until("Stopped; nothing was written.")
 
 
 async def test_without_a_name_the_command_shows_what_there_is() -> None:

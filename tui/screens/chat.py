@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,7 +43,7 @@ from tui.screens.on_steering import OnSteering
 from tui.session import BUSY, Session
 from tui.shelf import Shelf
 from tui.widgets.completions import Completions
-from tui.widgets.fetching import FetchLine
+from tui.widgets.fetching import Bring, FetchLine
 from tui.widgets.keys import KeyLine
 from tui.widgets.message import Entry
 from tui.widgets.offer import Offer
@@ -92,7 +93,7 @@ class ChatScreen(OnChats, OnSteering):
         self._events, self._model, self._notices = engine.events, model, notices
         self._keys_shown = (False, False, False)
         self._offer, self._title = Offer(shelf), TitleLine()
-        self._fetching = FetchLine(shelf)
+        self._fetching = FetchLine()
         self._shelf = shelf
         self._draft = ""
         self._often: Timer | None = None
@@ -217,7 +218,10 @@ class ChatScreen(OnChats, OnSteering):
         self.app.push_screen(picker, self._pick_model)
 
     def _pick_model(self, choice: ModelChoice | None) -> None:
-        if choice and choice.fetch:
+        if choice and choice.write:
+            write = partial(self._shelf.write, choice.name, choice.write)
+            self._bring(f"{Path(choice.name).name} in {choice.write.upper()}", write)
+        elif choice and choice.fetch:
             self.command_pull(choice.name)
         elif choice:
             self.command_pick_model(choice.name)
@@ -237,8 +241,12 @@ class ChatScreen(OnChats, OnSteering):
         """Fetch a model by its name, from the hub or a URL; or stop doing so."""
         if what == "stop":
             self._fetching.cancel()
-        elif not self._fetching.begin(what):
-            self.notify(f"{self._fetching.what} is being fetched; /pull stop stops that.")
+        else:
+            self._bring(what, partial(self._shelf.pull, what))
+
+    def _bring(self, what: str, bring: Bring) -> None:
+        if not self._fetching.begin(what, bring):
+            self.notify(f"{self._fetching.what} is on its way; /pull stop stops that.")
 
     @on(FetchLine.Arrived)
     def _tell_arrival(self, message: FetchLine.Arrived) -> None:

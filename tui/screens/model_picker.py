@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 
 from amulet_local.errors import AmuletError
 from amulet_local.protocol import LoadOptions
-from tui.actions import PICKER, Action, bindings, shown_key
+from tui.actions import MODELS, PICKER, Action, bindings, shown_key
 from tui.changes import Steering
 from tui.screens.picking import Picking
 from tui.shelf import Shelf, ShelfModel
@@ -29,10 +29,12 @@ _NONE = "No model is called so here; Enter takes what is typed for a path."
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """name: the path of a model, or what was typed for one; with fetch, of the catalogue."""
+    """name: the path of a model, or what was typed for one; with fetch, of the catalogue. write: a
+    type, to write it in."""
 
     name: str
     fetch: bool = False
+    write: str = ""
 
 
 class ModelPicker(Picking[ModelChoice]):
@@ -41,10 +43,10 @@ class ModelPicker(Picking[ModelChoice]):
     current: the path of the model that is loaded. steering: for the prompts on the card.
     """
 
-    ACTIONS: ClassVar[Sequence[Action]] = PICKER
+    ACTIONS: ClassVar[Sequence[Action]] = (*PICKER, *MODELS)
     PLACEHOLDER = "A model, or the path of a GGUF file"
     PARTS = ("title", "facts", "prompts")
-    BINDINGS: ClassVar[list[BindingType]] = bindings(PICKER)
+    BINDINGS: ClassVar[list[BindingType]] = bindings((*PICKER, *MODELS))
 
     class Found(Message):
         """All models of this disk."""
@@ -118,7 +120,9 @@ class ModelPicker(Picking[ModelChoice]):
     def _show(self, message: OptionList.OptionHighlighted) -> None:
         model = next((it for it in self._models if it.path == message.option_id), None)
         if model:
-            self._describe(model.label, model.card)
+            key = shown_key(self.app, MODELS, "write_faster")
+            more = f"\nHere: {key} writes it in {model.faster.upper()}." if model.faster else ""
+            self._describe(model.label, model.card + more)
             if model.here:
                 self._preview(model.path)
 
@@ -149,6 +153,13 @@ class ModelPicker(Picking[ModelChoice]):
     def _clicked(self, message: OptionList.OptionSelected) -> None:
         if message.option_id:
             self._choose(message.option_id)
+
+    def action_write_faster(self) -> None:
+        """Have the one at hand written in the type that is faster here."""
+        option = self.query_one(OptionList).highlighted_option
+        model = next((it for it in self._models if option and it.path == option.id), None)
+        if model and model.faster:
+            self.dismiss(ModelChoice(model.path, write=model.faster))
 
     def _choose(self, name: str) -> None:
         model = next((it for it in self._models if it.path == name), None)

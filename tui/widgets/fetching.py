@@ -1,11 +1,12 @@
-"""A model on its way to this disk, in one line, while the chat goes on.
+"""A model on its way to this disk, in one line, while the chat goes on: fetched, or written anew.
 
-The fetching runs on a thread, which tells of its progress in messages and stops when asked to; the
+The work runs on a thread, which tells of its progress in messages and stops when asked to; the
 screen learns of its end by Arrived or Ended. What is cut short goes on from there the next time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
@@ -18,17 +19,19 @@ from textual.widgets import ProgressBar, Static
 from textual.worker import get_current_worker
 
 from amulet_local.errors import AmuletError
-from tui.shelf import Shelf
 from tui.text import clean, sentence
 
 if TYPE_CHECKING:
     from models.download import Progress
+    from models.pulling import Pulled
+
+Bring = Callable[["Callable[[Progress], object]", Callable[[], bool]], "Pulled"]
 
 _STOP = "/pull stop stops it"
 
 
 class FetchLine(Widget):
-    """Shown while a model is fetched. what: its name, or where it is."""
+    """Shown while a model comes. what: its name, or where it is."""
 
     class Progressed(Message):
         """So much of it is here."""
@@ -55,9 +58,8 @@ class FetchLine(Widget):
             super().__init__()
             self.reason = reason
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._shelf = shelf
         self.what = ""
         self.display = False
 
@@ -66,18 +68,18 @@ class FetchLine(Widget):
         yield Static(id="what")
         yield ProgressBar(total=1, show_eta=False)  # without a total it moves, even out of sight
 
-    def begin(self, what: str) -> bool:
-        """Fetch it; False where another one is being fetched."""
+    def begin(self, what: str, bring: Bring) -> bool:
+        """Have it brought by `bring`, which blocks; False where another one is on its way."""
         if self.display:
             return False
         self.what, self.display = what, True
-        self._say("looking for it")
+        self._say("it begins")
         self.query_one(ProgressBar).update(total=None)
-        self._fetch(what)
+        self._work(bring)
         return True
 
     def cancel(self) -> None:
-        """Stop fetching; Ended follows."""
+        """Stop it; Ended follows."""
         self._say("stopping")
         self.workers.cancel_node(self)
 
@@ -90,11 +92,10 @@ class FetchLine(Widget):
         self.query_one("#what", Static).update(Content(line))
 
     @work(thread=True, exclusive=True)
-    def _fetch(self, what: str) -> None:
+    def _work(self, bring: Bring) -> None:
         worker = get_current_worker()
         try:
-            pulled = self._shelf.pull(
-                what,
+            pulled = bring(
                 lambda progress: self.post_message(self.Progressed(progress)),
                 lambda: worker.is_cancelled,
             )
@@ -107,6 +108,9 @@ class FetchLine(Widget):
     def _show_progress(self, message: Progressed) -> None:
         progress = message.progress
         self.query_one(ProgressBar).update(total=progress.total or None, progress=progress.done)
+        if progress.stage == "writing":
+            self._say(f"{progress.done:,} of {progress.total:,} tensors")
+            return
         of = f" of {decimal(progress.total)}" if progress.total else ""
         stage = "" if progress.stage == "fetching" else f"{progress.stage} "
         self._say(f"{stage}{decimal(progress.done)}{of}")
