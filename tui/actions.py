@@ -255,9 +255,9 @@ PLACES: dict[str, Sequence[Action]] = {
     "Among the chats": CHATS,
     "In the search": SEARCH,
     "In lists": PICKER,
+    "In the list of models": MODELS,
     "Where a name is asked for": LINE,
     "In the list of presets": PRESETS,
-    "In the list of models": MODELS,
     "In forms": FORM,
 }
 
