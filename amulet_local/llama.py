@@ -33,8 +33,9 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from amulet_local.devices import Device, backends, devices, handles
+from amulet_local.devices import backends, devices, handles
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.placing import Device
 from amulet_local.settled import OUTPUTS
 
 KV_TYPES = {
@@ -541,7 +542,7 @@ class Context:
         self._abort_flag[0] = b"\x00"
 
     def decode(self, batch: Batch) -> None:
-        """Evaluate a batch. Raises AbortedError, NoCellsError or DecodeError."""
+        """Evaluate a batch. Raises AbortedError, NoCellsError, DecodeError, NoDeviceMemoryError."""
         if self._abort_flag.raw[0]:  # GPU backends never poll the callback
             raise AbortedError
         _errors.clear()
@@ -552,6 +553,8 @@ class Context:
             raise AbortedError
         if status == 1:
             raise NoCellsError
+        if status < -1 and offloads(self._model.gpu_layers) and _lacks_memory():
+            raise NoDeviceMemoryError(_reason())
         if status:
             raise DecodeError(f"llama_decode failed with {status} ({_reason()}).")
 

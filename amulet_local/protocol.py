@@ -18,6 +18,7 @@ from amulet_local.errors import UsageError
 MAX_FRAME = 16 * 1024 * 1024
 MOST_COMPARED = 6
 MOST_DEVICES = 16  # llama.cpp's own bound
+STRONGEST = 1000.0  # either way; beyond, logits lose the digits that tell tokens apart
 _LENGTH = struct.Struct("<I")
 
 Method = Literal["base", "pref", "la", "amulet"]
@@ -31,6 +32,7 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0)]
+Strength = Annotated[float, msgspec.Meta(ge=-STRONGEST, le=STRONGEST)]
 
 
 class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -349,9 +351,14 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 class Died(msgspec.Struct, frozen=True, tag="died"):
-    """The engine process is gone; made by the front end's side, never sent by the engine."""
+    """The engine process is gone; made by the front end's side, never sent by the engine.
+
+    lighter: it lacked a device's memory, and the next one loads the model with fewer layers there,
+    so that what was asked may be asked again.
+    """
 
     text: str
+    lighter: bool = False
 
 
 Event = (

@@ -56,6 +56,13 @@ APP = (
 CHAT = (
     Action("fetch", "ctrl+d", "Fetch the default model, where that is offered", "Model"),
     Action("pick_model", "", "Choose a model, and see what it takes", "", "model", "name or path"),
+    Action(
+        "pull",
+        "",
+        "Fetch a model while the chat goes on; stop: stop that",
+        command="pull",
+        argument="name, hf:owner/repository or URL",
+    ),
     Action("pick_preset", "ctrl+p", "Choose a preset", "Preset", "preset", "name"),
     Action("steer", "ctrl+t", "To the strength dial, and back", "Dial", "strength", "number"),
     Action("prefer", "", "A preference in your words, for this chat", "", "prefer", "words"),
@@ -227,6 +234,9 @@ PRESETS = (
     Action("edit", "ctrl+e", "Change it in a form; a built-in one becomes your own", id="edit_it"),
     Action("new", "ctrl+n", "Write a new one in a form", id="new_one"),
 )
+MODELS = (
+    Action("write_faster", "ctrl+t", "Write it in the type that is faster here", id="model_faster"),
+)
 FORM = (
     Action("save", "ctrl+s", "Save it", id="form_save"),
     Action("close", "escape", "Leave it; twice, where something was typed", id="form_close"),
@@ -245,6 +255,7 @@ PLACES: dict[str, Sequence[Action]] = {
     "Among the chats": CHATS,
     "In the search": SEARCH,
     "In lists": PICKER,
+    "In the list of models": MODELS,
     "Where a name is asked for": LINE,
     "In the list of presets": PRESETS,
     "In forms": FORM,

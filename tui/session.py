@@ -67,12 +67,14 @@ _NOT_READY = {
 
 @dataclass
 class _Writing:
-    """The reply under way. question: the message that it answers, if it was asked just now."""
+    """The reply under way. question: the message that it answers, if it was asked just now. begun:
+    what it goes on from, if anything."""
 
     request: Reply
     steering: Steering
     growing: GrowingReply
     question: Node | None
+    begun: Node | None
     tokens: int = 0
     first_token_at: float = 0.0
 
@@ -461,13 +463,19 @@ class Session:
             self._store(left, left.growing.discard)
 
     def _take_death(self, died: Died) -> list[Change]:
-        """Keep what was written; what has no answer goes back to the user, to be sent again."""
+        """Keep what was written; what has no answer goes back to the user, to be sent again.
+
+        Where the next engine has a lighter load, the reply goes on at once instead.
+        """
         self._activity, self._loaded = Activity.DIED, None
         changes: list[Change] = []
         for left in self._left.values():
             self._store(left, left.growing.break_off)
         self._left.clear()
-        if (writing := self._writing) and writing.tokens:
+        writing = self._writing
+        if writing and died.lighter:
+            return [*changes, Noticed(died.text, True), *self._go_on_lighter(writing)]
+        if writing and writing.tokens:
             self._writing = None
             changes += self._store(writing, writing.growing.break_off)
             changes.append(Ended(writing.growing.node))
@@ -475,6 +483,19 @@ class Session:
             changes += self._give_up()
         told = f"{died.text} The conversation is kept; the next message starts a new engine."
         return [*changes, *self._give_back_waiting(), Noticed(told, True)]
+
+    def _go_on_lighter(self, writing: _Writing) -> list[Change]:
+        """With a new engine, from what a reply is so far."""
+        self._writing, begun = None, writing.begun
+        question = self.chat.conversation[_parent(writing.growing.node)]
+        changes: list[Change] = []
+        if writing.tokens:
+            changes += self._store(writing, writing.growing.break_off)
+            begun = writing.growing.node
+            changes.append(Ended(begun))
+        else:
+            changes += self._store(writing, writing.growing.discard)
+        return [*changes, *self._begin(question, begun, new=writing.question is not None)]
 
     def _store(self, writing: _Writing, act: Callable[[], object]) -> list[Change]:
         """Store something of a reply; where that fails, say so once, and go on."""
@@ -513,7 +534,7 @@ class Session:
             growing = self.chat.reply(question.id, origin, begun)
         except AmuletError as error:
             return [BranchChanged(), Noticed(str(error), True)]
-        self._writing = _Writing(request, self.steering, growing, question if new else None)
+        self._writing = _Writing(request, self.steering, growing, question if new else None, begun)
         self._activity, self._done, self._total = Activity.READING, 0.0, 0.0
         try:
             self._engine.reply(request)

@@ -300,7 +300,7 @@ class _Answer:
                 self._show_status(f"Reading the prompt: {event.done / max(event.total, 1):.0%}")
             case Loaded():
                 self.model = event.model
-            case Notice():
+            case Notice() | Died():
                 self._notices.append(event.text)
                 if not self._written:
                     self._tell()
@@ -310,6 +310,12 @@ class _Answer:
             case Finished():
                 self.finished = event
                 self._write(event.text[len(self._written) :])
+
+    def rest_of(self, request: Reply) -> Reply:
+        """The same request, to go on from what was written so far."""
+        text = "".join(step.text for step in self.steps)
+        begun = Message("assistant", text) if text else None
+        return structs.replace(request, begun=begun)
 
     def close(self) -> None:
         """End the line, and tell what would have been in the way of the text."""
@@ -342,6 +348,8 @@ def _answer(engine: EngineHandle, request: Reply, *, show_text: bool) -> _Answer
         with _stopped_by_interrupt(engine):
             for event in _events(engine):
                 answer.add(event)
+                if isinstance(event, Died):  # of what the next engine is spared
+                    engine.reply(answer.rest_of(request))
     finally:
         answer.close()
     return answer
@@ -379,7 +387,7 @@ def _events(engine: EngineHandle) -> Iterator[Event]:
             continue
         if isinstance(event, Failed):
             raise _EngineError(event)
-        if isinstance(event, Died):
+        if isinstance(event, Died) and not event.lighter:
             raise EngineDiedError(event.text)
         yield event
         if isinstance(event, Finished):

@@ -166,6 +166,20 @@ def test_when_the_engine_dies_what_was_written_stands(
     assert amulet("ask", "?") == (4, "one \n", "amulet: The engine stopped.\n")
 
 
+def test_where_the_next_engine_has_a_lighter_load_the_reply_goes_on(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeEngine(("one ", Died("The memory ran out.", lighter=True)), ("two",))
+    use(fake, monkeypatch)
+    result = amulet("ask", "?")
+    assert result.code == 0
+    assert "one two" in result.out
+    assert result.err == "amulet: The memory ran out.\n"
+    begun = fake.requests[1].begun
+    assert begun
+    assert begun.text == "one "
+
+
 def test_a_load_that_fails_ends_it(amulet: Amulet, monkeypatch: pytest.MonkeyPatch) -> None:
     use(FakeEngine(loading=(Failed("that is no model.", 3),)), monkeypatch)
     assert amulet("ask", "?", "--json") == (3, "", "amulet: that is no model.\n")

@@ -372,6 +372,30 @@ def test_a_death_while_loading_does_not_load_again_by_itself() -> None:
     assert len(engine.loads) == 1
 
 
+def test_where_the_next_engine_has_a_lighter_load_the_reply_goes_on_by_itself() -> None:
+    short = Died("The memory of CUDA0 ran out.", lighter=True)
+    engine = FakeEngine(["By ", short], [short], ["sea."])
+    session = begin(engine)
+    changes = ask(session, engine, "a?")
+    assert changes.count(Noticed(short.text, serious=True)) == 2
+    assert len(engine.loads) == 3
+    first, second, third = engine.requests
+    assert (first.begun, third.begun) == (None, second.begun)
+    assert second.begun
+    assert second.begun.text == "By "
+    assert session.status.activity is Activity.READY
+
+
+def test_a_question_is_asked_again_where_nothing_was_written_yet() -> None:
+    short = Died("The memory of CUDA0 ran out.", lighter=True)
+    engine = FakeEngine([short], ["By sea."])
+    session = begin(engine)
+    session.ask("a?")
+    session.ask("b?")
+    hear(session, engine)
+    assert said(session)[:2] == stored(session)[:2] == ["a?", "By sea."]
+
+
 # -- the dial -------------------------------------------------------------------------------------
 
 

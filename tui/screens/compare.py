@@ -20,7 +20,8 @@ from textual.widgets import Input, Static
 from amulet_local.conversation import Node
 from amulet_local.errors import AmuletError
 from amulet_local.own_presets import save_preset
-from amulet_local.presets import Presets, Strength, read_preset
+from amulet_local.presets import Presets, read_preset
+from amulet_local.protocol import Strength
 from tui.actions import COMPARE, bindings, shown_key
 from tui.changes import Steering
 from tui.comparing import Column, Comparison, usual, with_preset

@@ -19,7 +19,7 @@ from textual.style import Style
 from textual.widgets import Static
 
 from amulet_local.conversation import Node
-from amulet_local.presets import STRONGEST
+from amulet_local.protocol import STRONGEST
 from amulet_local.realignment import label
 from tui.actions import LOOK, bindings
 from tui.heat import legend, ramp

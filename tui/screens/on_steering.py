@@ -14,8 +14,8 @@ from textual import on
 from textual.screen import Screen
 
 from amulet_local.errors import AmuletError
-from amulet_local.presets import Preset, Presets, Strength, load_presets
-from amulet_local.protocol import Fraction, Placement
+from amulet_local.presets import Preset, Presets, load_presets
+from amulet_local.protocol import Fraction, Placement, Strength
 from amulet_local.strengths import calibrated_strength
 from tui.changes import GUARDS, Change, Steering
 from tui.screens.picker import Choice, PresetPicker
