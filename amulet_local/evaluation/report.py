@@ -69,9 +69,9 @@ class AgainstPref(msgspec.Struct, frozen=True, kw_only=True):
     """A method beside prompting, over the questions that both answered.
 
     gain: whose preference gain is higher. face: whose face measure is. verdict: the judge's
-    choice, asked in both orders. The rest are ratios to prompting: of median words, of the means
-    of distinct-3 and the on-question score, of the geometric means of perplexity; those that take a
-    model are measured by the one that wrote.
+    choice, asked in both orders; ties are those where the order decided. The rest are ratios to
+    prompting: of median words, of the means of distinct-3 and the on-question score, of the
+    geometric means of perplexity; those that take a model are measured by the one that wrote.
     """
 
     questions: int
@@ -141,6 +141,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     methods: list[MethodReport]
     bars: list[Bar]
     skipped: list[Skipped]
+
+
+def order_decided(report: Report) -> tuple[int, int]:
+    """In how many comparisons the judge chose a place rather than a reply, and of how many."""
+    found = [each.against_pref.verdict for each in report.methods if each.against_pref]
+    verdicts = [each for each in found if each]
+    ties = sum(each.ties for each in verdicts)
+    return ties, ties + sum(each.wins + each.losses for each in verdicts)
 
 
 class _Scored(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from amulet_local.evaluation.records import (
     WrittenReply,
     digest,
 )
-from amulet_local.evaluation.report import MethodReport, Report, make_report
+from amulet_local.evaluation.report import MethodReport, Report, make_report, order_decided
 
 EVIL = "</script><script>alert(1)</script> & <b>bold</b> \u2028 end"
 WORDS = {"concise": "Be concise.", "uplifting": "Be uplifting."}
@@ -127,6 +127,16 @@ def test_methods_are_compared_question_by_question(folder: Folder) -> None:
     assert base.against_pref is not None
     assert base.against_pref.gain is not None
     assert base.against_pref.gain.losses == 5
+
+
+def test_where_the_order_decided_is_counted_and_said(folder: Folder) -> None:
+    report = make_report(folder, "judge")
+    assert order_decided(report) == (8, 40)  # one question of five, for 4 methods and 2 preferences
+    page = make_page(report, folder.replies().values())
+    assert "by the order of the replies in 8 of 40 comparisons" in page
+    unasked = make_report(folder, "small")
+    assert order_decided(unasked) == (0, 0)
+    assert "by the order of the replies" not in make_page(unasked, folder.replies().values())
 
 
 def test_methods_come_in_the_order_of_the_papers_tables(folder: Folder) -> None:
