@@ -272,13 +272,10 @@ def _print(report: Report) -> None:
 
     from amulet_local.evaluation.report import order_decided
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
     for heading in ("preference", "method"):
         table.add_column(heading, no_wrap=True)
-    for heading in (
-        *("gain", "gain wins", "judge's choice", "words"),
-        *("perplexity", "distinct-3", "on question"),
-    ):
+    for heading in ("gain", "wins", "chosen", "words", "perplexity", "distinct-3", "on question"):
         table.add_column(heading, justify="right")
     for each in report.methods:
         against = each.against_pref
