@@ -4,7 +4,7 @@
 
 DIR is a folder of `amulet eval`. For each preset a plain count stands in for the wish: coarse, and
 English only, but it does not ask the model that wrote the replies. Printed for every method: the
-mean over replies.
+mean over replies, and in brackets how many of them recite the preference, five words in a row.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from amulet_local.evaluation.records import Folder, WrittenReply
-from amulet_local.evaluation.scores.length import length
+from amulet_local.evaluation.scores.length import length, words
 from amulet_local.evaluation.scores.readability import readability
 from amulet_local.evaluation.scores.sentiment import sentiment
 
@@ -47,6 +47,12 @@ def britain(text: str) -> float:
 def paragraph(text: str) -> float:
     """Words in the longest paragraph."""
     return max((length(part) for part in re.split(r"\n\s*\n", text)), default=0.0)
+
+
+def recites(reply: WrittenReply) -> bool:
+    """Whether a reply says aloud what was wished rather than doing it."""
+    wished, said = words(reply.words), f" {' '.join(words(reply.text))} "
+    return any(f" {' '.join(wished[i : i + 5])} " in said for i in range(len(wished) - 4))
 
 
 Count = Callable[[str], float]
@@ -108,7 +114,8 @@ def main() -> None:
         runs[reply.preference, reply.variant].append(reply)
     for name, (what, count) in WISHED.items():
         means = [
-            f"{variant} {statistics.fmean(count(reply.text) for reply in replies):.2f}"
+            f"{variant} {statistics.fmean(count(reply.text) for reply in replies):.2f} "
+            f"({sum(map(recites, replies))} of {len(replies)})"
             for (preference, variant), replies in sorted(runs.items(), key=lambda item: item[0][1])
             if preference == name
         ]
