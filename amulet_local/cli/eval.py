@@ -299,6 +299,4 @@ def _print(report: Report) -> None:
     for bar in report.bars:
         sign = "at most" if bar.most else "at least"
         met = "kept" if bar.met else "missed"
-        digits = 2 if bar.met or round(bar.value, 2) != bar.bound else 3
-        value = f"{bar.value:.{digits}f}"
-        write(f"{met:7} {bar.preference}: {bar.what} {value}, {sign} {bar.bound:g}\n")
+        write(f"{met:7} {bar.preference}: {bar.what} {bar.shown}, {sign} {bar.bound:g}\n")

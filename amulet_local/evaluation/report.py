@@ -46,6 +46,8 @@ from amulet_local.evaluation.variants import METHODS, Method
 
 Kind = TypeVar("Kind", Likelihoods, Verdict)
 
+_MOST_DIGITS = 6
+
 
 class Spread(msgspec.Struct, frozen=True):
     """How a number lies over questions."""
@@ -123,6 +125,14 @@ class Bar(msgspec.Struct, frozen=True):
         """Held against its bound."""
         met = value <= bound if most else value >= bound
         return cls(what, preference, value, bound, most, met)
+
+    @property
+    def shown(self) -> str:
+        """The value, with digits enough to tell one that is missed from the bound."""
+        digits = 2
+        while not self.met and digits < _MOST_DIGITS and round(self.value, digits) == self.bound:
+            digits += 1
+        return f"{self.value:.{digits}f}"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

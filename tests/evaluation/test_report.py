@@ -19,7 +19,7 @@ from amulet_local.evaluation.records import (
     WrittenReply,
     digest,
 )
-from amulet_local.evaluation.report import MethodReport, Report, make_report, order_decided
+from amulet_local.evaluation.report import Bar, MethodReport, Report, make_report, order_decided
 
 EVIL = "</script><script>alert(1)</script> & <b>bold</b> \u2028 end"
 WORDS = {"concise": "Be concise.", "uplifting": "Be uplifting."}
@@ -153,6 +153,13 @@ def test_bars_are_held_against_the_default_alone(folder: Folder) -> None:
     assert found["concise", "median words"].met
     assert ("uplifting", "median words") not in found
     assert len(found) == 9
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.97123, "0.97"), (0.9784, "0.978"), (0.97968, "0.9797"), (0.98, "0.98")]
+)
+def test_a_missed_bar_never_reads_as_kept(value: float, shown: str) -> None:
+    assert Bar.of("distinct-3", "concise", value, 0.98).shown == shown
 
 
 def test_a_judge_is_flagged_where_it_wrote_the_replies(folder: Folder) -> None:
