@@ -22,7 +22,16 @@ from amulet_local.protocol import Sampling
 from amulet_local.realignment import AMULET, LINEAR, Update
 from amulet_local.settings import presets_folder
 
-PAPER = ["complex", "concise", "creative", "formal", "pleasant", "sycophantic", "uplifting"]
+PAPER_STRENGTHS = {
+    "complex": 1.5,
+    "concise": 2.5,
+    "creative": 2.5,
+    "formal": 2.0,
+    "pleasant": 2.0,
+    "sycophantic": 1.5,
+    "uplifting": 2.0,
+    "verbose": 2.0,
+}
 OUR_STRENGTHS = {  # docs/alignment.md says why
     "around-the-world": 2.0,
     "british-english": 2.0,
@@ -76,10 +85,10 @@ def test_all_built_in_presets_load() -> None:
 
 def test_the_papers_eight_have_its_words_and_what_was_chosen_for_them() -> None:
     eight = in_group(load_presets(), "paper")
-    assert [preset.name for preset in eight] == [*PAPER, "verbose"]
+    assert [preset.name for preset in eight] == list(PAPER_STRENGTHS)
     for preset in eight:
         assert preset.preference == f"Your answer should be {preset.name} as much as possible."
-        assert preset.strength == (2.5 if preset.name in ("creative", "concise") else 2.0)
+        assert preset.strength == PAPER_STRENGTHS[preset.name]
         assert preset.sampling == Sampling(dry_multiplier=0.8, penalty_last_n=512)
         assert preset.guard == 0.1
 
