@@ -138,6 +138,8 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     again. What its tokens say beyond its text comes with the first token that is written.
     trace: measure every token (shift, flip, log-probabilities) at a small cost.
     thinking: let the model think before it answers, where its template knows how.
+    thought: what it thought before `begun`, as the tokens that came before the answer; without it,
+    a reply that has begun does not think.
     """
 
     id: int
@@ -156,6 +158,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     chat: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{0,64}$")] = ""
     begun: Message | None = None
     thinking: bool = False
+    thought: tuple[int, ...] = ()
 
 
 class Steer(msgspec.Struct, frozen=True, tag="steer"):
@@ -211,7 +214,8 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     """The model is ready.
 
     context: tokens each stream can hold. devices: where the layers are, in words.
-    can_rewind: whether the KV cache can be cut back to a prefix.
+    can_rewind: whether the KV cache can be cut back to a prefix. thinks: whether it can be told to
+    think before it answers.
     """
 
     model: str
@@ -227,6 +231,7 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     can_rewind: bool
     template: bool
     load_s: float
+    thinks: bool = False
 
 
 class Prefilling(msgspec.Struct, frozen=True, tag="prefilling"):
@@ -265,7 +270,8 @@ class Stats(msgspec.Struct, frozen=True):
     prompt_tokens: of the longest stream's prompt; cached_tokens: of all streams, not evaluated
     again. prefill_s, first_token_s, decode_s in seconds from the request's arrival;
     tokens_per_s over the decode time. context_tokens: what the longest stream now holds. blocks:
-    evaluated for the tokens; fewer than those where guesses were right.
+    evaluated for the tokens; fewer than those where guesses were right. thought_tokens: of the
+    tokens, those before the answer, marks included; thought_s: in seconds, from the first of them.
     """
 
     prompt_tokens: int
@@ -279,6 +285,8 @@ class Stats(msgspec.Struct, frozen=True):
     context_tokens: int
     streams: int
     blocks: int = 0
+    thought_tokens: int = 0
+    thought_s: float = 0.0
 
 
 class Notice(msgspec.Struct, frozen=True, tag="notice"):
