@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from amulet_local.conversation import NO_THOUGHT, Conversation, Node, Thought
+from amulet_local.conversation import Conversation, Node, Thought
 from amulet_local.history import History, title_of
 from amulet_local.ids import new_chat_id
 from amulet_local.protocol import Finished, Step

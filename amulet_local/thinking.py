@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+CANNOT = "cannot think before it answers: its chat template knows of no thoughts."  # who: a name
+
 _FINAL = "<|channel|>final<|message|>"
 _TURN = "<|start|>assistant"
 _MARKS = {

@@ -46,8 +46,15 @@ _ENDING = [
 _SIGNALLED = 128  # plus the signal's number is the exit code that shells expect
 
 
-def run_chat(model: str, preset: str, strength: float | None, options: LoadOptions) -> int:
-    """Open the chat and return its exit code. "" is the default model, and no preset.
+def run_chat(
+    model: str,
+    preset: str,
+    strength: float | None,
+    options: LoadOptions,
+    thinking: bool | None = None,
+) -> int:
+    """Open the chat and return its exit code. "" is the default model, and no preset. thinking:
+    whether replies begin with a thought, None for what is set.
 
     Raises NotUsableError where there is no such preset, or config.toml is not valid, AmuletError
     where the app has failed.
@@ -62,6 +69,8 @@ def run_chat(model: str, preset: str, strength: float | None, options: LoadOptio
     with History(history_file()) as history:
         notices += [history.notice] if history.notice else []
         session = Session(engine, history, settings, options, steering)
+        if thinking is not None:
+            session.think(thinking)
         theme = first_theme(settings.theme)
         app = AmuletApp(session, engine, Shelf(), model, notices, settings.keys, theme)
         try:

@@ -32,6 +32,7 @@ from tui.changes import (
     Ended,
     GivenBack,
     Noticed,
+    Thinking,
     Unusable,
     Wrote,
 )
@@ -149,6 +150,9 @@ class ChatScreen(OnChats, OnSteering):
                     self._show_branch()
                 case Wrote():
                     self.transcript.write(change.text)
+                case Thinking():
+                    told = (change.text, change.tokens, change.seconds)
+                    self.transcript.think(*told, over=change.over)
                 case Ended():
                     self.transcript.end(self.entry(change.node))
                 case GivenBack():

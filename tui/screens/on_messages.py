@@ -23,6 +23,9 @@ from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript
 
 _COPIED_S = 2.0
+_NO_THOUGHT = (
+    "Nothing was thought before this reply; /think on has the next one begin with a thought."
+)
 
 
 @dataclass
@@ -166,6 +169,25 @@ class OnMessages(Screen[None]):
         self.prompt.write(self.session.chat.draft)
         self.prompt.say("")
         return True
+
+    # -- thoughts -----------------------------------------------------------------------------
+
+    def action_thought(self) -> None:
+        """Show or hide what was thought before a reply."""
+        node = self._message("assistant")
+        if node and (node.thought.text.strip() or node.id == self.session.writing):
+            self.transcript.unfold(node.id)
+        else:
+            self.notify(_NO_THOUGHT)
+
+    def action_copy_thought(self) -> None:
+        """Copy what was thought before a reply."""
+        node = self._message("assistant")
+        if node and (thought := node.thought.text.strip()):
+            copy(self.app, thought)
+            self.notify("Copied.", timeout=_COPIED_S)
+        else:
+            self.notify(_NO_THOUGHT)
 
     # -- deleting and going elsewhere ---------------------------------------------------------
 

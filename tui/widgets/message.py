@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.message import Message as Event
@@ -17,6 +17,7 @@ from amulet_local.provenance import Origin, Reason, unpack
 from amulet_local.realignment import label
 from tui.text import clean, speed
 from tui.widgets.reply import Reply
+from tui.widgets.thought import ThoughtView, in_words
 
 _FOLDED = 14  # lines of a long question that are shown
 _WAITS = "… waits until the model is ready"
@@ -41,7 +42,10 @@ class Entry:
 
 
 class MessageView(Widget):
-    """A message; the selected one is what keys in the transcript are about."""
+    """A message; the selected one is what keys in the transcript are about.
+
+    unfolded: whether all of it is shown: of a long question, of the thought before a reply.
+    """
 
     selected_class = "-selected"
 
@@ -52,9 +56,17 @@ class MessageView(Widget):
             super().__init__()
             self.name = name
 
-    def __init__(self, entry: Entry) -> None:
+    class Unfolded(Event):
+        """All of a message is shown, or no more."""
+
+        def __init__(self, view: MessageView) -> None:
+            super().__init__()
+            self.view = view
+
+    def __init__(self, entry: Entry, *, unfolded: bool = False) -> None:
         super().__init__()
         self.entry = entry
+        self.unfolded = unfolded
         self._note = Static(classes="note")
 
     @property
@@ -75,6 +87,16 @@ class MessageView(Widget):
     def on_click(self, event: events.Click) -> None:
         """Select it."""
         self.post_message(self.Clicked(self.node.id))
+
+    def unfold(self) -> None:
+        """Show all of it, or fold it again."""
+        self.unfolded = not self.unfolded
+        self._fold()
+        self.post_message(self.Unfolded(self))
+
+    def _fold(self) -> None:
+        """Show as much as is to be shown."""
+        raise NotImplementedError
 
     def _tell(self) -> None:
         note = self.note()
@@ -100,9 +122,8 @@ class MessageView(Widget):
 class Question(MessageView):
     """What the user said; a long one is folded, and says so."""
 
-    def __init__(self, entry: Entry) -> None:
-        super().__init__(entry)
-        self._unfolded = False
+    def __init__(self, entry: Entry, *, unfolded: bool = False) -> None:
+        super().__init__(entry, unfolded=unfolded)
         self._text = Static(classes="said")
 
     def compose(self) -> ComposeResult:
@@ -112,34 +133,39 @@ class Question(MessageView):
 
     def _tell(self) -> None:
         super()._tell()
+        self._fold()
+
+    def _fold(self) -> None:
         lines = clean(self.node.message.text).split("\n")
-        shown = "\n".join(lines if self._unfolded else lines[:_FOLDED])
+        shown = "\n".join(lines if self.unfolded else lines[:_FOLDED])
         rest = len(lines) - _FOLDED
-        if rest > 0 and not self._unfolded:
+        if rest > 0 and not self.unfolded:
             shown += f"\n… {rest:,} more lines; space shows them"
         self._text.update(Content(shown))
 
-    def unfold(self) -> None:
-        """Show the rest, or hide it again."""
-        self._unfolded = not self._unfolded
-        self._tell()
-
 
 class Answer(MessageView):
-    """A reply, drawn as it grows, with how it came about below."""
+    """A reply, drawn as it grows, with what was thought before it above, and how it came about
+    below."""
 
-    def __init__(self, entry: Entry, *, growing: bool = False) -> None:
-        super().__init__(entry)
-        self.reply = Reply()
+    def __init__(self, entry: Entry, *, growing: bool = False, unfolded: bool = False) -> None:
+        super().__init__(entry, unfolded=unfolded)
+        self.thought, self.reply = ThoughtView(), Reply()
+        self.thought.unfolded = unfolded
         self._growing = growing
         self.reply.write(entry.node.message.text)
         if not growing:
             self.reply.finish()
 
     def compose(self) -> ComposeResult:
-        """The text and the note."""
+        """The thought, the text and the note."""
+        yield self.thought
         yield self.reply
         yield self._note
+
+    def think(self, text: str, tokens: int, seconds: float, *, over: bool) -> None:
+        """What comes before the reply goes on; drawn by `draw`."""
+        self.thought.write(text, tokens, seconds, over=over)
 
     def write(self, text: str) -> None:
         """The reply has grown; drawn by `draw`."""
@@ -147,7 +173,20 @@ class Answer(MessageView):
 
     def draw(self) -> None:
         """Draw what was written."""
+        self.thought.draw()
         self.reply.draw()
+
+    def _tell(self) -> None:
+        super()._tell()
+        if self.node.thought.text:
+            self.thought.show(self.node.thought.text, thought_in_words(self.node))
+
+    def _fold(self) -> None:
+        self.thought.fold(unfolded=self.unfolded)
+
+    @on(ThoughtView.Pressed)
+    def _press(self) -> None:
+        self.unfold()
 
     def finish(self, entry: Entry) -> None:
         """The reply is complete."""
@@ -181,14 +220,23 @@ def how(entry: Entry) -> list[str]:
     ending, stats = node.ending, node.ending.stats if node.ending else None
     parts = [_ENDS[ending.reason]] if ending else []
     if not node.message.text:
-        parts.append("the model said nothing")
+        parts.append("no answer yet" if node.thought.text else "the model said nothing")
     if node.origin.preference:
         parts.append(steered(entry))
     if stats:
-        parts.append(f"{stats.tokens:,} tokens, {speed(stats.tokens_per_s)}")
+        written = stats.tokens - stats.thought_tokens
+        parts.append(f"{written:,} tokens, {speed(stats.tokens_per_s)}")
         parts.append(f"first after {stats.first_token_s:.1f} s")
     parts.append(f"seed {node.origin.seed}")
     return [part for part in parts if part]
+
+
+def thought_in_words(node: Node) -> str:
+    """How long a thought was. Of a reply that was continued, its tokens are all that is known."""
+    stats = node.ending.stats if node.ending else None
+    if stats and stats.thought_tokens:
+        return in_words(stats.thought_tokens, stats.thought_s)
+    return in_words(len(node.thought.token_ids), 0.0)
 
 
 def steered(entry: Entry) -> str:

@@ -47,6 +47,7 @@ class Transcript(VerticalScroll, can_focus=True):
         self._views: list[MessageView] = []  # of the last entries
         self._growing: Answer | None = None
         self._selected: MessageView | None = None
+        self._unfolded: set[str] = set()  # ids of messages
 
     def compose(self) -> ComposeResult:
         """What to begin with, until there is more."""
@@ -77,7 +78,7 @@ class Transcript(VerticalScroll, can_focus=True):
         following = self.following
         with self.app.batch_update():
             self._remove_after(kept)
-            added = [_view(entry, growing) for entry in entries[first + kept :]]
+            added = [self._view(entry, growing) for entry in entries[first + kept :]]
             self._views += added
             self.mount_all([*added, *map(Waiting, waiting)])
             if following:
@@ -109,7 +110,7 @@ class Transcript(VerticalScroll, can_focus=True):
         entries = self._entries[max(0, first) : self._first]
         if not entries:
             return
-        added = [_view(entry, None) for entry in entries]
+        added = [self._view(entry, None) for entry in entries]
         below = self.virtual_size.height - self.scroll_target_y
         self.mount_all(added, before=self._views[0] if self._views else None)
         self._views[:0] = added
@@ -150,6 +151,11 @@ class Transcript(VerticalScroll, can_focus=True):
         """The reply has grown; drawn by `draw`."""
         if self._growing:
             self._growing.write(text)
+
+    def think(self, text: str, tokens: int, seconds: float, *, over: bool) -> None:
+        """The model thinks before the reply; drawn by `draw`."""
+        if self._growing:
+            self._growing.think(text, tokens, seconds, over=over)
 
     def draw(self) -> None:
         """Draw what was written, unless the reader is elsewhere."""
@@ -251,9 +257,20 @@ class Transcript(VerticalScroll, can_focus=True):
             self._select(self._views[-1 if end > 0 else 0])
 
     def action_unfold(self) -> None:
-        """Show or hide the rest of a long message."""
-        if isinstance(self._selected, Question):
+        """Show or hide the rest of a long message, or the thought before a reply."""
+        if self._selected:
             self._selected.unfold()
+
+    def unfold(self, name: str) -> None:
+        """The same of a message by its id, if it is held."""
+        for view in self._views:
+            if view.node.id == name:
+                view.unfold()
+
+    @on(MessageView.Unfolded)
+    def _keep_unfolded(self, message: MessageView.Unfolded) -> None:
+        name = message.view.node.id
+        (self._unfolded.add if message.view.unfolded else self._unfolded.discard)(name)
 
     def _select(self, view: MessageView | None) -> None:
         if self._selected:
@@ -264,8 +281,8 @@ class Transcript(VerticalScroll, can_focus=True):
             self.anchor(False)
             self.scroll_to_widget(view, animate=False, top=view.size.height > self.size.height)
 
-
-def _view(entry: Entry, growing: str | None) -> MessageView:
-    if entry.node.message.role == "user":
-        return Question(entry)
-    return Answer(entry, growing=entry.node.id == growing)
+    def _view(self, entry: Entry, growing: str | None) -> MessageView:
+        name, unfolded = entry.node.id, entry.node.id in self._unfolded
+        if entry.node.message.role == "user":
+            return Question(entry, unfolded=unfolded)
+        return Answer(entry, growing=name == growing, unfolded=unfolded)
