@@ -269,8 +269,19 @@ class Transcript(VerticalScroll, can_focus=True):
 
     @on(MessageView.Unfolded)
     def _keep_unfolded(self, message: MessageView.Unfolded) -> None:
-        name = message.view.node.id
-        (self._unfolded.add if message.view.unfolded else self._unfolded.discard)(name)
+        view = message.view
+        if not view.unfolded:
+            self._unfolded.discard(view.node.id)
+            return
+        self._unfolded.add(view.node.id)
+        if view is not self._growing:  # from whose beginning one reads
+            self.anchor(False)
+            self.call_after_refresh(self._show_from_top, view)
+
+    def _show_from_top(self, view: MessageView) -> None:
+        """Have a message in sight, from its beginning where it is long."""
+        if view.is_attached:
+            self.scroll_to_widget(view, animate=False, top=view.size.height > self.size.height)
 
     def _select(self, view: MessageView | None) -> None:
         if self._selected:
@@ -279,7 +290,7 @@ class Transcript(VerticalScroll, can_focus=True):
         if view:
             view.add_class(MessageView.selected_class)
             self.anchor(False)
-            self.scroll_to_widget(view, animate=False, top=view.size.height > self.size.height)
+            self._show_from_top(view)
 
     def _view(self, entry: Entry, growing: str | None) -> MessageView:
         name, unfolded = entry.node.id, entry.node.id in self._unfolded
