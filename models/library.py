@@ -31,6 +31,11 @@ from models.receipts import receipts
 
 _OFFERED = 5
 
+
+class NoModelError(NotUsableError):
+    """The default model is not here, or another one is to be chosen."""
+
+
 _Found = tuple[Sighting, ModelCard]
 
 
@@ -321,11 +326,11 @@ def _fetched(entry: Entry, *, chosen: bool) -> Path:
             raise NotUsableError(f"{receipt.path} is damaged; fetch it again with: {entry.command}")
     others = "" if chosen else ", ".join(model.name for model in listing().models[:_OFFERED])
     if others:
-        raise NotUsableError(
+        raise NoModelError(
             f"no model is chosen; choose one of yours with -m ({others}), or fetch the default "
             f"one{size} with: {entry.command}"
         )
-    raise NotUsableError(
+    raise NoModelError(
         f"the model {entry.name} is not here yet; fetch it{size} with: {entry.command}"
     )
 

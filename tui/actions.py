@@ -81,8 +81,14 @@ CHAT = (
     Action("import_chat", "", "Add a chat that was exported as JSON", "", "import", "path"),
     Action("look_back", "ctrl+up,shift+tab", "To the messages above", "Read"),
     Action("regenerate", "ctrl+r", "Answer the last question once more", "", "again"),
-    Action("look", "ctrl+f", "Heat view: the newest reply, token by token", "", "look"),
-    Action("compare", "ctrl+y", "The question answered several ways side by side", "", "compare"),
+    Action("look", "ctrl+f", "Heat view: the newest reply, token by token", "Heat", "look"),
+    Action(
+        "compare",
+        "ctrl+y",
+        "The question answered several ways side by side",
+        "Compare",
+        command="compare",
+    ),
     Action("undo", "", "Undo the last edit, deletion, walk or answer", "", "undo"),
     Action("rename", "", "Give this chat a title", "", "rename", "title"),
     Action("page(-1)", "pageup", "Scroll up; the text then holds still", id="page_up"),
@@ -236,15 +242,20 @@ PLACES: dict[str, Sequence[Action]] = {
     "In the message": PROMPT,
     "Among the messages": MESSAGES,
     "On the strength dial": DIAL,
-    "In lists": PICKER,
-    "In the heat view": (*LOOK, *HEAT),
+    "In the heat view": (*HEAT, *LOOK),
     "In its card": CARD,
     "In a comparison": COMPARE,
     "Among the chats": CHATS,
     "In the search": SEARCH,
+    "In lists": PICKER,
     "Where a name is asked for": LINE,
     "In the list of presets": PRESETS,
     "In forms": FORM,
+}
+
+_ORDER = {
+    action.key_id: number
+    for number, action in enumerate(action for actions in PLACES.values() for action in actions)
 }
 
 
@@ -271,6 +282,11 @@ def bindings(actions: Sequence[Action], *, first: bool = False) -> list[BindingT
 def commands() -> dict[str, Action]:
     """What can be typed behind a slash, in the order of the help screen."""
     return {a.command: a for actions in PLACES.values() for a in actions if a.command}
+
+
+def order(binding: Binding) -> int:
+    """Where its action stands among all, whichever key a widget below it may have had first."""
+    return _ORDER.get(binding.id or "", len(_ORDER))
 
 
 def unknown_ids(keys: Iterable[str]) -> list[str]:

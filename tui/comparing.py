@@ -32,7 +32,7 @@ from tui.changes import Steering
 from tui.session import Session
 
 LONGEST = 512  # tokens of a column: each has a cache of its own while they are written
-_SAME = 0.005  # between strengths
+SAME = 0.005  # between strengths
 
 
 @dataclass(eq=False)
@@ -243,9 +243,9 @@ class Comparison:
 
 def method_of(strength: float) -> Method:
     """How a column at a strength is written: where Amulet has nothing to do, without it."""
-    if abs(strength - BASE) < _SAME:
+    if abs(strength - BASE) < SAME:
         return "base"
-    return "pref" if abs(strength - PROMPT) < _SAME else "amulet"
+    return "pref" if abs(strength - PROMPT) < SAME else "amulet"
 
 
 def usual(steering: Steering) -> Sequence[Steering]:
@@ -257,7 +257,7 @@ def usual(steering: Steering) -> Sequence[Steering]:
 
 def same(one: Steering, other: Steering) -> bool:
     """Whether two ways to steer come to the same replies; without a strength, all do."""
-    if abs(one.strength - other.strength) >= _SAME:
+    if abs(one.strength - other.strength) >= SAME:
         return False
     return method_of(one.strength) == "base" or replace(one, strength=BASE) == replace(
         other, strength=BASE

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from amulet_local.errors import AmuletError
+from amulet_local.errors import AmuletError, NotUsableError
 from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.settings import models_folder
 from models.catalogue import default
@@ -31,7 +31,10 @@ def find_model(name: str) -> ChosenModel:
     """
     from models import inspection, library
 
-    path = library.resolve(name)
+    try:
+        path = library.resolve(name)
+    except library.NoModelError as error:  # its commands are for a command line
+        raise (error if name else NotUsableError("no model is chosen yet.")) from error
     card = inspection.inspect(path)
     inspection.require_chat_model(card)
     return ChosenModel(path, _without(card.quantisation, path.stem), card.quantisation)

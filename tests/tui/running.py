@@ -24,7 +24,7 @@ from tui.screens.chat import ChatScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.look import LookScreen
 from tui.session import Session
-from tui.shelf import Shelf
+from tui.shelf import Shelf, ShelfModel
 from tui.widgets.dial import Dial
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript
@@ -42,8 +42,10 @@ def no_fetch(on_progress: object, cancelled: object) -> Path:
     raise AssertionError("nothing is to be fetched here")
 
 
-def shelf_with(model: ChosenModel | None = MODEL, fetch: Fetch = no_fetch) -> Shelf:
-    """A shelf with a model on it, or with none until one is fetched."""
+def shelf_with(
+    model: ChosenModel | None = MODEL, fetch: Fetch = no_fetch, others: Sequence[ShelfModel] = ()
+) -> Shelf:
+    """A shelf with a model on it, or with none until one is fetched; others are on this disk."""
     found = [model] if model else []
 
     def find(name: str) -> ChosenModel:
@@ -56,7 +58,7 @@ def shelf_with(model: ChosenModel | None = MODEL, fetch: Fetch = no_fetch) -> Sh
         found.append(MODEL)
         return path
 
-    return Shelf(find, lambda: False, fetch_it)
+    return Shelf(find, lambda: False, fetch_it, lambda options: others)
 
 
 @dataclass

@@ -115,7 +115,7 @@ async def test_columns_grow_together_and_escape_stops_them() -> None:
     engine = FakeEngine(FIRST, ["Take ", HOLD, "the path."], PROMPTED, REALIGNED)
     async with chat(engine) as running:
         await comparing(running)
-        assert "▸ 1 tokens" in running.shown()
+        assert "▸ 1 token " in running.shown()
         assert "Take" in running.shown()
         await running.press("v")
         assert not comparison(running).blind

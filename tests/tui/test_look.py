@@ -255,6 +255,15 @@ async def test_the_card_says_what_else_could_have_been_said(size: tuple[int, int
         assert len(engine.examined) == 1
 
 
+async def test_lists_that_decide_a_flip_otherwise_than_measured_say_so() -> None:
+    async with chat(FakeEngine(WALK), size=LARGE) as running:
+        await looking(running)
+        assert "Computed anew" not in running.shown()  # at a flip, which the lists have too
+        await running.press("home")
+        assert not screen(running)._reading.tokens[0].measures.flip
+        assert "Computed anew" in running.shown()
+
+
 async def test_the_written_token_stands_below_a_list_that_it_is_not_in() -> None:
     async with chat(FakeEngine(WALK)) as running:
         await looking(running)

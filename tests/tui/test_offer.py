@@ -13,7 +13,7 @@ from amulet_local.protocol import Failed
 from models.download import FetchCancelledError, Progress
 from tests.fake_engine import FakeEngine
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
-from tui.shelf import Shelf, find_model, has_default
+from tui.shelf import Shelf, ShelfModel, find_model, has_default
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
@@ -57,6 +57,25 @@ async def test_without_a_model_the_default_is_offered_for_one_key(size: tuple[in
         assert "○ no model" in shown
         assert "^q Quit" in shown
         assert running.prompt.has_focus
+
+
+@SIZES
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([], "any GGUF file by its path; none was found on this disk"),
+        (["Tiny Q8_0"], "the one on this disk (Tiny Q8_0), or any GGUF file by its path"),
+        (["A", "B", "C", "D"], "of the 4 on this disk (A, B, C, …), or any GGUF file by its path"),
+    ],
+)
+async def test_models_found_on_this_disk_are_named(
+    size: tuple[int, int], labels: list[str], told: str
+) -> None:
+    others = [ShelfModel(f"/models/{label}.gguf", label, "", True) for label in labels]
+    async with chat(FakeEngine(), size=size, shelf=shelf_with(None, others=others)) as running:
+        await running.settle()
+        words = " ".join(running.shown().replace("▌", "").split())
+        assert f"/model chooses {told}" in words
 
 
 @SIZES
@@ -145,3 +164,10 @@ def test_a_model_is_shown_without_its_quantisation_in_the_name(default_model: Pa
     found = find_model(str(default_model))
     assert (found.name, found.quantisation) == ("SmolLM2-135M-Instruct", "Q4_1")
     assert not has_default()  # in the home of this test
+
+
+def test_a_first_run_is_told_in_the_words_of_the_app() -> None:
+    with pytest.raises(NotUsableError, match=r"^no model is chosen yet\.$"):
+        find_model("")
+    with pytest.raises(NotUsableError, match="amulet models pull"):
+        find_model("qwen3-4b")

@@ -9,28 +9,27 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import msgspec
-from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import HorizontalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.style import Style
 from textual.widgets import Input, Static
 
 from amulet_local.conversation import Node
 from amulet_local.errors import AmuletError
 from amulet_local.own_presets import save_preset
-from amulet_local.presets import Preset, Presets, Strength, read_preset
-from amulet_local.votes import FEWEST
+from amulet_local.presets import Presets, Strength, read_preset
 from tui.actions import COMPARE, bindings, shown_key
 from tui.changes import Steering
 from tui.comparing import Column, Comparison, usual, with_preset
 from tui.screens.picker import Choice, PresetPicker
 from tui.session import Session
 from tui.text import clean, sentence
+from tui.voting import Favourite, told
 from tui.widgets.column import ColumnView
+from tui.widgets.column_tabs import ColumnTabs
 from tui.widgets.keys import KeyLine
 
 _POLLS_PER_S = 10
@@ -65,13 +64,13 @@ class CompareScreen(ModalScreen[Taken | None]):
         self._place = 0  # of the selected one
         self._doing = (False, False)  # whether something is written; whether a vote is on
         self._said = self._refusal = ""
-        self._favourite: tuple[Preset, float] | None = None
+        self._favourite: Favourite | None = None
         self._beside = steering  # what a column of another strength is like
 
     def compose(self) -> ComposeResult:
         """The question, the columns (and where one is seen at a time, their names), what to do."""
         yield Static(id="heading")
-        yield Static(id="tabs")
+        yield ColumnTabs(id="tabs")
         yield HorizontalScroll(id="columns", can_focus=False)
         yield Input(id="other-strength", type="number", placeholder="A strength, like 2 or 4.5")
         yield Static(id="said")
@@ -132,10 +131,10 @@ class CompareScreen(ModalScreen[Taken | None]):
         """Show what is written by now."""
         comparison = self.comparison
         self._refusal = comparison.begin()  # what could not be begun before may be now
+        names = [self._heading(number) for number in range(len(self._views))]
         for number, view in enumerate(self._views):
-            name, parting = self._heading(number), comparison.parting(number)
-            view.show(name, parting, blind=comparison.blind)
-        self.query_one("#tabs", Static).update(self._tabs())
+            view.show(names[number], comparison.parting(number), blind=comparison.blind)
+        self.query_one(ColumnTabs).show(names, self._place)
         self.query_one("#said", Static).update(Content(clean(self._telling())))
         if self._doing != (comparison.running, comparison.blind):
             self._doing = (comparison.running, comparison.blind)
@@ -149,24 +148,6 @@ class CompareScreen(ModalScreen[Taken | None]):
         if action in _NOT_WHILE_WRITING and running:
             return False
         return not (blind and action in _NOT_BLIND)
-
-    def _tabs(self) -> Content:
-        """The names of all columns; where room is short, only that of the selected one in full."""
-        names = [clean(self._heading(number)) for number in range(len(self._views))]
-        if sum(map(cell_len, names)) + 3 * len(names) > self.size.width:
-            names = [
-                name if number == self._place else f"{number + 1}"
-                for number, name in enumerate(names)
-            ]
-        tabs = [
-            Content.styled(
-                f" {name} ",
-                Style.from_meta({"@click": f"screen.go({number})"})
-                + Style(reverse=number == self._place),
-            )
-            for number, name in enumerate(names)
-        ]
-        return Content(" ").join(tabs)
 
     def _heading(self, number: int) -> str:
         if self.comparison.blind:
@@ -296,39 +277,18 @@ class CompareScreen(ModalScreen[Taken | None]):
             return
         try:
             self.comparison.vote(number - 1 if number else None)
-            self._said = self._result()
+            key = shown_key(self.app, COMPARE, "use_favourite")
+            self._said, self._favourite = told(self.comparison, self._title, key)
         except AmuletError as error:
             self._said = f"The vote is not kept: {error}"
         self.action_go(number - 1 if number else self._place)
-
-    def _result(self) -> str:
-        """What was voted for, and what all votes come to."""
-        winner = self.comparison.winner
-        if winner is None:
-            return "No vote."
-        preset = winner.steering.preset
-        chosen = f"You chose {self._title(winner)}."
-        if not preset:
-            return f"{chosen} Votes are kept for presets only."
-        tally = self.comparison.tally(preset)
-        favourite = tally.favourite
-        if favourite is None:
-            if tally.votes < FEWEST:
-                return f"{chosen} {tally.votes} of the {FEWEST} votes that a suggestion needs."
-            return f"{chosen} No strength is ahead in {tally.votes} votes."
-        told = f"Of {tally.votes} votes, {tally.won[favourite]} went to {favourite:.2f}"
-        if abs(favourite - preset.strength) < 0.005:
-            return f"{chosen} {told}, which is this preset's default."
-        self._favourite = (preset, favourite)
-        key = shown_key(self.app, COMPARE, "use_favourite")
-        return f"{chosen} {told}: {key} makes it this preset's default."
 
     def action_use_favourite(self) -> None:
         """Make the strength with most votes the preset's own."""
         if not self._favourite:
             self.notify("The votes suggest no other strength yet.")
             return
-        preset, strength = self._favourite
+        preset, strength = self._favourite.preset, self._favourite.strength
         try:
             path = save_preset(msgspec.structs.replace(preset, strength=strength))
             changed = read_preset(path)

@@ -97,4 +97,4 @@ def _figures(column: Column) -> str:
         stats = column.finished.stats
         told = f"{stats.tokens:,} tokens · {stats.tokens_per_s:.1f}/s"
         return told + _ENDS.get(column.finished.reason, "")
-    return f"▸ {len(column.steps):,} tokens"
+    return f"▸ {len(column.steps):,} token{'s' if len(column.steps) != 1 else ''}"

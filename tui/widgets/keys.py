@@ -13,6 +13,8 @@ from textual.screen import Screen
 from textual.style import Style
 from textual.widget import Widget
 
+from tui.actions import order
+
 _KEPT = 2  # at the end: to quit, and all keys
 
 
@@ -43,7 +45,8 @@ class KeyLine(Widget):
 
     def _update(self, screen: Screen[Any]) -> None:
         labels: dict[str, Content] = {}
-        for active in screen.active_bindings.values():
+        bound = sorted(screen.active_bindings.values(), key=lambda it: order(it.binding))
+        for active in bound:
             binding = active.binding
             if binding.show and active.enabled and binding.action not in labels:
                 key = Content.styled(self.app.get_key_display(binding), ".key")

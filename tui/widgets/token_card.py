@@ -28,6 +28,7 @@ _GAP = 2
 _MOST_BAR = 24
 _CHANCE = 6  # cells of a probability
 _ENDS = "■ end"
+_DIFFERS = "Computed anew: with rounded weights a flip can come out otherwise than it was measured."
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ class TokenCard(Widget, can_focus=True):
         lists, self._rows = [], []
         if candidates := self.showing.candidates:
             lists = self._candidates(candidates, width)
+            if self._differs(candidates):
+                lists += Content.styled(_DIFFERS, ".quiet").wrap(max(1, width))
         if self.showing.why:
             words = Content.styled(self.showing.why, ".quiet")
             lists += words.wrap(max(1, width))
@@ -131,6 +134,14 @@ class TokenCard(Widget, can_focus=True):
         told = [("shift", "none" if measures.shift is None else f"{measures.shift:.2f}")]
         told += [("flip", flip)] if measures.flip is not None else []
         return [*told, ("strength", strength)]
+
+    def _differs(self, candidates: Candidates) -> bool:
+        """Whether the lists, computed again, have the flip otherwise than it was measured."""
+        assert self.showing
+        flip = self._reading.tokens[self.showing.token].measures.flip
+        if flip is None or not candidates.pref or not candidates.realigned:
+            return False
+        return flip != (candidates.pref[0].token != candidates.realigned[0].token)
 
     # -- lists --------------------------------------------------------------------------------
 
