@@ -14,8 +14,8 @@ from amulet_local.protocol import Examined
 from tests.fake_engine import CANDIDATES, HOLD, LOADED, FakeEngine, Measured, Script, Thinks
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat
 from tui.changes import Activity
+from tui.notes import duration, in_words
 from tui.screens.look import LookScreen
-from tui.widgets.thought import duration, in_words
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 

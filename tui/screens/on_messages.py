@@ -14,11 +14,12 @@ from amulet_local.conversation import Node
 from amulet_local.presets import Presets
 from tui.changes import Change
 from tui.copying import code_blocks, copy
+from tui.notes import steered
 from tui.reading import Reading
 from tui.screens.compare import CompareScreen, Taken
 from tui.screens.look import Branch, LookScreen
 from tui.session import BUSY, Session
-from tui.widgets.message import Entry, steered
+from tui.widgets.message import Entry
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript
 
@@ -61,9 +62,12 @@ class OnMessages(Screen[None]):
         """Leave this chat for another."""
         raise NotImplementedError
 
-    def _message(self, role: str = "") -> Node | None:
-        """The selected message, or the last; with a role, the last of that role up to it."""
+    def _message(self, role: str = "", name: str = "") -> Node | None:
+        """The message of this id, else the selected one, else the last; with a role, the last of
+        that role up to it."""
         path = self.session.path
+        if name:
+            return next((node for node in path if node.id == name), None)
         if selected := self.transcript.selected:
             names = [node.id for node in path]
             if selected.id in names:
@@ -95,9 +99,9 @@ class OnMessages(Screen[None]):
         else:
             self._missing("reply")
 
-    def action_walk(self, by: int) -> None:
-        """Read another version of a message."""
-        if node := self._message():
+    def action_walk(self, by: int, name: str = "") -> None:
+        """Read another version of a message; name: its id."""
+        if node := self._message(name=name):
             self.show(self.session.walk(node.id, by))
             path = [version.id for version in self.session.path]
             for version in self.session.chat.conversation.siblings(node.id):
@@ -106,9 +110,9 @@ class OnMessages(Screen[None]):
 
     # -- looking closer -----------------------------------------------------------------------
 
-    def action_look(self) -> None:
-        """The heat view of a reply."""
-        node = self._message("assistant")
+    def action_look(self, name: str = "") -> None:
+        """The heat view of a reply; name: its id."""
+        node = self._message("assistant", name)
         if node is None:
             self._missing("reply")
         elif node.id == self.session.writing:
@@ -116,7 +120,8 @@ class OnMessages(Screen[None]):
         elif not (reading := Reading(node)).tokens:
             self.notify("Nothing was measured in this reply: no model wrote it for this chat.")
         else:
-            screen = LookScreen(self.session, reading, steered(self.entry(node)))
+            about = steered(node, self.entry(node).preset)
+            screen = LookScreen(self.session, reading, about)
             self.app.push_screen(screen, self._branch)
 
     def _branch(self, branch: Branch | None) -> None:

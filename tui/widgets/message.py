@@ -13,21 +13,13 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from amulet_local.conversation import Node
-from amulet_local.provenance import Origin, Reason, unpack
-from amulet_local.realignment import label
-from tui.text import clean, speed
+from tui.notes import how, sparks, thought_in_words
+from tui.text import clean
 from tui.widgets.reply import Reply
-from tui.widgets.thought import ThoughtView, in_words
+from tui.widgets.thought import ThoughtView
 
 _FOLDED = 14  # lines of a long question that are shown
 _WAITS = "… waits until the model is ready"
-_ENDS: dict[Reason, str] = {
-    "stop": "",
-    "length": "■ cut off: the reply or the context is at its longest",
-    "cancelled": "■ stopped",
-    "died": "■ the engine stopped here",
-    "interrupted": "■ interrupted",
-}
 
 
 @dataclass(frozen=True)
@@ -113,7 +105,7 @@ class MessageView(Widget):
         if entry.versions < 2:
             return Content()
         before, after = (
-            Content.styled(arrow, Style.from_meta({"@click": f"screen.walk({by})"}))
+            Content.styled(arrow, _click("screen.walk", by, self.node.id))
             for arrow, by in (("‹", -1), ("›", 1))
         )
         return before + Content(f" {entry.version}/{entry.versions} ") + after
@@ -145,13 +137,14 @@ class Question(MessageView):
 
 
 class Answer(MessageView):
-    """A reply, drawn as it grows, with what was thought before it above, and how it came about
-    below."""
+    """A reply, drawn as it grows, with what was thought before it above, and below how it came
+    about and how far it was moved; a click there opens the heat view."""
 
     def __init__(self, entry: Entry, *, growing: bool = False, unfolded: bool = False) -> None:
         super().__init__(entry, unfolded=unfolded)
         self.thought, self.reply = ThoughtView(), Reply()
         self.thought.unfolded = unfolded
+        self._sparks = Static(classes="note sparks")
         self._growing = growing
         self.reply.write(entry.node.message.text)
         if not growing:
@@ -162,6 +155,7 @@ class Answer(MessageView):
         yield self.thought
         yield self.reply
         yield self._note
+        yield self._sparks
 
     def think(self, text: str, tokens: int, seconds: float, *, over: bool) -> None:
         """What comes before the reply goes on; drawn by `draw`."""
@@ -178,6 +172,9 @@ class Answer(MessageView):
 
     def _tell(self) -> None:
         super()._tell()
+        line = "" if self._growing else sparks(self.node)
+        self._sparks.display = bool(line)
+        self._sparks.update(Content.styled(line, _click("screen.look", self.node.id)))
         if self.node.thought.text:
             self.thought.show(self.node.thought.text, thought_in_words(self.node))
 
@@ -199,7 +196,7 @@ class Answer(MessageView):
         """How the reply came about."""
         if self._growing:
             return Content()
-        parts = [Content(part) for part in how(self.entry)]
+        parts = [Content(part) for part in how(self.node, self.entry.preset)]
         if versions := self._versions():
             parts.append(versions)
         return Content(" · ").join(parts)
@@ -212,48 +209,6 @@ class Waiting(Static):
         super().__init__(Content(f"{clean(text)}\n{_WAITS}"), classes="said waits")
 
 
-def how(entry: Entry) -> list[str]:
-    """How a reply came about, in pieces: its end, its steering, what it cost, its seed."""
-    node = entry.node
-    if node.origin is None:
-        return ["in your words"]
-    ending, stats = node.ending, node.ending.stats if node.ending else None
-    parts = [_ENDS[ending.reason]] if ending else []
-    if not node.message.text:
-        parts.append("no answer yet" if node.thought.text else "the model said nothing")
-    if node.origin.preference:
-        parts.append(steered(entry))
-    if stats:
-        written = stats.tokens - stats.thought_tokens
-        parts.append(f"{written:,} tokens, {speed(stats.tokens_per_s)}")
-        parts.append(f"first after {stats.first_token_s:.1f} s")
-    parts.append(f"seed {node.origin.seed}")
-    return [part for part in parts if part]
-
-
-def thought_in_words(node: Node) -> str:
-    """How long a thought was. Of a reply that was continued, its tokens are all that is known."""
-    stats = node.ending.stats if node.ending else None
-    if stats and stats.thought_tokens:
-        return in_words(stats.thought_tokens, stats.thought_s)
-    return in_words(len(node.thought.token_ids), 0.0)
-
-
-def steered(entry: Entry) -> str:
-    """How a reply was steered, in words; empty where it was not."""
-    origin = entry.node.origin
-    if origin is None or not origin.preference:
-        return ""
-    return f"{clean(entry.preset)} {strengths_in_words(entry.node, origin)}"
-
-
-def strengths_in_words(node: Node, origin: Origin) -> str:
-    """The strength that was asked for, and the one it ended with where the dial was turned."""
-    asked = f"{origin.strength:.2f} {label(origin.strength)}"
-    try:
-        used = [token.strength for token in unpack(node.measures)]
-    except ValueError:
-        return asked
-    if used and abs(used[-1] - origin.strength) > 0.005:
-        return f"{origin.strength:.2f} → {used[-1]:.2f} {label(used[-1])}"
-    return asked
+def _click(action: str, *arguments: object) -> Style:
+    """What a click on a text does."""
+    return Style.from_meta({"@click": (action, arguments)})

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from tui.notes import duration, in_words
 from tui.widgets.reply import Reply
 
 
@@ -86,18 +87,3 @@ class ThoughtView(Widget):
     def on_mount(self) -> None:
         """There is a place for it now."""
         self.fold(unfolded=self.unfolded)
-
-
-def in_words(tokens: int, seconds: float) -> str:
-    """A thought that is over, as far as anything is known of it."""
-    told = [f"for {duration(seconds, exact=True)}"] if seconds else []
-    counted = f"{tokens:,} token{'' if tokens == 1 else 's'}" if tokens else ""
-    return ", ".join(filter(None, [" ".join(["thought", *told]), counted]))
-
-
-def duration(seconds: float, *, exact: bool = False) -> str:
-    """A time as one would say it."""
-    if seconds < 60:
-        return f"{seconds:.{1 if exact else 0}f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes:,} min {rest} s"
