@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from amulet_local.conversation import Node
+from tui.finding import Found, first_row
 from tui.notes import how, sparks, thought_in_words
 from tui.text import clean
 from tui.widgets.reply import Reply
@@ -90,6 +91,14 @@ class MessageView(Widget):
         """Show as much as is to be shown."""
         raise NotImplementedError
 
+    def mark(self, found: Found | None) -> None:
+        """Mark what a search found, or nothing any more."""
+        raise NotImplementedError
+
+    def found_place(self) -> tuple[Widget, int] | None:
+        """The widget with the first word found, and the row in it."""
+        raise NotImplementedError
+
     def _tell(self) -> None:
         note = self.note()
         self._note.display = bool(note.plain)
@@ -117,6 +126,7 @@ class Question(MessageView):
     def __init__(self, entry: Entry, *, unfolded: bool = False) -> None:
         super().__init__(entry, unfolded=unfolded)
         self._text = Static(classes="said")
+        self._found: Found | None = None
 
     def compose(self) -> ComposeResult:
         """The text, and its versions."""
@@ -133,7 +143,21 @@ class Question(MessageView):
         rest = len(lines) - _FOLDED
         if rest > 0 and not self.unfolded:
             shown += f"\n… {rest:,} more lines; space shows them"
-        self._text.update(Content(shown))
+        content = Content(shown)
+        self._text.update(self._found.in_content(content) if self._found else content)
+
+    def mark(self, found: Found | None) -> None:
+        """See MessageView; unfolded, where the words are in what is folded."""
+        self._found = found
+        self._fold()
+        if found and not self.unfolded and not found.mark(str(self._text.content)):
+            self.unfold()
+
+    def found_place(self) -> tuple[Widget, int] | None:
+        """See MessageView."""
+        content, width = self._text.content, self._text.content_size.width
+        row = first_row(content, width) if isinstance(content, Content) else None
+        return None if row is None else (self._text, row)
 
 
 class Answer(MessageView):
@@ -180,6 +204,14 @@ class Answer(MessageView):
 
     def _fold(self) -> None:
         self.thought.fold(unfolded=self.unfolded)
+
+    def mark(self, found: Found | None) -> None:
+        """See MessageView."""
+        self.reply.mark(found)
+
+    def found_place(self) -> tuple[Widget, int] | None:
+        """See MessageView."""
+        return self.reply.found_place()
 
     @on(ThoughtView.Pressed)
     def _press(self) -> None:

@@ -21,6 +21,7 @@ from textual.widgets import Static
 
 from amulet_local.conversation import Node
 from tui.actions import MESSAGES, bindings
+from tui.finding import Found
 from tui.text import sentence
 from tui.widgets.message import Answer, Entry, MessageView, Question, Waiting
 from tui.widgets.page import STYLES
@@ -48,6 +49,7 @@ class Transcript(VerticalScroll, can_focus=True):
         self._growing: Answer | None = None
         self._selected: MessageView | None = None
         self._unfolded: set[str] = set()  # ids of messages
+        self._marked: MessageView | None = None  # in which a search found something
 
     def compose(self) -> ComposeResult:
         """What to begin with, until there is more."""
@@ -216,6 +218,7 @@ class Transcript(VerticalScroll, can_focus=True):
 
     def on_blur(self) -> None:
         """Keys are about something else."""
+        self._mark(None)
         self._select(None)
 
     def select(self, name: str) -> None:
@@ -226,11 +229,37 @@ class Transcript(VerticalScroll, can_focus=True):
         view = next((view for view in self._views if view.node.id == name), None)
         self._select(view)
 
-    def go_to(self, name: str) -> None:
-        """Select the message of this id, with the keys about it, once it has its place."""
+    def go_to(self, name: str, found: Found | None = None) -> None:
+        """Select the message of this id, with the keys about it, once it has its place; what was
+        found in it is in sight, and marked until the next key."""
         self.select(name)
         self.focus()
+        self._mark(found)
         self.call_after_refresh(self.select, name)
+        if found:
+            self.call_after_refresh(self._show_found)
+
+    def _mark(self, found: Found | None) -> None:
+        """Mark what a search found in the selected message, and nothing anywhere else."""
+        if self._marked:
+            self._marked.mark(None)
+        self._marked = self._selected if found else None
+        if self._marked:
+            self._marked.mark(found)
+
+    def _show_found(self, tries: int = 4) -> None:
+        """Have the first word found in sight, with some of what stands above it: again, while what
+        is above it still gets its height."""
+        place = self._marked.found_place() if self._marked else None
+        if place and (widget := place[0]).is_attached:
+            row = place[1] + widget.region.y - self.region.y + round(self.scroll_offset.y)
+            self.scroll_to(y=row - self.size.height // 3, animate=False, immediate=True)
+            if tries:
+                self.call_after_refresh(self._show_found, tries - 1)
+
+    def on_key(self) -> None:
+        """What was found has been seen."""
+        self._mark(None)
 
     @on(MessageView.Clicked)
     def _point(self, message: MessageView.Clicked) -> None:
