@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from amulet_local.conversation import Conversation, Node, Thought
+from amulet_local.conversation import Conversation, Message, Node, Thought
 from amulet_local.history import History, title_of
 from amulet_local.ids import new_chat_id
 from amulet_local.protocol import Finished, Step
@@ -262,6 +262,9 @@ def completed(begun: Node, steps: Sequence[Step], finished: Finished) -> Node:
     """A reply as it stands in the end. begun: what it began with; steps: all there were."""
     if finished.text and not steps:  # which the last token before was held back with
         begun = replace(begun, measures=_stretched(begun.measures, len(finished.text)))
+    said = begun.message
+    if finished.begun_ids and not said.token_ids and not begun.measures:  # words of the user's
+        begun = replace(begun, message=Message(said.role, said.text, finished.begun_ids))
     start = finished.stats.thought_tokens
     shared = start and not finished.token_ids  # a token is the thought's and the answer's
     end = finished.stats.tokens if shared else start + len(finished.token_ids)

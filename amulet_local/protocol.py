@@ -134,8 +134,9 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     preference: in words; empty for none. strength, guard, placement: see design words.
     seed: of the sampler, 32 bits; the same request with the same seed gives the same reply.
     chat: which chat this is; one that has a name is kept on disk when another takes its place.
-    begun: what the reply begins with, if it is to be continued; its text and tokens are not told
-    again. What its tokens say beyond its text comes with the first token that is written.
+    begun: what the reply begins with, if it is to be continued; its text is not told again, nor are
+    its tokens, unless it came without (see Finished.begun_ids). What its tokens say beyond its text
+    comes with the first token that is written.
     trace: measure every token (shift, flip, log-probabilities) at a small cost.
     thinking: let the model think before it answers, where its template knows how.
     thought: what it thought before `begun`, as the tokens that came before the answer; without it,
@@ -301,6 +302,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     text is the whole reply; its end may not have been in any step, where a possible stop string
     was held back. token_ids is what it was sampled as, without the end-of-turn token; empty where
     a thought and the answer share a token. thought: what came before the answer, without its marks.
+    begun_ids: the tokens that the text it began with was read as, where it came without any.
     """
 
     id: int
@@ -309,6 +311,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     reason: FinishReason
     stats: Stats
     thought: str = ""
+    begun_ids: tuple[int, ...] = ()
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):

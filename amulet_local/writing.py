@@ -94,8 +94,18 @@ class Writing:
         if split.thought or split.answer != text.text:
             before, tokens = self._answer_tokens(split.answer)
         stats = self.costs.stats(len(text.tokens), before)
+        begun = self.request.begun
+        begun_ids = tuple(self.begun) if begun and not begun.token_ids else ()
         self._emit(
-            Finished(self.request.id, split.answer, tuple(tokens), reason, stats, split.thought)
+            Finished(
+                self.request.id,
+                split.answer,
+                tuple(tokens),
+                reason,
+                stats,
+                split.thought,
+                begun_ids,
+            )
         )
 
     def _answer_tokens(self, answer: str) -> tuple[int, list[int]]:

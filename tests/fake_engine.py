@@ -98,6 +98,7 @@ CANDIDATES = Candidates(
 )
 
 _FIRST_TOKEN = 100
+_FIRST_OF_BEGUN = 900  # where a reply begins with words that came without tokens: one a word
 
 
 def everywhere(request: Reply) -> Iterator[Event]:
@@ -261,4 +262,7 @@ class _Job:
         )
         token_ids = tuple(range(_FIRST_TOKEN + before, _FIRST_TOKEN + tokens))
         text, thought = "".join(self._texts), "".join(self._thoughts)
-        return Finished(request.id, text, token_ids, reason, stats, thought)
+        begun = request.begun
+        words = begun.text.split() if begun and not begun.token_ids else []
+        read_as = tuple(range(_FIRST_OF_BEGUN, _FIRST_OF_BEGUN + len(words)))
+        return Finished(request.id, text, token_ids, reason, stats, thought, read_as)

@@ -295,6 +295,29 @@ def test_of_a_reply_that_breaks_off_the_thought_stays_too(
     assert len(unpack(node.measures)) == len(unpack(growing_node.measures)) == len(answer)
 
 
+def test_words_of_the_users_get_the_tokens_that_they_were_read_as(
+    store: History, chat: Chat
+) -> None:
+    old = chat.conversation.path()[-1]
+    assert old.parent
+    words = chat.edit(old.id, "To Kent")
+    told = replace_begun(finished(" by train."), (7, 8))
+    reply = chat.reply(old.parent, ORIGIN, words)
+    reply.add(*steps(" by train."))
+    node = reply.finish(told)
+    assert node.message == Message("assistant", "To Kent by train.", (7, 8, 100))
+    assert len(unpack(node.measures)) == 1
+    # A reply whose own ids were lost has tokens that were measured: other ones than these.
+    lost = replace(node, message=Message("assistant", node.message.text))
+    again = chat.reply(old.parent, ORIGIN, lost)
+    again.add(*steps(" Soon."))
+    assert again.finish(replace_begun(finished(" Soon."), (7, 8, 9))).message.token_ids == ()
+
+
+def replace_begun(told: Finished, begun_ids: tuple[int, ...]) -> Finished:
+    return msgspec.structs.replace(told, begun_ids=begun_ids)
+
+
 def test_a_reply_that_goes_on_keeps_its_thought(store: History, chat: Chat) -> None:
     reply = chat.conversation.path()[-1]
     assert reply.parent

@@ -23,7 +23,7 @@ from tui.reading import Reading
 from tui.requests import old_request
 from tui.session import Session
 
-_UNKNOWN = "What else could have been said cannot be told: the reply begins in words of yours."
+_UNKNOWN = "What else could have been said cannot be told: not all tokens of this reply are known."
 _THOUGHT = "What else could have been said cannot be told: the thought before it is not known."
 _DAMAGED = "What else could have been said cannot be told: the engine reads other tokens here."
 
