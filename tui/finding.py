@@ -53,7 +53,7 @@ class Found:
         ]
 
     def _in_styled(self, styled: Styled) -> Styled:
-        return Styled(styled.text, (*styled.spans, *self.mark(styled.text)))
+        return replace(styled, spans=(*styled.spans, *self.mark(styled.text)))
 
 
 def first_row(content: Content, width: int) -> int | None:

@@ -513,3 +513,13 @@ async def test_the_end_can_be_picked_and_is_a_reply_of_its_own() -> None:
         assert "2 tokens · 1 flip" in running.shown()
         await running.press("escape", "ctrl+up", "u")
         assert running.said == ["Where to?", TEXT]
+
+
+async def test_in_the_card_letters_go_to_the_ends_of_a_list() -> None:
+    async with chat(FakeEngine(WALK)) as running:
+        await looking(running)
+        await running.press("tab", "G")
+        card = screen(running).query_one(TokenCard)
+        assert card.place == (2, 1)
+        await running.press("g")
+        assert card.place == (2, 0)

@@ -14,9 +14,11 @@ from amulet_local.conversation import Node
 from amulet_local.presets import Presets
 from tui.changes import Change
 from tui.copying import code_blocks, copy
+from tui.markdown import links
 from tui.notes import steered
 from tui.reading import Reading
 from tui.screens.compare import CompareScreen, Taken
+from tui.screens.link_picker import LinkPicker
 from tui.screens.look import Branch, LookScreen
 from tui.session import BUSY, Session
 from tui.widgets.message import Entry
@@ -214,6 +216,18 @@ class OnMessages(Screen[None]):
             self.leave(lambda: self.session.fork(node.id))
         else:
             self._missing("message")
+
+    def action_open_link(self) -> None:
+        """Choose among the links of a message, and open one."""
+        node = self._message() if self.transcript.selected else self._message("assistant")
+        if found := links(node.message.text) if node else []:
+            self.app.push_screen(LinkPicker(found), self._open_link)
+        else:
+            self.notify("There is no link in this message that may be opened.")
+
+    async def _open_link(self, address: str | None) -> None:
+        if address:
+            await self.app.run_action(("app", "open_address", (address,)))
 
     # -- copying ------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from amulet_local.conversation import Node
 from tui.actions import MESSAGES, bindings
 from tui.finding import Found
 from tui.text import sentence
+from tui.widgets.found_mark import FoundMark
 from tui.widgets.message import Answer, Entry, MessageView, Question, Waiting
 from tui.widgets.page import STYLES
 from tui.widgets.welcome import Welcome
@@ -49,7 +50,7 @@ class Transcript(VerticalScroll, can_focus=True):
         self._growing: Answer | None = None
         self._selected: MessageView | None = None
         self._unfolded: set[str] = set()  # ids of messages
-        self._marked: MessageView | None = None  # in which a search found something
+        self._found = FoundMark(self)
 
     def compose(self) -> ComposeResult:
         """What to begin with, until there is more."""
@@ -58,6 +59,10 @@ class Transcript(VerticalScroll, can_focus=True):
     def on_mount(self) -> None:
         """Nothing has been said."""
         self._be_empty()
+
+    def introduce(self) -> None:
+        """Say what the dial does, until something is said here."""
+        self.query_one(Welcome).introducing = True
 
     # -- the branch ---------------------------------------------------------------------------
 
@@ -89,6 +94,7 @@ class Transcript(VerticalScroll, can_focus=True):
         self._growing = newest if isinstance(newest, Answer) and growing else None
         if self._views or waiting:
             self.remove_class("-empty")
+            self.query_one(Welcome).introducing = False
             if added and (following or growing):
                 self.follow()
         elif not self.query_children(".notice"):
@@ -218,7 +224,7 @@ class Transcript(VerticalScroll, can_focus=True):
 
     def on_blur(self) -> None:
         """Keys are about something else."""
-        self._mark(None)
+        self._found.clear()
         self._select(None)
 
     def select(self, name: str) -> None:
@@ -234,32 +240,13 @@ class Transcript(VerticalScroll, can_focus=True):
         found in it is in sight, and marked until the next key."""
         self.select(name)
         self.focus()
-        self._mark(found)
         self.call_after_refresh(self.select, name)
-        if found:
-            self.call_after_refresh(self._show_found)
-
-    def _mark(self, found: Found | None) -> None:
-        """Mark what a search found in the selected message, and nothing anywhere else."""
-        if self._marked:
-            self._marked.mark(None)
-        self._marked = self._selected if found else None
-        if self._marked:
-            self._marked.mark(found)
-
-    def _show_found(self, tries: int = 4) -> None:
-        """Have the first word found in sight, with some of what stands above it: again, while what
-        is above it still gets its height."""
-        place = self._marked.found_place() if self._marked else None
-        if place and (widget := place[0]).is_attached:
-            row = place[1] + widget.region.y - self.region.y + round(self.scroll_offset.y)
-            self.scroll_to(y=row - self.size.height // 3, animate=False, immediate=True)
-            if tries:
-                self.call_after_refresh(self._show_found, tries - 1)
+        if found and self._selected:
+            self._found.show(self._selected, found)
 
     def on_key(self) -> None:
         """What was found has been seen."""
-        self._mark(None)
+        self._found.clear()
 
     @on(MessageView.Clicked)
     def _point(self, message: MessageView.Clicked) -> None:
