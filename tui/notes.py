@@ -33,7 +33,7 @@ def how(node: Node, preset: str) -> list[str]:
     ending, stats = node.ending, node.ending.stats if node.ending else None
     parts = [_ENDS[ending.reason]] if ending else []
     if not node.message.text:
-        parts.append("no answer yet" if node.thought.text else "the model said nothing")
+        parts.append("no answer" if node.thought.text else "the model said nothing")
     if node.origin.preference:
         parts.append(steered(node, preset))
     if stats:

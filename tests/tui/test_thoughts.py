@@ -131,7 +131,7 @@ async def test_a_thought_that_was_stopped_is_kept_and_the_question_can_be_answer
         await running.say("Where to?")
         await running.press("escape")
         assert "▸ thought for 0.2 s, 4 tokens" in running.shown()
-        assert "■ stopped · no answer yet" in running.shown()
+        assert "■ stopped · no answer" in running.shown()
         await running.press("ctrl+up", "c")  # there is nothing to continue: it thinks anew
         assert engine.requests[-1].thought == ()
         assert running.said == ["Where to?", "Take it."]
