@@ -93,6 +93,15 @@ async def test_a_key_and_a_click_unfold_it_as_text_and_fold_it_again(
             assert ("ride" in running.shown()) == seen
 
 
+async def test_a_long_thought_is_unfolded_from_its_beginning() -> None:
+    long = [Thinks(f"Step {number} of many.\n\n") for number in range(40)]
+    async with chat(thinker((*long, Thinks(""), Measured("Take it.", 0.5))), size=SMALL) as running:
+        await running.say("Where to?")
+        await running.say("/thought")
+        assert "▾ thought for" in running.shown()
+        assert "Step 0 of many." in running.shown()
+
+
 async def test_each_message_keeps_how_it_is_folded() -> None:
     async with chat(thinker(WALK, (Thinks("Again?"), "Two."))) as running:
         await running.say("Where to?")

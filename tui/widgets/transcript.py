@@ -292,12 +292,15 @@ class Transcript(VerticalScroll, can_focus=True):
         self._unfolded.add(view.node.id)
         if view is not self._growing:  # from whose beginning one reads
             self.anchor(False)
-            self.call_after_refresh(self._show_from_top, view)
+            self.call_after_refresh(self._show_from_top, view, again=2)
 
-    def _show_from_top(self, view: MessageView) -> None:
-        """Have a message in sight, from its beginning where it is long."""
+    def _show_from_top(self, view: MessageView, again: int = 0) -> None:
+        """Have a message in sight, from its beginning where it is long. again: how often, while
+        the text gets its height."""
         if view.is_attached:
             self.scroll_to_widget(view, animate=False, top=view.size.height > self.size.height)
+            if again:
+                self.call_after_refresh(self._show_from_top, view, again - 1)
 
     def _select(self, view: MessageView | None) -> None:
         if self._selected:
