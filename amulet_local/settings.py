@@ -111,6 +111,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """config.toml: what a user wants different from the defaults. All keys are optional.
 
     model_folders: where else models lie, beside the places that programs are known to use.
+    thinking: have models think before they answer, those that can.
     """
 
     model: str = ""
@@ -118,6 +119,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preset: str = ""
     system: str = ""
     max_tokens: Positive = 2048
+    thinking: bool = False
     theme: str = ""
     keys: dict[str, str] = {}
     engine: LoadOptions = LoadOptions()

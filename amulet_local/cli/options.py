@@ -81,6 +81,11 @@ def add_chat_options(parser: argparse.ArgumentParser) -> None:
         type=value(Strength),
         help="0 base, 1 prompt only, 3 linear alignment, 5.65 Amulet; below 0 away from it",
     )
+    parser.add_argument(
+        "--thinking",
+        action=argparse.BooleanOptionalAction,
+        help="let the model think before it answers, where it can",
+    )
     loading = parser.add_argument_group("loading")
     add_fields(loading, LoadOptions, _LOADING)
     add_device_options(loading)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -28,7 +29,7 @@ from amulet_local.realignment import AMULET, Update
 from amulet_local.settings import config_folder, presets_folder
 from amulet_local.strengths import Calibrated, keep_strength
 from tests.cli.conftest import Amulet, use
-from tests.fake_engine import HOLD, FakeEngine
+from tests.fake_engine import HOLD, FakeEngine, Thinks
 
 CONCISE = "Your answer should be concise as much as possible."
 KEYS = ["text", "token_ids", "finish_reason", "method", "strength", "guard", "preset", "model"]
@@ -386,6 +387,37 @@ def test_what_cannot_be_is_a_usage_error(options: str, amulet: Amulet, engine: F
 def test_thinking_is_asked_for(amulet: Amulet, engine: FakeEngine) -> None:
     assert asked(amulet, engine, "--thinking").thinking
     assert not asked(amulet, engine).thinking
+    configure("thinking = true")
+    assert asked(amulet, engine).thinking
+    assert not asked(amulet, engine, "--no-thinking").thinking
+
+
+def test_a_model_that_cannot_think_says_so_where_it_was_told_to(
+    amulet: Amulet, engine: FakeEngine
+) -> None:
+    result = amulet("ask", "Where to?", "--thinking")
+    assert "cannot think before it answers: its chat template knows of no thoughts." in result.err
+    configure("thinking = true")
+    assert "cannot think" not in amulet("ask", "Where to?").err
+
+
+def test_a_thought_is_not_printed_but_told_in_json(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (Thinks("or ride?"), Thinks(""), "Walk.")
+    use(FakeEngine(script), monkeypatch)
+    assert amulet("ask", "Where to?").out == "Walk.\n"
+    use(FakeEngine(script), monkeypatch)
+    document = json.loads(amulet("ask", "Where to?", "--json").out)
+    assert (document["text"], document["thought"]) == ("Walk.", "or ride?")
+
+
+def test_a_thought_that_took_all_tokens_is_told(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stats = Stats(1, 0, 1, 9, 0.1, 0.1, 0.1, 9.0, 10, 1, thought_tokens=9)
+    use(FakeEngine((Thinks("On"), Finished(1, "", (), "length", stats, "On"))), monkeypatch)
+    assert "the thought took all tokens" in amulet("ask", "Where to?").err
 
 
 def test_the_config_speaks_where_nothing_else_does(amulet: Amulet, engine: FakeEngine) -> None:

@@ -713,3 +713,20 @@ def test_a_title_is_given_to_any_chat() -> None:
     session.new_chat()
     session.rename_chat(name, "Theirs")
     assert (session.chat.title, store.summary(name).title) == ("", "Theirs")
+
+
+def test_token_ids_of_another_model_are_left_out_of_what_is_asked() -> None:
+    engine = FakeEngine(["By the sea."], [" And back."], ["Because."])
+    session = begin(engine)
+    ask(session, engine)
+    session.load(ChosenModel(Path("/models/other.gguf"), "other", "Q8_0"))
+    hear(session, engine)
+    session.go_on(last(session))
+    hear(session, engine)
+    assert engine.requests[1].begun == Message("assistant", "By the sea.")
+    assert last(session).message == Message("assistant", "By the sea. And back.")
+    session.load(MODEL)
+    hear(session, engine)
+    session.walk(last(session).id, -1)
+    ask(session, engine, "Why?")
+    assert engine.requests[2].messages[1] == Message("assistant", "By the sea.", (100,))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -33,6 +34,7 @@ from tui.changes import (
     Ended,
     GivenBack,
     Noticed,
+    Thinking,
     Unusable,
     Wrote,
 )
@@ -117,6 +119,9 @@ class ChatScreen(OnChats, OnSteering):
         self._more_below = f"↓ there is more below · {shown_key(self.app, CHAT, 'newest')}"
         self.set_focus(self.prompt)
         self.recall()
+        with suppress(AmuletError):  # which is told of when something is to be kept
+            if not self.session.history.count():
+                self.transcript.introduce()
         self.show([BranchChanged(), *(Noticed(notice) for notice in self._notices)])
         self._find(self._model)
         self._often = self.set_interval(1 / _POLLS_PER_S, self.poll, pause=True)
@@ -153,6 +158,9 @@ class ChatScreen(OnChats, OnSteering):
                     self._show_branch()
                 case Wrote():
                     self.transcript.write(change.text)
+                case Thinking():
+                    told = (change.text, change.tokens, change.seconds)
+                    self.transcript.think(*told, over=change.over)
                 case Ended():
                     self.transcript.end(self.entry(change.node))
                 case GivenBack():

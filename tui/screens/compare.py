@@ -198,6 +198,14 @@ class CompareScreen(ModalScreen[Taken | None]):
         for view in self._views:
             view.scroll.scroll_relative(y=lines, animate=False)
 
+    def action_end(self, end: int) -> None:
+        """All columns to their beginning, or their end."""
+        for view in self._views:
+            if end > 0:
+                view.scroll.scroll_end(animate=False)
+            else:
+                view.scroll.scroll_home(animate=False)
+
     async def action_again(self) -> None:
         """All once more, by another seed."""
         self._said, self._favourite = "", None
