@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export CMAKE_ARGS ?= -DCMAKE_C_FLAGS=-U__AMX_INT8__ -DCMAKE_CXX_FLAGS=-U__AMX_INT8__
 
 .DEFAULT_GOAL := help
-.PHONY: help chat install test test-families lint format benchmark screenshots clean
+.PHONY: help chat install test test-terminal test-families lint format benchmark screenshots snapshots clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,10 @@ install: $(VENV)/.installed ## Make the environment with Amulet in it
 
 test: $(VENV)/.dev $(VENV)/.model ## Set up what is missing, run the whole suite on the real model
 	$(BIN)/python -m pytest
+
+test-terminal: $(VENV)/.dev $(VENV)/.model ## A day in the app once more, in tmux
+	@command -v tmux >/dev/null || { echo "tmux is missing; install it with the system's package manager"; exit 1; }
+	$(BIN)/python -m pytest tests/test_terminal.py --terminal tmux
 
 test-families: $(VENV)/.dev $(VENV)/.families ## Test prompts with llama.cpp's vocabularies and templates
 	AMULET_FAMILIES=$(CURDIR)/$(FAMILIES)/vendor/llama.cpp/models $(BIN)/python -m pytest tests/families.py
@@ -40,6 +44,9 @@ benchmark: $(VENV)/.dev $(VENV)/.model ## Measure what a token costs beside the 
 
 screenshots: $(VENV)/.dev $(VENV)/.model ## Take the pictures in README and docs anew
 	$(BIN)/python -m docs.screenshots
+
+snapshots: $(VENV)/.dev ## Keep what every screen looks like now; look at the diff
+	$(BIN)/python -m pytest tests/tui/test_snapshots.py --renew-snapshots
 
 clean: ## Remove the environment and caches; models, presets and chats stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

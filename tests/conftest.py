@@ -32,6 +32,21 @@ _ELSEWHERE = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--renew-snapshots", action="store_true", help="keep what screens look like now"
+    )
+    parser.addoption(
+        "--terminal", choices=("emulated", "tmux"), default="emulated", help="where the app runs"
+    )
+
+
+@pytest.fixture
+def renew_snapshots(request: pytest.FixtureRequest) -> bool:
+    """Whether what screens look like is to be written instead of compared."""
+    return bool(request.config.getoption("--renew-snapshots"))
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty AMULET_HOME, so that no test sees or changes what the user has."""

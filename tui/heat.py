@@ -2,16 +2,20 @@
 
 Levels are steps of 1, 2, 5 in nats, so that they mean the same in every reply. Colours go from the
 theme's background through its secondary colour to its accent, with equal steps of lightness in
-CIE L*a*b*; the letters on them are whichever of foreground and background stands out more.
+CIE L*a*b*; the letters on them are whichever of foreground and background stands out more, or of
+white and black, where neither can be read.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from rich.style import Style
 from textual.color import Color, Lab, lab_to_rgb, rgb_to_lab
+
+from tui.contrast import READABLE, contrast
 
 BOUNDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # nats from which the levels 1 to 6 begin
 LEVELS = len(BOUNDS) + 1
@@ -23,6 +27,7 @@ _USUAL = {  # where the theme leaves a colour to the terminal
     "secondary": "#9d8ec7",
     "accent": "#e0a458",
 }
+_WHITE, _BLACK = Color(255, 255, 255), Color(0, 0, 0)
 _MIDDLE = 0.8  # of the secondary's colour, halfway
 _BOLD_FROM, _DIM_BELOW = 5, 2  # levels, where there is no colour
 
@@ -47,7 +52,7 @@ def ramp(theme: Mapping[str, str], *, coloured: bool) -> tuple[Style, ...]:
         share = 2 * number / (LEVELS - 1)
         lab = _between(none, middle, share) if share < 1 else _between(middle, end, share - 1)
         behind = lab_to_rgb(lab) if number else background
-        letters = max(foreground, background, key=lambda it: abs(rgb_to_lab(it).L - lab.L))
+        letters = _letters(behind, foreground, background)
         weight = Style() if coloured else Style(bold=number >= _BOLD_FROM, dim=number < _DIM_BELOW)
         styles.append(Style.from_color(letters.rich_color, behind.rich_color) + weight)
     return tuple(styles)
@@ -65,6 +70,14 @@ def _colour(text: str, usual: str) -> Color:
     except ValueError:
         colour = Color.parse(usual)
     return Color.parse(usual) if colour.ansi is not None else colour
+
+
+def _letters(behind: Color, *usual: Color) -> Color:
+    """What stands out most: of the usual colours, if it can be read, or of all there are."""
+    best = max(usual, key=partial(contrast, behind))
+    if contrast(behind, best) >= READABLE:
+        return best
+    return max(_WHITE, _BLACK, key=partial(contrast, behind))
 
 
 def _between(one: Lab, other: Lab, share: float) -> Lab:

@@ -36,6 +36,7 @@ class Look:
         self._places: dict[int, Candidates] = {}
         self._request: Reply | None = None
         self._why = ""
+        self._closed = False
 
     def at(self, number: int) -> Candidates | None:
         """What could have been said in place of a token, once that is known."""
@@ -48,7 +49,7 @@ class Look:
 
     def ask(self) -> None:
         """Ask the engine, if it can be asked and has not been."""
-        if self._request:
+        if self._request or self._closed:
             return
         self._why = self._obstacle()
         session, node = self._session, self._reading.node
@@ -70,9 +71,10 @@ class Look:
             self._request, self._why = request, "Reading the reply…"
 
     def close(self) -> None:
-        """Nobody looks any more."""
-        if self._request and self._why:
+        """Nobody looks any more; what the engine is asked next is not stopped by this."""
+        if self._request and self._why and not self._closed:
             self._session.take_back()
+        self._closed = True
 
     def _obstacle(self) -> str:
         """Why the engine is not to be asked about this reply."""

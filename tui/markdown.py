@@ -69,7 +69,7 @@ class Block:
 
     first, rest: what stands left of the first line and of the others (a bullet, a quote's bar).
     gap: whether an empty row comes before it. level: of a heading, from 1. rows: of a table, its
-    head first; each row has as many cells.
+    head first; each row has as many cells. to_right: its columns that end in one line.
     """
 
     kind: Kind
@@ -79,6 +79,7 @@ class Block:
     gap: bool = True
     level: int = 0
     rows: tuple[tuple[Styled, ...], ...] = ()
+    to_right: frozenset[int] = frozenset()
 
 
 class GrowingMarkdown:
@@ -223,7 +224,8 @@ def _blocks(tokens: Sequence[Token], *, first: bool, whole: bool = False) -> Ite
             case "fence" | "code_block":
                 yield from _code(token, walk)
             case "table_open":
-                yield walk.block("table", rows=_rows(tokens[index:]))
+                rows = _rows(tokens[index:])
+                yield walk.block("table", rows=rows, to_right=_to_right(tokens[index:]))
             case "hr":
                 yield walk.block("rule", Styled(_RULE))
 
@@ -245,6 +247,17 @@ def _rows(tokens: Sequence[Token]) -> tuple[tuple[Styled, ...], ...]:
         elif token.type == "inline" and tokens[index - 1].type in ("th_open", "td_open"):
             rows[-1].append(_inline(token))
     return tuple(map(tuple, rows))
+
+
+def _to_right(tokens: Sequence[Token]) -> frozenset[int]:
+    """The columns, counted from 0, that the table which begins here has on the right."""
+    heads = [token for token in tokens[: _end_of_head(tokens)] if token.type == "th_open"]
+    styles = [str(head.attrGet("style") or "") for head in heads]
+    return frozenset(at for at, style in enumerate(styles) if "right" in style)
+
+
+def _end_of_head(tokens: Sequence[Token]) -> int:
+    return next(at for at, token in enumerate(tokens) if token.type == "thead_close")
 
 
 def _code(token: Token, walk: _Walk) -> Iterator[Block]:

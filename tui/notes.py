@@ -12,7 +12,7 @@ from amulet_local.provenance import Origin, Reason, TokenMeasures, unpack
 from amulet_local.realignment import BASE, label
 from tui.heat import LEAST_SHIFT
 from tui.sparks import bars, squeezed
-from tui.text import clean, speed
+from tui.text import clean, count, speed
 
 _ENDS: dict[Reason, str] = {
     "stop": "",
@@ -38,7 +38,7 @@ def how(node: Node, preset: str) -> list[str]:
         parts.append(steered(node, preset))
     if stats:
         written = stats.tokens - stats.thought_tokens
-        parts.append(f"{written:,} tokens, {speed(stats.tokens_per_s)}")
+        parts.append(f"{count(written, 'token')}, {speed(stats.tokens_per_s)}")
         parts.append(f"first after {stats.first_token_s:.1f} s")
     parts.append(f"seed {node.origin.seed}")
     return [part for part in parts if part]
@@ -55,7 +55,7 @@ def thought_in_words(node: Node) -> str:
 def in_words(tokens: int, seconds: float) -> str:
     """A thought that is over, as far as anything is known of it."""
     told = [f"for {duration(seconds, exact=True)}"] if seconds else []
-    counted = f"{tokens:,} token{'' if tokens == 1 else 's'}" if tokens else ""
+    counted = count(tokens, "token") if tokens else ""
     return ", ".join(filter(None, [" ".join(["thought", *told]), counted]))
 
 

@@ -128,7 +128,7 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
             memory.memory_advice(card, options, free, listing.devices),
             hint := quantising.faster_type(card, placing),
         ]
-        text = "\n".join([*known, "", *filter(None, takes)])
+        text = "\n".join([*filter(None, takes), "", *known])
         label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
         faster = quantising.FASTER if hint else ""
         found.append(ShelfModel(str(model.path), label, text, placing.fits, faster=faster))

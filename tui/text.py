@@ -25,7 +25,15 @@ def clean(text: str) -> str:
 def sentence(text: str) -> str:
     """An error's text on its own line: with a capital letter and a full stop."""
     text = clean(text).strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
+    name = set("./_") & set(text.split(" ")[0].rstrip(".:,"))  # of a file: it stays as it is
+    return (text if name else text[:1].upper() + text[1:]) + (
+        "" if text.endswith((".", "!", "?", "…")) else "."
+    )
+
+
+def count(number: int, what: str) -> str:
+    """How many, in words."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def speed(tokens_per_s: float) -> str:

@@ -6,7 +6,7 @@ grows, only what differs is drawn anew. What is selected in a stack is told in p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from rich.cells import cell_len
@@ -39,7 +39,7 @@ class Hanging:
     def __init__(self, block: Block) -> None:
         self.block = block
         self._content = block.styled.content
-        self._table = Table(block.rows) if block.kind == "table" else None
+        self._table = Table(block.rows, block.to_right) if block.kind == "table" else None
         self._kept: tuple[object, list[Strip]] = (None, [])
 
     def lines(self, width: int) -> list[str]:
@@ -165,9 +165,13 @@ def _placed(strip: Strip, columns: int, lines: int) -> Strip:
 
 
 class Table(Visual):
-    """Rows of as many cells each, the head first; the widest columns wrap where room is short."""
+    """Rows of as many cells each, the head first; the widest columns wrap where room is short.
 
-    def __init__(self, rows: Sequence[Sequence[Styled]]) -> None:
+    to_right: the columns, counted from 0, whose cells end in one line, as numbers do.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[Styled]], to_right: Collection[int] = ()) -> None:
+        self._to_right = to_right
         self._rows = [[cell.content for cell in row] for row in rows]
         self._laid_out: tuple[int, Content] = (0, Content())
 
@@ -205,8 +209,8 @@ class Table(Visual):
             cells = [cell.wrap(width) for cell, width in zip(row, widths, strict=True)]
             for line in range(max(map(len, cells))):
                 parts = [
-                    (cell[line] if line < len(cell) else Content()).truncate(width, pad=True)
-                    for cell, width in zip(cells, widths, strict=True)
+                    self._padded(cell[line] if line < len(cell) else Content(), at, widths[at])
+                    for at, cell in enumerate(cells)
                 ]
                 text = rule.join(parts)
                 lines.append(text if index else text.stylize(".strong"))
@@ -214,6 +218,13 @@ class Table(Visual):
                 under = _UNDER_HEAD.join("─" * width for width in widths)
                 lines.append(Content.styled(under, ".rule"))
         return Content("\n").join(lines)
+
+    def _padded(self, cell: Content, column: int, width: int) -> Content:
+        """A line of a cell, as wide as its column."""
+        if column not in self._to_right:
+            return cell.truncate(width, pad=True)
+        cell = cell.rstrip()
+        return cell.pad_left(width - cell.cell_length)
 
 
 def _fit(widths: list[int], room: int) -> list[int]:

@@ -25,6 +25,7 @@ from tui.screens.compare import CompareScreen
 from tui.screens.look import LookScreen
 from tui.session import Session
 from tui.shelf import Shelf, ShelfModel
+from tui.themes import DARK
 from tui.widgets.dial import Dial
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript
@@ -146,6 +147,7 @@ async def chat(
     model: str = "",
     notices: Sequence[str] = (),
     keys: Mapping[str, str] = MappingProxyType({}),
+    theme: str = DARK.name,
     **more: Any,
 ) -> AsyncIterator[Running]:
     """Run a chat; the model, if there is one, is loaded as far as the engine's script goes.
@@ -156,7 +158,7 @@ async def chat(
     with History(history_file()) as history:
         settings = Settings(**more)
         session = Session(engine, history, settings, LoadOptions(), steering, clock=lambda: 0.0)
-        app = AmuletApp(session, engine, shelf or shelf_with(), model, notices, keys)
+        app = AmuletApp(session, engine, shelf or shelf_with(), model, notices, keys, theme)
         async with app.run_test(size=size, notifications=True) as pilot:
             running = Running(app, pilot, session)
             await app.workers.wait_for_complete()

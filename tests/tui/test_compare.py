@@ -131,7 +131,7 @@ async def test_a_stop_leaves_what_is_written() -> None:
     async with chat(engine) as running:
         await comparing(running)
         await running.press("left", "left", "s")
-        assert "1 tokens · 25.0/s · stopped" in running.shown()
+        assert "1 token · 25.0/s · stopped" in running.shown()
         assert "says nothing" in running.shown()
         assert not comparison(running).running
         await running.press("enter")

@@ -391,6 +391,19 @@ async def test_what_goes_wrong_is_said_in_the_card(event: Event, reason: str) ->
 # -- going on from there --------------------------------------------------------------------------
 
 
+async def test_going_on_before_the_answer_stops_the_reading_and_not_the_reply() -> None:
+    engine = FakeEngine(WALK, [" on", HOLD, " and on."])
+    engine.examining = no_answer
+    async with chat(engine) as running:
+        await looking(running)
+        await running.press("end", "enter")
+        assert engine.stops == 1
+        assert "▸ writing" in running.shown()
+        engine.go_on()
+        await running.settle()
+        assert running.said[-1].endswith(" on and on.")
+
+
 @SIZES
 async def test_another_strength_goes_on_from_before_the_token(size: tuple[int, int]) -> None:
     engine = FakeEngine(WALK, [Measured(" short way.")])

@@ -39,6 +39,7 @@ def test_ordinary_text_stays_as_it_is() -> None:
         ("what now?", "What now?"),
         ("/a/b.gguf is cut off", "/a/b.gguf is cut off."),
         (" done.\n", "Done."),
+        ("config.toml is no TOML", "config.toml is no TOML."),
     ],
 )
 def test_an_error_becomes_a_sentence(text: str, said: str) -> None:

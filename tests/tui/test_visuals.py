@@ -37,6 +37,16 @@ def test_a_gutter_wider_than_half_the_width_is_cut() -> None:
     assert drawn(hanging("abcdef", "▎ ▎ ▎ • ", "▎ ▎ ▎   "), 6) == [" • abc", "   def"]
 
 
+def test_numbers_of_a_column_that_is_on_the_right_end_in_one_line() -> None:
+    (block,) = blocks("| day | km |\n|:--|--:|\n| one | 19.5 |\n| two | 4 |")
+    assert Hanging(block).lines(40) == [
+        "day │   km",
+        "────┼─────",
+        "one │ 19.5",
+        "two │    4",
+    ]
+
+
 def test_a_table_is_as_wide_as_its_cells_where_there_is_room() -> None:
     assert table("a|bb", "ccc|d").lay_out(40).plain.splitlines() == [
         "a   │ bb",

@@ -176,6 +176,7 @@ class ChatScreen(OnChats, OnSteering):
         calibrated = self.calibrated(session.steering.preset)
         self.query_one(SteeringPanel).show(session.steering, calibrated, pending=pending)
         self.query_one(StatusLine).status = session.status
+        self.set_class(self._offer.display, "-offering")
         doing = (self.busy, self._offer.display, self._offer.fetching)
         if doing != self._keys_shown:
             self._keys_shown = doing

@@ -26,7 +26,7 @@ from tui.heat import legend, ramp
 from tui.looking import Look
 from tui.reading import Reading
 from tui.session import Session
-from tui.text import clean
+from tui.text import clean, count
 from tui.widgets.curves import Curves
 from tui.widgets.dial import step
 from tui.widgets.heat_text import HeatText
@@ -91,13 +91,18 @@ class LookScreen(ModalScreen[Branch | None]):
         """Nobody reads what the engine would still say."""
         self._look.close()
 
+    def _leave(self, branch: Branch | None) -> None:
+        """Give way to the chat, and the engine with it, which is to write there."""
+        self._look.close()
+        self.dismiss(branch)
+
     def _heading(self) -> Content:
         tokens, flips = self._reading.tokens, self._reading.flips
         shifts = [it.measures.shift for it in tokens if it.measures.shift is not None]
-        parts = [clean(self._about), _count(len(tokens), "token")]
+        parts = [clean(self._about), count(len(tokens), "token")]
         if shifts:
             parts += [
-                _count(len(flips), "flip"),
+                count(len(flips), "flip"),
                 f"shift {sum(shifts) / len(shifts):.2f} nats a token",
             ]
         return Content.styled("Heat", "bold") + Content("  " + " · ".join(filter(None, parts)))
@@ -181,7 +186,7 @@ class LookScreen(ModalScreen[Branch | None]):
 
     def action_branch(self) -> None:
         """Go on from before the token at the cursor."""
-        self.dismiss(Branch(self._reading.cut(self._text.cursor), self.strength))
+        self._leave(Branch(self._reading.cut(self._text.cursor), self.strength))
 
     @on(TokenCard.Picked)
     def _replace(self, message: TokenCard.Picked) -> None:
@@ -191,10 +196,10 @@ class LookScreen(ModalScreen[Branch | None]):
         if candidate.ends and cursor + self._reading.before == 0:
             self.notify("A reply that ends before its first token says nothing.")
         elif candidate.ends:
-            self.dismiss(Branch(self._reading.ended(cursor), self.strength))
+            self._leave(Branch(self._reading.ended(cursor), self.strength))
         elif candidates:
             begun = self._reading.replaced(cursor, candidate, candidates)
-            self.dismiss(Branch(begun, self.strength))
+            self._leave(Branch(begun, self.strength))
 
     def action_card(self) -> None:
         """Into the card and back."""
@@ -213,8 +218,4 @@ class LookScreen(ModalScreen[Branch | None]):
         elif self._card.has_focus:
             self._text.focus()
         else:
-            self.dismiss(None)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+            self._leave(None)

@@ -58,7 +58,7 @@ class PresetPicker(Picking[Choice]):
         self.query_one("#window").border_title = "Presets"
         acts = (*PICKER, *PRESETS)
         keys = [shown_key(self.app, acts, name) for name in ("choose", "edit", "new", "close")]
-        does = ("chooses", "changes it", "writes a new one", "leaves it as it is")
+        does = ("chooses", "changes it", "new one", "leaves it")
         window = self.query_one("#window")
         window.border_subtitle = " · ".join(
             f"{k} {what}" for k, what in zip(keys, does, strict=True)

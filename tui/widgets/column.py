@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from amulet_local.provenance import Reason
 from tui.comparing import Column
-from tui.text import clean, sentence
+from tui.text import clean, count, sentence
 
 _WORD = re.compile(r"\s*\S*")
 _ENDS: dict[Reason, str] = {"length": " · cut off", "cancelled": " · stopped"}
@@ -95,6 +95,6 @@ def _figures(column: Column) -> str:
         return "waits for the others"
     if column.finished:
         stats = column.finished.stats
-        told = f"{stats.tokens:,} tokens · {stats.tokens_per_s:.1f}/s"
+        told = f"{count(stats.tokens, 'token')} · {stats.tokens_per_s:.1f}/s"
         return told + _ENDS.get(column.finished.reason, "")
-    return f"▸ {len(column.steps):,} token{'s' if len(column.steps) != 1 else ''}"
+    return f"▸ {count(len(column.steps), 'token')}"

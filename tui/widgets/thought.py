@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui.notes import duration, in_words
+from tui.text import count
 from tui.widgets.reply import Reply
 
 
@@ -51,7 +52,7 @@ class ThoughtView(Widget):
         if self._body:
             self._body.write(text)
         done = in_words(tokens, seconds)
-        self._words = done if over else f"thinking… {tokens:,} tokens, {duration(seconds)}"
+        self._words = done if over else f"thinking… {count(tokens, 'token')}, {duration(seconds)}"
 
     def show(self, text: str, words: str) -> None:
         """It is complete, and called this."""

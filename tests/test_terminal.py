@@ -1,0 +1,131 @@
+"""A day in the app, in a real terminal, with the real engine and the default model.
+
+`make test` runs it in a terminal that is emulated, `make test-terminal` in tmux.
+"""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.terminals import PROMPT, Emulated, Terminal, Tmux
+
+ENTER, ESCAPE, RIGHT = "\r", "\x1b", "\x1b[C"
+AMULET = Path(sysconfig.get_path("scripts")) / "amulet"
+
+
+def ctrl(letter: str) -> str:
+    """What a terminal sends for a letter with Ctrl."""
+    return chr(ord(letter) & 0x1F)
+
+
+@pytest.fixture
+def terminal(
+    request: pytest.FixtureRequest, tmp_path: Path, home: Path, default_model: Path
+) -> Iterator[Terminal]:
+    """A shell in which `amulet` has the default model, and a config.toml for short replies."""
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / default_model.name).symlink_to(default_model)
+    config = home / "config" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('preset = "concise"\ntheme = "amulet-dark"\nmax_tokens = 48\n', "utf-8")
+    kind = {"emulated": Emulated, "tmux": Tmux}[request.config.getoption("--terminal")]
+    opened = kind(tmp_path, {"AMULET_HOME": str(home), "AMULET_MODELS": str(models)})
+    yield opened
+    opened.close()
+
+
+def engine_of(terminal: Terminal) -> psutil.Process:
+    """The process that the model is loaded in."""
+    (app,) = psutil.Process(terminal.shell).children()
+    (engine,) = app.children()
+    return engine
+
+
+def open_app(terminal: Terminal) -> None:
+    terminal.type(f"{AMULET}{ENTER}")
+    terminal.until("Ask anything", "● ready")
+
+
+def assert_given_back(terminal: Terminal, settings: str) -> None:
+    """The shell is back, with what was on the screen before the app, and its settings."""
+    terminal.until(f"^{PROMPT}$", "what was here before")
+    assert terminal.is_plain()
+    terminal.type(f"stty -g{ENTER}")
+    assert terminal.until(rf"^{PROMPT} stty -g\n.*\n{PROMPT}").count(settings) == 2
+
+
+@pytest.mark.model
+def test_a_day_in_the_app(terminal: Terminal) -> None:
+    terminal.until(f"^{PROMPT}")
+    terminal.type(f"clear; echo what was here before; stty -g{ENTER}")
+    (settings,) = re.findall(r"^[0-9a-f:]{30,}", terminal.until("^[0-9a-f:]{30,}"), re.MULTILINE)
+
+    # Ask; ask once more; the dial.
+    open_app(terminal)
+    terminal.type(f"What makes a good walking holiday?{ENTER}")
+    terminal.until("▌ What makes a good walking holiday", "tokens/s · first after .* seed")
+    terminal.type(ctrl("r"))
+    terminal.until("‹ 2/2 ›", "● ready")
+    terminal.type(ctrl("t") + "l")
+    terminal.until(r"3\.00 LA")
+    terminal.type(RIGHT)
+    terminal.until(r"3\.10 past LA")
+    terminal.type(ctrl("t"))
+
+    # Token by token, and side by side.
+    terminal.type(ctrl("f"))
+    terminal.until("^  Heat  Concise .* tokens", "prompt only", r"● .*\d%", r"shift +[\d.]+ nats")
+    terminal.type(ESCAPE)
+    terminal.until("Ask anything")
+    terminal.type(ctrl("y"))
+    terminal.until("1 · base", "2 · prompt only", r"3 · 3\.10 past LA")
+    terminal.until("v votes without seeing which is which")
+    terminal.type(ESCAPE)
+    terminal.until("Ask anything")
+
+    # Stop.
+    terminal.type(f"/strength 0{ENTER}")
+    terminal.until("0.00 base")
+    terminal.type(f"Tell a long story of a lighthouse.{ENTER}")
+    terminal.until("▌ Tell a long story", "▸ writing")
+    terminal.type(ESCAPE)
+    terminal.until("■ stopped ·")
+
+    # The engine is killed: what was said stays, and the next message starts another one.
+    engine_of(terminal).kill()
+    terminal.until("× engine stopped", "the next message starts a new engine")
+    terminal.type(f"Say hello.{ENTER}")
+    terminal.until("▌ Say hello", r"0\.00 base · \d+ tokens, .* seed", "● ready")
+
+    # Search.
+    terminal.type(ctrl("l"))
+    terminal.until("─ Chats ─", "What makes a good walking holiday.* 7 ")
+    terminal.type("/")
+    terminal.until("tab To the list")
+    terminal.type("lighthouse")
+    terminal.until("^│ +you +Tell a long story of a lighthouse")
+    terminal.type(ESCAPE)
+    terminal.until("Search all that was said")
+    terminal.type(ESCAPE)
+    terminal.until("Ask anything")
+
+    # Quit, and find the chat again; quit by Ctrl+C twice.
+    terminal.type(ctrl("q"))
+    assert_given_back(terminal, settings)
+    open_app(terminal)
+    terminal.type(ctrl("b"))
+    terminal.until("▌ Say hello", "What makes a good walking holiday")
+    terminal.type(ctrl("c"))
+    terminal.until("Press Ctrl.C again to quit")
+    terminal.type(ctrl("c"))
+    terminal.until(f"^{PROMPT}$")
+    terminal.type(f"clear; echo what was here before; stty -g{ENTER}")
+    terminal.until(f"^{settings}")
+    assert terminal.is_plain()

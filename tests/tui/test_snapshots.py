@@ -1,0 +1,428 @@
+"""Every screen looks as it did when somebody last looked at it: letters and colours, at two sizes,
+in the dark theme and in the light one.
+
+`make snapshots` writes the files in tests/tui/snapshots anew; look at their diff before keeping it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pytest
+from textual.screen import Screen
+from textual.widgets import Input, TextArea
+
+from amulet_local.conversation import Conversation, Message, Node
+from amulet_local.history import History, history_file
+from amulet_local.ids import new_chat_id, new_id
+from amulet_local.protocol import LoadOptions
+from amulet_local.provenance import Origin
+from tests.fake_engine import HOLD, FakeEngine, Measured, Script
+from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
+from tests.tui.snapshots import Look, written
+from tui.changes import ChosenModel, Steering
+from tui.comparing import Comparison
+from tui.contrast import READABLE
+from tui.shelf import Shelf, ShelfModel
+from tui.themes import OWN
+
+FILES = Path(__file__).parent / "snapshots"
+SIZES = (SMALL, LARGE)
+OPENED_ANEW = ("palette",)  # Textual's own keeps the theme that it was opened in
+RENEW = "`make snapshots` renews it; look at the diff before you keep it."
+
+
+class Shown(TypedDict):
+    """How a screen is shown."""
+
+    size: tuple[int, int]
+    theme: str
+
+
+Scene = Callable[[Shown], AbstractAsyncContextManager[Running]]
+SCENES: dict[str, Scene] = {}
+
+
+def scene(opened: Callable[[Shown], AsyncIterator[Running]]) -> Scene:
+    """A screen to be looked at, which is open while the context lasts."""
+    name = opened.__name__.strip("_").replace("_", "-")
+    SCENES[name] = asynccontextmanager(opened)
+    return SCENES[name]
+
+
+# -- what is said on the screens ------------------------------------------------------------------
+
+HOLIDAY = "What makes a good walking holiday?"
+ADVICE = (
+    "A **good walking holiday** needs three things: a *route* that you like, boots that fit, "
+    "and a bed at the end of the day. Keep every day under `20 km`.\n\n"
+)
+MARKDOWN = (
+    f"## Before you go\n\n{ADVICE}"
+    "1. Choose a path along the [coast](https://example.org/coast).\n"
+    "2. Pack light:\n   - a map\n   - rain gear\n\n"
+    "> The best weather is the one you are dressed for.\n\n"
+    "| day | from | km |\n|:--|:--|--:|\n| 1 | Minehead | 14 |\n| 2 | Porlock Weir | 19.5 |\n\n"
+    "```python\ndef hours(km: float, climb: float) -> float:\n"
+    '    """Naismith\'s rule."""\n    return km / 5 + climb / 600  # metres\n```\n\n'
+    "---\n\nEnjoy ~~the bus~~ the walk."
+)
+MEASURED: Script = (
+    Measured("A"), Measured(" good", 0.07), Measured(" walking", 0.01), Measured(" holiday"),
+    Measured(" needs", 0.3, True, 1.4), Measured(" a", 0.12), Measured(" quiet", 1.26, True, 2.31),
+    Measured(" path", 0.6, False, 7.0), Measured(",\n", 0.0), Measured("boots", 2.5, True, 1.1),
+    Measured(" that", 0.21), Measured(" fit", 0.08), Measured(", and", 0.9, True, 4.2),
+    Measured(" a", 0.03), Measured(" bed", 0.55), Measured(".", 0.11),
+)  # fmt: skip
+COLUMNS: Sequence[Script] = (
+    ["A walk."],
+    [MARKDOWN[18:170], " There is more to it than that: ", ADVICE[2:]],
+    [Measured("A good walking holiday "), Measured("has paths that you like and a bed.")],
+    [Measured("A good walking holiday ", 0.1), Measured("is short.", 1.5, True, 2.0)],
+)
+MODELS = (
+    ShelfModel(
+        str(MODEL.path),
+        "SmolLM2-135M-Instruct Q4_1",
+        "Takes about 465.9 MB for two streams of 4,096 tokens (weights 156.8 MB, KV 188.7 MB, "
+        "compute 43.1 MB); 23.7 GB are free.\n\n"
+        "llama, 134,515,008 parameters\n98.1 MB on disk · trained for 8,192 tokens\n"
+        "chat template: yes · licence: apache-2.0\nkept by Amulet: /models/small.gguf",
+        True,
+    ),
+    ShelfModel("/models/middle.gguf", "Middle-8B-Instruct Q4_K_M", "Takes 6.1 GB.", True),
+    ShelfModel("/models/big.gguf", "Big-70B-Instruct Q4_K_M", "Takes 43 GB.", False),
+)
+
+
+def keep_chats() -> None:
+    """Some chats of spring 2025, in the store."""
+    origin = Origin(model="SmolLM2", file="/models/small.gguf", seed=7, system="You help.")
+    chats = (
+        (1741944360.0, HOLIDAY, ADVICE, "And what should I pack?", "Rain gear, a map, and socks."),
+        (1741940000.0, "Explain photosynthesis.", "Plants make *sugar* from light."),
+        (1741850000.0, "A very long question indeed, one that no list of chats has the room to "
+         "show from its beginning to its end, however wide it may be", "It is."),
+        (1739000000.0, "Wie war das mit dem Wandern?", "日本語でも歩けます。"),
+    )  # fmt: skip
+    with History(history_file()) as history:
+        for made, *texts in chats:
+            nodes: list[Node] = []
+            for place, text in enumerate(texts):
+                message = Message("assistant" if place % 2 else "user", text)
+                parent = nodes[-1].id if nodes else None
+                kept = origin if place % 2 else None
+                nodes.append(Node(new_id(made + place), parent, message, kept))
+            history.add_chat(new_chat_id(), texts[0], Conversation(nodes), made)
+
+
+def shelf() -> Shelf:
+    def find(name: str) -> ChosenModel:
+        return MODEL
+
+    def models(options: LoadOptions) -> Sequence[ShelfModel]:
+        return MODELS
+
+    def prompts(path: str, steering: Steering) -> str:
+        asked = f"<|im_end|>\n<|im_start|>user\n{HOLIDAY}<|im_end|>\n<|im_start|>assistant\n"
+        system = "<|im_start|>system\nYou are a capable and friendly assistant."
+        return (
+            f"Without the preference it sees:\n\n{system}{asked}\n\n"
+            f"With it:\n\n{system} {steering.preference}{asked}"
+        )
+
+    return Shelf(find, lambda: True, models=models, prompts=prompts)
+
+
+# -- the screens ----------------------------------------------------------------------------------
+
+
+@scene
+async def welcome(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(), **shown) as running:
+        yield running
+
+
+@scene
+async def offer(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(), **shown, shelf=shelf_with(None)) as running:
+        yield running
+
+
+@scene
+async def reply(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine([MARKDOWN]), **shown) as running:
+        await running.say(HOLIDAY)
+        yield running
+
+
+@scene
+async def reply_from_its_top(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine([MARKDOWN]), **shown) as running:
+        await running.say(HOLIDAY)
+        await running.press("ctrl+up", "g")
+        yield running
+
+
+@scene
+async def versions(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine([ADVICE], [ADVICE]), **shown) as running:
+        await running.say(HOLIDAY)
+        await running.press("ctrl+r", "ctrl+up")
+        yield running
+
+
+@scene
+async def streaming(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine([ADVICE], [ADVICE, "Then, ", HOLD]), **shown) as running:
+        await running.say(HOLIDAY)
+        await running.say("And what\nshould I pack?")
+        await running.say("This waits.")
+        yield running
+
+
+@scene
+async def troubles(shown: Shown) -> AsyncIterator[Running]:
+    notices = ["presets/mine.toml: strength is no number; mend it.", "config.toml sets no key."]
+    async with chat(FakeEngine(["Yes.", HOLD]), **shown, notices=notices) as running:
+        await running.say(HOLIDAY)
+        await running.press("escape")
+        yield running
+
+
+@scene
+async def dial(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(["Yes."]), **shown) as running:
+        await running.say(HOLIDAY)
+        await running.press("ctrl+t", "l", "left")
+        yield running
+
+
+@scene
+async def no_preset(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(["Yes."]), **shown, preset="") as running:
+        await running.say(HOLIDAY)
+        yield running
+
+
+@scene
+async def completions(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(), **shown) as running:
+        running.prompt.insert("/")
+        await running.press("down")
+        yield running
+
+
+@scene
+async def palette(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(), **shown) as running:
+        await running.press("ctrl+o")
+        await running.until("Search")
+        yield running
+
+
+@scene
+async def help_(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(), **shown) as running:
+        await running.press("ctrl+g")
+        yield running
+
+
+@scene
+async def presets(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(), **shown) as running:
+        await running.press("ctrl+p")
+        yield running
+
+
+@scene
+async def preset_form(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(), **shown) as running:
+        await running.press("ctrl+p", "ctrl+e")
+        yield running
+
+
+@scene
+async def models(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(), **shown, shelf=shelf()) as running:
+        await running.say("/model")
+        await running.until("Without the preference" if shown["size"] == LARGE else "134,515,008")
+        yield running
+
+
+@scene
+async def chats(shown: Shown) -> AsyncIterator[Running]:
+    keep_chats()
+    async with chat(FakeEngine(), **shown) as running:
+        await running.press("ctrl+l", "down")
+        await running.until("sugar" if shown["size"] == LARGE else "photosynthesis")
+        yield running
+
+
+@scene
+async def search(shown: Shown) -> AsyncIterator[Running]:
+    keep_chats()
+    async with chat(FakeEngine(), **shown) as running:
+        await running.say("/search walking")
+        await running.until("reply")
+        await running.until("20 km" if shown["size"] == LARGE else "reply")
+        yield running
+
+
+@scene
+async def export(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(), **shown) as running:
+        await running.say(HOLIDAY)
+        Path("walk.md").touch()
+        await running.say("/export")
+        running.app.screen.query_one(Input).value = "walk.md"
+        await running.press("enter")
+        await running.until("once more")
+        yield running
+
+
+@scene
+async def import_(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(), **shown) as running:
+        await running.say("/import")
+        yield running
+
+
+@scene
+async def rename(shown: Shown) -> AsyncIterator[Running]:
+    keep_chats()
+    async with chat(FakeEngine(), **shown) as running:
+        await running.press("ctrl+l")
+        await running.until("Rain gear" if shown["size"] == LARGE else "photosynthesis")
+        await running.press("r")
+        yield running
+
+
+@scene
+async def heat(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(MEASURED), **shown) as running:
+        await running.say(HOLIDAY)
+        await running.press("ctrl+f", "n", "plus")
+        yield running
+
+
+@scene
+async def heat_card(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(MEASURED), **shown) as running:
+        await running.say(HOLIDAY)
+        await running.press("ctrl+f", "end", "tab")
+        yield running
+
+
+@scene
+async def compare(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(*COLUMNS), **shown) as running:
+        await running.say(HOLIDAY)
+        await running.press("ctrl+y")
+        yield running
+
+
+@scene
+async def compare_blind(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(*COLUMNS), **shown) as running:
+        await running.say(HOLIDAY)
+        await running.press("ctrl+y")
+        await running.press("v")
+        yield running
+
+
+@scene
+async def compare_voted(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(*COLUMNS), **shown) as running:
+        await running.say(HOLIDAY)
+        await running.press("ctrl+y")
+        await running.press("v")
+        await running.press("1")
+        yield running
+
+
+# -- looking --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _nothing_by_chance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """One time zone, one seed, one order of columns, one folder with nothing in it."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    monkeypatch.setattr("tui.requests.secrets.randbelow", lambda end: 1234567)
+    monkeypatch.setattr(Comparison.__init__, "__defaults__", (list.reverse,))
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+async def seen(running: Running) -> Look:
+    """What the screen in front looks like, with its cursors standing."""
+    for field in running.app.screen.query("Input, TextArea"):
+        assert isinstance(field, Input | TextArea)
+        field.cursor_blink = False
+    before = None
+    while (now := Look.of(running.app.screen)) != before:
+        before = now
+        await running.settle()
+    return now
+
+
+async def looks(name: str, size: tuple[int, int], themes: Sequence[str]) -> dict[str, Look]:
+    """What a screen looks like, opened in the first theme and turned to the others. Fails where it
+    cannot be read."""
+    found = {}
+    async with SCENES[name]({"size": size, "theme": themes[0]}) as running:
+        for theme in themes:
+            if theme != themes[0]:
+                running.app.theme = theme
+            await running.settle()
+            found[theme] = await seen(running)
+            assert unreadable(found[theme], running.app.screen) == {}, theme
+    return found
+
+
+def unreadable(look: Look, screen: Screen[Any]) -> dict[str, str]:
+    """The letters and digits that stand out too little, by how they are painted. What lies behind
+    a window is not there to be read."""
+    found: dict[str, str] = {}
+    for (x, y), letter, paint in look.cells():
+        if letter.isalnum() and paint.contrast < READABLE:
+            widget, _ = screen.get_widget_at(x, y)
+            if widget is not screen:
+                told = f"{paint} ({paint.contrast:.1f}:1)"
+                found[told] = found.get(told, "") + letter
+    return found
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["small", "large"])
+@pytest.mark.parametrize("name", SCENES)
+async def test_a_screen_looks_as_it_did_and_can_be_read(
+    name: str, size: tuple[int, int], renew_snapshots: bool
+) -> None:
+    themes = [theme.name for theme in OWN]
+    if name in OPENED_ANEW:
+        found = {theme: (await looks(name, size, [theme]))[theme] for theme in themes}
+    else:
+        found = await looks(name, size, themes)
+    path = FILES / f"{name}-{size[0]}x{size[1]}.txt"
+    before = path.read_text("utf-8") if path.exists() else ""
+    now = written(found, before)
+    if renew_snapshots:
+        path.write_text(now, "utf-8")
+    elif now != before:
+        diff = difflib.unified_diff(before.split("\n"), now.split("\n"), path.name, "now", n=2)
+        pytest.fail("\n".join([*diff, RENEW]), pytrace=False)
+
+
+def test_every_snapshot_is_of_a_screen() -> None:
+    names = {f"{name}-{width}x{height}.txt" for name in SCENES for width, height in SIZES}
+    assert {path.name for path in FILES.iterdir()} == names
