@@ -70,9 +70,9 @@ def test_a_day_in_the_app(terminal: Terminal) -> None:
     # Ask; ask once more; the dial.
     open_app(terminal)
     terminal.type(f"What makes a good walking holiday?{ENTER}")
-    terminal.until("▌ What makes a good walking holiday", "tokens/s · first after .* seed")
+    terminal.until("▌ What makes a good walking holiday", "first after", "seed")
     terminal.type(ctrl("r"))
-    terminal.until("‹ 2/2 ›", "● ready")
+    terminal.until(r"‹\s+2/2\s+›", "● ready")
     terminal.type(ctrl("t") + "l")
     terminal.until(r"3\.00 LA")
     terminal.type(RIGHT)
@@ -102,7 +102,7 @@ def test_a_day_in_the_app(terminal: Terminal) -> None:
     engine_of(terminal).kill()
     terminal.until("× engine stopped", "the next message starts a new engine")
     terminal.type(f"Say hello.{ENTER}")
-    terminal.until("▌ Say hello", r"0\.00 base · \d+ tokens, .* seed", "● ready")
+    terminal.until("▌ Say hello", r"0\.00 base · \d+ tokens?, ", "● ready")
 
     # Search.
     terminal.type(ctrl("l"))
