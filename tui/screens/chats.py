@@ -113,9 +113,9 @@ class ChatsScreen(ModalScreen[Place | None]):
         self._list.opened = self._session.chat.id
         self._list_chats(self._session.chat.id)
         if self._first is None:
-            self._list.focus()
+            self.set_focus(self._list)
             return
-        self._search.focus()
+        self.set_focus(self._search)
         if self._first:
             self._search.value = self._first
             self._ask()
@@ -249,11 +249,11 @@ class ChatsScreen(ModalScreen[Place | None]):
 
     def action_to_list(self) -> None:
         """From the words to what was found."""
-        self._list.focus()
+        self.set_focus(self._list)
 
     def action_search(self) -> None:
         """To the words to search for."""
-        self._search.focus()
+        self.set_focus(self._search)
 
     @on(Input.Submitted)
     def action_choose(self) -> None:
@@ -283,9 +283,9 @@ class ChatsScreen(ModalScreen[Place | None]):
         """End the search, or leave things as they are."""
         if self._search.value:
             self._search.value = ""
-            self._list.focus()
+            self.set_focus(self._list)
         elif self._search.has_focus and self._list.rows:
-            self._list.focus()
+            self.set_focus(self._list)
         else:
             self._end(None)
 

@@ -232,7 +232,7 @@ class CompareScreen(ModalScreen[Taken | None]):
         self._beside = self._selected.column.steering
         asked.value = f"{self._beside.strength + 1:.4g}"
         asked.display = True
-        asked.focus()
+        self.set_focus(asked)
 
     @on(Input.Submitted, "#other-strength")
     async def _add_strength(self, message: Input.Submitted) -> None:
