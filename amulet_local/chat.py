@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from amulet_local.conversation import Conversation, Node
+from amulet_local.conversation import Conversation, Message, Node, Thought
 from amulet_local.history import History, title_of
 from amulet_local.ids import new_chat_id
 from amulet_local.protocol import Finished, Step
@@ -192,6 +192,8 @@ class GrowingReply:
         self._steps: list[Step] = []
         self._saved = 0
         self._due = clock()
+        self._thinks: bool | None = None  # whether it begins with a thought, once that is known
+        self._silent = 0  # steps before the first with text
 
     @property
     def text(self) -> str:
@@ -200,31 +202,31 @@ class GrowingReply:
 
     def add(self, step: Step) -> None:
         """Take a step; raises as `save` does."""
+        if self._silent == len(self._steps) and not step.text:
+            self._silent += 1
+        if self._thinks is None and (step.text or step.thought):
+            self._thinks = bool(step.thought)
         self._steps.append(step)
         self.save()
 
     def save(self) -> None:
         """Store what is new, if it is time. Raises UsageError where it cannot be stored; it is
         tried again with what comes."""
-        if self._saved == len(self._steps) or self._clock() < self._due:
+        nothing_new = self._thinks is None or self._saved == len(self._steps)
+        if nothing_new or self._clock() < self._due:
             return
         self._due = self._clock() + SAVE_EVERY_S
-        new = self._steps[self._saved :]
-        self._history.grow(self.node.id, *_contents(new))
-        self._saved += len(new)
+        self._history.grow(self.node.id, *self._contents(self._saved))
+        self._saved = len(self._steps)
 
     def finish(self, finished: Finished) -> Node:
         """End as the engine says. Raises UsageError where that cannot be stored: it may be called
         again."""
-        ending, begun = Ending(finished.reason, finished.stats), self._begun
-        if finished.text and not self._steps:  # which its last token was held back with
-            begun = replace(begun, measures=_stretched(begun.measures, len(finished.text)))
-        measures = pack(fitted(self._steps[: len(finished.token_ids)], finished.text))
-        return self._end(begun.grown(finished.text, finished.token_ids, measures), ending)
+        return self._end(completed(self._begun, self._steps, finished))
 
     def break_off(self) -> Node:
         """End with what there is, because the engine died. Raises as `finish` does."""
-        return self._end(self._begun.grown(*_contents(self._steps)), Ending("died"))
+        return self._end(replace(self._begun.grown(*self._contents()), ending=Ending("died")))
 
     def discard(self) -> None:
         """Forget the reply, because it came to nothing; the branch read before is read again."""
@@ -236,21 +238,43 @@ class GrowingReply:
                 chat._done.pop()
             chat._read(self._before.leaf)
 
-    def _end(self, node: Node, ending: Ending) -> Node:
-        self.node = replace(node, ending=ending)
+    def _contents(self, start: int = 0) -> tuple[str, tuple[int, ...], bytes, str]:
+        """Text, token ids, packed measures and thought of the steps from this number on. Behind a
+        thought, ids are known only when the engine has told where the answer begins."""
+        steps = self._steps[start:]
+        before = max(0, self._silent - start) if self._thinks else 0
+        return (
+            "".join(step.text for step in steps),
+            () if self._thinks else tuple(step.token for step in steps),
+            pack(map(measures_of, steps[before:])),
+            "".join(step.thought for step in steps),
+        )
+
+    def _end(self, node: Node) -> Node:
+        self.node = node
         if self.node.id in self._chat.conversation:
             self._chat.conversation.replace(self.node)
         self._history.finish(self.node)
         return self.node
 
 
-def _contents(steps: list[Step]) -> tuple[str, tuple[int, ...], bytes]:
-    """Text, token ids and packed measures."""
-    return (
-        "".join(step.text for step in steps),
-        tuple(step.token for step in steps),
-        pack(map(measures_of, steps)),
-    )
+def completed(begun: Node, steps: Sequence[Step], finished: Finished) -> Node:
+    """A reply as it stands in the end. begun: what it began with; steps: all there were."""
+    if finished.text and not steps:  # which the last token before was held back with
+        begun = replace(begun, measures=_stretched(begun.measures, len(finished.text)))
+    said = begun.message
+    if finished.begun_ids and not said.token_ids and not begun.measures:  # words of the user's
+        begun = replace(begun, message=Message(said.role, said.text, finished.begun_ids))
+    start = finished.stats.thought_tokens
+    shared = start and not finished.token_ids  # a token is the thought's and the answer's
+    end = finished.stats.tokens if shared else start + len(finished.token_ids)
+    measures = pack(fitted(steps[start:end], finished.text))
+    node = begun.grown(finished.text, finished.token_ids, measures)
+    if start:
+        known = finished.text and not shared
+        before = tuple(step.token for step in steps[:start]) if known else ()
+        node = replace(node, thought=Thought(finished.thought, before))
+    return replace(node, ending=Ending(finished.reason, finished.stats))
 
 
 def fitted(steps: Sequence[Step], text: str) -> list[TokenMeasures]:

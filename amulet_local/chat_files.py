@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from amulet_local.chat import Chat
-from amulet_local.conversation import Conversation, Message, Node, Role
+from amulet_local.conversation import Conversation, Message, Node, Role, Thought
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.history import History, title_of
 from amulet_local.ids import CHAT_PATTERN, ID_PATTERN, new_chat_id
@@ -43,6 +43,8 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     origin: Origin | None = None
     ending: Ending | None = None
     measures: bytes = b""
+    thought: str = ""
+    thought_ids: tuple[TokenId, ...] = ()
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,6 +139,8 @@ def _message(node: Node) -> _Message:
         origin=node.origin,
         ending=node.ending,
         measures=node.measures,
+        thought=node.thought.text,
+        thought_ids=node.thought.token_ids,
     )
 
 
@@ -151,6 +155,7 @@ def _node(message: _Message) -> Node:
         message.origin,
         message.ending,
         message.measures,
+        Thought(message.thought, message.thought_ids),
     )
 
 
@@ -158,7 +163,8 @@ def _node(message: _Message) -> Node:
 
 
 def to_markdown(chat: Chat) -> str:
-    """The branch that is read, with a line below each reply on how it came about."""
+    """The branch that is read, with a line below each reply on how it came about; thoughts, which
+    were not said, are left out."""
     path = chat.conversation.path()
     parts = [f"# {chat.title or 'Untitled'}"]
     parts += [f"*{_day(datetime.fromtimestamp(path[0].made))}*"] if path else []

@@ -12,9 +12,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from amulet_local.protocol import (
     Command,
@@ -23,6 +25,7 @@ from amulet_local.protocol import (
     Event,
     Examine,
     Load,
+    Loaded,
     LoadOptions,
     Memory,
     Quit,
@@ -34,6 +37,12 @@ from amulet_local.protocol import (
 )
 from amulet_local.settings import log_folder
 
+# What llama.cpp's backends say where a device has no memory left.
+NO_MEMORY = re.compile(
+    r"out ?of ?(device ?|host ?)?memory|insufficient memory|"
+    r"fail\w* to alloc|alloc\w* .*fail|unable to alloc",
+    re.IGNORECASE,
+)
 _PATIENCE_S = 2.0
 
 
@@ -82,10 +91,12 @@ class EngineProcess:
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._running: _Running | None = None
         self._load: Load | None = None
+        self._most_layers: dict[str, int] = {}  # on devices, by model
 
     def load(self, model: str, options: LoadOptions) -> None:
         """See EngineHandle."""
-        self._load = Load(model, options, self._needs(model, options))
+        self._learn()
+        self._load = self._spared(Load(model, options, self._needs(model, options)))
         if not self._send(self._load):
             self._start()
 
@@ -122,10 +133,24 @@ class EngineProcess:
 
     def _start(self) -> None:
         """A new process, with the model that the last one had."""
+        self._learn()
         self.close()
         self._running = _Running(self.events)
         if self._load:
+            self._load = self._spared(self._load)
             self._send(self._load)
+
+    def _learn(self) -> None:
+        """Remember where devices lacked memory while a model was in use."""
+        if self._running and self._load and self._running.layers_to_try is not None:
+            self._most_layers[self._load.model] = self._running.layers_to_try
+
+    def _spared(self, load: Load) -> Load:
+        """With fewer layers on devices, for a model of which they have lacked the memory."""
+        layers = self._most_layers.get(load.model)
+        if layers is None:
+            return load
+        return replace(load, options=replace(load.options, gpu_layers=layers))
 
     def _insist(self, command: Command) -> None:
         """Send to a new process where there is none."""
@@ -138,9 +163,15 @@ class EngineProcess:
 
 
 class _Running:
-    """One engine process and the thread that reads its events."""
+    """One engine process and the thread that reads its events.
+
+    layers_to_try: on devices, once it has died for want of their memory.
+    """
 
     def __init__(self, events: queue.SimpleQueue[Event]) -> None:
+        self.layers_to_try: int | None = None
+        self._card: Loaded | None = None
+        self._file, self._stamp = "", (0, 0)  # of the model, as it was when it was to be loaded
         self._events = events
         self._closing = False
         self._log = log_folder() / "engine.log"
@@ -165,6 +196,8 @@ class _Running:
         assert pipe is not None
         if self._process.poll() is not None:
             return False
+        if isinstance(command, Load):
+            self._file, self._stamp = command.model, _stamp(command.model)
         try:
             write_frame(pipe, command)
         except OSError:
@@ -186,20 +219,50 @@ class _Running:
         assert pipe is not None
         try:
             while event := read_event(pipe):
+                self._card = event if isinstance(event, Loaded) else self._card
                 self._events.put(event)
         except ValueError:
             self._process.kill()  # a frame that is not ours: the process has lost its mind
         status = self._process.wait()
         if not self._closing:
-            self._events.put(Died(_epitaph(status, self._log)))
+            self._events.put(self._died(status))
+
+    def _died(self, status: int) -> Died:
+        card, lines = self._card, _last_lines(self._log)
+        if card and _stamp(self._file) != self._stamp:  # a mapped file must stay what it is
+            return Died(
+                f"The engine stopped, since {self._file} changed while it was in use; fetch or "
+                "copy it again, or choose another."
+            )
+        if not card or not card.gpu_layers or not any(map(NO_MEMORY.search, lines)):
+            return Died(_epitaph(status, lines))
+        self.layers_to_try = fewer = max(0, card.gpu_layers - max(1, card.layers // 4))
+        there = f"{fewer} of {card.layers} layers are" if fewer else "no layers are"
+        return Died(
+            f"The memory of {card.devices} ran out, so {there} there from now on and the rest is "
+            "on the processor.",
+            lighter=True,
+        )
 
 
-def _epitaph(status: int, log: Path) -> str:
-    """One sentence on why the process ended, from its exit status and the end of its log."""
+def _stamp(file: str) -> tuple[int, int]:
+    """Size and time of change, by which a file is told from what it was; zeros if it is gone."""
     try:
-        lines = log.read_text("utf-8", "replace").splitlines()[-40:]
+        status = Path(file).stat()
     except OSError:
-        lines = []
+        return (0, 0)
+    return (status.st_size, status.st_mtime_ns)
+
+
+def _last_lines(log: Path) -> list[str]:
+    try:
+        return log.read_text("utf-8", "replace").splitlines()[-40:]
+    except OSError:
+        return []
+
+
+def _epitaph(status: int, lines: Sequence[str]) -> str:
+    """One sentence on why the process ended, from its exit status and the end of its log."""
     said = [line.strip() for line in lines if re.search(r"GGML_ASSERT|Error|error|failed", line)]
     if status == -signal.SIGKILL:
         reason = "it was killed, most likely because memory ran out"

@@ -37,13 +37,27 @@ class Message(msgspec.Struct, frozen=True):
     token_ids: tuple[int, ...] = ()
 
 
+class Thought(msgspec.Struct, frozen=True):
+    """What a model thought before a reply; later turns do not tell it.
+
+    text: without its marks. token_ids: all that came before the reply's first token, marks
+    included; empty where they are not known, or the thought did not come to its end.
+    """
+
+    text: str = ""
+    token_ids: tuple[int, ...] = ()
+
+
+NO_THOUGHT = Thought()
+
+
 @dataclass(frozen=True)
 class Node:
     """A message in its place in the tree.
 
     parent: None for the first question of a branch. origin: None for what a person wrote, an
     edited reply included. ending: None while a reply is being written. measures: of the tokens at
-    the end of the text, packed (see provenance.unpack).
+    the end of the text, packed (see provenance.unpack). thought: what came before the text.
     """
 
     id: str
@@ -52,18 +66,22 @@ class Node:
     origin: Origin | None = None
     ending: Ending | None = None
     measures: bytes = b""
+    thought: Thought = NO_THOUGHT
 
     @property
     def made(self) -> float:
         """When, in seconds since 1970."""
         return time_of(self.id)
 
-    def grown(self, text: str, token_ids: tuple[int, ...], measures: bytes) -> Node:
+    def grown(
+        self, text: str, token_ids: tuple[int, ...], measures: bytes, thought: str = ""
+    ) -> Node:
         """With more at its end. Token ids that are not known from the first on are left out."""
         old = self.message
         known = bool(old.token_ids) or not old.text
         message = Message(old.role, old.text + text, old.token_ids + token_ids if known else ())
-        return replace(self, message=message, measures=self.measures + measures)
+        before = Thought(self.thought.text + thought, self.thought.token_ids)
+        return replace(self, message=message, measures=self.measures + measures, thought=before)
 
 
 class Conversation:
@@ -146,10 +164,12 @@ class Conversation:
 
     def reply(self, question: str, origin: Origin, begun: Node | None = None) -> Node:
         """A reply yet to be written, beside those there are. begun: one whose text and tokens it
-        begins with, to be continued."""
+        begins with, to be continued, and whose thought, unless nothing came of it."""
         if begun is None:
             return Node(new_id(), question, Message("assistant", ""), origin)
-        return Node(new_id(), question, begun.message, origin, measures=begun.measures)
+        thought = begun.thought if begun.message.text or begun.thought.token_ids else NO_THOUGHT
+        node = Node(new_id(), question, begun.message, origin)
+        return replace(node, measures=begun.measures, thought=thought)
 
     def edited(self, name: str, text: str) -> Node:
         """A message in the user's own words, beside the one it is made from."""

@@ -10,7 +10,6 @@ import ctypes
 import re
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ import llama_cpp
 from llama_cpp._ctypes_extensions import load_shared_library
 
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.placing import RPC, Device
 
 _KINDS = ("cpu", "gpu", "integrated gpu", "accelerator", "meta")
-_RPC = b"RPC"
 _PATIENCE_S = 3.0
 _ADDRESS = re.compile(r"(?P<host>[\w.-]+):(?P<port>\d{1,5})")
 
@@ -45,38 +44,9 @@ _BASE: _Results = {
 }
 
 
-@dataclass(frozen=True)
-class Device:
-    """A backend device; memory in bytes. kind: cpu, gpu, integrated gpu, accelerator or meta.
-
-    backend: the part of llama.cpp that drives it, such as CPU, CUDA, Metal, Vulkan, RPC.
-    """
-
-    name: str
-    description: str
-    kind: str
-    memory_free: int
-    memory_total: int
-    backend: str = ""
-
-    @property
-    def offloads(self) -> bool:
-        """Whether layers can be put there."""
-        return "gpu" in self.kind
-
-
 def devices() -> list[Device]:
     """All that this build of llama.cpp sees, in its order, with those that were added."""
     return [_described(handle) for handle in _handles()]
-
-
-def default_devices(found: Sequence[Device]) -> list[Device]:
-    """Those that llama.cpp takes where none are named: other machines' first, then GPUs, and
-    integrated GPUs where there are no others."""
-    remote = [device for device in found if device.backend == _RPC.decode()]
-    gpus = [device for device in found if device.kind == "gpu" and device not in remote]
-    integrated = [device for device in found if device.kind == "integrated gpu"]
-    return [*remote, *(gpus or integrated)]
 
 
 def handles(names: Sequence[str]) -> list[int]:
@@ -158,7 +128,7 @@ def try_server(address: str) -> None:
 
 
 def _rpc_function(name: str, result: type[Any] | None, *parameters: type[Any]) -> Any:
-    backend = _library("ggml").ggml_backend_reg_by_name(_RPC)
+    backend = _library("ggml").ggml_backend_reg_by_name(RPC.encode())
     if not backend:
         raise UsageError(
             "this build of llama-cpp-python cannot use other machines; build it with "

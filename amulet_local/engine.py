@@ -116,6 +116,7 @@ class Engine:
             can_rewind=self._lockstep.can_rewind,
             template=self._model.chat_template is not None and not self._prompter.problem,
             load_s=self._load_s,
+            thinks=self._prompter.thinks,
         )
 
     def notices(self) -> list[str]:
@@ -251,7 +252,7 @@ class Engine:
     def _writing(self, request: Reply, emit: Emit) -> Iterator[Writing]:
         _, strength = _steering(request, streams=1)
         vocabulary, stop = self._model.vocabulary, self._prompter.stop
-        opened = self._prompter.opened_thought(thinking=request.thinking)
+        opened = self._prompter.opened_thought(thinking=_thinking(request))
         with closing(Writing(request, vocabulary, stop, strength, emit, opened)) as writing:
             try:
                 yield writing
@@ -335,7 +336,8 @@ class Engine:
         )
 
     def _prompts(self, request: Reply, start: int) -> Prompts:
-        """Stream -> token ids, of the streams that the request needs."""
+        """Stream -> token ids up to where the answer begins, of the streams that the request
+        needs."""
         preferences = {_BASE_STREAM: "", _PREFERENCE_STREAM: request.preference}
         if not request.preference or (request.method == "base" and not request.trace):
             del preferences[_PREFERENCE_STREAM]
@@ -348,14 +350,21 @@ class Engine:
                     request.messages[start:],
                     preference,
                     request.placement,
-                    thinking=request.thinking,
+                    thinking=_thinking(request),
                 )
+                + list(request.thought)
                 for stream, preference in preferences.items()
             }
         except TemplateError as error:
             raise UsageError(
                 f"the model's chat template cannot write this chat: {error}."
             ) from None
+
+
+def _thinking(request: Reply) -> bool:
+    """Whether the prompt leaves room for a thought: one that was thought already, if any was."""
+    begun = request.begun and (request.begun.text or request.begun.token_ids)
+    return request.thinking and bool(request.thought or not begun)
 
 
 def _steering(request: Reply, streams: int) -> tuple[Steering, float]:

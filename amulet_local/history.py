@@ -22,7 +22,7 @@ from types import TracebackType
 import msgspec
 import psutil
 
-from amulet_local.conversation import Conversation, Message, Node, Role
+from amulet_local.conversation import NO_THOUGHT, Conversation, Message, Node, Role, Thought
 from amulet_local.database import DamagedError, Database, removed_meanwhile
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.ids import new_id
@@ -305,12 +305,20 @@ class History:
             )
             _insert(db, chat, node, self._writer if growing else None)
 
-    def grow(self, message: str, text: str, token_ids: Sequence[int], measures: bytes) -> None:
+    def grow(
+        self,
+        message: str,
+        text: str,
+        token_ids: Sequence[int],
+        measures: bytes,
+        thought: str = "",
+    ) -> None:
         """Keep what a growing reply has more, at a cost that does not depend on its length."""
         with self._database.writing() as db:
             db.execute(
-                "INSERT INTO pieces (message, text, token_ids, measures) VALUES (?, ?, ?, ?)",
-                (message, text, _packed(token_ids), measures),
+                "INSERT INTO pieces (message, text, token_ids, measures, thought) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (message, text, _packed(token_ids), measures, thought),
             )
 
     def finish(self, node: Node) -> None:
@@ -413,7 +421,7 @@ def _end_abandoned(database: Database) -> None:
                 node = _grown(db, _node(*row))
             except _UNREADABLE:
                 continue  # which `load` tells of
-            if node.message.text:
+            if node.message.text or node.thought.text:
                 _finish(db, replace(node, ending=Ending("interrupted")))
             else:
                 _discard(db, node)
@@ -443,7 +451,7 @@ _SUMMARIES = """
     FROM chats WHERE deleted IS NULL
         AND EXISTS (SELECT 1 FROM messages WHERE chat = chats.id AND deleted IS NULL)
 """
-_COLUMNS = "id, parent, role, text, origin, ending, token_ids, measures"
+_COLUMNS = "id, parent, role, text, origin, ending, token_ids, measures, thought, thought_ids"
 _FOLLOWING = """
     WITH RECURSIVE following (id) AS (
         SELECT id FROM messages WHERE {}
@@ -477,7 +485,8 @@ def _insert(db: sqlite3.Connection, chat: str, node: Node, writer: str | None = 
     if node.origin and not ending and not writer:  # copied while it was being written
         ending = Ending("interrupted")
     db.execute(
-        f"INSERT INTO messages ({_COLUMNS}, chat, writer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO messages ({_COLUMNS}, chat, writer) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             node.id,
             node.parent,
@@ -487,6 +496,8 @@ def _insert(db: sqlite3.Connection, chat: str, node: Node, writer: str | None = 
             _encoded(ending),
             _packed(node.message.token_ids),
             node.measures,
+            node.thought.text,
+            _packed(node.thought.token_ids),
             chat,
             writer,
         ),
@@ -496,12 +507,14 @@ def _insert(db: sqlite3.Connection, chat: str, node: Node, writer: str | None = 
 def _finish(db: sqlite3.Connection, node: Node) -> None:
     message = node.message
     done = db.execute(
-        """UPDATE messages SET text = ?, token_ids = ?, measures = ?, ending = ?, writer = NULL
-        WHERE id = ?""",
+        """UPDATE messages SET text = ?, token_ids = ?, measures = ?, thought = ?,
+        thought_ids = ?, ending = ?, writer = NULL WHERE id = ?""",
         (
             message.text,
             _packed(message.token_ids),
             node.measures,
+            node.thought.text,
+            _packed(node.thought.token_ids),
             _encoded(node.ending),
             node.id,
         ),
@@ -519,13 +532,14 @@ def _discard(db: sqlite3.Connection, node: Node) -> None:
 def _grown(db: sqlite3.Connection, node: Node) -> Node:
     """A growing reply with the pieces that were kept of it."""
     rows = db.execute(
-        "SELECT text, token_ids, measures FROM pieces WHERE message = ? ORDER BY number",
+        "SELECT text, token_ids, measures, thought FROM pieces WHERE message = ? ORDER BY number",
         (node.id,),
     ).fetchall()
     if not rows:
         return node
-    text, token_ids, measures = zip(*rows, strict=True)
-    return node.grown("".join(text), _unpacked(b"".join(token_ids)), b"".join(measures))
+    text, token_ids, measures, thought = zip(*rows, strict=True)
+    ids, packed = _unpacked(b"".join(token_ids)), b"".join(measures)
+    return node.grown("".join(text), ids, packed, "".join(thought))
 
 
 def _node(
@@ -537,6 +551,8 @@ def _node(
     ending: bytes | None,
     token_ids: bytes,
     measures: bytes,
+    thought: str,
+    thought_ids: bytes,
 ) -> Node:
     return Node(
         name,
@@ -545,6 +561,7 @@ def _node(
         msgspec.msgpack.decode(origin, type=Origin) if origin else None,
         msgspec.msgpack.decode(ending, type=Ending) if ending else None,
         measures,
+        Thought(thought, _unpacked(thought_ids)) if thought or thought_ids else NO_THOUGHT,
     )
 
 

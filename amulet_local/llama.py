@@ -14,7 +14,9 @@ import io
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -33,8 +35,9 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from amulet_local.devices import Device, backends, devices, handles
+from amulet_local.devices import backends, devices, handles
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.placing import Device
 from amulet_local.settled import OUTPUTS
 
 KV_TYPES = {
@@ -87,6 +90,24 @@ def _initialise() -> None:
     """Importing llama_cpp has set its own log callback; ours replaces it for good."""
     llama_cpp.llama_log_set(_on_log, ctypes.c_void_p(0))
     llama_cpp.llama_backend_init()
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[Callable[[], bool]]:
+    """Ctrl+C waits for the end of a native call that calls back into Python, since an exception
+    that a callback raises is dropped there. Yields whether one waits."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield lambda: False
+        return
+    waiting: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: waiting.append(number))
+    try:
+        yield lambda: bool(waiting)
+    finally:
+        signal.signal(signal.SIGINT, usual)
+        if waiting:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _lacks_memory() -> bool:
@@ -177,7 +198,7 @@ class Model:
         def progress(fraction: float, _user_data: object) -> bool:
             nonlocal cancelled
             cancelled = on_progress is not None and not on_progress(fraction)
-            return not cancelled
+            return not (cancelled or is_interrupted())
 
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers
@@ -189,7 +210,8 @@ class Model:
         if tensor_split:
             shares = (ctypes.c_float * llama_cpp.llama_max_devices())(*tensor_split)
             parameters.tensor_split = ctypes.cast(shares, ctypes.POINTER(ctypes.c_float))
-        handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
+        with _interrupts_wait() as is_interrupted:
+            handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
         if cancelled:
             raise AbortedError
         if handle is None:
@@ -472,9 +494,10 @@ class Context:
     def _make(self, length: int) -> llama_cpp.llama_context_p:
         _errors.clear()
         self._parameters.n_ctx = length
-        handle: llama_cpp.llama_context_p | None = llama_cpp.llama_init_from_model(
-            self._model.handle, self._parameters
-        )
+        with _interrupts_wait():
+            handle: llama_cpp.llama_context_p | None = llama_cpp.llama_init_from_model(
+                self._model.handle, self._parameters
+            )
         if handle is None:
             if offloads(self._model.gpu_layers) and _lacks_memory():
                 raise NoDeviceMemoryError(_reason())
@@ -541,7 +564,7 @@ class Context:
         self._abort_flag[0] = b"\x00"
 
     def decode(self, batch: Batch) -> None:
-        """Evaluate a batch. Raises AbortedError, NoCellsError or DecodeError."""
+        """Evaluate a batch. Raises AbortedError, NoCellsError, DecodeError, NoDeviceMemoryError."""
         if self._abort_flag.raw[0]:  # GPU backends never poll the callback
             raise AbortedError
         _errors.clear()
@@ -552,6 +575,8 @@ class Context:
             raise AbortedError
         if status == 1:
             raise NoCellsError
+        if status < -1 and offloads(self._model.gpu_layers) and _lacks_memory():
+            raise NoDeviceMemoryError(_reason())
         if status:
             raise DecodeError(f"llama_decode failed with {status} ({_reason()}).")
 

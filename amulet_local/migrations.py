@@ -138,4 +138,16 @@ def _votes(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX votes_by_preset ON votes (model, preset)")
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_chats_and_messages, _search, _votes)
+def _thoughts(db: sqlite3.Connection) -> None:
+    """What a model thought before a reply (see conversation.Thought); it is not searched."""
+    db.execute("ALTER TABLE messages ADD COLUMN thought TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE messages ADD COLUMN thought_ids BLOB NOT NULL DEFAULT x''")
+    db.execute("ALTER TABLE pieces ADD COLUMN thought TEXT NOT NULL DEFAULT ''")
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _chats_and_messages,
+    _search,
+    _votes,
+    _thoughts,
+)

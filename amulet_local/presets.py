@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import msgspec
 
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.protocol import Fraction, Placement, Positive, Sampling
+from amulet_local.protocol import STRONGEST, Fraction, Placement, Positive, Sampling, Strength
 from amulet_local.realignment import AMULET, Update
 from amulet_local.settings import presets_folder
 
@@ -31,7 +31,6 @@ GROUPS = {
     "time": "Time and context",
     "paper": "The paper's eight",
 }
-STRONGEST = 1000.0  # either way; beyond, logits lose the digits that tell tokens apart
 MOST_ITERATIONS = 100_000
 
 BUILT_IN = Path(__file__).with_suffix("")  # the folder beside this module
@@ -39,7 +38,6 @@ NAME = re.compile("[a-z0-9-]+")
 _MOST_BYTES = 64 * 1024
 
 Words = Annotated[str, msgspec.Meta(pattern=r"\S")]
-Strength = Annotated[float, msgspec.Meta(ge=-STRONGEST, le=STRONGEST)]
 
 
 class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

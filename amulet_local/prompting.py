@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from amulet_local.conversation import Message
 from amulet_local.protocol import Placement
 from amulet_local.templates import ChatTemplate, TemplateError
+from amulet_local.thinking import opened_thought, without_thought
 
 if TYPE_CHECKING:
     from amulet_local.llama import Vocabulary
@@ -27,7 +28,6 @@ DEFAULT_SYSTEM = (
 # Private-use characters around a number stand for a content while the template is rendered.
 _PLACEHOLDER = "\ue000{}\ue001"
 _PLACEHOLDERS = re.compile("\ue000(\\d+)\ue001")
-_OPEN_THOUGHT = re.compile(r"<think(ing)?>\s*\Z")
 
 Content = str | tuple[int, ...]
 
@@ -99,20 +99,27 @@ class PromptWriter:
     def opened_thought(self) -> str:
         """The mark with which a prompt has begun the model's thought already, where it may think;
         "" where thinking is left to the model. Raises TemplateError."""
-        match = _OPEN_THOUGHT.search(self._render(["user"], thinking=True))
-        return match[0].strip() if match else ""
+        return opened_thought(self._render(["user"], thinking=True))
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model can be told to think before it answers: its template knows of that."""
+        try:
+            on, off = (self._render(["user"], thinking=thinking) for thinking in (True, False))
+        except TemplateError:
+            return False
+        return on != off
 
     def _render(self, roles: Sequence[str], thinking: bool) -> str:
         if self._template is None:
             return _transcript(roles)
         text = self._template.render(_numbered(roles), thinking=thinking)
-        if not thinking and (thought := _OPEN_THOUGHT.search(text)):
-            text = f"{text.rstrip()}\n\n</{thought[0].strip()[1:]}\n\n"
-        return text
+        return text if thinking else without_thought(text)
 
 
 class Prompter:
-    """Writes prompts for one model, as tokens; template, problem, stop: see PromptWriter."""
+    """Writes prompts for one model, as tokens; template, problem, stop, thinks: see
+    PromptWriter."""
 
     def __init__(self, vocabulary: Vocabulary, template: str | None) -> None:
         self._vocabulary = vocabulary
@@ -130,6 +137,7 @@ class Prompter:
         )
         self._writer = PromptWriter(template, vocabulary.bos_text, vocabulary.eos_text)
         self.problem, self.stop = self._writer.problem, self._writer.stop
+        self.thinks = self._writer.thinks
 
     def prompt(
         self,

@@ -18,6 +18,7 @@ from amulet_local.errors import UsageError
 MAX_FRAME = 16 * 1024 * 1024
 MOST_COMPARED = 6
 MOST_DEVICES = 16  # llama.cpp's own bound
+STRONGEST = 1000.0  # either way; beyond, logits lose the digits that tell tokens apart
 _LENGTH = struct.Struct("<I")
 
 Method = Literal["base", "pref", "la", "amulet"]
@@ -31,6 +32,7 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0)]
+Strength = Annotated[float, msgspec.Meta(ge=-STRONGEST, le=STRONGEST)]
 
 
 class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,10 +136,13 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     preference: in words; empty for none. strength, guard, placement: see design words.
     seed: of the sampler, 32 bits; the same request with the same seed gives the same reply.
     chat: which chat this is; one that has a name is kept on disk when another takes its place.
-    begun: what the reply begins with, if it is to be continued; its text and tokens are not told
-    again. What its tokens say beyond its text comes with the first token that is written.
+    begun: what the reply begins with, if it is to be continued; its text is not told again, nor are
+    its tokens, unless it came without (see Finished.begun_ids). What its tokens say beyond its text
+    comes with the first token that is written.
     trace: measure every token (shift, flip, log-probabilities) at a small cost.
     thinking: let the model think before it answers, where its template knows how.
+    thought: what it thought before `begun`, as the tokens that came before the answer; without it,
+    a reply that has begun does not think.
     """
 
     id: int
@@ -156,6 +161,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     chat: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{0,64}$")] = ""
     begun: Message | None = None
     thinking: bool = False
+    thought: tuple[int, ...] = ()
 
 
 class Steer(msgspec.Struct, frozen=True, tag="steer"):
@@ -211,7 +217,8 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     """The model is ready.
 
     context: tokens each stream can hold. devices: where the layers are, in words.
-    can_rewind: whether the KV cache can be cut back to a prefix.
+    can_rewind: whether the KV cache can be cut back to a prefix. thinks: whether it can be told to
+    think before it answers.
     """
 
     model: str
@@ -227,6 +234,7 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     can_rewind: bool
     template: bool
     load_s: float
+    thinks: bool = False
 
 
 class Prefilling(msgspec.Struct, frozen=True, tag="prefilling"):
@@ -265,7 +273,8 @@ class Stats(msgspec.Struct, frozen=True):
     prompt_tokens: of the longest stream's prompt; cached_tokens: of all streams, not evaluated
     again. prefill_s, first_token_s, decode_s in seconds from the request's arrival;
     tokens_per_s over the decode time. context_tokens: what the longest stream now holds. blocks:
-    evaluated for the tokens; fewer than those where guesses were right.
+    evaluated for the tokens; fewer than those where guesses were right. thought_tokens: of the
+    tokens, those before the answer, marks included; thought_s: in seconds, from the first of them.
     """
 
     prompt_tokens: int
@@ -279,6 +288,8 @@ class Stats(msgspec.Struct, frozen=True):
     context_tokens: int
     streams: int
     blocks: int = 0
+    thought_tokens: int = 0
+    thought_s: float = 0.0
 
 
 class Notice(msgspec.Struct, frozen=True, tag="notice"):
@@ -293,6 +304,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     text is the whole reply; its end may not have been in any step, where a possible stop string
     was held back. token_ids is what it was sampled as, without the end-of-turn token; empty where
     a thought and the answer share a token. thought: what came before the answer, without its marks.
+    begun_ids: the tokens that the text it began with was read as, where it came without any.
     """
 
     id: int
@@ -301,6 +313,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     reason: FinishReason
     stats: Stats
     thought: str = ""
+    begun_ids: tuple[int, ...] = ()
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):
@@ -349,9 +362,14 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 class Died(msgspec.Struct, frozen=True, tag="died"):
-    """The engine process is gone; made by the front end's side, never sent by the engine."""
+    """The engine process is gone; made by the front end's side, never sent by the engine.
+
+    lighter: it lacked a device's memory, and the next one loads the model with fewer layers there,
+    so that what was asked may be asked again.
+    """
 
     text: str
+    lighter: bool = False
 
 
 Event = (

@@ -38,6 +38,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     guard: float = 0.0
     placement: Placement = "system"
     sampling: Sampling = Sampling()
+    thinking: bool = False
 
     @classmethod
     def of(cls, request: Reply, *, model: str, file: str, preset: str = "") -> Origin:
@@ -54,6 +55,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
             guard=request.guard,
             placement=request.placement,
             sampling=request.sampling,
+            thinking=request.thinking,
         )
 
 

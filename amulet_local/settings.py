@@ -11,7 +11,6 @@ import os
 import platform
 import tomllib
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -63,12 +62,17 @@ def presets_folder() -> Path:
     return config_folder() / "presets"
 
 
+def calibration_folder() -> Path:
+    """What calibration found, one file a model; not there before the first."""
+    return data_folder() / "calibration"
+
+
 def calibration_file(model: str) -> Path:
     """What calibration found for a model: named by its file (name, size, time of change), the
     machine and the library, so that it goes stale with any of them."""
     machine = f"{platform.machine()} {platform.processor()} {os.cpu_count()}"
     key = f"{_identity(model)} {machine} {_library()}"
-    return data_folder() / "calibration" / f"{_short(key)}.json"
+    return calibration_folder() / f"{_short(key)}.json"
 
 
 def strengths_file(model: str) -> Path:
@@ -93,6 +97,8 @@ def _short(key: str) -> str:
 @cache
 def _library() -> str:
     """Looked up once: it takes milliseconds, and a list of models asks for each of them."""
+    from importlib.metadata import version  # which imports much
+
     return version("llama-cpp-python")
 
 
@@ -105,6 +111,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """config.toml: what a user wants different from the defaults. All keys are optional.
 
     model_folders: where else models lie, beside the places that programs are known to use.
+    thinking: have models think before they answer, those that can.
     """
 
     model: str = ""
@@ -112,6 +119,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preset: str = ""
     system: str = ""
     max_tokens: Positive = 2048
+    thinking: bool = False
     theme: str = ""
     keys: dict[str, str] = {}
     engine: LoadOptions = LoadOptions()

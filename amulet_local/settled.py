@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from amulet_local.protocol import Arrangement, FlashAttention, LoadOptions
-from amulet_local.settings import calibration_file
+from amulet_local.settings import calibration_file, calibration_folder
 
 DEFAULT_CONTEXT = 4096
 BATCH = 512
@@ -50,6 +50,8 @@ class Calibration(msgspec.Struct, frozen=True):
 
 def settle(options: LoadOptions, model: str) -> LoadOptions:
     """Options with what calibration found in place of what they leave open."""
+    if not calibration_folder().is_dir():  # to name a file in it takes a while
+        return options
     try:
         found = msgspec.json.decode(calibration_file(model).read_bytes(), type=Calibration)
     except (OSError, msgspec.DecodeError):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from amulet_local.presets import Preset, Strength
-from amulet_local.protocol import Placement
+from amulet_local.presets import Preset
+from amulet_local.protocol import Placement, Strength
 from amulet_local.settings import strengths_file
 
 

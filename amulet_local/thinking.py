@@ -7,11 +7,16 @@ ids or of how a thought is shown.
 
 from __future__ import annotations
 
+import re
+
+CANNOT = "cannot think before it answers: its chat template knows of no thoughts."  # who: a name
+
 _FINAL = "<|channel|>final<|message|>"
+_TURN = "<|start|>assistant"
 _MARKS = {
     "<think>": "</think>",
     "<thinking>": "</thinking>",
-    "<|channel|>analysis<|message|>": f"<|end|><|start|>assistant{_FINAL}",
+    "<|channel|>analysis<|message|>": f"<|end|>{_TURN}{_FINAL}",
     "<|channel>thought": "<channel|>",
 }
 
@@ -23,6 +28,25 @@ MARK_TOKENS = frozenset(
         *("<|channel>", "<channel|>"),
     )
 )
+
+
+_OPENED = re.compile(r"<think(ing)?>\s*\Z")
+
+
+def opened_thought(prompt: str) -> str:
+    """The mark with which a prompt has begun the model's thought already; "" where it has not."""
+    match = _OPENED.search(prompt)
+    return match[0].strip() if match else ""
+
+
+def without_thought(prompt: str) -> str:
+    """A prompt behind which the model answers at once: a thought that the prompt opens, or that
+    all turns of the family begin with, is there and empty."""
+    if mark := opened_thought(prompt):
+        return f"{prompt.rstrip()}\n\n{_MARKS[mark]}\n\n"
+    if prompt.endswith(_TURN):
+        return f"{prompt}<|channel|>analysis<|message|><|end|>{_TURN}{_FINAL}"
+    return prompt
 
 
 class ThoughtSplitter:

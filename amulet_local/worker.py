@@ -17,7 +17,7 @@ from typing import IO
 
 from amulet_local.engine import Engine
 from amulet_local.errors import AmuletError, EngineDiedError
-from amulet_local.llama import AbortedError
+from amulet_local.llama import AbortedError, NoDeviceMemoryError
 from amulet_local.protocol import (
     Command,
     Compare,
@@ -89,6 +89,9 @@ class Worker:
                 self._carry_out(job)
             except AmuletError as error:
                 self._fail(job, str(error), error.exit_code)
+            except NoDeviceMemoryError as error:
+                logging.error("a device ran out of memory: %s", error)  # noqa: TRY400 - as told
+                os._exit(EngineDiedError.exit_code)  # what such a failure leaves is of no use
             except Exception as error:
                 logging.exception("while carrying out %s", type(job.command).__name__)
                 text = f"the engine met an error ({error!r}); its log says more."

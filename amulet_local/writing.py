@@ -48,7 +48,8 @@ class Writing:
         self._piece = _piece(vocabulary)
         said = request.begun.text if request.begun else ""
         self._text = GrowingText(self._piece, (*request.stop, *stop), self.begun, said)
-        self._split = ThoughtSplitter(opened_thought, answering=bool(self.begun))
+        answering = bool(self.begun or request.thought)
+        self._split = ThoughtSplitter(opened_thought, answering=answering)
         self._answer_start = 0
         for token in self.begun:
             self.chain.accept(token)
@@ -76,6 +77,7 @@ class Writing:
         thought, added = self._split.add(self._text.add(decoded.token))
         if not self._split.answer:
             self._answer_start = self.written
+            self.costs.before_answer()
         (strength,) = decoded.strengths or (self._strength,)
         step = Step(self.request.id, decoded.token, added, strength, *measures)
         self._emit(replace(step, thought=thought) if thought else step)
@@ -88,21 +90,33 @@ class Writing:
         text, split = self._text, self._split
         split.add(text.finish())
         split.finish()
-        stats = self.costs.stats(len(text.tokens))
-        tokens = text.tokens
+        tokens, before = text.tokens, 0
         if split.thought or split.answer != text.text:
-            tokens = self._answer_tokens(split.answer)
+            before, tokens = self._answer_tokens(split.answer)
+        stats = self.costs.stats(len(text.tokens), before)
+        begun = self.request.begun
+        begun_ids = tuple(self.begun) if begun and not begun.token_ids else ()
         self._emit(
-            Finished(self.request.id, split.answer, tuple(tokens), reason, stats, split.thought)
+            Finished(
+                self.request.id,
+                split.answer,
+                tuple(tokens),
+                reason,
+                stats,
+                split.thought,
+                begun_ids,
+            )
         )
 
-    def _answer_tokens(self, answer: str) -> list[int]:
-        """The tokens behind the thought; none where one of them belongs to both."""
-        for start in (self._answer_start - 1, self._answer_start):
-            tokens = self._text.tokens[max(0, start) :]
+    def _answer_tokens(self, answer: str) -> tuple[int, list[int]]:
+        """How many tokens come before the answer, and those behind them; none of the latter where
+        a token belongs to both."""
+        start = min(self._answer_start, len(self._text.tokens))
+        for before in (max(0, start - 1), start):
+            tokens = self._text.tokens[before:]
             if b"".join(map(self._piece, tokens)).decode("utf-8", "replace") == answer:
-                return tokens
-        return []
+                return before, tokens
+        return start, []
 
 
 def _piece(vocabulary: Vocabulary) -> Callable[[int], bytes]:
@@ -125,7 +139,7 @@ class Costs:
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
-        self._prefill_s = self._first_token_s = 0.0
+        self._prefill_s = self._first_token_s = self._before_answer_s = 0.0
         self._prompt_tokens = self._given = self._evaluated = self._streams = 0
         self._lockstep: Lockstep | None = None
         self._steps_before = 0
@@ -151,9 +165,14 @@ class Costs:
         if not self._first_token_s:
             self._first_token_s = time.perf_counter() - self._started
 
-    def stats(self, tokens: int) -> Stats:
-        """What it has come to, with so many tokens written."""
+    def before_answer(self) -> None:
+        """The token is none of the answer's."""
+        self._before_answer_s = time.perf_counter() - self._started
+
+    def stats(self, tokens: int, thought_tokens: int = 0) -> Stats:
+        """What it has come to, with so many tokens written, some of them before the answer."""
         decode_s = time.perf_counter() - self._started - self._prefill_s
+        thought_s = max(0.0, self._before_answer_s - self._first_token_s)
         return Stats(
             prompt_tokens=self._prompt_tokens,
             cached_tokens=max(0, self._given - self._evaluated),
@@ -166,4 +185,6 @@ class Costs:
             context_tokens=self._prompt_tokens + tokens,
             streams=self._streams,
             blocks=self._lockstep.steps - self._steps_before if self._lockstep else 0,
+            thought_tokens=thought_tokens,
+            thought_s=thought_s if thought_tokens else 0.0,
         )

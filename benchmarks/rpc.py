@@ -4,8 +4,9 @@
 
 Needs a build of llama-cpp-python with -DGGML_RPC=on (docs/hardware.md), best in an environment of
 its own. Two servers share the model, first all layers, then half of them, then all with the cache
-kept here; each reply is compared with the one without servers. A Markdown table on standard output;
-the exit code is 1 where any reply differs.
+kept here; each reply is compared with the one without servers, by one kind of attention (`auto` may
+choose differently for a GPU, which a server is taken for, and rounds differently then). A Markdown
+table on standard output; the exit code is 1 where any reply differs.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def main() -> int:
     half = (inspect(path).layers + 1) // 2
     with ExitStack() as opened:
         servers = tuple(opened.enter_context(server()) for _ in range(2))
-        here = LoadOptions(context=1024, gpu_layers=0, draft="off")
+        here = LoadOptions(context=1024, gpu_layers=0, draft="off", flash_attention="off")
         arms = {
             "here": here,
             "two servers, all layers": replace(here, gpu_layers="auto", rpc=servers),

@@ -8,8 +8,10 @@ fetched.
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -103,3 +105,10 @@ def default() -> Packaged:
     return next(
         entry for entry in entries() if entry.alias == "default" and isinstance(entry, Packaged)
     )
+
+
+def is_complete(path: Path, entry: Packaged) -> bool:
+    """Whether there is a file of the size of the entry's model: instant, and enough to open it."""
+    with suppress(OSError):
+        return path.stat().st_size == entry.size
+    return False

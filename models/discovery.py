@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from models.inspection import part_paths
+from models.cards import part_paths
 from models.places import Place
 
 MOST_FILES = 20_000

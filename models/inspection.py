@@ -1,4 +1,4 @@
-"""What a GGUF file is: its card, and whether one can chat with it.
+"""Looking into a GGUF file: what the model in it is.
 
 A path goes in, a ModelCard comes out; everything is read off the header (see header.py), of all
 parts where a model is split over several files. What is installed, and what a model takes of a
@@ -7,39 +7,14 @@ machine's memory (see memory.py), is not known here.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from gguf.constants import GGUFType, Keys, LlamaFileType
 
 from amulet_local.errors import NotUsableError
+from models.cards import Kind, ModelCard, Shape, part_paths, printable
 from models.header import Header, Omitted, Tensor, read_header
-
-Kind = Literal[
-    "chat",
-    "projector",
-    "embedding",
-    "encoder-decoder",
-    "diffusion",
-    "adapter",
-    "bundle",
-    "vocabulary",
-    "other",
-]
-
-_DESCRIPTIONS: dict[Kind, str] = {
-    "projector": "a projector (the part of a model that sees or hears)",
-    "embedding": "an embedding model (it turns text into vectors)",
-    "encoder-decoder": "an encoder-decoder model (it translates or sums up)",
-    "diffusion": "a diffusion model (it does not write token by token)",
-    "adapter": "an adapter (it changes another model)",
-    "bundle": "a model and its projector in one file (llama.cpp reads them from two)",
-    "vocabulary": "a vocabulary without the weights of a model",
-    "other": "not a language model",
-}
 
 _TYPES: dict[str, Kind] = {
     GGUFType.ADAPTER: "adapter",
@@ -58,60 +33,8 @@ _ARCHITECTURES: dict[str, Kind] = {
     "rnd1": "diffusion",
 }
 
-_PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 _PROJECTOR = ("v.", "mm.", "a.")  # what its tensors' names begin with
 _F32_BYTES = 4
-_LONGEST_TEXT = 80
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a model's memory follows from; 0 where the file does not say.
-
-    kv_numbers: keys and values that the cache holds for a token, over all layers.
-    state: bytes that a stream has whatever its length (recurrent models).
-    width, feed_forward: numbers a token has between layers, and at most inside one.
-    heads: of attention, in the layer with the most. merges: of the vocabulary.
-    q4, other_k: bytes of weights in types that CPUs may keep a second time in an order of their
-    own; the former on all of them, the latter on ARM.
-    """
-
-    kv_numbers: int = 0
-    state: int = 0
-    width: int = 0
-    feed_forward: int = 0
-    heads: int = 0
-    merges: int = 0
-    q4: int = 0
-    other_k: int = 0
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a model is, in the words of its file; its text is safe to print.
-
-    path: of its first file. size, weights: bytes of its files, and of the tensors in them.
-    family: what the model is one of several sizes of. context_trained: in tokens. window: tokens
-    that layers with a sliding window look back. Numbers are 0 and text is empty where the file does
-    not say.
-    """
-
-    path: Path
-    kind: Kind
-    name: str
-    family: str
-    architecture: str
-    parameters: int
-    quantisation: str
-    size: int
-    weights: int
-    context_trained: int
-    layers: int
-    vocabulary: int
-    window: int
-    template: bool
-    licence: str
-    shape: Shape
 
 
 def inspect(path: Path, *, compare_tokens: bool = True) -> ModelCard:
@@ -144,41 +67,7 @@ def inspect(path: Path, *, compare_tokens: bool = True) -> ModelCard:
     )
 
 
-def description(kind: Kind) -> str:
-    """What a file is that one cannot chat with, in words."""
-    return _DESCRIPTIONS[kind]
-
-
-def require_chat_model(card: ModelCard) -> None:
-    """Raises NotUsableError, saying what the model is, where one cannot chat with it."""
-    if card.kind != "chat":
-        raise NotUsableError(
-            f"{card.path} is {_DESCRIPTIONS[card.kind]}, and a chat needs a chat model; choose "
-            "another file, or fetch the default model with: amulet models pull default"
-        )
-
-
-def printable(text: str) -> str:
-    """Text from outside as one line of at most 80 characters, none of which steers a terminal."""
-    shown = text[: _LONGEST_TEXT + 1]
-    shown = "".join(character if character.isprintable() else " " for character in shown).strip()
-    return shown if len(shown) <= _LONGEST_TEXT else f"{shown[: _LONGEST_TEXT - 1]}…"
-
-
 # -- split models ---------------------------------------------------------------------------------
-
-
-def part_paths(path: Path) -> list[Path]:
-    """The files of the model that a file belongs to, going by its name; itself if not split."""
-    match = _PART.fullmatch(path.name)
-    if not match:
-        return [path]
-    stem, count = match["stem"], int(match["count"])
-    paths = [
-        path.with_name(f"{stem}-{number:05}-of-{count:05}{path.suffix}")
-        for number in range(1, count + 1)
-    ]
-    return paths if path in paths else [path]
 
 
 def _parts(header: Header) -> list[Header]:

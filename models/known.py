@@ -8,8 +8,7 @@ files are found and named is not known here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import msgspec
 
 from amulet_local.errors import NotUsableError
 from amulet_local.settings import cache_folder
-from models.inspection import ModelCard, inspect, part_paths
+from models.cards import ModelCard, part_paths
 
 _FORMAT = 1  # counted up when cards change
 _THREADS = 2  # reading waits for the disk, and much of it leaves the interpreter alone
@@ -58,13 +57,18 @@ class KnownModels:
 
     def look_at(self, paths: Iterable[Path]) -> list[Known]:
         """One for each path, of a model's first file; in order."""
-        with ThreadPoolExecutor(_THREADS) as threads:
-            return list(threads.map(self._look_at, paths))
+        stamps = {path: _stamp(path) for path in paths}
+        new = [path for path, stamp in stamps.items() if not self._has(path, stamp)]
+        if new:
+            self._changed = True
+            inspected = _inspected(new, [stamps[path] for path in new])
+            self._models.update(zip(map(str, new), inspected, strict=True))
+        return [self._models[str(path)] for path in stamps]
 
     def digest(self, path: Path) -> str:
         """What tells models of one size apart without reading gigabytes: a hash of the header and
         of samples from all over the file; "" where it cannot be read."""
-        known = self._look_at(path)
+        (known,) = self.look_at([path])
         if not known.digest:
             with suppress(OSError):
                 known.digest = _digest(path)
@@ -83,20 +87,25 @@ class KnownModels:
             part.write_bytes(body)
             part.replace(_file())
 
-    def _look_at(self, path: Path) -> Known:
-        stamp = _stamp(path)
+    def _has(self, path: Path, stamp: Stamp) -> bool:
         known = self._models.get(str(path))
-        if known is None or known.stamp != stamp:
-            known = self._models[str(path)] = _inspected(path, stamp)
-            self._changed = True
-        return known
+        return known is not None and known.stamp == stamp
 
 
-def _inspected(path: Path, stamp: Stamp) -> Known:
-    try:
-        return Known(stamp, inspect(path, compare_tokens=False), "")
-    except NotUsableError as error:
-        return Known(stamp, None, str(error))
+def _inspected(paths: Sequence[Path], stamps: Sequence[Stamp]) -> list[Known]:
+    """What reads headers takes a while to import, and is not needed where all are known."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from models.inspection import inspect
+
+    def look(path: Path, stamp: Stamp) -> Known:
+        try:
+            return Known(stamp, inspect(path, compare_tokens=False), "")
+        except NotUsableError as error:
+            return Known(stamp, None, str(error))
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(look, paths, stamps))
 
 
 def _stamp(path: Path) -> Stamp:

@@ -13,19 +13,19 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.placing import Device, Placing, chosen_devices, free_memory, place
 from amulet_local.protocol import LoadOptions, Memory
+from amulet_local.seen import seen_devices
 from amulet_local.settings import load_settings, models_folder
 from models import catalogue
-from models.catalogue import Entry, Packaged
+from models.cards import ModelCard, description, part_paths, printable
+from models.catalogue import Entry, Packaged, is_complete
 from models.discovery import Name, Sighting, Unread, look_into
-from models.download import is_complete
-from models.inspection import ModelCard, description, part_paths, printable
 from models.known import KnownModels
-from models.memory import USUAL, estimate, free_memory
+from models.memory import USUAL, estimate
 from models.places import OWN, Place, places
 from models.receipts import receipts
 
@@ -45,7 +45,7 @@ class LocalModel:
 
     name: what a user types, as short as tells it apart. program: who keeps it (see places.py).
     copies: other files with the same model. memory: what it takes with the options asked for.
-    fits: whether so much is free.
+    placing: where that is taken, and whether so much is free.
     """
 
     name: str
@@ -54,7 +54,7 @@ class LocalModel:
     card: ModelCard
     copies: tuple[Path, ...]
     memory: Memory
-    fits: bool
+    placing: Placing
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,13 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Listing:
-    """All chat models by name, place by place, and what was left out."""
+    """All chat models by name, place by place, and what was left out. devices: to put layers on.
+    free: bytes of the machine's own memory."""
 
     models: tuple[LocalModel, ...]
     left_out: tuple[LeftOut, ...]
+    devices: tuple[Device, ...]
+    free: int
 
 
 def listing(folders: Sequence[Path] | None = None, options: LoadOptions = USUAL) -> Listing:
@@ -99,17 +102,28 @@ def listing(folders: Sequence[Path] | None = None, options: LoadOptions = USUAL)
     groups = _same(found, known.digest)
     known.save()
     names = _names([group[0][0] for group in groups])
-    free = free_memory()
+    free, devices = free_memory(), tuple(usable_devices(options))
     models = []
     for name, ((sighting, card), *others) in zip(names, groups, strict=True):
         memory = estimate(card, options)
         copies = tuple(other.path for other, _ in others)
         models.append(
             LocalModel(
-                name, sighting.path, sighting.program, card, copies, memory, memory.total <= free
+                name,
+                sighting.path,
+                sighting.program,
+                card,
+                copies,
+                memory,
+                place(memory, options, devices, free),
             )
         )
-    return Listing(tuple(models), tuple(left_out))
+    return Listing(tuple(models), tuple(left_out), devices, free)
+
+
+def usable_devices(options: LoadOptions) -> list[Device]:
+    """Where layers would go with these options; none where this build can use none."""
+    return [] if options.gpu_layers == 0 else chosen_devices(options, seen_devices(options.rpc))
 
 
 def resolve(name: str) -> Path:
@@ -352,6 +366,8 @@ def _not_found(name: str, sightings: Sequence[Sighting]) -> str:
 
 
 def _near(name: str, names: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
     known = {each.casefold(): each for each in names}
     wanted = name.casefold()
     near = [key for key in known if wanted in key] or get_close_matches(wanted, known, cutoff=0.5)

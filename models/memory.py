@@ -2,20 +2,21 @@
 
 A card and the options it would be loaded with go in; bytes come out. The figures follow from what
 llama.cpp allocates (its log tells each buffer) and were compared with what engine processes then
-took (tests/models/test_memory.py). Where a model's layers are, and what a GPU has free, is the
-engine's to find out when it loads (amulet_local/fitting.py).
+took (tests/models/test_memory.py). How much of it goes to devices is known to
+amulet_local/placing.py.
 """
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-import psutil
 from msgspec.structs import replace
 
 from amulet_local.errors import NotUsableError
+from amulet_local.placing import Device, place
 from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.settled import (
     BATCH,
@@ -26,7 +27,7 @@ from amulet_local.settled import (
     settle,
     usual_context,
 )
-from models.inspection import ModelCard, inspect
+from models.cards import ModelCard
 
 USUAL = LoadOptions()
 
@@ -41,7 +42,7 @@ _TOKEN = 128 + 64
 _MERGE = 165
 
 LEAST_CONTEXT = 512  # less is no chat
-_MOST_STEPS = 32
+_MOST_STEPS = 128  # each some percent less than the one before
 
 
 def estimate(card: ModelCard, options: LoadOptions = USUAL) -> Memory:
@@ -68,46 +69,52 @@ def needs(card: ModelCard, options: LoadOptions = USUAL) -> tuple[Memory, ...]:
     """What the model will take when it is loaded like this, then with ever smaller contexts: what
     the engine wants to know, so as to find the largest that fits."""
     wanted = estimate(card, options)
-    smaller = range((wanted.context - 1) // PADDING * PADDING, LEAST_CONTEXT - 1, -PADDING)
-    steps = list(smaller)[:: max(1, len(smaller) // _MOST_STEPS)]
-    return (wanted, *(estimate(card, replace(options, context=each)) for each in steps))
+    shrinking = (LEAST_CONTEXT / wanted.context) ** (1 / _MOST_STEPS)
+    steps = (int(wanted.context * shrinking**step) for step in range(1, _MOST_STEPS + 1))
+    smaller = {max(LEAST_CONTEXT, step // PADDING * PADDING) for step in steps}
+    contexts = sorted((each for each in smaller if each < wanted.context), reverse=True)
+    return (wanted, *(estimate(card, replace(options, context=each)) for each in contexts))
 
 
 def needs_of(path: str, options: LoadOptions) -> tuple[Memory, ...]:
     """The same of a file; empty where it cannot be read, which loading it will tell."""
+    from models.inspection import inspect  # what reads headers takes a while to import
+
     try:
         return needs(inspect(Path(path), compare_tokens=False), options)
     except NotUsableError:
         return ()
 
 
-def largest_context(card: ModelCard, options: LoadOptions, free: int) -> int:
+def largest_context(
+    card: ModelCard, options: LoadOptions, free: int, found: Sequence[Device] = ()
+) -> int:
     """The most tokens of context, up to what the options ask for, with which the model takes no
-    more than `free` bytes; 0 if there is none worth having."""
-    fitting = (each.context for each in needs(card, options) if each.total <= free)
+    more than `free` bytes beside what goes to devices; 0 if there is none worth having."""
+    fitting = (e.context for e in needs(card, options) if place(e, options, found, free).fits)
     return next(fitting, 0)
 
 
-def memory_advice(card: ModelCard, options: LoadOptions, free: int) -> str:
-    """What to do where a model does not fit into so many free bytes; "" where it does."""
+def memory_advice(
+    card: ModelCard, options: LoadOptions, free: int, found: Sequence[Device] = ()
+) -> str:
+    """What to do where a model does not fit into so many free bytes, beside what goes to the
+    devices to use; "" where it does."""
     wanted = estimate(card, options)
-    if wanted.total <= free:
+    placing = place(wanted, options, found, free)
+    if placing.fits:
         return ""
+    beside = f" beside what is on {', '.join(placing.devices)}" if placing.layers else ""
     short = (
         f"With {wanted.context:,} tokens of context the model takes about "
-        f"{wanted.total / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+        f"{placing.host / 1e9:.1f} GB{beside}, and {free / 1e9:.1f} GB are free"
     )
-    if context := largest_context(card, options, free):
+    if context := largest_context(card, options, free, found):
         return f"{short}; it will be loaded with {context:,}, unless you insist (--insist)."
     return (
         f"{short}, too little for any context; take a smaller model or type, close programs, or "
         "insist (--insist)."
     )
-
-
-def free_memory() -> int:
-    """Bytes that a new process may take without others having to give way."""
-    return int(psutil.virtual_memory().available)
 
 
 def _compute(card: ModelCard, options: LoadOptions, cells: int) -> int:

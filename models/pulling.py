@@ -38,10 +38,10 @@ from huggingface_hub.utils import tqdm as hub_bar
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
 from models import catalogue, download, receipts
+from models.cards import printable
 from models.catalogue import Hosted, Packaged
 from models.download import FetchCancelledError, Progress, Stage, turn
 from models.header import read_header
-from models.inspection import printable
 from models.receipts import Part, Receipt
 
 _HUB = "hf:"
@@ -369,7 +369,9 @@ def _choose(repository: str, names: Iterable[str], wanted: str) -> list[str]:
         )
     fitting = models
     if wanted:
-        fitting = {stem: files for stem, files in models.items() if _is_meant(stem, wanted)}
+        meant = {stem: files for stem, files in models.items() if _is_meant(stem, wanted)}
+        exact = {stem: files for stem, files in meant.items() if _type(stem) == wanted.upper()}
+        fitting = exact or meant
     if not fitting:
         raise NotUsableError(
             f"{repository} has no {printable(wanted)}; it has {_offer(models)}: say which after "

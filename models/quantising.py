@@ -1,6 +1,8 @@
 """Another quantisation of a model, beside it: by llama.cpp's own quantizer, never half a file.
 
 Which type decodes fastest in lockstep depends on the machine; `amulet bench` measures it.
+
+    python -m models.quantising FILE TYPE     tells a process that asks how far it is
 """
 
 from __future__ import annotations
@@ -8,19 +10,25 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from amulet_local.errors import UsageError
-from amulet_local.protocol import LoadOptions
+import msgspec
+
+from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.placing import Placing
 from amulet_local.settings import models_folder
-from models.inspection import ModelCard
+from models.cards import ModelCard
 from models.memory import repacks
 
 # The keys of llama.QUANTISATIONS, spelled out so that listing them loads no native library.
 TYPES = ("q4_0", "q4_1", "q4_k_m", "q5_0", "q5_k_m", "q6_k", "q8_0", "f16", "f32")
 
+FASTER = "q4_0"  # what `faster_type` recommends
 _FAST = ("Q4_0", "IQ4_NL", "Q4_K_S", "Q4_K_M")  # kept by llama.cpp in an order for several rows
 _SLOW = ("Q4_1", "Q5_0", "Q5_1", "Q5_K_S", "Q5_K_M", "Q6_K", "Q8_0", "F16", "BF16", "F32")
 
@@ -33,7 +41,7 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
 
     on_progress(tensors done, tensors in all). The work runs on a thread of its own, so that an
     interrupt is heard while llama.cpp is busy; the unfinished file is then removed.
-    Raises UsageError where the file exists or the disk is too full, NotUsableError where
+    Raises UsageError where the file exists, cannot be written or has no room, NotUsableError where
     llama.cpp cannot.
     """
     from amulet_local import llama  # loads the native library, which only this needs
@@ -42,8 +50,8 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
     target = models_folder() / f"{stem}.{quantisation.upper()}.gguf"
     if target.exists():
         raise UsageError(f"{target} is already there; remove it first to write it anew.")
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
+    _require_writable(part)
     _require_space(source, quantisation, target.parent)
     failures: list[BaseException] = []
 
@@ -66,7 +74,72 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
     return target
 
 
-def faster_type(card: ModelCard, options: LoadOptions) -> str:
+def quantise_apart(
+    source: Path,
+    quantisation: str,
+    on_progress: Callable[[int, int], object],
+    cancelled: Callable[[], bool],
+) -> Path:
+    """The same in a process of its own, for those who keep the native library out of theirs.
+
+    `cancelled` is asked with every tensor. Raises as `quantise` does, and FetchCancelledError.
+    """
+    from models.download import FetchCancelledError  # what fetches takes a while to import
+
+    command = [sys.executable, "-m", "models.quantising", str(source), quantisation]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            match _decoder.decode(line):
+                case _Progressed(done, total):
+                    on_progress(done, total)
+                case _Written(path):
+                    return Path(path)
+                case _Refused(text, exit_code):
+                    error = UsageError if exit_code == UsageError.exit_code else NotUsableError
+                    raise error(text)
+            if cancelled():
+                process.send_signal(signal.SIGINT)  # which clears away what was begun
+                raise FetchCancelledError(f"stopped; nothing of {source.name} was written.")
+    raise NotUsableError(f"{source} could not be quantised; its process died.")
+
+
+class _Progressed(msgspec.Struct, tag="progressed"):
+    done: int
+    total: int
+
+
+class _Written(msgspec.Struct, tag="written"):
+    path: str
+
+
+class _Refused(msgspec.Struct, tag="refused"):
+    text: str
+    exit_code: int
+
+
+_decoder = msgspec.json.Decoder(_Progressed | _Written | _Refused)
+
+
+def _tell(event: _Progressed | _Written | _Refused) -> None:
+    print(msgspec.json.encode(event).decode(), flush=True)
+
+
+def main() -> None:
+    """Quantise, and tell of it on standard output, an event a line."""
+    try:
+        target = quantise(
+            Path(sys.argv[1]), sys.argv[2], lambda done, total: _tell(_Progressed(done, total))
+        )
+    except AmuletError as error:
+        _tell(_Refused(str(error), error.exit_code))
+    else:
+        _tell(_Written(str(target)))
+
+
+def faster_type(card: ModelCard, placing: Placing) -> str:
     """What to do where another type of the same model would make lockstep faster on this machine's
     processor; "" where none is known to.
 
@@ -75,15 +148,28 @@ def faster_type(card: ModelCard, options: LoadOptions) -> str:
     to 2.0 for types without such kernels (SmolLM2-135M; `amulet bench` tells it here). On a GPU
     the type matters little.
     """
-    if options.gpu_layers not in (0, "auto") or card.quantisation in _FAST or not repacks():
+    if card.kind != "chat" or placing.layers or card.quantisation in _FAST or not repacks():
         return ""
     if card.quantisation not in _SLOW:
         return ""
     return (
         f"On this processor two streams are faster in Q4_0 than in {card.quantisation}; to write "
         "the model in it, at some cost in quality: amulet models quantize "
-        f"{shlex.quote(str(card.path))} --type q4_0"
+        f"{shlex.quote(str(card.path))} --type {FASTER}"
     )
+
+
+def _require_writable(part: Path) -> None:
+    """llama.cpp does not tell what kept it from writing."""
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    except OSError as error:
+        raise UsageError(
+            f"{part.parent} cannot be written to ({error.strerror}); mend that, or set "
+            "AMULET_MODELS to another folder."
+        ) from None
+    part.unlink()
 
 
 def _require_space(source: Path, quantisation: str, folder: Path) -> None:
@@ -95,3 +181,7 @@ def _require_space(source: Path, quantisation: str, folder: Path) -> None:
             f"{folder} has {free / 1e9:.1f} GB free, and this may take {needed / 1e9:.1f} GB; make "
             "room first."
         )
+
+
+if __name__ == "__main__":
+    main()

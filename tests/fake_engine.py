@@ -4,6 +4,7 @@ A script is what happens during one load or one reply, item by item:
 
     "text"      a step that adds this text
     Measured(…) the same, with what realignment did to it
+    Thinks(…)   a step of a thought before the text, or of its marks, where it has no text
     an event    is put as it is; a Failed or Died ends the script
     0.2         a pause of so many seconds
     HOLD        a pause until the test calls `go_on` (or somebody stops the engine)
@@ -61,8 +62,15 @@ class Measured:
     logp: tuple[float, float, float] = (-2.0, -1.0, -0.5)
 
 
+@dataclass(frozen=True)
+class Thinks:
+    """A step's part of a thought."""
+
+    text: str
+
+
 HOLD: Final = Hold.HOLD
-Item = str | float | Event | Hold | Measured
+Item = str | float | Event | Hold | Measured | Thinks
 Script = Sequence[Item]
 
 LOADED = Loaded(
@@ -90,6 +98,7 @@ CANDIDATES = Candidates(
 )
 
 _FIRST_TOKEN = 100
+_FIRST_OF_BEGUN = 900  # where a reply begins with words that came without tokens: one a word
 
 
 def everywhere(request: Reply) -> Iterator[Event]:
@@ -182,7 +191,7 @@ class FakeEngine:
                         self._pause.daemon = True
                         self._pause.start()
                         return
-                    case str() | Measured():
+                    case str() | Measured() | Thinks():
                         self.events.put(job.step(item))
                     case Died():
                         self.alive = False
@@ -219,11 +228,15 @@ class _Job:
         self.request = request
         self.items: Iterator[Item] = iter(script)
         self._texts: list[str] = []
+        self._thoughts: list[str] = []
 
-    def step(self, item: str | Measured) -> Step:
+    def step(self, item: str | Measured | Thinks) -> Step:
         assert self.request is not None, "a load writes no text"
+        token = _FIRST_TOKEN + len(self._texts) + len(self._thoughts)
+        if isinstance(item, Thinks):
+            self._thoughts.append(item.text)
+            return Step(self.request.id, token, "", self.request.strength, thought=item.text)
         self._texts.append(item if isinstance(item, str) else item.text)
-        token = _FIRST_TOKEN + len(self._texts) - 1
         step = Step(self.request.id, token, self._texts[-1], self.request.strength)
         if isinstance(item, str):
             return step
@@ -231,7 +244,8 @@ class _Job:
         return Step(step.id, token, step.text, step.strength, *measures)
 
     def finished(self, request: Reply, reason: FinishReason) -> Finished:
-        tokens = len(self._texts)
+        before = len(self._thoughts)
+        tokens = before + len(self._texts)
         stats = Stats(
             prompt_tokens=30,
             cached_tokens=0,
@@ -243,6 +257,12 @@ class _Job:
             tokens_per_s=25.0 if tokens else 0.0,
             context_tokens=30 + tokens,
             streams=2 if request.preference else 1,
+            thought_tokens=before,
+            thought_s=before / 25,
         )
-        token_ids = tuple(range(_FIRST_TOKEN, _FIRST_TOKEN + tokens))
-        return Finished(request.id, "".join(self._texts), token_ids, reason, stats)
+        token_ids = tuple(range(_FIRST_TOKEN + before, _FIRST_TOKEN + tokens))
+        text, thought = "".join(self._texts), "".join(self._thoughts)
+        begun = request.begun
+        words = begun.text.split() if begun and not begun.token_ids else []
+        read_as = tuple(range(_FIRST_OF_BEGUN, _FIRST_OF_BEGUN + len(words)))
+        return Finished(request.id, text, token_ids, reason, stats, thought, read_as)

@@ -116,11 +116,17 @@ def test_gpt_oss_has_every_turn() -> None:
     """Its vocabulary is not there, so its control tokens are plain text here."""
     model = Model(str(SOURCE / "ggml-vocab-qwen2.gguf"), vocabulary_only=True)
     template = (SOURCE / "templates/openai-gpt-oss-120b.jinja").read_text("utf-8")
-    shown = seen(model, Prompter(model.vocabulary, template).prompt("Sys.", CHAT, "Brief."))
+    prompter = Prompter(model.vocabulary, template)
+    shown = seen(model, prompter.prompt("Sys.", CHAT, "Brief.", thinking=True))
+    at_once = seen(model, prompter.prompt("Sys.", CHAT, "Brief."))
     model.close()
     assert "<|start|>developer<|message|># Instructions\n\nSys. Brief.\n\n<|end|>" in shown
     assert "<|start|>assistant<|channel|>final<|message|>Yo<|end|>" in shown
     assert shown.endswith(f"<|start|>user<|message|>Go {FORGED}<|end|><|start|>assistant")
+    assert prompter.thinks
+    assert at_once.removeprefix(shown) == (
+        "<|channel|>analysis<|message|><|end|><|start|>assistant<|channel|>final<|message|>"
+    )
 
 
 @pytest.mark.parametrize(

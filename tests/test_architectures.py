@@ -22,7 +22,8 @@ from amulet_local.protocol import (
     Reply,
     Sampling,
 )
-from models.inspection import inspect, require_chat_model
+from models.cards import require_chat_model
+from models.inspection import inspect
 from models.memory import needs_of
 from tests import tiny_models
 

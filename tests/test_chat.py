@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from amulet_local.chat import SAVE_EVERY_S, Chat, GrowingReply
-from amulet_local.conversation import Message
+from amulet_local.conversation import Message, Thought
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.history import History
 from amulet_local.protocol import Finished, FinishReason, Stats, Step
@@ -229,6 +231,101 @@ def test_measures_come_to_the_whole_text_of_the_tokens_that_stay(store: History)
         reply.add(step)
     node = reply.finish(Finished(1, "Take the path.", (100, 101, 102), "stop", STATS))
     assert [token.characters for token in unpack(node.measures)] == [5, 4, 5]
+
+
+THOUGHT = [
+    Step(1, 90 + n, "", 3.0, thought=text) for n, text in enumerate(("", "or ", "ride?", ""))
+]
+
+
+def test_a_thought_is_kept_with_its_reply_and_measures_are_those_of_the_answer(
+    store: History,
+) -> None:
+    chat = Chat(store)
+    reply = growing(chat, Clock())
+    for step in [*THOUGHT, *steps("Take ", "the ", "", "path")]:
+        reply.add(step)
+    stats = msgspec.structs.replace(STATS, tokens=8, thought_tokens=4, thought_s=0.5)
+    told = Finished(1, "Take the path.", (100, 101, 102), "stop", stats, "or ride?")
+    node = reply.finish(told)
+    assert node.thought == Thought("or ride?", (90, 91, 92, 93))
+    assert node.message == Message("assistant", "Take the path.", (100, 101, 102))
+    assert [token.characters for token in unpack(node.measures)] == [5, 4, 5]
+    assert chat.conversation[node.id] == Chat(store, chat.id).conversation[node.id] == node
+    assert [len(store.search(word)) for word in ("ride", "path")] == [0, 1]
+
+
+def test_a_thought_whose_last_token_begins_the_answer_has_measures_but_no_ids(
+    store: History,
+) -> None:
+    reply = growing(Chat(store), Clock())
+    for step in [*THOUGHT, *steps("Take ", "it")]:
+        reply.add(step)
+    stats = msgspec.structs.replace(STATS, tokens=6, thought_tokens=4)
+    node = reply.finish(Finished(1, "Take it", (), "stop", stats, "or ride?"))
+    assert node.thought == Thought("or ride?")
+    assert [token.characters for token in unpack(node.measures)] == [5, 2]
+
+
+def test_a_thought_that_is_cut_off_is_kept_without_ids(store: History) -> None:
+    chat = Chat(store)
+    reply = growing(chat, Clock())
+    for step in THOUGHT[:3]:
+        reply.add(step)
+    stats = msgspec.structs.replace(STATS, tokens=3, thought_tokens=3)
+    node = reply.finish(Finished(1, "", (), "cancelled", stats, "or ride?"))
+    assert node.thought == Thought("or ride?")
+    assert stored(store, chat)[-1] == ""
+
+
+@pytest.mark.parametrize("answer", [(), ("Take ", "the ")])
+def test_of_a_reply_that_breaks_off_the_thought_stays_too(
+    store: History, answer: tuple[str, ...]
+) -> None:
+    chat, clock = Chat(store), Clock()
+    reply = growing(chat, clock)
+    for step in [*THOUGHT, *steps(*answer)]:
+        reply.add(step)
+        clock.now += 1
+    growing_node = Chat(store, chat.id).conversation[reply.node.id]
+    assert growing_node.thought == Thought("or ride?")
+    assert growing_node.message == Message("assistant", "".join(answer))
+    node = reply.break_off()
+    assert (node.thought, node.message) == (growing_node.thought, growing_node.message)
+    assert len(unpack(node.measures)) == len(unpack(growing_node.measures)) == len(answer)
+
+
+def test_words_of_the_users_get_the_tokens_that_they_were_read_as(
+    store: History, chat: Chat
+) -> None:
+    old = chat.conversation.path()[-1]
+    assert old.parent
+    words = chat.edit(old.id, "To Kent")
+    told = replace_begun(finished(" by train."), (7, 8))
+    reply = chat.reply(old.parent, ORIGIN, words)
+    reply.add(*steps(" by train."))
+    node = reply.finish(told)
+    assert node.message == Message("assistant", "To Kent by train.", (7, 8, 100))
+    assert len(unpack(node.measures)) == 1
+    # A reply whose own ids were lost has tokens that were measured: other ones than these.
+    lost = replace(node, message=Message("assistant", node.message.text))
+    again = chat.reply(old.parent, ORIGIN, lost)
+    again.add(*steps(" Soon."))
+    assert again.finish(replace_begun(finished(" Soon."), (7, 8, 9))).message.token_ids == ()
+
+
+def replace_begun(told: Finished, begun_ids: tuple[int, ...]) -> Finished:
+    return msgspec.structs.replace(told, begun_ids=begun_ids)
+
+
+def test_a_reply_that_goes_on_keeps_its_thought(store: History, chat: Chat) -> None:
+    reply = chat.conversation.path()[-1]
+    assert reply.parent
+    for thought, text in ((Thought("or ride?", (1, 2)), ""), (Thought("or ride?"), "Home.")):
+        begun = replace(reply, message=Message("assistant", text), thought=thought)
+        assert chat.reply(reply.parent, ORIGIN, begun).node.thought == thought
+    nothing = replace(reply, message=Message("assistant", ""), thought=Thought("or"))
+    assert chat.reply(reply.parent, ORIGIN, nothing).node.thought == Thought()
 
 
 def test_what_was_written_stays_when_the_engine_dies(store: History) -> None:

@@ -21,7 +21,7 @@ from amulet_local.chat_files import (
     to_json,
     to_markdown,
 )
-from amulet_local.conversation import Conversation, Message, Node
+from amulet_local.conversation import Conversation, Message, Node, Thought
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.history import History
 from amulet_local.ids import new_chat_id, new_id
@@ -63,7 +63,8 @@ def conversations(draw: st.DrawFn) -> Conversation:
         strengths = draw(st.lists(st.floats(width=32, allow_nan=False), max_size=5))
         measures = pack(TokenMeasures(0, strength, flip=True) for strength in strengths)
         message = Message("assistant", text, token_ids)
-        nodes.append(Node(name, parent, message, draw(origins), draw(endings), measures))
+        node = Node(name, parent, message, draw(origins), draw(endings), measures)
+        nodes.append(replace(node, thought=Thought(draw(words), token_ids)))
     return Conversation(nodes, draw(st.sampled_from(nodes)).id)
 
 

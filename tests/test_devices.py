@@ -6,16 +6,9 @@ import socket
 
 import pytest
 
-from amulet_local.devices import (
-    Device,
-    add_servers,
-    backends,
-    default_devices,
-    devices,
-    handles,
-    try_server,
-)
+from amulet_local.devices import add_servers, backends, devices, handles, try_server
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.placing import Device, default_devices
 
 
 def device(name: str, kind: str, backend: str = "CUDA") -> Device:
@@ -56,7 +49,7 @@ def test_a_server_that_does_not_answer_is_told_before_llama_cpp_would_die() -> N
 
 
 def test_a_build_without_rpc_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amulet_local.devices._RPC", b"none")
+    monkeypatch.setattr("amulet_local.devices.RPC", "none")
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         pytest.raises(UsageError, match="build it with -DGGML_RPC=on"),

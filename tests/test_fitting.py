@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from amulet_local import fitting
-from amulet_local.devices import Device
 from amulet_local.engine import Engine
 from amulet_local.errors import UsageError
-from amulet_local.fitting import fit, load, most_layers, on_host
+from amulet_local.fitting import load
 from amulet_local.llama import Model, NoDeviceMemoryError
+from amulet_local.placing import Device, fit, most_layers, on_host, place
 from amulet_local.protocol import Load, LoadOptions, Memory
 from models.memory import needs_of
 from tests.models.gguf_files import write_model
@@ -97,6 +97,25 @@ def test_layers_where_there_is_no_device_are_told() -> None:
     plan = fit(LoadOptions(gpu_layers=5), NEEDS, [], 16 * GB)
     assert plan.layers == 0
     assert "cannot use a GPU" in plan.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("found", "free", "words", "fits"),
+    [
+        ([], 16, "in memory", True),
+        ([], 8, "in memory", False),
+        ([gpu(80)], 2, "all on CUDA0", True),
+        ([gpu(8.5)], 9, "5 of 10 layers on CUDA0", True),
+        ([gpu(8.5)], 4, "5 of 10 layers on CUDA0", False),
+        ([gpu(8.5), gpu(8.5, "CUDA1")], 2, "all on CUDA0, CUDA1", True),
+        ([gpu(0.5)], 16, "in memory: CUDA0 has no room for a layer", True),
+    ],
+)
+def test_where_a_model_would_lie_is_said_in_words(
+    found: list[Device], free: int, words: str, fits: bool
+) -> None:
+    placing = place(need(), LoadOptions(), found, free * GB)
+    assert (str(placing), placing.fits) == (words, fits)
 
 
 # -- by trying ------------------------------------------------------------------------------------

@@ -100,6 +100,8 @@ def test_a_reply_in_the_users_words_is_gone_on_with(tiny_engine: Engine) -> None
     by_text = reply(tiny_engine, ask(begun=begun(text=words), max_tokens=8))
     by_tokens = reply(tiny_engine, ask(begun=begun(*vocabulary.tokenize(words)), max_tokens=8))
     assert by_text.token_ids == by_tokens.token_ids
+    assert by_text.begun_ids == tuple(vocabulary.tokenize(words))
+    assert by_tokens.begun_ids == ()
 
 
 # -- side by side ---------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -138,11 +139,92 @@ def test_a_native_crash_is_told_with_its_signal(engine: EngineProcess, default_m
     assert "SIGSEGV" in died.text or "Segmentation" in died.text
 
 
-def test_an_assertion_of_llama_cpp_is_quoted(tmp_path: Path) -> None:
-    log = tmp_path / "engine.log"
-    log.write_text("loaded\nggml.c:7: GGML_ASSERT(a == b) failed\nbacktrace\n")
+def test_a_file_that_changes_while_a_reply_is_written_is_named(
+    engine: EngineProcess, default_model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "copy.gguf"
+    path.write_bytes(default_model.read_bytes())
+    engine.load(str(path), OPTIONS)
+    until(engine, Loaded)
+    engine.reply(ask())
+    until(engine, Step)
+    os.truncate(path, 1 << 20)
+    died = until(engine, Died, Finished)[-1]
+    assert isinstance(died, Died)
+    assert f"since {path} changed while it was in use; fetch or copy" in died.text
+
+
+def test_an_assertion_of_llama_cpp_is_quoted() -> None:
+    log = ["loaded", "ggml.c:7: GGML_ASSERT(a == b) failed", "backtrace"]
     assert "GGML_ASSERT(a == b) failed" in _epitaph(-signal.SIGABRT, log)
-    assert "exit status 3" in _epitaph(3, tmp_path / "missing.log")
+    assert "exit status 3" in _epitaph(3, [])
+
+
+# A worker whose engine needs a GPU with room for 16 of 31 layers; with more, it runs out while it
+# writes: as llama.cpp's backends do, who end the process, or by the status of llama_decode.
+_SHORT_OF_MEMORY = """
+import os, sys
+from amulet_local import worker
+from amulet_local.llama import NoDeviceMemoryError
+from amulet_local.protocol import Finished, Loaded, Stats, Step
+
+class Engine:
+    def __init__(self, command, progress):
+        asked = command.options.gpu_layers
+        self.layers = 31 if asked == "auto" else asked
+    def card(self):
+        where = (31, self.layers, "CUDA0", "one-context")
+        return Loaded("m", "m", "llama", 256, 9, *where, 1, True, True, 0.1)
+    def notices(self): return []
+    def resume(self): pass
+    def close(self): pass
+    def reply(self, request, emit):
+        emit(Step(request.id, 5, "One.", 1.0))
+        if self.layers > 16 and sys.argv[1] == "abort":
+            print("CUDA error: out of memory", file=sys.stderr, flush=True)
+            os.abort()
+        if self.layers > 16:
+            raise NoDeviceMemoryError("failed to allocate compute buffers")
+        stats = Stats(0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0)
+        emit(Finished(request.id, "One.", (5,), "stop", stats))
+
+worker.Engine = Engine
+worker.main()
+"""
+
+
+@pytest.mark.parametrize("way", ["abort", "status"])
+def test_where_a_devices_memory_runs_out_the_next_engine_puts_fewer_layers_there(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
+
+    def short_of_memory(command: list[str], **settings: Any) -> subprocess.Popen[bytes]:
+        assert command[1:] == ["-m", "amulet_local.worker"]
+        return start([command[0], "-c", _SHORT_OF_MEMORY, way], **settings)
+
+    monkeypatch.setattr("amulet_local.client.subprocess.Popen", short_of_memory)
+    engine = EngineProcess()
+    engine.load("m.gguf", LoadOptions())
+    until(engine, Loaded)
+    told = []
+    for left in (24, 17, 10):
+        engine.reply(ask())
+        *_, last = until(engine, Died, Finished)
+        assert isinstance(last, Died)
+        assert last.lighter
+        told.append(last.text)
+        assert f"{left} of 31 layers are there from now on" in last.text
+        if left <= 16:
+            break
+    assert len(told) == 3
+    engine.reply(ask())
+    events = until(engine, Finished)
+    assert [e.gpu_layers for e in events if isinstance(e, Loaded)] == [10]
+    engine.load("m.gguf", LoadOptions())  # and it is not forgotten
+    (loaded,) = (e for e in until(engine, Loaded) if isinstance(e, Loaded))
+    assert loaded.gpu_layers == 10
+    engine.close()
 
 
 def test_a_file_that_is_no_model_fails_in_a_sentence_and_the_process_lives(

@@ -56,6 +56,13 @@ APP = (
 CHAT = (
     Action("fetch", "ctrl+d", "Fetch the default model, where that is offered", "Model"),
     Action("pick_model", "", "Choose a model, and see what it takes", "", "model", "name or path"),
+    Action(
+        "pull",
+        "",
+        "Fetch a model while the chat goes on; stop: stop that",
+        command="pull",
+        argument="name, hf:owner/repository or URL",
+    ),
     Action("pick_preset", "ctrl+p", "Choose a preset", "Preset", "preset", "name"),
     Action("steer", "ctrl+t", "To the strength dial, and back", "Dial", "strength", "number"),
     Action("prefer", "", "A preference in your words, for this chat", "", "prefer", "words"),
@@ -67,6 +74,7 @@ CHAT = (
         command="placement",
         argument="system or turn",
     ),
+    Action("think", "", "Think before answering, or no more", "", "think", "on or off"),
     Action("edit_preset", "", "Change a preset in a form", "", "edit-preset", "name"),
     Action("new_preset", "", "Write a preset in a form", "", "write-preset"),
     Action("apply", "", "Answer again, steered as it is set now", "", "apply"),
@@ -105,7 +113,7 @@ MESSAGES = (
     Action("select(1)", "down,j", "The next one; past the last, to writing", id="message_after"),
     Action("select_end(-1)", "home,g", "The first message", id="first_message"),
     Action("select_end(1)", "end,G", "The last message", id="last_message"),
-    Action("unfold", "space", "Show or hide the rest of a long message"),
+    Action("unfold", "space", "Show or hide a reply's thought, or the rest of a long message"),
     Action("screen.walk(-1)", "left,h", "The version before", id="version_before"),
     Action("screen.walk(1)", "right,l", "The next version", id="version_after"),
     Action("screen.regenerate", "r", "Answer once more; others stay", id="message_again"),
@@ -114,6 +122,9 @@ MESSAGES = (
     Action("screen.go_on", "c", "Continue this reply", command="continue"),
     Action("screen.copy_message", "y", "Copy the message", command="copy"),
     Action("screen.copy_code", "Y", "Copy its code, block after block", command="copy-code"),
+    Action("screen.thought", "", "Show or hide what was thought before it", command="thought"),
+    Action("screen.copy_thought", "", "Copy what was thought before it", command="copy-thought"),
+    Action("screen.open_link", "o", "Open a link in it", command="open"),
     Action("screen.delete", "d", "Delete it and all that follows", command="delete"),
     Action("screen.undo", "u", "Undo", id="message_undo"),
     Action("screen.fork", "f", "A new chat that goes on from here", command="fork"),
@@ -146,6 +157,14 @@ PICKER = (
     Action("move(8)", "pagedown", "Some on", id="list_page_down"),
     Action("choose", "enter", "Choose", "Choose", id="list_choose"),
     Action("close", "escape", "Leave it as it is", "Back", id="list_close"),
+)
+LIST = (
+    Action(
+        "cursor_up", "k", "With the keys in the list (Tab): the one before", id="in_list_before"
+    ),
+    Action("cursor_down", "j", "The next one", id="in_list_after"),
+    Action("first", "g", "The first one", id="in_list_first"),
+    Action("last", "G", "The last one", id="in_list_last"),
 )
 CHATS = (
     Action("screen.choose", "enter", "Open it, at what was found", "Open", id="chat_open"),
@@ -193,6 +212,8 @@ HEAT = (
 CARD = (
     Action("candidate(-1)", "up,k", "The candidate before", id="candidate_before"),
     Action("candidate(1)", "down,j", "The next candidate", id="candidate_after"),
+    Action("end(-1)", "home,g", "The first of its list", id="first_candidate"),
+    Action("end(1)", "end,G", "The last of its list", id="last_candidate"),
     Action("list(-1)", "left,h", "The list before", id="candidates_before"),
     Action("list(1)", "right,l", "The next list", id="candidates_after"),
     Action("pick", "enter", "Go on with this one in its place", "Go on with it", id="pick_token"),
@@ -221,17 +242,28 @@ COMPARE = (
     Action("scroll(1)", "down,j", "All columns down", id="columns_down"),
     Action("scroll(-8)", "pageup", "A page up", id="columns_page_up"),
     Action("scroll(8)", "pagedown", "A page down", id="columns_page_down"),
+    Action("end(-1)", "home,g", "All columns to their beginning", id="columns_first"),
+    Action("end(1)", "end,G", "All columns to their end", id="columns_last"),
     Action("leave", "escape,q", "Stop, and back to the chat", "Back", id="compare_leave"),
 )
 PRESETS = (
     Action("edit", "ctrl+e", "Change it in a form; a built-in one becomes your own", id="edit_it"),
     Action("new", "ctrl+n", "Write a new one in a form", id="new_one"),
 )
+MODELS = (
+    Action("write_faster", "ctrl+t", "Write it in the type that is faster here", id="model_faster"),
+)
 FORM = (
     Action("save", "ctrl+s", "Save it", id="form_save"),
     Action("close", "escape", "Leave it; twice, where something was typed", id="form_close"),
 )
-HELP = (Action("close", "escape,q,ctrl+g,f1,enter", "Close", id="close_help"),)
+HELP = (
+    Action("close", "escape,q,ctrl+g,f1,enter", "Close", id="close_help"),
+    Action("scroll(-1)", "up,k", "Up", id="help_up"),
+    Action("scroll(1)", "down,j", "Down", id="help_down"),
+    Action("end(-1)", "home,g", "To the beginning", id="help_first"),
+    Action("end(1)", "end,G", "To the end", id="help_last"),
+)
 
 # In the order of the help screen.
 PLACES: dict[str, Sequence[Action]] = {
@@ -244,7 +276,8 @@ PLACES: dict[str, Sequence[Action]] = {
     "In a comparison": COMPARE,
     "Among the chats": CHATS,
     "In the search": SEARCH,
-    "In lists": PICKER,
+    "In lists": (*PICKER, *LIST),
+    "In the list of models": MODELS,
     "Where a name is asked for": LINE,
     "In the list of presets": PRESETS,
     "In forms": FORM,

@@ -16,6 +16,7 @@ from time import monotonic
 from types import MappingProxyType
 from typing import ClassVar
 
+from textual import work
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
@@ -31,6 +32,7 @@ from amulet_local.settings import load_settings, log_folder
 from tui.actions import APP, bindings, unknown_ids
 from tui.changes import Steering
 from tui.copying import copy
+from tui.opening import open_address, openable
 from tui.palette import ActionProvider
 from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
@@ -46,8 +48,15 @@ _ENDING = [
 _SIGNALLED = 128  # plus the signal's number is the exit code that shells expect
 
 
-def run_chat(model: str, preset: str, strength: float | None, options: LoadOptions) -> int:
-    """Open the chat and return its exit code. "" is the default model, and no preset.
+def run_chat(
+    model: str,
+    preset: str,
+    strength: float | None,
+    options: LoadOptions,
+    thinking: bool | None = None,
+) -> int:
+    """Open the chat and return its exit code. "" is the default model, and no preset. thinking:
+    whether replies begin with a thought, None for what is set.
 
     Raises NotUsableError where there is no such preset, or config.toml is not valid, AmuletError
     where the app has failed.
@@ -62,6 +71,8 @@ def run_chat(model: str, preset: str, strength: float | None, options: LoadOptio
     with History(history_file()) as history:
         notices += [history.notice] if history.notice else []
         session = Session(engine, history, settings, options, steering)
+        if thinking is not None:
+            session.think(thinking)
         theme = first_theme(settings.theme)
         app = AmuletApp(session, engine, Shelf(), model, notices, settings.keys, theme)
         try:
@@ -154,6 +165,24 @@ class AmuletApp(App[None]):
             self.screen.dismiss()
         else:
             self.push_screen(HelpScreen())
+
+    def action_open_address(self, address: str) -> None:
+        """Open a link that is pointed at, and say which; what may not be opened, never is."""
+        if openable(address):
+            self.notify(f"Opening {address}", timeout=_PATIENCE_S)
+            self._open_address(address)
+        else:
+            self.notify(f"Only web pages and mail are opened from here, not {address}")
+
+    @work(thread=True, group="address")
+    def _open_address(self, address: str) -> None:
+        if not open_address(address):
+            self.call_from_thread(self._give_address, address)
+
+    def _give_address(self, address: str) -> None:
+        """Where no browser is, as on a machine far away."""
+        copy(self, address)
+        self.notify(f"No browser can be reached from here; the address is copied: {address}")
 
     def action_choose_theme(self) -> None:
         """Choose how it looks, from a list that shows each."""

@@ -92,6 +92,17 @@ class Wrote:
 
 
 @dataclass(frozen=True)
+class Thinking:
+    """The reply under way thinks before it answers: this much more, so many tokens and seconds so
+    far. over: it has come to its answer."""
+
+    text: str
+    tokens: int
+    seconds: float
+    over: bool = False
+
+
+@dataclass(frozen=True)
 class Ended:
     """The reply that was under way is complete, and stands like this."""
 
@@ -120,7 +131,7 @@ class Unusable:
     text: str
 
 
-Change = BranchChanged | Wrote | Ended | GivenBack | Noticed | Unusable
+Change = BranchChanged | Wrote | Thinking | Ended | GivenBack | Noticed | Unusable
 
 
 # -- what is the case -----------------------------------------------------------------------------
@@ -133,6 +144,7 @@ class Activity(Enum):
     LOADING = "loading"
     READY = "ready"
     READING = "reading the prompt"
+    THINKING = "thinking"
     WRITING = "writing"
     STOPPING = "stopping"
     STOPPED = "stopped"
@@ -144,7 +156,8 @@ class Status:
     """Where things stand. done, total: of what is being loaded (total 1) or read (in tokens).
 
     steering: of the reply under way, else of the next one. pace: the speed against a plain chat's
-    on this machine; 0 while it is not known. device: where the layers are, in words.
+    on this machine; 0 while it is not known. device: where the layers are, in words. thinks:
+    whether the next reply begins with a thought.
     """
 
     activity: Activity
@@ -157,3 +170,4 @@ class Status:
     context_used: int
     context: int
     device: str
+    thinks: bool = False

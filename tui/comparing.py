@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
-from amulet_local.chat import fitted
+from amulet_local.chat import completed
 from amulet_local.client import EngineHandle
 from amulet_local.conversation import Node
 from amulet_local.ids import new_id
@@ -26,7 +26,6 @@ from amulet_local.protocol import (
     Reply,
     Step,
 )
-from amulet_local.provenance import Ending, pack
 from amulet_local.realignment import BASE, LINEAR, PROMPT, label
 from amulet_local.votes import Choice, Tally
 from tui.changes import Steering
@@ -129,8 +128,8 @@ class Comparison:
             self._session.take_back()
 
     def _request(self, steering: Steering) -> Reply:
-        """As it would be asked in the chat, all with one seed; base and prompt only as they are
-        without Amulet, so unguarded."""
+        """As it would be asked in the chat, all with one seed and without a thought; base and
+        prompt only as they are without Amulet, so unguarded."""
         request = self._session.request(self.question, steering)
         self._seed = request.seed if self._seed is None else self._seed
         method = method_of(steering.strength)
@@ -142,6 +141,7 @@ class Comparison:
             guard=request.guard if method == "amulet" else 0.0,
             trace=method != "base",
             max_tokens=min(LONGEST, request.max_tokens),
+            thinking=False,
         )
 
     def _take(self, event: Event) -> None:
@@ -203,10 +203,7 @@ class Comparison:
             return None
         conversation, origin = self._session.chat.conversation, self._session.origin
         node = conversation.reply(self.question.id, origin(request, column.steering))
-        steps = column.steps[: len(finished.token_ids)]
-        measures = pack(fitted(steps, finished.text))
-        grown = node.grown(finished.text, finished.token_ids, measures)
-        return replace(grown, id=new_id(), ending=Ending(finished.reason, finished.stats))
+        return replace(completed(node, column.steps, finished), id=new_id())
 
     # -- voting -------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from tui.contrast import READABLE, contrast
 
 BOUNDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # nats from which the levels 1 to 6 begin
 LEVELS = len(BOUNDS) + 1
+LEAST_SHIFT = 1.0  # nats of a full bar, at least
 
 _USUAL = {  # where the theme leaves a colour to the terminal
     "background": "#16161a",

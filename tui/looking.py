@@ -19,11 +19,12 @@ from amulet_local.protocol import (
     Prefilling,
     Reply,
 )
-from amulet_local.provenance import Origin
 from tui.reading import Reading
+from tui.requests import old_request
 from tui.session import Session
 
-_UNKNOWN = "What else could have been said cannot be told: the reply begins in words of yours."
+_UNKNOWN = "What else could have been said cannot be told: not all tokens of this reply are known."
+_THOUGHT = "What else could have been said cannot be told: the thought before it is not known."
 _DAMAGED = "What else could have been said cannot be told: the engine reads other tokens here."
 
 
@@ -51,17 +52,20 @@ class Look:
         if self._request or self._closed:
             return
         self._why = self._obstacle()
-        origin = self._reading.node.origin
-        if self._why or origin is None:
+        session, node = self._session, self._reading.node
+        if self._why or node.origin is None or session.model is None:
             return
-        request = self._as_it_was(origin)
+        path = session.chat.conversation.path(node.parent)
+        request = old_request(
+            session.next_id(), session.chat.id, path, session.model, node, node.origin
+        )
         strengths = [token.measures.strength for token in self._reading.tokens]
         before = [strengths[0]] * self._reading.before
 
         def begin(engine: EngineHandle) -> None:
             engine.examine(request, (*before, *strengths))
 
-        if refusal := self._session.lend(self._take, begin):
+        if refusal := session.lend(self._take, begin):
             self._why = f"{refusal} What else could have been said comes after that."
         else:
             self._request, self._why = request, "Reading the reply…"
@@ -77,6 +81,8 @@ class Look:
         origin, model = self._reading.node.origin, self._session.model
         if not self._reading.known or origin is None:
             return _UNKNOWN
+        if (thought := self._reading.node.thought).text and not thought.token_ids:
+            return _THOUGHT
         if model is None:
             return f"What else could have been said needs {origin.model}; no model is loaded."
         if model.path.name != Path(origin.file).name:
@@ -86,25 +92,6 @@ class Look:
                 f"{model.path.name} is loaded."
             )
         return ""
-
-    def _as_it_was(self, origin: Origin) -> Reply:
-        """What the reply was asked with, to be read along both streams."""
-        node = self._reading.node
-        return Reply(
-            id=self._session.next_id(),
-            messages=self._session.chat.conversation.messages(node.parent),
-            seed=origin.seed,
-            system=origin.system,
-            preference=origin.preference,
-            method=origin.method,
-            strength=origin.strength,
-            guard=origin.guard,
-            placement=origin.placement,
-            sampling=origin.sampling,
-            trace=True,
-            chat=self._session.chat.id,
-            begun=node.message,
-        )
 
     def _take(self, event: Event) -> None:
         request = self._request.id if self._request else 0

@@ -12,12 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from textual.content import Content, Span
+from textual.style import Style
 
+from tui.opening import openable
 from tui.text import clean
 
 Kind = Literal["text", "heading", "code", "table", "rule"]
@@ -31,16 +35,32 @@ _RULE = "─" * 24
 
 
 @dataclass(frozen=True)
+class Link:
+    """A part of a text that leads somewhere: text[start:end] of the piece that it is in."""
+
+    start: int
+    end: int
+    text: str
+    address: str
+
+
+@dataclass(frozen=True)
 class Styled:
-    """A piece of text, and where it is strong, code, a link, …; styles are class names."""
+    """A piece of text, and where it is strong, code, a link, …; styles are class names. links:
+    those that may be opened."""
 
     text: str = ""
     spans: tuple[Span, ...] = ()
+    links: tuple[Link, ...] = ()
 
     @property
     def content(self) -> Content:
-        """As Textual draws it; never read as markup."""
-        return Content(self.text, list(self.spans))
+        """As Textual draws it; never read as markup. A click on a link is the app's action."""
+        clicks = [
+            Span(link.start, link.end, _click("app.open_address", link.address))
+            for link in self.links
+        ]
+        return Content(self.text, [*self.spans, *clicks])
 
 
 @dataclass(frozen=True)
@@ -66,7 +86,7 @@ class GrowingMarkdown:
     """The blocks of a text that arrives piece by piece."""
 
     def __init__(self) -> None:
-        self._parser = _parser()
+        self._parsers: dict[bool, MarkdownIt] = {}
         self._closed = 0
         self._tail = ""
         self.text = ""
@@ -76,7 +96,10 @@ class GrowingMarkdown:
         text = clean(text)
         self.text += text
         self._tail += text
-        tokens = self._parser.parse(self._tail)
+        bare = _has_address(self._tail)
+        if bare not in self._parsers:
+            self._parsers[bare] = _parser(bare=bare)
+        tokens = self._parsers[bare].parse(self._tail)
         start, line = _last_opened(tokens, before=self._tail.count("\n"))
         kept = self._closed
         closed = list(_blocks(tokens[:start], first=not kept))
@@ -91,13 +114,39 @@ class GrowingMarkdown:
 
 def blocks(text: str) -> list[Block]:
     """The blocks of a whole text."""
-    return list(_blocks(_parser().parse(clean(text)), first=True, whole=True))
+    parser = _parser(bare=_has_address(text))
+    return list(_blocks(parser.parse(clean(text)), first=True, whole=True))
 
 
-def _parser() -> MarkdownIt:
-    """Reference definitions are off: they are not shown, and a later one changes earlier text."""
-    parser = MarkdownIt("commonmark", {"html": False})
-    return parser.enable(["table", "strikethrough"]).disable("reference")
+def links(text: str) -> list[Link]:
+    """The links of a whole text that may be opened, each address once."""
+    pieces = [
+        piece
+        for block in blocks(text)
+        for piece in (block.styled, *chain.from_iterable(block.rows))
+    ]
+    found = {link.address: link for piece in reversed(pieces) for link in reversed(piece.links)}
+    return list(found.values())[::-1]
+
+
+def _parser(*, bare: bool) -> MarkdownIt:
+    """bare: whether addresses are links without being marked as such, which takes longer to look
+    for. Reference definitions are off: they are not shown, and a later one changes earlier text."""
+    parser = MarkdownIt("commonmark", {"html": False, "linkify": bare})
+    parser.enable(["table", "strikethrough"]).disable("reference")
+    if bare and parser.linkify:
+        parser.enable("linkify")
+        parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
+        parser.linkify.add("//", None).add("ftp:", None)
+    return parser
+
+
+def _has_address(text: str) -> bool:
+    return "://" in text or "mailto:" in text
+
+
+def _click(action: str, *arguments: object) -> Style:
+    return Style.from_meta({"@click": (action, arguments)})
 
 
 def _last_opened(tokens: Sequence[Token], before: int) -> tuple[int, int]:
@@ -272,7 +321,7 @@ def _inline(token: Token) -> Styled:
             case "image":
                 line.add(child.content or "image", ".link")
                 line.lead_to(child.attrGet("src"))
-    return Styled(line.text, tuple(line.spans))
+    return Styled(line.text, tuple(line.spans), tuple(line.links))
 
 
 class _Line:
@@ -281,8 +330,9 @@ class _Line:
     def __init__(self) -> None:
         self.text = ""
         self.spans: list[Span] = []
+        self.links: list[Link] = []
         self._starts: list[int] = []
-        self._last = ""  # what the last span to close was about
+        self._last = (0, "")  # where the last span to close began, and what it was about
 
     def add(self, text: str, style: str = "") -> None:
         self.open()
@@ -294,11 +344,16 @@ class _Line:
 
     def close(self, style: str) -> None:
         start = self._starts.pop()
-        self._last = self.text[start:]
-        if style and self._last:
+        self._last = (start, self.text[start:])
+        if style and self._last[1]:
             self.spans.append(Span(start, len(self.text), style))
 
     def lead_to(self, target: object) -> None:
-        """Show where a link leads, unless its text says so."""
-        if target and target != self._last:
+        """Show where a link leads, unless its text says so, and lead there if that may be."""
+        if not isinstance(target, str) or not target:
+            return
+        start, text = self._last
+        if unquote(target) != unquote(text):
             self.add(f" ({target})", ".address")
+        if openable(target):
+            self.links.append(Link(start, len(self.text), text, target))

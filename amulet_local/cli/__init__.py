@@ -95,5 +95,6 @@ def _chat(args: argparse.Namespace) -> int:
         model=args.model or settings.model,
         preset=args.preset or settings.preset,
         strength=args.strength,
+        thinking=args.thinking,
         options=load_options(settings, args),
     )

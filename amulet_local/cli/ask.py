@@ -54,6 +54,7 @@ from amulet_local.protocol import (
 from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT, Update
 from amulet_local.settings import Settings, load_settings
 from amulet_local.strengths import calibrated_strength
+from amulet_local.thinking import CANNOT
 from models.memory import needs_of
 
 _FIXED = {"base": BASE, "pref": PROMPT, "la": LINEAR}
@@ -74,6 +75,10 @@ _SAMPLING = {
     "min_p": "draw from tokens at least P times as likely as the likeliest",
     "dry_multiplier": "above 0: a penalty on saying again what was said (0.8 is usual)",
 }
+_ONLY_THOUGHT = (
+    "the thought took all tokens that a reply may have; allow more with --max-tokens, or answer "
+    "without a thought: --no-thinking"
+)
 _STATS = (
     "prompt_tokens",
     "cached_tokens",
@@ -115,12 +120,6 @@ def add_parser(subparsers: Subparsers) -> None:
         help="end the reply where this text comes",
     )
     add_paper(reply)
-    reply.add_argument(
-        "--thinking",
-        action="store_true",
-        default=None,
-        help="let the model think first, where it can; --json tells what",
-    )
     reply.add_argument("--trace", action="store_true", help="measure every token; with --json")
     reply.add_argument("--json", action="store_true", help="print one JSON document")
     update = parser.add_argument_group("the paper's parameters, in place of --strength")
@@ -144,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     engine = EngineProcess(needs_of)
     try:
         engine.load(str(model), load_options(settings, args))
-        answer = _answer(engine, request, show_text=not args.json)
+        answer = _answer(engine, request, show_text=not args.json, to_think=bool(args.thinking))
     finally:
         engine.close()
     if args.json:
@@ -201,6 +200,7 @@ def _request(
         sampling=with_given(preset.sampling if preset and not args.paper else Sampling(), args),
         max_tokens=settings.max_tokens,
         stop=tuple(args.stop_at),
+        thinking=settings.thinking,
     )
     if preset:
         request = structs.replace(
@@ -281,9 +281,11 @@ class _EngineError(AmuletError):
 
 @dataclass
 class _Answer:
-    """A reply as it grows. With show_text it is written to standard output piece by piece."""
+    """A reply as it grows. With show_text it is written to standard output piece by piece.
+    to_think: whether it was told to begin with a thought."""
 
     show_text: bool
+    to_think: bool
     model: str = ""
     steps: list[Step] = field(default_factory=list)
     finished: Finished = field(init=False)
@@ -300,16 +302,28 @@ class _Answer:
                 self._show_status(f"Reading the prompt: {event.done / max(event.total, 1):.0%}")
             case Loaded():
                 self.model = event.model
-            case Notice():
+                if self.to_think and not event.thinks:
+                    self._notices.append(f"{event.model} {CANNOT}")
+            case Notice() | Died():
                 self._notices.append(event.text)
                 if not self._written:
                     self._tell()
             case Step():
                 self.steps.append(event)
+                if event.thought:
+                    self._show_status(f"Thinking: {len(self.steps):,} tokens")
                 self._write(event.text)
             case Finished():
                 self.finished = event
+                if event.reason == "length" and event.thought and not event.text:
+                    self._notices.append(_ONLY_THOUGHT)
                 self._write(event.text[len(self._written) :])
+
+    def rest_of(self, request: Reply) -> Reply:
+        """The same request, to go on from what was written so far."""
+        text = "".join(step.text for step in self.steps)
+        begun = Message("assistant", text) if text else None
+        return structs.replace(request, begun=begun)
 
     def close(self) -> None:
         """End the line, and tell what would have been in the way of the text."""
@@ -334,14 +348,16 @@ class _Answer:
             say(self._notices.pop(0))
 
 
-def _answer(engine: EngineHandle, request: Reply, *, show_text: bool) -> _Answer:
+def _answer(engine: EngineHandle, request: Reply, *, show_text: bool, to_think: bool) -> _Answer:
     """Send the request and follow it to its end, showing what happens."""
-    answer = _Answer(show_text)
+    answer = _Answer(show_text, to_think)
     engine.reply(request)
     try:
         with _stopped_by_interrupt(engine):
             for event in _events(engine):
                 answer.add(event)
+                if isinstance(event, Died):  # of what the next engine is spared
+                    engine.reply(answer.rest_of(request))
     finally:
         answer.close()
     return answer
@@ -379,7 +395,7 @@ def _events(engine: EngineHandle) -> Iterator[Event]:
             continue
         if isinstance(event, Failed):
             raise _EngineError(event)
-        if isinstance(event, Died):
+        if isinstance(event, Died) and not event.lighter:
             raise EngineDiedError(event.text)
         yield event
         if isinstance(event, Finished):

@@ -29,10 +29,12 @@ from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, listed
 from amulet_local.cli.output import print_json, without_controls
 from amulet_local.errors import NotUsableError
+from amulet_local.placing import chosen_devices, free_memory, place
 from amulet_local.presets import load_presets
+from amulet_local.seen import seen_devices
 from amulet_local.settings import is_calibrated
 from models.inspection import inspect
-from models.memory import estimate, free_memory
+from models.memory import estimate
 
 REQUIREMENT = "llama-cpp-python>=0.3.36,<0.4"
 _PATIENCE_S = 60
@@ -93,11 +95,11 @@ def examine(servers: Sequence[str] = ()) -> dict[str, Any]:
     report = {
         "versions": _versions(missing),
         "backend": _backend(missing, advice),
-        "servers": _servers(servers or own.engine.rpc, advice),
+        "servers": (lent := _servers(servers or own.engine.rpc, advice)),
         "cores": _cores(),
         "memory": _memory(),
         "folders": _folders(missing),
-        "model": _model(own, missing, advice),
+        "model": _model(own, [address for address in lent if lent[address]], missing, advice),
         "presets": _presets(advice),
     }
     return {"usable": not missing, "missing": missing, "advice": advice, **report}
@@ -273,9 +275,9 @@ def _folders(missing: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def _model(
-    own: settings.Settings, missing: list[str], advice: list[str]
+    own: settings.Settings, servers: Sequence[str], missing: list[str], advice: list[str]
 ) -> dict[str, str | int | None]:
-    """The model that would be loaded, and what it would need."""
+    """The model that would be loaded, what it would need, and where it would lie."""
     facts: dict[str, str | int | None] = {"name": own.model or "default", "path": None}
     try:
         path = chat_model(own.model)
@@ -283,7 +285,9 @@ def _model(
         missing.append(str(error))
         return facts
     memory = estimate(inspect(path), own.engine)
-    if memory.total > free_memory():
+    devices = chosen_devices(own.engine, seen_devices(servers))
+    placing = place(memory, own.engine, devices, free_memory())
+    if not placing.fits:
         advice.append(
             f"the model needs about {decimal(memory.total)} with {memory.context:,} tokens of "
             "context, more than is free; a smaller context or a smaller model would fit."
@@ -293,7 +297,8 @@ def _model(
             "the fastest settings for this model here are not known yet; to find them in a "
             "minute or two: amulet bench --calibrate"
         )
-    return {**facts, "path": str(path), "context": memory.context, "memory": memory.total}
+    facts |= {"path": str(path), "context": memory.context, "memory": memory.total}
+    return {**facts, "placing": str(placing)}
 
 
 def _presets(advice: list[str]) -> dict[str, int]:
@@ -346,6 +351,6 @@ def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield f"model {model['name']}", model["path"] or "missing"
     if model["path"]:
         needed = f"about {decimal(model['memory'])} for two streams of {model['context']:,} tokens"
-        yield "it needs", needed
+        yield "it needs", f"{needed}, {model['placing']}"
     presets = report["presets"]
     yield "presets", f"{presets['built_in']} built in, {presets['own']} your own"

@@ -41,6 +41,7 @@ from amulet_local.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from amulet_local.evaluation.report import Report
+    from amulet_local.evaluation.statistics import Comparison
 
 _PRESETS = "creative,verbose,concise,uplifting"  # the paper's main four
 _METHODS = f"base,pref,beam,la,amulet,{PAPER.name}"
@@ -261,14 +262,20 @@ def _report(
     return _INTERRUPTED if stopped else 0
 
 
+def _rate(found: Comparison | None) -> str:
+    return f"{found.rate.value:.0%}" if found else ""
+
+
 def _print(report: Report) -> None:
     """One table: every method by every preference."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    from amulet_local.evaluation.report import order_decided
+
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
     for heading in ("preference", "method"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("gain", "gain wins", "words", "perplexity", "distinct-3", "on question"):
+    for heading in ("gain", "wins", "chosen", "words", "perplexity", "distinct-3", "on question"):
         table.add_column(heading, justify="right")
     for each in report.methods:
         against = each.against_pref
@@ -276,7 +283,8 @@ def _print(report: Report) -> None:
             each.preference,
             each.variant,
             "" if each.gain is None else f"{each.gain.value:+.3f}",
-            "" if against is None or against.gain is None else f"{against.gain.rate.value:.0%}",
+            _rate(against.gain if against else None),
+            _rate(against.verdict if against else None),
             f"{each.words.median:.0f}",
             "" if each.perplexity is None else f"{each.perplexity:.2f}",
             f"{each.distinct_3:.3f}",
@@ -285,7 +293,10 @@ def _print(report: Report) -> None:
     console().print(table)
     who = "the model itself" if report.judges_itself else report.judge
     write(f"\nJudged by {who}; {report.questions} questions.\n")
+    ties, comparisons = order_decided(report)
+    if comparisons:
+        write(f"Its choice hung on the order of the replies in {ties} of {comparisons}.\n")
     for bar in report.bars:
         sign = "at most" if bar.most else "at least"
         met = "kept" if bar.met else "missed"
-        write(f"{met:7} {bar.preference}: {bar.what} {bar.value:.2f}, {sign} {bar.bound:g}\n")
+        write(f"{met:7} {bar.preference}: {bar.what} {bar.shown}, {sign} {bar.bound:g}\n")

@@ -11,7 +11,8 @@ from amulet_local.cli.options import with_given
 from amulet_local.protocol import LoadOptions
 from amulet_local.settings import Settings
 from models import library
-from models.inspection import inspect, require_chat_model
+from models.cards import require_chat_model
+from models.inspection import inspect
 
 
 def chat_model(name: str) -> Path:

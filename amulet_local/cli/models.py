@@ -2,41 +2,35 @@
 
 Every command prints for a reader, or with --json exactly one JSON document on standard output;
 progress and questions go to standard error. Errors are raised as AmuletError for `main` to print.
+What takes a while to import is imported by the command that needs it: a list is there at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from msgspec import structs
-from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.prompt import Confirm
-from rich.table import Table
-from rich.text import Text
 
 from amulet_local.cli.options import value, words
-from amulet_local.cli.output import print_json, without_controls, write
+from amulet_local.cli.output import console, print_json, without_controls, write
 from amulet_local.errors import UsageError
-from amulet_local.prompting import DEFAULT_SYSTEM
+from amulet_local.placing import Placing, free_memory, place
 from amulet_local.protocol import Memory, Natural
 from amulet_local.settings import load_settings, models_folder
-from models import catalogue, download, library
-from models.inspection import ModelCard, inspect, printable, require_chat_model
+from models import catalogue, library
+from models.cards import ModelCard, printable, require_chat_model
 from models.library import LeftOut, LocalModel
-from models.memory import estimate, free_memory, memory_advice
+from models.memory import estimate, memory_advice
 from models.quantising import TYPES, faster_type, quantise
 
 _QUESTION = "What makes a good walking holiday?"  # what a preview shows
 _PREFERENCE = "Your answer should be as concise as possible."
-_PIPED_WIDTH = 200  # columns; rich would break lines at 80 where there is no terminal
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -124,9 +118,10 @@ def _print_left_out(left_out: Sequence[LeftOut], *, all_of_them: bool) -> None:
 
 
 def _pull(args: argparse.Namespace) -> int:
-    from models.pulling import pull  # huggingface_hub takes a while to import
+    from amulet_local.cli.fetching import watching
+    from models.pulling import pull
 
-    with _watching(args.name, quiet=args.json) as watch:
+    with watching(args.name, quiet=args.json) as watch:
         pulled = pull(args.name, watch)
     if args.json:
         print_json({**asdict(pulled), "path": str(pulled.path)})
@@ -137,20 +132,27 @@ def _pull(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    from models.preview import preview  # Jinja takes a while to import
+    from rich.table import Table
+
+    from amulet_local.prompting import DEFAULT_SYSTEM
+    from models.inspection import inspect
+    from models.preview import preview
 
     path, settings = library.resolve(args.name), load_settings()
     card = inspect(path)
     options = structs.replace(settings.engine, context=args.context or settings.engine.context)
     memory, free = estimate(card, options), free_memory()
-    advice = memory_advice(card, options, free)
-    hint = faster_type(card, options)
+    found = library.usable_devices(options)
+    placing = place(memory, options, found, free)
+    advice = memory_advice(card, options, free, found)
+    hint = faster_type(card, placing)
     shown = None
     if card.kind == "chat":
         system = settings.system or DEFAULT_SYSTEM
         shown = preview(path, args.question, args.preference, system=system)
     if args.json:
         facts = {**_card_facts(card), "memory": _memory_facts(memory), "memory_free": free}
+        facts |= _placing_facts(placing)
         prompts = asdict(shown) if shown else None
         print_json({**facts, "advice": advice, "hint": hint, "prompts": prompts})
         return 0
@@ -170,10 +172,12 @@ def _info(args: argparse.Namespace) -> int:
         ("memory", f"about {decimal(memory.total)} for two streams of {memory.context:,} tokens"),
         ("", f"weights {decimal(memory.weights + memory.repacked)}, KV {decimal(memory.kv)}"),
         ("", f"compute {decimal(memory.compute)}, process {decimal(memory.process)}"),
+        ("where", f"{placing}; {decimal(placing.host)} of the machine's own memory"),
         ("free", decimal(free)),
+        *(("", f"{decimal(device.memory_free)} on {device.name}") for device in found),
     ):
         grid.add_row(name, text)
-    _console().print(grid)
+    console().print(grid)
     for sentence in filter(None, (advice, hint, shown.problem if shown else "")):
         write(f"\n{without_controls(sentence)}\n")
     if shown:
@@ -183,10 +187,14 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _quantize(args: argparse.Namespace) -> int:
+    from rich.progress import Progress
+
+    from models.inspection import inspect
+
     source = library.resolve(args.name)
     require_chat_model(inspect(source))
-    console = _console(stderr=True, quiet=args.json)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    shown = console(stderr=True, quiet=args.json)
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task(f"to {args.type}")
         target = quantise(
             source, args.type, lambda done, total: bar.update(task, completed=done, total=total)
@@ -215,9 +223,12 @@ def _remove(args: argparse.Namespace) -> int:
 def _agreed(path: Path) -> bool:
     if not sys.stdin.isatty():
         raise UsageError(f"nobody is here to be asked; add --yes to remove {path}.")
+    from rich.prompt import Confirm
+    from rich.text import Text
+
     try:
         return Confirm.ask(
-            Text(without_controls(f"Remove {path}?")), console=_console(stderr=True), default=False
+            Text(without_controls(f"Remove {path}?")), console=console(stderr=True), default=False
         )
     except EOFError:
         return False
@@ -226,47 +237,9 @@ def _agreed(path: Path) -> bool:
 # -- how it looks ---------------------------------------------------------------------------------
 
 
-def _console(*, stderr: bool = False, quiet: bool = False) -> Console:
-    """Names in files are not ours, so nothing in them is taken for markup."""
-    console = Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH
-    return console
-
-
-class _Watch:
-    """Shows a fetch on standard error: a bar on a terminal, else a line as it begins."""
-
-    def __init__(self, name: str, console: Console, bar: Progress) -> None:
-        self._name = name
-        self._console = console
-        self._bar = bar
-        self._task = bar.add_task("", visible=False)
-        self.stage: download.Stage | None = None
-
-    def __call__(self, progress: download.Progress) -> None:
-        if self.stage is None and not self._console.is_terminal:
-            self._console.print(f"Fetching {self._name} ({decimal(progress.total)})")
-        self.stage = progress.stage
-        self._bar.update(
-            self._task,
-            description=progress.stage,
-            completed=progress.done,
-            total=progress.total,
-            visible=True,
-        )
-
-
-@contextmanager
-def _watching(name: str, *, quiet: bool) -> Iterator[_Watch]:
-    console = _console(stderr=True, quiet=quiet)
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    hidden = quiet or not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        yield _Watch(name, console, bar)
-
-
 def _print_table(models: Sequence[LocalModel]) -> None:
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     table.add_column("name", overflow="fold")
     table.add_column("family", overflow="fold")
@@ -278,6 +251,7 @@ def _print_table(models: Sequence[LocalModel]) -> None:
     table.add_column("licence", overflow="fold")
     table.add_column("where", overflow="fold")
     table.add_column("memory", justify="right")
+    table.add_column("fits")
     for model in models:
         card = model.card
         copies = f" and {len(model.copies)} more" if model.copies else ""
@@ -291,9 +265,10 @@ def _print_table(models: Sequence[LocalModel]) -> None:
             "yes" if card.template else "no",
             card.licence,
             printable(model.program) + copies,
-            decimal(model.memory.total) + ("" if model.fits else ", too much"),
+            decimal(model.memory.total),
+            str(model.placing) if model.placing.fits else "no",
         )
-    _console().print(table)
+    console().print(table)
 
 
 def _count(number: int) -> str:
@@ -310,7 +285,17 @@ def _facts(model: LocalModel) -> dict[str, Any]:
         **_card_facts(model.card),
         "copies": [str(path) for path in model.copies],
         "memory": _memory_facts(model.memory),
-        "fits": model.fits,
+        **_placing_facts(model.placing),
+    }
+
+
+def _placing_facts(placing: Placing) -> dict[str, Any]:
+    on_devices = placing.all_layers if placing.layers < 0 else placing.layers
+    return {
+        "fits": placing.fits,
+        "layers_on_devices": on_devices,
+        "devices": list(placing.devices),
+        "memory_host": placing.host,
     }
 
 

@@ -25,9 +25,7 @@ from typing import (
 import msgspec
 
 from amulet_local.errors import UsageError
-from amulet_local.presets import Strength
-from amulet_local.protocol import MOST_DEVICES, LoadOptions, Share
-from amulet_local.realignment import AMULET
+from amulet_local.protocol import MOST_DEVICES, LoadOptions, Share, Strength
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Struct = TypeVar("Struct", bound=msgspec.Struct)
@@ -46,10 +44,10 @@ _LOADING = {
 
 _WORK = ("threads", "flash_attention")
 
-# Of options that a command may have; those without a value here have none in the paper's setting.
+# Of options that a command may have, beside the strength; those without a value here have none in
+# the paper's setting.
 _PAPER = {
     "method": "amulet",
-    "strength": AMULET,
     "iterations": None,
     "alpha": None,
     "lambda_": None,
@@ -82,6 +80,11 @@ def add_chat_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=value(Strength),
         help="0 base, 1 prompt only, 3 linear alignment, 5.65 Amulet; below 0 away from it",
+    )
+    parser.add_argument(
+        "--thinking",
+        action=argparse.BooleanOptionalAction,
+        help="let the model think before it answers, where it can",
     )
     loading = parser.add_argument_group("loading")
     add_fields(loading, LoadOptions, _LOADING)
@@ -202,7 +205,9 @@ def apply_paper(args: argparse.Namespace) -> None:
     """
     if not args.paper:
         return
-    for name, setting in _PAPER.items():
+    from amulet_local.realignment import AMULET  # NumPy takes a while to import
+
+    for name, setting in {**_PAPER, "strength": AMULET}.items():
         if not hasattr(args, name):
             continue
         if getattr(args, name) is not None:

@@ -40,14 +40,14 @@ def print_json(document: object) -> None:
     print(json.dumps(plain, indent=2), flush=True)
 
 
-def console() -> Console:
-    """For tables on standard output; nothing in a text is taken for markup."""
+def console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """For tables and bars; nothing in a text is taken for markup."""
     from rich.console import Console  # not worth its start-up time to commands without tables
 
-    tables = Console(markup=False, emoji=False, highlight=False)
-    if not tables.is_terminal:
-        tables.width = _PIPED_WIDTH
-    return tables
+    shown = Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+    if not shown.is_terminal:
+        shown.width = _PIPED_WIDTH
+    return shown
 
 
 class StatusLine:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log
 
+from amulet_local.errors import NotUsableError
 from amulet_local.evaluation.evaluate import Observer
 from amulet_local.evaluation.judging import Judge
 from amulet_local.evaluation.plan import Assignment, Preference
@@ -67,7 +68,8 @@ def find_strength(
 ) -> tuple[Quality, list[Quality]]:
     """The largest strength that keeps the quality, and all that were tried.
 
-    Where none above prompting does, it is that of prompting. Raises DecodeError.
+    Where none above prompting does, it is that of prompting. Raises DecodeError, and NotUsableError
+    where the model holds none of the questions with a reply.
     """
     prompted = _scores(subject, setting, preference, _PROMPTED, questions, watch)
     best = Quality(PROMPT, 1.0, 1.0, 1.0)
@@ -116,6 +118,11 @@ def _scores(
     assignments = [Assignment(question, preference, variant) for question in questions]
     Writer(subject, setting).write(assignments, written)
     Judge(subject, setting).likelihoods([(reply, preference) for reply in replies], heard)
+    if not judged:
+        raise NotUsableError(
+            f"a context of {subject.length:,} tokens has no room for a question and its reply; "
+            "choose another model, or a larger context in config.toml."
+        )
     return _Scores(
         statistics.fmean(log(perplexity(each)) for each in judged),
         statistics.fmean(distinct_3(reply.text) for reply in replies),

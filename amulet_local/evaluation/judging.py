@@ -155,8 +155,9 @@ class Judge:
     def _fits(
         self, reply: WrittenReply, preference: Preference, needed: int, judged: Judged
     ) -> bool:
-        if needed <= self._subject.length:
+        length = self._subject.length
+        if needed <= length:
             return True
-        reason = f"the judge's context does not hold the {needed:,} tokens needed"
+        reason = f"the judge's context of {length:,} tokens does not hold it"
         judged(Skipped(reply.question, preference.name, reply.variant, reason))
         return False

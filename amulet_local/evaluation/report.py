@@ -46,6 +46,8 @@ from amulet_local.evaluation.variants import METHODS, Method
 
 Kind = TypeVar("Kind", Likelihoods, Verdict)
 
+_MOST_DIGITS = 6
+
 
 class Spread(msgspec.Struct, frozen=True):
     """How a number lies over questions."""
@@ -69,9 +71,9 @@ class AgainstPref(msgspec.Struct, frozen=True, kw_only=True):
     """A method beside prompting, over the questions that both answered.
 
     gain: whose preference gain is higher. face: whose face measure is. verdict: the judge's
-    choice, asked in both orders. The rest are ratios to prompting: of median words, of the means
-    of distinct-3 and the on-question score, of the geometric means of perplexity; those that take a
-    model are measured by the one that wrote.
+    choice, asked in both orders; ties are those where the order decided. The rest are ratios to
+    prompting: of median words, of the means of distinct-3 and the on-question score, of the
+    geometric means of perplexity; those that take a model are measured by the one that wrote.
     """
 
     questions: int
@@ -124,6 +126,14 @@ class Bar(msgspec.Struct, frozen=True):
         met = value <= bound if most else value >= bound
         return cls(what, preference, value, bound, most, met)
 
+    @property
+    def shown(self) -> str:
+        """The value, with digits enough to tell one that is missed from the bound."""
+        digits = 2
+        while not self.met and digits < _MOST_DIGITS and round(self.value, digits) == self.bound:
+            digits += 1
+        return f"{self.value:.{digits}f}"
+
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. judge: its name; judges_itself: whether it wrote the replies as well. faces: what
@@ -141,6 +151,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     methods: list[MethodReport]
     bars: list[Bar]
     skipped: list[Skipped]
+
+
+def order_decided(report: Report) -> tuple[int, int]:
+    """In how many comparisons the judge chose a place rather than a reply, and of how many."""
+    found = [each.against_pref.verdict for each in report.methods if each.against_pref]
+    verdicts = [each for each in found if each]
+    ties = sum(each.ties for each in verdicts)
+    return ties, ties + sum(each.wins + each.losses for each in verdicts)
 
 
 class _Scored(msgspec.Struct, frozen=True):

@@ -60,10 +60,10 @@ class Writer:
     def _fits(self, assignment: Assignment, written: Written) -> bool:
         """Whether the prompts leave room for the longest reply; tells of it where not."""
         longest = max(len(prompt) for prompt in self._prompts(assignment))
-        room = self._subject.length - longest
-        if room >= self._setting.max_tokens:
+        length, wanted = self._subject.length, self._setting.max_tokens
+        if longest + wanted <= length:
             return True
-        reason = f"its prompt of {longest:,} tokens leaves no room for the reply"
+        reason = f"its prompt leaves no room for {wanted:,} tokens in a context of {length:,}"
         written(Skipped(*assignment.key, reason))
         return False
 

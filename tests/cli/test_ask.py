@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -28,7 +29,7 @@ from amulet_local.realignment import AMULET, Update
 from amulet_local.settings import config_folder, presets_folder
 from amulet_local.strengths import Calibrated, keep_strength
 from tests.cli.conftest import Amulet, use
-from tests.fake_engine import HOLD, FakeEngine
+from tests.fake_engine import HOLD, FakeEngine, Thinks
 
 CONCISE = "Your answer should be concise as much as possible."
 KEYS = ["text", "token_ids", "finish_reason", "method", "strength", "guard", "preset", "model"]
@@ -166,6 +167,20 @@ def test_when_the_engine_dies_what_was_written_stands(
     assert amulet("ask", "?") == (4, "one \n", "amulet: The engine stopped.\n")
 
 
+def test_where_the_next_engine_has_a_lighter_load_the_reply_goes_on(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeEngine(("one ", Died("The memory ran out.", lighter=True)), ("two",))
+    use(fake, monkeypatch)
+    result = amulet("ask", "?")
+    assert result.code == 0
+    assert "one two" in result.out
+    assert result.err == "amulet: The memory ran out.\n"
+    begun = fake.requests[1].begun
+    assert begun
+    assert begun.text == "one "
+
+
 def test_a_load_that_fails_ends_it(amulet: Amulet, monkeypatch: pytest.MonkeyPatch) -> None:
     use(FakeEngine(loading=(Failed("that is no model.", 3),)), monkeypatch)
     assert amulet("ask", "?", "--json") == (3, "", "amulet: that is no model.\n")
@@ -253,12 +268,12 @@ def test_options_go_before_what_the_preset_says(amulet: Amulet, engine: FakeEngi
     ("options", "method", "strength"),
     [
         ("-p concise", "amulet", 2.5),
-        ("-p thrifty", "amulet", 3.0),
+        ("-p thrifty", "amulet", 1.5),
         ("-p thrifty --strength 4.5", "amulet", 4.5),
         ("-p thrifty --method base", "base", 0.0),
         ("-p thrifty --method pref", "pref", 1.0),
         ("-p thrifty --method la", "la", 3.0),
-        ("-p thrifty --method amulet", "amulet", 3.0),
+        ("-p thrifty --method amulet", "amulet", 1.5),
         ("-p thrifty --iterations 60", "amulet", AMULET),
         ("-p concise --lambda 4 --eta 1", "amulet", Update(lambda_=4.0, eta=1.0).strength),
         ("--preference Rhyme.", "amulet", AMULET),
@@ -372,6 +387,37 @@ def test_what_cannot_be_is_a_usage_error(options: str, amulet: Amulet, engine: F
 def test_thinking_is_asked_for(amulet: Amulet, engine: FakeEngine) -> None:
     assert asked(amulet, engine, "--thinking").thinking
     assert not asked(amulet, engine).thinking
+    configure("thinking = true")
+    assert asked(amulet, engine).thinking
+    assert not asked(amulet, engine, "--no-thinking").thinking
+
+
+def test_a_model_that_cannot_think_says_so_where_it_was_told_to(
+    amulet: Amulet, engine: FakeEngine
+) -> None:
+    result = amulet("ask", "Where to?", "--thinking")
+    assert "cannot think before it answers: its chat template knows of no thoughts." in result.err
+    configure("thinking = true")
+    assert "cannot think" not in amulet("ask", "Where to?").err
+
+
+def test_a_thought_is_not_printed_but_told_in_json(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (Thinks("or ride?"), Thinks(""), "Walk.")
+    use(FakeEngine(script), monkeypatch)
+    assert amulet("ask", "Where to?").out == "Walk.\n"
+    use(FakeEngine(script), monkeypatch)
+    document = json.loads(amulet("ask", "Where to?", "--json").out)
+    assert (document["text"], document["thought"]) == ("Walk.", "or ride?")
+
+
+def test_a_thought_that_took_all_tokens_is_told(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stats = Stats(1, 0, 1, 9, 0.1, 0.1, 0.1, 9.0, 10, 1, thought_tokens=9)
+    use(FakeEngine((Thinks("On"), Finished(1, "", (), "length", stats, "On"))), monkeypatch)
+    assert "the thought took all tokens" in amulet("ask", "Where to?").err
 
 
 def test_the_config_speaks_where_nothing_else_does(amulet: Amulet, engine: FakeEngine) -> None:

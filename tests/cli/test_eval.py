@@ -11,6 +11,7 @@ import pytest
 
 from amulet_local.evaluation.writing import Writer
 from amulet_local.presets import load_presets
+from amulet_local.settings import config_folder
 from amulet_local.strengths import calibrated_strength
 from tests.cli.conftest import Amulet
 from tests.tiny_models import write_llama
@@ -136,6 +137,7 @@ def test_verdicts_can_be_left_out_and_made_later(amulet: Amulet, tiny: str, out:
 
     assert verdicts("--no-verdicts") == [None] * 3
     assert None not in verdicts()
+    assert "Its choice hung on the order of the replies in" in amulet(*short(tiny, out)).out
 
 
 def test_the_papers_setting_goes_for_all_methods(amulet: Amulet, tiny: str, out: Path) -> None:
@@ -172,6 +174,17 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     assert result.code == code
     assert said in result.err
     assert len(result.err.splitlines()) == 1
+
+
+def test_what_is_skipped_for_one_reason_is_said_in_one_line(
+    amulet: Amulet, tiny: str, out: Path, tmp_path: Path
+) -> None:
+    questions = tmp_path / "questions.txt"
+    questions.write_text("\n".join("why " * length for length in (3000, 3100, 3200)))
+    result = amulet(*short(tiny, out, "--questions", str(questions), "--methods", "pref"))
+    assert result.code == 0
+    (line,) = (line for line in result.err.splitlines() if "skipped" in line)
+    assert line.startswith("amulet: skipped 2 of the replies: its prompt leaves no room for 8 ")
 
 
 def test_a_folder_with_other_settings_is_left_alone(amulet: Amulet, tiny: str, out: Path) -> None:
@@ -225,6 +238,14 @@ def test_a_strength_is_found_kept_and_forgotten(amulet: Amulet, tiny: str) -> No
     assert found == max(kept, default=1.0)
     assert "forgotten: concise." in amulet("calibrate", "-m", tiny, "--forget").err
     assert calibrated_strength(tiny, concise) is None
+
+
+def test_a_context_without_room_is_said_in_a_sentence(amulet: Amulet, tiny: str) -> None:
+    config_folder().mkdir(parents=True)
+    (config_folder() / "config.toml").write_text("[engine]\ncontext = 64\n")
+    result = amulet(*calibrate(tiny, "-p", "concise"))
+    assert result.code == 3
+    assert "a context of 64 tokens has no room for a question and its reply" in result.err
 
 
 def test_a_margin_below_prompting_is_refused(amulet: Amulet, tiny: str) -> None:

@@ -34,7 +34,10 @@ def chats(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def test_without_a_command_the_chat_opens(amulet: Amulet, chats: list[dict[str, Any]]) -> None:
     assert amulet().code == 7
-    assert chats == [{"model": "", "preset": "", "strength": None, "options": LoadOptions()}]
+    (opened,) = chats
+    assert opened == {
+        "model": "", "preset": "", "strength": None, "thinking": None, "options": LoadOptions()
+    }  # fmt: skip
 
 
 def test_the_chat_takes_its_options_over_the_config(
@@ -43,13 +46,20 @@ def test_the_chat_takes_its_options_over_the_config(
     config_folder().mkdir(parents=True)
     (config_folder() / "config.toml").write_text('model = "a"\npreset = "b"\n[engine]\nthreads = 3')
     amulet()
-    amulet("-m", "c", "-p", "concise", "--strength", "2", "--context", "99")
+    amulet("-m", "c", "-p", "concise", "--strength", "2", "--context", "99", "--thinking")
     assert chats == [
-        {"model": "a", "preset": "b", "strength": None, "options": LoadOptions(threads=3)},
+        {
+            "model": "a",
+            "preset": "b",
+            "strength": None,
+            "thinking": None,
+            "options": LoadOptions(threads=3),
+        },
         {
             "model": "c",
             "preset": "concise",
             "strength": 2.0,
+            "thinking": True,
             "options": LoadOptions(threads=3, context=99),
         },
     ]

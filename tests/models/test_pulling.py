@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import huggingface_hub.file_download
@@ -118,6 +118,26 @@ def test_a_name_of_the_catalogue_leads_to_a_repository(
 
 
 _entries = catalogue.entries()
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for entry in _entries if isinstance(entry, Hosted)], ids=lambda e: e.name
+)
+@pytest.mark.parametrize("as_is", [str.lower, str.upper])
+def test_every_hosted_entry_is_found_by_its_type_alone(
+    entry: Hosted, as_is: Callable[[str], str], hub: Hub, tmp_path: Path
+) -> None:
+    """Whatever a publisher calls files, and whichever other types are beside it."""
+    stem = entry.repository.split("/")[1].removesuffix("-GGUF").removesuffix("-gguf")
+    hub.repository = entry.repository
+    types = {"Q2_K", "Q4_0", "Q4_K_S", "UD-Q4_K_M", "Q5_K_M", "Q8_0", "fp16", entry.quantisation}
+    hub.files = {f"{stem}-{as_is(kind)}.gguf": b"" for kind in types}
+    wanted = f"{stem}-{as_is(entry.quantisation)}.gguf"
+    hub.files[wanted] = data = model(tmp_path)
+    pulled = pull(entry.name)
+    assert pulled.path == models_folder() / entry.repository / wanted
+    assert pulled.sha256 == hashlib.sha256(data).hexdigest()
+    assert (pulled.name, resolve(entry.name)) == (entry.name, pulled.path)
 
 
 def test_a_quantisation_is_chosen(hub: Hub, tmp_path: Path) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
 from amulet_local.cli import main
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.llama import QUANTISATIONS
-from amulet_local.protocol import LoadOptions
+from amulet_local.placing import Placing
 from amulet_local.settings import models_folder
-from models.inspection import inspect, require_chat_model
-from models.quantising import TYPES, faster_type, quantise
+from models.cards import require_chat_model
+from models.download import FetchCancelledError
+from models.inspection import inspect
+from models.quantising import TYPES, faster_type, quantise, quantise_apart
 from tests.models.gguf_files import write_model
 from tests.tiny_models import write_llama
 
@@ -59,6 +60,39 @@ def test_a_full_disk_is_told_before_anything_is_written(
         quantise(source, "q8_0", lambda *_: None)
 
 
+def test_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
+    source = tmp_path / "Tiny.F32.gguf"
+    write_llama(source)
+    seen: list[tuple[int, int]] = []
+    target = quantise_apart(source, "q8_0", lambda *done: seen.append(done), lambda: False)
+    assert inspect(target).quantisation == "Q8_0"
+    assert seen[-1][0] == seen[-1][1] == len(seen)
+    with pytest.raises(UsageError, match="already there"):
+        quantise_apart(source, "q8_0", lambda *_: None, lambda: False)
+    source.write_bytes(source.read_bytes()[:5000])
+    with pytest.raises(NotUsableError, match="could not be quantised"):
+        quantise_apart(source, "q4_0", lambda *_: None, lambda: False)
+
+
+def test_a_process_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "Tiny.F32.gguf"
+    write_llama(source)
+    with pytest.raises(FetchCancelledError, match="nothing of Tiny"):
+        quantise_apart(source, "q8_0", lambda *_: None, lambda: True)
+    assert not list(models_folder().glob("*.part"))
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "tiny.gguf"
+    write_llama(source)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("AMULET_MODELS", str(tmp_path / "file" / "models"))
+    with pytest.raises(UsageError, match=r"cannot be written to \(Not a directory\)"):
+        quantise(source, "q8_0", lambda *_: None)
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "tiny.gguf"
     write_llama(source)
@@ -68,10 +102,15 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["models", "quantize", str(tmp_path / "no.gguf"), "--type", "q8_0"]) == 3
 
 
+def test_no_type_is_faster_for_what_writes_no_text(tmp_path: Path) -> None:
+    card = inspect(write_model(tmp_path / "a.gguf", "clip"))
+    assert faster_type(card, Placing(0, 3, (), 0, True)) == ""
+
+
 @pytest.mark.parametrize(
     ("flags", "quantisation", "layers", "hinted"),
     [
-        ({"avx2"}, "Q4_1", "auto", True),
+        ({"avx2"}, "Q4_1", 0, True),
         ({"avx2"}, "F16", 0, True),
         ({"avx2"}, "Q4_0", 0, False),
         ({"avx2"}, "Q4_K_M", 0, False),
@@ -83,7 +122,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_a_faster_type_is_hinted_at_where_there_is_one(
     flags: set[str],
     quantisation: str,
-    layers: int | Literal["auto"],
+    layers: int,
     hinted: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -91,5 +130,5 @@ def test_a_faster_type_is_hinted_at_where_there_is_one(
     monkeypatch.setattr("models.memory._processor_flags", lambda: frozenset(flags))
     monkeypatch.setattr("models.memory._is_arm", lambda: False)
     card = replace(inspect(write_model(tmp_path / "a.gguf")), quantisation=quantisation)
-    hint = faster_type(card, LoadOptions(gpu_layers=layers))
+    hint = faster_type(card, Placing(layers, 3, (), 0, True))
     assert ("--type q4_0" in hint) is hinted

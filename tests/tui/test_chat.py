@@ -313,3 +313,19 @@ async def test_a_wide_terminal_shows_the_words_of_the_preset_beside_the_chat() -
         await running.pilot.resize_terminal(*LARGE)
         await running.settle()
         assert words not in running.shown()
+
+
+@SIZES
+async def test_what_the_dial_does_is_said_once_in_two_lines(size: tuple[int, int]) -> None:
+    async with chat(FakeEngine(), size=size) as running:
+        rows = running.shown().split("\n")
+        row = next(number for number, line in enumerate(rows) if "The dial: " in line)
+        assert rows[row].strip() == "The dial: at 0 the preset is ignored, at 1 only"
+        assert rows[row + 1].strip() == "asked for; from 3 on it draws every word."
+        await running.say("Where to?")
+        await running.press("ctrl+n")
+        assert "Your preference is a dial" in running.shown()
+        assert "The dial: " not in running.shown()
+    async with chat(FakeEngine(), size=size) as running:
+        assert "Your preference is a dial" in running.shown()
+        assert "The dial: " not in running.shown()

@@ -205,7 +205,7 @@ async def test_the_palette_finds_commands_by_their_words() -> None:
     async with chat(FakeEngine(["One."])) as running:
         await running.say("a?")
         await running.press("ctrl+o")
-        assert "New chat" in running.shown()
+        assert "Choose a preset" in running.shown()
         for letter in "fork":
             await running.press(letter)
         await running.until("A new chat that goes on from here")
@@ -238,3 +238,14 @@ def test_the_config_takes_keys_and_a_theme() -> None:
     (config_folder() / "config.toml").write_text(text)
     settings = load_settings()
     assert (settings.theme, settings.keys) == ("nord", {"new_chat": "f5"})
+
+
+async def test_the_help_scrolls_by_letters_too() -> None:
+    async with chat(FakeEngine()) as running:
+        await running.press("ctrl+g")
+        window = running.app.screen.query_one("#window")
+        places = []
+        for key in ("j", "k", "G", "g"):
+            await running.press(key)
+            places.append(window.scroll_y)
+        assert places == [1, 0, window.max_scroll_y, 0]

@@ -169,6 +169,10 @@ async def test_long_columns_scroll_together() -> None:
         assert running.shown().count("line 6") == 3
         await running.press("pageup", "up", "k")
         assert running.shown().count("line 0") == 3
+        await running.press("G")
+        assert running.shown().count("line 59") == 3
+        await running.press("g")
+        assert running.shown().count("line 0") == 3
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])

@@ -137,6 +137,27 @@ async def test_a_reply_without_a_preference_has_no_heat_and_no_dial() -> None:
         assert engine.requests[-1].preference == ""
 
 
+async def test_lists_are_there_for_what_the_model_wrote_behind_words_of_ones_own() -> None:
+    engine = FakeEngine(["By the road."], [Measured(" and", 0.4, True, 1.2), Measured(" back.")])
+    async with chat(engine) as running:
+        await running.say("Where to?")
+        await running.press("ctrl+up", "e")
+        running.prompt.text = "By the sea"
+        await running.press("enter")
+        await running.press("ctrl+up", "c")
+        assert running.said == ["Where to?", "By the sea and back."]
+        await running.press("ctrl+f")
+        ((request, strengths),) = engine.examined
+        ids = (900, 901, 902, 100, 101)
+        assert request.begun == Message("assistant", "By the sea and back.", ids)
+        assert len(strengths) == 5
+        assert screen(running)._look.at(0) == CANDIDATES
+        assert screen(running)._look.why == ""
+        assert "Walk" in running.shown()
+        await running.press("enter")
+        assert engine.requests[-1].begun == Message("assistant", "By the sea", ids[:3])
+
+
 # -- the cursor -----------------------------------------------------------------------------------
 
 
@@ -505,3 +526,13 @@ async def test_the_end_can_be_picked_and_is_a_reply_of_its_own() -> None:
         assert "2 tokens · 1 flip" in running.shown()
         await running.press("escape", "ctrl+up", "u")
         assert running.said == ["Where to?", TEXT]
+
+
+async def test_in_the_card_letters_go_to_the_ends_of_a_list() -> None:
+    async with chat(FakeEngine(WALK)) as running:
+        await looking(running)
+        await running.press("tab", "G")
+        card = screen(running).query_one(TokenCard)
+        assert card.place == (2, 1)
+        await running.press("g")
+        assert card.place == (2, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from amulet_local.client import EngineProcess
 from amulet_local.history import History, history_file
 from amulet_local.presets import load_presets
 from amulet_local.protocol import LoadOptions, Sampling
+from amulet_local.provenance import unpack
 from amulet_local.realignment import LINEAR
 from amulet_local.settings import Settings
 from tests.tui.running import LARGE, shelf_with
@@ -37,6 +38,27 @@ async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
     raise AssertionError("it does not come")
 
 
+async def likeliest(app: AmuletApp, pilot: Pilot[None], written: Sequence[int]) -> int:
+    """How many of the tokens that were written the card says are the likeliest there; the others
+    are as good as that."""
+    look = app.screen
+    assert isinstance(look, LookScreen)
+    card, text = look.query_one(TokenCard), look.query_one(HeatText)
+    agreed = 0
+    for number, token in enumerate(written):
+        text.point(number)
+        look.poll()
+        await until(pilot, lambda: card.showing and card.showing.candidates)
+        assert card.showing
+        assert card.showing.candidates
+        assert card.showing.token == number
+        first, *_ = realigned = card.showing.candidates.realigned
+        chances = {candidate.token: candidate.p for candidate in realigned}
+        assert first.p - chances[token] < TIE
+        agreed += token == first.token
+    return agreed
+
+
 @pytest.mark.model
 async def test_the_card_names_what_was_written_and_columns_part_where_they_are_marked(
     default_model: Path,
@@ -55,22 +77,18 @@ async def test_the_card_names_what_was_written_and_columns_part_where_they_are_m
             written = session.path[1].message.token_ids
 
             await pilot.press("ctrl+f")
-            look = app.screen
-            assert isinstance(look, LookScreen)
-            card, text = look.query_one(TokenCard), look.query_one(HeatText)
-            agreed = 0
-            for number, token in enumerate(written):
-                text.point(number)
-                look.poll()
-                await until(pilot, lambda: card.showing and card.showing.candidates)
-                assert card.showing
-                assert card.showing.candidates
-                assert card.showing.token == number
-                first, *_ = realigned = card.showing.candidates.realigned
-                chances = {candidate.token: candidate.p for candidate in realigned}
-                assert first.p - chances[token] < TIE
-                agreed += token == first.token
-            assert agreed >= len(written) - 2
+            assert await likeliest(app, pilot, written) >= len(written) - 2
+            await pilot.press("escape")
+
+            # The same behind words of the user's: the beginning of the reply, changed.
+            session.edit(session.path[1].id, "Good boots,")
+            session.go_on(session.path[1])
+            await until(pilot, lambda: session.path[1].ending)
+            ids = session.path[1].message.token_ids
+            await pilot.press("ctrl+f")
+            measured = len(unpack(session.path[1].measures))
+            assert 0 < measured < len(ids)
+            assert await likeliest(app, pilot, ids[-measured:]) >= measured - 2
             await pilot.press("escape")
 
             await pilot.press("ctrl+y")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from amulet_local.errors import NotUsableError
 from amulet_local.protocol import LoadOptions
+from models.download import FetchCancelledError, Progress
+from models.pulling import Pulled
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tiny_models import write_llama
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat
@@ -17,12 +23,36 @@ from tui.shelf import Shelf, ShelfModel, list_models, show_prompts
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 MODELS = (
-    ShelfModel(str(MODEL.path), "SmolLM2-135M-Instruct Q4_1", "Takes about 416 MB.", True),
+    ShelfModel(
+        str(MODEL.path), "SmolLM2-135M-Instruct Q4_1", "Takes about 416 MB.", True, faster="q4_0"
+    ),
     ShelfModel("/models/[b]big.gguf", "[b]Big-70B Q4_K_M", "Takes about 40 GB.", False),
+    ShelfModel("qwen3-4b", "qwen3-4b Q4_K_M", "Enter fetches it.", True, here=False),
+    ShelfModel("qwen3-14b", "qwen3-14b Q4_K_M", "It would not fit.", False, here=False),
 )
 
 
-def shelf() -> Shelf:
+class SlowPull:
+    """A fetch that stands at half until it is let go, cancelled, or failed."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.go, self.error = threading.Event(), error
+        self.asked: list[str] = []
+
+    def __call__(
+        self, what: str, on_progress: Callable[[Progress], object], cancelled: Callable[[], bool]
+    ) -> Pulled:
+        self.asked.append(what)
+        on_progress(Progress("fetching", 1_000_000, 2_000_000))
+        while not self.go.wait(0.005):
+            if cancelled():
+                raise FetchCancelledError(f"stopped; what has come of {what} is kept.")
+        if self.error:
+            raise self.error
+        return Pulled(what, Path("/models/fetched.gguf"), 2_000_000, "", True)
+
+
+def shelf(pull: SlowPull | None = None) -> Shelf:
     def find(name: str) -> ChosenModel:
         if name == "gone":
             raise NotUsableError("no model is called gone.")
@@ -34,7 +64,7 @@ def shelf() -> Shelf:
     def prompts(path: str, steering: Steering) -> str:
         return f"<|system|>{steering.preference}"
 
-    return Shelf(find, lambda: True, models=models, prompts=prompts)
+    return Shelf(find, lambda: True, models=models, prompts=prompts, pull=pull or SlowPull())
 
 
 def loaded(running: Running) -> str:
@@ -106,6 +136,119 @@ async def test_escape_leaves_it() -> None:
         assert isinstance(running.app.screen, ModelPicker)
         await running.press("escape")
         assert loaded(running) == str(MODEL.path)
+
+
+# -- what is not here ---------------------------------------------------------------------------
+
+
+@SIZES
+async def test_what_can_be_fetched_stands_below_what_is_here(size: tuple[int, int]) -> None:
+    async with chat(FakeEngine(), size=size, shelf=shelf()) as running:
+        await running.say("/model")
+        await running.until("416 MB")
+        shown = running.shown()
+        here, heading = shown.index("[b]Big-70B"), shown.index("Not here; Enter fetches")
+        assert here < heading < shown.index("↓ qwen3-4b") < shown.index("! qwen3-14b")
+        await running.press("down", "down")
+        assert "Enter fetches it." in running.shown()
+
+
+@SIZES
+async def test_enter_fetches_it_while_the_chat_goes_on(size: tuple[int, int]) -> None:
+    pull, engine = SlowPull(), FakeEngine(["Hello."])
+    async with chat(engine, size=size, shelf=shelf(pull)) as running:
+        await running.say("/model")
+        await running.until("416 MB")
+        await running.press(*"qwen3-4b", "enter")
+        await running.until("↓ qwen3-4b: 1.0 MB of 2.0 MB")
+        await running.say("Hi")
+        await running.until("Hello.")
+        pull.go.set()
+        await running.until("qwen3-4b is here")
+        assert pull.asked == ["qwen3-4b"]
+        assert "↓ qwen3-4b" not in running.shown()
+        assert loaded(running) == str(MODEL.path)
+
+
+async def test_a_fetch_is_stopped_and_begun_again_by_command() -> None:
+    pull = SlowPull()
+    async with chat(FakeEngine(), shelf=shelf(pull)) as running:
+        await running.say("/pull hf:org/[b]tiny:Q8_0")
+        await running.until("↓ hf:org/[b]tiny:Q8_0: 1.0 MB of 2.0 MB")
+        await running.say("/pull other")
+        assert "is on its way; /pull stop stops that" in running.notified[-1]
+        await running.say("/pull stop")
+        await running.until("Stopped; what has come of hf:org/[b]tiny:Q8_0 is kept.")
+        pull.go.set()
+        await running.say("/pull hf:org/[b]tiny:Q8_0")
+        await running.until("is here: /model lists it.")
+        assert pull.asked == ["hf:org/[b]tiny:Q8_0"] * 2
+
+
+async def test_a_fetch_that_fails_is_one_sentence() -> None:
+    pull = SlowPull(NotUsableError("qwen3-4b cannot be fetched; check the network."))
+    pull.go.set()
+    async with chat(FakeEngine(), shelf=shelf(pull)) as running:
+        await running.say("/pull qwen3-4b")
+        await running.until("Qwen3-4b cannot be fetched; check the network.")
+
+
+async def test_what_was_fetched_is_loaded_where_no_model_is() -> None:
+    pull, engine = SlowPull(), FakeEngine()
+    pull.go.set()
+    async with chat(engine, shelf=shelf(pull), model="gone") as running:
+        await running.say("/pull qwen3-4b")
+        await running.until("● ready")
+        assert engine.loads[-1][0] == "/models/fetched.gguf"
+
+
+async def test_one_key_writes_a_model_in_the_type_that_is_faster_here() -> None:
+    written: list[tuple[str, str]] = []
+
+    def write(
+        path: str,
+        type_: str,
+        on_progress: Callable[[Progress], object],
+        cancelled: Callable[[], bool],
+    ) -> Pulled:
+        written.append((path, type_))
+        on_progress(Progress("writing", 3, 272))
+        while not cancelled():
+            time.sleep(0.005)
+        raise FetchCancelledError("stopped; nothing was written.")
+
+    async with chat(FakeEngine(), shelf=replace(shelf(), write=write)) as running:
+        await running.say("/model")
+        await running.until("^t writes it in Q4_0")
+        await running.press("ctrl+t")
+        await running.until(f"↓ {MODEL.path.name} in Q4_0: 3 of 272 tensors")
+        assert written == [(str(MODEL.path), "q4_0")]
+        await running.say("/model")
+        await running.until("416 MB")
+        await running.press("down", "ctrl+t")  # nothing is known to be faster for this one
+        assert isinstance(running.app.screen, ModelPicker)
+        await running.press("escape")
+        await running.say("/pull stop")
+        await running.until("Stopped; nothing was written.")
+
+
+async def test_without_a_name_the_command_shows_what_there_is() -> None:
+    async with chat(FakeEngine(), shelf=shelf()) as running:
+        await running.say("/pull")
+        assert isinstance(running.app.screen, ModelPicker)
+
+
+def test_the_catalogue_is_offered_with_what_each_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.library.free_memory", lambda: 4_000_000_000)
+    offered = {model.path: model for model in list_models(LoadOptions()) if not model.here}
+    small, large = offered["qwen3-0.6b"], offered["qwen3-14b"]
+    assert small.label == "qwen3-0.6b Q8_0 · 0.6B · Apache-2.0"
+    assert (small.fits, large.fits) == (True, False)
+    assert "Enter fetches it (from Qwen/Qwen3-0.6B-GGUF)." in small.card
+    assert "so it would not fit here" in large.card
+    default = offered["smollm2-135m-instruct"]
+    assert "Q4_1" in default.label
+    assert "Enter fetches it (92.9 MB)." in default.card
 
 
 @pytest.mark.model

@@ -148,3 +148,18 @@ async def test_presets_of_the_users_own_are_there_and_bad_files_are_named() -> N
         await running.press("enter")
         assert running.session.steering.strength == pytest.approx(AMULET)
         assert "[b]Pirate[/]" in running.shown()
+
+
+async def test_with_the_keys_in_the_list_letters_move_as_in_vim() -> None:
+    async with chat(FakeEngine()) as running:
+        await running.press("ctrl+p", "tab")
+        options = running.app.screen.query_one(OptionList)
+        assert options.has_focus
+        await running.press("g")
+        first = options.highlighted
+        await running.press("j")
+        assert options.highlighted != first
+        await running.press("k")
+        assert options.highlighted == first
+        await running.press("G")
+        assert options.highlighted == options.option_count - 1

@@ -372,6 +372,30 @@ def test_a_death_while_loading_does_not_load_again_by_itself() -> None:
     assert len(engine.loads) == 1
 
 
+def test_where_the_next_engine_has_a_lighter_load_the_reply_goes_on_by_itself() -> None:
+    short = Died("The memory of CUDA0 ran out.", lighter=True)
+    engine = FakeEngine(["By ", short], [short], ["sea."])
+    session = begin(engine)
+    changes = ask(session, engine, "a?")
+    assert changes.count(Noticed(short.text, serious=True)) == 2
+    assert len(engine.loads) == 3
+    first, second, third = engine.requests
+    assert (first.begun, third.begun) == (None, second.begun)
+    assert second.begun
+    assert second.begun.text == "By "
+    assert session.status.activity is Activity.READY
+
+
+def test_a_question_is_asked_again_where_nothing_was_written_yet() -> None:
+    short = Died("The memory of CUDA0 ran out.", lighter=True)
+    engine = FakeEngine([short], ["By sea."])
+    session = begin(engine)
+    session.ask("a?")
+    session.ask("b?")
+    hear(session, engine)
+    assert said(session)[:2] == stored(session)[:2] == ["a?", "By sea."]
+
+
 # -- the dial -------------------------------------------------------------------------------------
 
 
@@ -689,3 +713,20 @@ def test_a_title_is_given_to_any_chat() -> None:
     session.new_chat()
     session.rename_chat(name, "Theirs")
     assert (session.chat.title, store.summary(name).title) == ("", "Theirs")
+
+
+def test_token_ids_of_another_model_are_left_out_of_what_is_asked() -> None:
+    engine = FakeEngine(["By the sea."], [" And back."], ["Because."])
+    session = begin(engine)
+    ask(session, engine)
+    session.load(ChosenModel(Path("/models/other.gguf"), "other", "Q8_0"))
+    hear(session, engine)
+    session.go_on(last(session))
+    hear(session, engine)
+    assert engine.requests[1].begun == Message("assistant", "By the sea.")
+    assert last(session).message == Message("assistant", "By the sea. And back.")
+    session.load(MODEL)
+    hear(session, engine)
+    session.walk(last(session).id, -1)
+    ask(session, engine, "Why?")
+    assert engine.requests[2].messages[1] == Message("assistant", "By the sea.", (100,))

@@ -354,7 +354,7 @@ def _nothing_by_chance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     """One time zone, one seed, one order of columns, one folder with nothing in it."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setattr("tui.session.secrets.randbelow", lambda end: 1234567)
+    monkeypatch.setattr("tui.requests.secrets.randbelow", lambda end: 1234567)
     monkeypatch.setattr(Comparison.__init__, "__defaults__", (list.reverse,))
     folder = tmp_path / "here"
     folder.mkdir()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,16 +34,18 @@ from tui.changes import (
     Ended,
     GivenBack,
     Noticed,
+    Thinking,
     Unusable,
     Wrote,
 )
 from tui.completion import complete
-from tui.screens.model_picker import ModelPicker
+from tui.screens.model_picker import ModelChoice, ModelPicker
 from tui.screens.on_chats import OnChats
 from tui.screens.on_steering import OnSteering
 from tui.session import BUSY, Session
 from tui.shelf import Shelf
 from tui.widgets.completions import Completions
+from tui.widgets.fetching import Bring, FetchLine
 from tui.widgets.keys import KeyLine
 from tui.widgets.message import Entry
 from tui.widgets.offer import Offer
@@ -91,6 +95,7 @@ class ChatScreen(OnChats, OnSteering):
         self._events, self._model, self._notices = engine.events, model, notices
         self._keys_shown = (False, False, False)
         self._offer, self._title = Offer(shelf), TitleLine()
+        self._fetching = FetchLine()
         self._shelf = shelf
         self._draft = ""
         self._often: Timer | None = None
@@ -102,6 +107,7 @@ class ChatScreen(OnChats, OnSteering):
             with Vertical(id="talk"):
                 yield self.transcript
                 yield self._offer
+                yield self._fetching
                 yield self.completions
                 yield self.prompt
             yield SteeringPanel()
@@ -113,6 +119,9 @@ class ChatScreen(OnChats, OnSteering):
         self._more_below = f"↓ there is more below · {shown_key(self.app, CHAT, 'newest')}"
         self.set_focus(self.prompt)
         self.recall()
+        with suppress(AmuletError):  # which is told of when something is to be kept
+            if not self.session.history.count():
+                self.transcript.introduce()
         self.show([BranchChanged(), *(Noticed(notice) for notice in self._notices)])
         self._find(self._model)
         self._often = self.set_interval(1 / _POLLS_PER_S, self.poll, pause=True)
@@ -149,6 +158,9 @@ class ChatScreen(OnChats, OnSteering):
                     self._show_branch()
                 case Wrote():
                     self.transcript.write(change.text)
+                case Thinking():
+                    told = (change.text, change.tokens, change.seconds)
+                    self.transcript.think(*told, over=change.over)
                 case Ended():
                     self.transcript.end(self.entry(change.node))
                 case GivenBack():
@@ -214,9 +226,14 @@ class ChatScreen(OnChats, OnSteering):
         picker = ModelPicker(self._shelf, session.options, current, session.steering)
         self.app.push_screen(picker, self._pick_model)
 
-    def _pick_model(self, name: str | None) -> None:
-        if name:
-            self.command_pick_model(name)
+    def _pick_model(self, choice: ModelChoice | None) -> None:
+        if choice and choice.write:
+            write = partial(self._shelf.write, choice.name, choice.write)
+            self._bring(f"{Path(choice.name).name} in {choice.write.upper()}", write)
+        elif choice and choice.fetch:
+            self.command_pull(choice.name)
+        elif choice:
+            self.command_pick_model(choice.name)
 
     def command_pick_model(self, name: str) -> None:
         """Load a model by its name or path."""
@@ -224,6 +241,32 @@ class ChatScreen(OnChats, OnSteering):
             self.notify(BUSY)
         else:
             self._find(name)
+
+    def action_pull(self) -> None:
+        """Choose among the models that can be fetched; they stand below those that are here."""
+        self.action_pick_model()
+
+    def command_pull(self, what: str) -> None:
+        """Fetch a model by its name, from the hub or a URL; or stop doing so."""
+        if what == "stop":
+            self._fetching.cancel()
+        else:
+            self._bring(what, partial(self._shelf.pull, what))
+
+    def _bring(self, what: str, bring: Bring) -> None:
+        if not self._fetching.begin(what, bring):
+            self.notify(f"{self._fetching.what} is on its way; /pull stop stops that.")
+
+    @on(FetchLine.Arrived)
+    def _tell_arrival(self, message: FetchLine.Arrived) -> None:
+        if self.session.model:
+            self.notify(f"{message.name} is here: /model lists it.")
+        else:
+            self._find(message.path)
+
+    @on(FetchLine.Ended)
+    def _tell_end(self, message: FetchLine.Ended) -> None:
+        self.notify(message.reason, severity="warning")
 
     @on(Offer.Fetched)
     def _find_fetched(self) -> None:

@@ -46,10 +46,11 @@ _CUT = f"the newest {FOUND}; more words find fewer"
 
 @dataclass(frozen=True)
 class Place:
-    """A chat to open, and the message to open it at, if any."""
+    """A chat to open, and the message to open it at, if any; words: that were found in it."""
 
     chat: str
     message: str = ""
+    words: str = ""
 
 
 class ChatsScreen(ModalScreen[Place | None]):
@@ -271,7 +272,10 @@ class ChatsScreen(ModalScreen[Place | None]):
             self._open(row)
 
     def _open(self, row: Row) -> None:
-        self._end(Place(row.id) if isinstance(row, Summary) else Place(row.chat, row.message))
+        if isinstance(row, Summary):
+            self._end(Place(row.id))
+        else:
+            self._end(Place(row.chat, row.message, self._words))
 
     def _end(self, place: Place | None) -> None:
         """Give way to the chat; a second click or key, meant for this screen, comes too late."""

@@ -20,7 +20,8 @@ from textual.widgets import Input, Static
 from amulet_local.conversation import Node
 from amulet_local.errors import AmuletError
 from amulet_local.own_presets import save_preset
-from amulet_local.presets import Presets, Strength, read_preset
+from amulet_local.presets import Presets, read_preset
+from amulet_local.protocol import Strength
 from tui.actions import COMPARE, bindings, shown_key
 from tui.changes import Steering
 from tui.comparing import Column, Comparison, usual, with_preset
@@ -197,6 +198,14 @@ class CompareScreen(ModalScreen[Taken | None]):
         for view in self._views:
             view.scroll.scroll_relative(y=lines, animate=False)
 
+    def action_end(self, end: int) -> None:
+        """All columns to their beginning, or their end."""
+        for view in self._views:
+            if end > 0:
+                view.scroll.scroll_end(animate=False)
+            else:
+                view.scroll.scroll_home(animate=False)
+
     async def action_again(self) -> None:
         """All once more, by another seed."""
         self._said, self._favourite = "", None
@@ -223,7 +232,7 @@ class CompareScreen(ModalScreen[Taken | None]):
         self._beside = self._selected.column.steering
         asked.value = f"{self._beside.strength + 1:.4g}"
         asked.display = True
-        asked.focus()
+        self.set_focus(asked)
 
     @on(Input.Submitted, "#other-strength")
     async def _add_strength(self, message: Input.Submitted) -> None:

@@ -62,6 +62,18 @@ class HelpScreen(ModalScreen[None]):
         styled = Styled(text, (Span(len(action.help), len(text), ".address"),))
         return _Line(Stack([Hanging(Block("text", styled, keys, " " * _WIDTH, False))]))
 
+    def action_scroll(self, lines: int) -> None:
+        """Up or down."""
+        self.query_one("#window").scroll_relative(y=lines, animate=False)
+
+    def action_end(self, end: int) -> None:
+        """To the beginning, or the end."""
+        window = self.query_one("#window")
+        if end > 0:
+            window.scroll_end(animate=False)
+        else:
+            window.scroll_home(animate=False)
+
     def action_close(self) -> None:
         """Back to the chat."""
         self.dismiss()

@@ -19,7 +19,7 @@ from textual.style import Style
 from textual.widgets import Static
 
 from amulet_local.conversation import Node
-from amulet_local.presets import STRONGEST
+from amulet_local.protocol import STRONGEST
 from amulet_local.realignment import label
 from tui.actions import LOOK, bindings
 from tui.heat import legend, ramp
@@ -78,7 +78,7 @@ class LookScreen(ModalScreen[Branch | None]):
         """Begin at the first flip, or the first token."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._explain())
         self._explain()
-        self._text.focus()
+        self.set_focus(self._text)
         self._text.cursor = next(iter(self._reading.flips), 0)
         self.poll()
         self.set_interval(1 / _POLLS_PER_S, self.poll)
@@ -204,9 +204,9 @@ class LookScreen(ModalScreen[Branch | None]):
     def action_card(self) -> None:
         """Into the card and back."""
         if self._card.has_focus:
-            self._text.focus()
+            self.set_focus(self._text)
         elif self._card.showing and self._card.showing.candidates:
-            self._card.focus()
+            self.set_focus(self._card)
         else:
             self.notify(self._look.why or "There is nothing to pick here.")
 
@@ -216,6 +216,6 @@ class LookScreen(ModalScreen[Branch | None]):
             self._typed, self._set = "", None
             self.poll()
         elif self._card.has_focus:
-            self._text.focus()
+            self.set_focus(self._text)
         else:
             self._leave(None)

@@ -1,8 +1,11 @@
-"""Choosing a model: every chat model on this disk, with its card, and a field for any path."""
+"""Choosing a model: every chat model on this disk, with its card, and a field for any path; below
+them, those of the catalogue, which can be fetched.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on, work
@@ -14,7 +17,7 @@ from textual.widgets.option_list import Option
 
 from amulet_local.errors import AmuletError
 from amulet_local.protocol import LoadOptions
-from tui.actions import PICKER, Action, bindings, shown_key
+from tui.actions import MODELS, PICKER, Action, bindings, shown_key
 from tui.changes import Steering
 from tui.screens.picking import Picking
 from tui.shelf import Shelf, ShelfModel
@@ -24,16 +27,26 @@ _LOOKING = "Looking for models on this disk …"
 _NONE = "No model is called so here; Enter takes what is typed for a path."
 
 
-class ModelPicker(Picking[str]):
-    """Dismissed with the path of a model, what was typed for one, or None.
+@dataclass(frozen=True)
+class ModelChoice:
+    """name: the path of a model, or what was typed for one; with fetch, of the catalogue. write: a
+    type, to write it in."""
+
+    name: str
+    fetch: bool = False
+    write: str = ""
+
+
+class ModelPicker(Picking[ModelChoice]):
+    """Dismissed with a choice, or None.
 
     current: the path of the model that is loaded. steering: for the prompts on the card.
     """
 
-    ACTIONS: ClassVar[Sequence[Action]] = PICKER
+    ACTIONS: ClassVar[Sequence[Action]] = (*PICKER, *MODELS)
     PLACEHOLDER = "A model, or the path of a GGUF file"
     PARTS = ("title", "facts", "prompts")
-    BINDINGS: ClassVar[list[BindingType]] = bindings(PICKER)
+    BINDINGS: ClassVar[list[BindingType]] = bindings((*PICKER, *MODELS))
 
     class Found(Message):
         """All models of this disk."""
@@ -61,7 +74,7 @@ class ModelPicker(Picking[str]):
         choose, close = (shown_key(self.app, PICKER, name) for name in ("choose", "close"))
         window = self.query_one("#window")
         window.border_title = "Models"
-        window.border_subtitle = f"{choose} loads it · {close} leaves it as it is"
+        window.border_subtitle = f"{choose} takes it · {close} leaves it as it is"
         self._describe(_LOOKING, "")
         self._look()
 
@@ -86,11 +99,16 @@ class ModelPicker(Picking[str]):
         options = self.query_one(OptionList)
         options.clear_options()
         fitting = [it for it in self._models if all(word in it.label.casefold() for word in words)]
-        for model in fitting:
-            sign = "●" if model.path == self._current else " " if model.fits else "!"
+        for number, model in enumerate(fitting):
+            if not model.here and (number == 0 or fitting[number - 1].here):
+                options.add_option(Option("Not here; Enter fetches", disabled=True))
+            ready = " " if model.here else "↓"
+            sign = "●" if model.path == self._current else ready if model.fits else "!"
             options.add_option(Option(Content(f"{sign} {clean(model.label)}"), id=model.path))
         paths = [model.path for model in fitting]
-        options.highlighted = None if not paths else max(0, _index(paths, highlighted))
+        if paths:
+            first = highlighted if highlighted in paths else paths[0]
+            options.highlighted = options.get_option_index(first)
         if not paths and self._looked:
             self._describe("Nothing fits" if words else "No model here yet", _NONE)
 
@@ -102,8 +120,11 @@ class ModelPicker(Picking[str]):
     def _show(self, message: OptionList.OptionHighlighted) -> None:
         model = next((it for it in self._models if it.path == message.option_id), None)
         if model:
-            self._describe(model.label, model.card)
-            self._preview(model.path)
+            key = shown_key(self.app, MODELS, "write_faster")
+            more = f"\nHere: {key} writes it in {model.faster.upper()}." if model.faster else ""
+            self._describe(model.label, model.card + more)
+            if model.here:
+                self._preview(model.path)
 
     def _describe(self, title: str, card: str) -> None:
         self.tell({"title": title, "facts": card, "prompts": ""})
@@ -122,16 +143,24 @@ class ModelPicker(Picking[str]):
 
     @on(Input.Submitted)
     def action_choose(self) -> None:
-        """Load the one at hand, or what is typed."""
+        """Load the one at hand, or fetch it, or take what is typed."""
         option = self.query_one(OptionList).highlighted_option
         typed = self.query_one("#filter", Input).value.strip()
         if chosen := (option.id if option else typed):
-            self.dismiss(chosen)
+            self._choose(chosen)
 
     @on(OptionList.OptionSelected)
     def _clicked(self, message: OptionList.OptionSelected) -> None:
-        self.dismiss(message.option_id)
+        if message.option_id:
+            self._choose(message.option_id)
 
+    def action_write_faster(self) -> None:
+        """Have the one at hand written in the type that is faster here."""
+        option = self.query_one(OptionList).highlighted_option
+        model = next((it for it in self._models if option and it.path == option.id), None)
+        if model and model.faster:
+            self.dismiss(ModelChoice(model.path, write=model.faster))
 
-def _index(paths: Sequence[str], path: str) -> int:
-    return paths.index(path) if path in paths else -1
+    def _choose(self, name: str) -> None:
+        model = next((it for it in self._models if it.path == name), None)
+        self.dismiss(ModelChoice(name, fetch=model is not None and not model.here))

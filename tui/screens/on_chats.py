@@ -6,12 +6,14 @@ A part of the chat's screen.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from amulet_local.chat import Chat
 from amulet_local.errors import AmuletError
 from amulet_local.presets import Presets, load_presets
 from tui.changes import Change
+from tui.finding import Found
 from tui.screens.chat_forms import export_form, import_form
 from tui.screens.chats import ChatsScreen, Place
 from tui.screens.on_messages import OnMessages
@@ -58,9 +60,9 @@ class OnChats(OnMessages):
         self.transcript.follow()
         return True
 
-    def open_chat(self, name: str, message: str = "") -> None:
-        """Open a chat of the store, at a message if one is named; the one that is open already
-        stays as it is."""
+    def open_chat(self, name: str, message: str = "", words: str = "") -> None:
+        """Open a chat of the store, at a message if one is named, and there at the words; the one
+        that is open already stays as it is."""
         try:
             is_open = self.session.is_open(name)
         except AmuletError as error:
@@ -71,7 +73,15 @@ class OnChats(OnMessages):
             return
         if message:
             self.show(self.session.turn_to(message))
-            self.transcript.go_to(message)
+            self.transcript.go_to(message, self._found(message, words))
+
+    def _found(self, message: str, words: str) -> Found | None:
+        """Where the words stand in a message."""
+        if not words:
+            return None
+        with suppress(AmuletError):  # deleted since
+            return Found.of(self.session.history.marked(message, words))
+        return None
 
     def action_new_chat(self) -> None:
         """Leave this chat and begin another."""
@@ -118,7 +128,7 @@ class OnChats(OnMessages):
 
     def _go(self, place: Place | None) -> None:
         if place:
-            self.open_chat(place.chat, place.message)
+            self.open_chat(place.chat, place.message, place.words)
 
     def remove_chat(self, name: str) -> bool:
         """Take any chat out of the list, and leave it if it is the open one; False if that fails,

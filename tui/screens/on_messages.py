@@ -14,15 +14,21 @@ from amulet_local.conversation import Node
 from amulet_local.presets import Presets
 from tui.changes import Change
 from tui.copying import code_blocks, copy
+from tui.markdown import links
+from tui.notes import steered
 from tui.reading import Reading
 from tui.screens.compare import CompareScreen, Taken
+from tui.screens.link_picker import LinkPicker
 from tui.screens.look import Branch, LookScreen
 from tui.session import BUSY, Session
-from tui.widgets.message import Entry, steered
+from tui.widgets.message import Entry
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript
 
 _COPIED_S = 2.0
+_NO_THOUGHT = (
+    "Nothing was thought before this reply; /think on has the next one begin with a thought."
+)
 
 
 @dataclass
@@ -58,9 +64,12 @@ class OnMessages(Screen[None]):
         """Leave this chat for another."""
         raise NotImplementedError
 
-    def _message(self, role: str = "") -> Node | None:
-        """The selected message, or the last; with a role, the last of that role up to it."""
+    def _message(self, role: str = "", name: str = "") -> Node | None:
+        """The message of this id, else the selected one, else the last; with a role, the last of
+        that role up to it."""
         path = self.session.path
+        if name:
+            return next((node for node in path if node.id == name), None)
         if selected := self.transcript.selected:
             names = [node.id for node in path]
             if selected.id in names:
@@ -92,9 +101,9 @@ class OnMessages(Screen[None]):
         else:
             self._missing("reply")
 
-    def action_walk(self, by: int) -> None:
-        """Read another version of a message."""
-        if node := self._message():
+    def action_walk(self, by: int, name: str = "") -> None:
+        """Read another version of a message; name: its id."""
+        if node := self._message(name=name):
             self.show(self.session.walk(node.id, by))
             path = [version.id for version in self.session.path]
             for version in self.session.chat.conversation.siblings(node.id):
@@ -103,9 +112,9 @@ class OnMessages(Screen[None]):
 
     # -- looking closer -----------------------------------------------------------------------
 
-    def action_look(self) -> None:
-        """The heat view of a reply."""
-        node = self._message("assistant")
+    def action_look(self, name: str = "") -> None:
+        """The heat view of a reply; name: its id."""
+        node = self._message("assistant", name)
         if node is None:
             self._missing("reply")
         elif node.id == self.session.writing:
@@ -113,7 +122,8 @@ class OnMessages(Screen[None]):
         elif not (reading := Reading(node)).tokens:
             self.notify("Nothing was measured in this reply: no model wrote it for this chat.")
         else:
-            screen = LookScreen(self.session, reading, steered(self.entry(node)))
+            about = steered(node, self.entry(node).preset)
+            screen = LookScreen(self.session, reading, about)
             self.app.push_screen(screen, self._branch)
 
     def _branch(self, branch: Branch | None) -> None:
@@ -167,6 +177,25 @@ class OnMessages(Screen[None]):
         self.prompt.say("")
         return True
 
+    # -- thoughts -----------------------------------------------------------------------------
+
+    def action_thought(self) -> None:
+        """Show or hide what was thought before a reply."""
+        node = self._message("assistant")
+        if node and (node.thought.text.strip() or node.id == self.session.writing):
+            self.transcript.unfold(node.id)
+        else:
+            self.notify(_NO_THOUGHT)
+
+    def action_copy_thought(self) -> None:
+        """Copy what was thought before a reply."""
+        node = self._message("assistant")
+        if node and (thought := node.thought.text.strip()):
+            copy(self.app, thought)
+            self.notify("Copied.", timeout=_COPIED_S)
+        else:
+            self.notify(_NO_THOUGHT)
+
     # -- deleting and going elsewhere ---------------------------------------------------------
 
     def action_delete(self) -> None:
@@ -187,6 +216,18 @@ class OnMessages(Screen[None]):
             self.leave(lambda: self.session.fork(node.id))
         else:
             self._missing("message")
+
+    def action_open_link(self) -> None:
+        """Choose among the links of a message, and open one."""
+        node = self._message() if self.transcript.selected else self._message("assistant")
+        if found := links(node.message.text) if node else []:
+            self.app.push_screen(LinkPicker(found), self._open_link)
+        else:
+            self.notify("There is no link in this message that may be opened.")
+
+    async def _open_link(self, address: str | None) -> None:
+        if address:
+            await self.app.run_action(("app", "open_address", (address,)))
 
     # -- copying ------------------------------------------------------------------------------
 

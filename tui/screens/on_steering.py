@@ -14,8 +14,8 @@ from textual import on
 from textual.screen import Screen
 
 from amulet_local.errors import AmuletError
-from amulet_local.presets import Preset, Presets, Strength, load_presets
-from amulet_local.protocol import Fraction, Placement
+from amulet_local.presets import Preset, Presets, load_presets
+from amulet_local.protocol import Fraction, Placement, Strength
 from amulet_local.strengths import calibrated_strength
 from tui.changes import GUARDS, Change, Steering
 from tui.screens.picker import Choice, PresetPicker
@@ -23,6 +23,8 @@ from tui.screens.preset_form import PresetForm
 from tui.session import Session
 from tui.widgets.dial import Dial
 from tui.widgets.prompt import Prompt
+
+_ON_OFF = {"on": True, "off": False}
 
 
 class OnSteering(Screen[None]):
@@ -161,6 +163,23 @@ class OnSteering(Screen[None]):
             self.notify(f"A preference is placed in system or turn, not in {placement}.")
         elif self._is_steered():
             self.steer_by(replace(self.session.steering, placement=place))
+
+    def action_think(self) -> None:
+        """Have replies begin with a thought, or no more."""
+        self._think(not self.session.thinking)
+
+    def command_think(self, wanted: str) -> None:
+        """The same, by a word."""
+        if wanted in _ON_OFF:
+            self._think(_ON_OFF[wanted])
+        else:
+            self.notify(f"Thinking is on or off, not {wanted}.")
+
+    def _think(self, thinking: bool) -> None:
+        refusal = self.session.think(thinking)
+        told = "Replies begin with a thought." if thinking else "Replies begin without a thought."
+        self.notify(refusal or told)
+        self.show()
 
     def _is_steered(self) -> bool:
         """Whether there is something to steer by; if not, that is said."""

@@ -6,14 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 
+from tui.actions import LIST, bindings
 from tui.text import clean
 
 Chosen = TypeVar("Chosen")
+
+
+class PickList(OptionList):
+    """The list; with the focus, letters are keys in it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings(LIST)
 
 
 class Picking(ModalScreen[Chosen | None], Generic[Chosen]):
@@ -30,7 +38,7 @@ class Picking(ModalScreen[Chosen | None], Generic[Chosen]):
         with Vertical(id="window"):
             yield Input(placeholder=self.PLACEHOLDER, id="filter")
             with Horizontal(id="halves"):
-                yield OptionList(id="list", markup=False)
+                yield PickList(id="list", markup=False)
                 with VerticalScroll(id="about", can_focus=False):
                     for part in self.PARTS:
                         yield Static(id=part)

@@ -12,10 +12,10 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from amulet_local.realignment import BASE
+from tui.heat import LEAST_SHIFT
 from tui.reading import Reading
 from tui.sparks import bars, column_of, first_of, squeezed
 
-_LEAST_SHIFT = 1.0  # nats of a full bar, at least
 _TOLD = 14  # cells for numbers
 _WIDEST = 4  # cells of a bar
 
@@ -51,7 +51,7 @@ class Curves(Widget):
             told = f"{min(self._strengths):.2f} to {high:.2f}"
         return Content("\n").join(
             [
-                self._row("shift", self._shifts, 0.0, max(most, _LEAST_SHIFT), f"to {most:.2f}"),
+                self._row("shift", self._shifts, 0.0, max(most, LEAST_SHIFT), f"to {most:.2f}"),
                 self._row("strength", self._strengths, low, max(high, BASE + 1), told),
             ]
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.message import Message as Event
@@ -13,20 +13,14 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from amulet_local.conversation import Node
-from amulet_local.provenance import Origin, Reason, unpack
-from amulet_local.realignment import label
-from tui.text import clean, count, speed
+from tui.finding import Found, first_row
+from tui.notes import how, sparks, thought_in_words
+from tui.text import clean
 from tui.widgets.reply import Reply
+from tui.widgets.thought import ThoughtView
 
 _FOLDED = 14  # lines of a long question that are shown
 _WAITS = "… waits until the model is ready"
-_ENDS: dict[Reason, str] = {
-    "stop": "",
-    "length": "■ cut off: the reply or the context is at its longest",
-    "cancelled": "■ stopped",
-    "died": "■ the engine stopped here",
-    "interrupted": "■ interrupted",
-}
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,10 @@ class Entry:
 
 
 class MessageView(Widget):
-    """A message; the selected one is what keys in the transcript are about."""
+    """A message; the selected one is what keys in the transcript are about.
+
+    unfolded: whether all of it is shown: of a long question, of the thought before a reply.
+    """
 
     selected_class = "-selected"
 
@@ -52,9 +49,17 @@ class MessageView(Widget):
             super().__init__()
             self.name = name
 
-    def __init__(self, entry: Entry) -> None:
+    class Unfolded(Event):
+        """All of a message is shown, or no more."""
+
+        def __init__(self, view: MessageView) -> None:
+            super().__init__()
+            self.view = view
+
+    def __init__(self, entry: Entry, *, unfolded: bool = False) -> None:
         super().__init__()
         self.entry = entry
+        self.unfolded = unfolded
         self._note = Static(classes="note")
 
     @property
@@ -76,6 +81,24 @@ class MessageView(Widget):
         """Select it."""
         self.post_message(self.Clicked(self.node.id))
 
+    def unfold(self) -> None:
+        """Show all of it, or fold it again."""
+        self.unfolded = not self.unfolded
+        self._fold()
+        self.post_message(self.Unfolded(self))
+
+    def _fold(self) -> None:
+        """Show as much as is to be shown."""
+        raise NotImplementedError
+
+    def mark(self, found: Found | None) -> None:
+        """Mark what a search found, or nothing any more."""
+        raise NotImplementedError
+
+    def found_place(self) -> tuple[Widget, int] | None:
+        """The widget with the first word found, and the row in it."""
+        raise NotImplementedError
+
     def _tell(self) -> None:
         note = self.note()
         self._note.display = bool(note.plain)
@@ -91,7 +114,7 @@ class MessageView(Widget):
         if entry.versions < 2:
             return Content()
         before, after = (
-            Content.styled(arrow, Style.from_meta({"@click": f"screen.walk({by})"}))
+            Content.styled(arrow, _click("screen.walk", by, self.node.id))
             for arrow, by in (("‹", -1), ("›", 1))
         )
         return before + Content(f" {entry.version}/{entry.versions} ") + after
@@ -100,10 +123,10 @@ class MessageView(Widget):
 class Question(MessageView):
     """What the user said; a long one is folded, and says so."""
 
-    def __init__(self, entry: Entry) -> None:
-        super().__init__(entry)
-        self._unfolded = False
+    def __init__(self, entry: Entry, *, unfolded: bool = False) -> None:
+        super().__init__(entry, unfolded=unfolded)
         self._text = Static(classes="said")
+        self._found: Found | None = None
 
     def compose(self) -> ComposeResult:
         """The text, and its versions."""
@@ -112,34 +135,55 @@ class Question(MessageView):
 
     def _tell(self) -> None:
         super()._tell()
-        lines = clean(self.node.message.text).split("\n")
-        shown = "\n".join(lines if self._unfolded else lines[:_FOLDED])
-        rest = len(lines) - _FOLDED
-        if rest > 0 and not self._unfolded:
-            shown += f"\n… {rest:,} more lines; space shows them"
-        self._text.update(Content(shown))
+        self._fold()
 
-    def unfold(self) -> None:
-        """Show the rest, or hide it again."""
-        self._unfolded = not self._unfolded
-        self._tell()
+    def _fold(self) -> None:
+        lines = clean(self.node.message.text).split("\n")
+        shown = "\n".join(lines if self.unfolded else lines[:_FOLDED])
+        rest = len(lines) - _FOLDED
+        if rest > 0 and not self.unfolded:
+            shown += f"\n… {rest:,} more lines; space shows them"
+        content = Content(shown)
+        self._text.update(self._found.in_content(content) if self._found else content)
+
+    def mark(self, found: Found | None) -> None:
+        """See MessageView; unfolded, where the words are in what is folded."""
+        self._found = found
+        self._fold()
+        if found and not self.unfolded and not found.mark(str(self._text.content)):
+            self.unfold()
+
+    def found_place(self) -> tuple[Widget, int] | None:
+        """See MessageView."""
+        content, width = self._text.content, self._text.content_size.width
+        row = first_row(content, width) if isinstance(content, Content) else None
+        return None if row is None else (self._text, row)
 
 
 class Answer(MessageView):
-    """A reply, drawn as it grows, with how it came about below."""
+    """A reply, drawn as it grows, with what was thought before it above, and below how it came
+    about and how far it was moved; a click there opens the heat view."""
 
-    def __init__(self, entry: Entry, *, growing: bool = False) -> None:
-        super().__init__(entry)
-        self.reply = Reply()
+    def __init__(self, entry: Entry, *, growing: bool = False, unfolded: bool = False) -> None:
+        super().__init__(entry, unfolded=unfolded)
+        self.thought, self.reply = ThoughtView(), Reply()
+        self.thought.unfolded = unfolded
+        self._sparks = Static(classes="note sparks")
         self._growing = growing
         self.reply.write(entry.node.message.text)
         if not growing:
             self.reply.finish()
 
     def compose(self) -> ComposeResult:
-        """The text and the note."""
+        """The thought, the text and the note."""
+        yield self.thought
         yield self.reply
         yield self._note
+        yield self._sparks
+
+    def think(self, text: str, tokens: int, seconds: float, *, over: bool) -> None:
+        """What comes before the reply goes on; drawn by `draw`."""
+        self.thought.write(text, tokens, seconds, over=over)
 
     def write(self, text: str) -> None:
         """The reply has grown; drawn by `draw`."""
@@ -147,7 +191,31 @@ class Answer(MessageView):
 
     def draw(self) -> None:
         """Draw what was written."""
+        self.thought.draw()
         self.reply.draw()
+
+    def _tell(self) -> None:
+        super()._tell()
+        line = "" if self._growing else sparks(self.node)
+        self._sparks.display = bool(line)
+        self._sparks.update(Content.styled(line, _click("screen.look", self.node.id)))
+        if self.node.thought.text:
+            self.thought.show(self.node.thought.text, thought_in_words(self.node))
+
+    def _fold(self) -> None:
+        self.thought.fold(unfolded=self.unfolded)
+
+    def mark(self, found: Found | None) -> None:
+        """See MessageView."""
+        self.reply.mark(found)
+
+    def found_place(self) -> tuple[Widget, int] | None:
+        """See MessageView."""
+        return self.reply.found_place()
+
+    @on(ThoughtView.Pressed)
+    def _press(self) -> None:
+        self.unfold()
 
     def finish(self, entry: Entry) -> None:
         """The reply is complete."""
@@ -160,7 +228,7 @@ class Answer(MessageView):
         """How the reply came about."""
         if self._growing:
             return Content()
-        parts = [Content(part) for part in how(self.entry)]
+        parts = [Content(part) for part in how(self.node, self.entry.preset)]
         if versions := self._versions():
             parts.append(versions)
         return Content(" · ").join(parts)
@@ -173,39 +241,6 @@ class Waiting(Static):
         super().__init__(Content(f"{clean(text)}\n{_WAITS}"), classes="said waits")
 
 
-def how(entry: Entry) -> list[str]:
-    """How a reply came about, in pieces: its end, its steering, what it cost, its seed."""
-    node = entry.node
-    if node.origin is None:
-        return ["in your words"]
-    ending, stats = node.ending, node.ending.stats if node.ending else None
-    parts = [_ENDS[ending.reason]] if ending else []
-    if not node.message.text:
-        parts.append("the model said nothing")
-    if node.origin.preference:
-        parts.append(steered(entry))
-    if stats:
-        parts.append(f"{count(stats.tokens, 'token')}, {speed(stats.tokens_per_s)}")
-        parts.append(f"first after {stats.first_token_s:.1f} s")
-    parts.append(f"seed {node.origin.seed}")
-    return [part for part in parts if part]
-
-
-def steered(entry: Entry) -> str:
-    """How a reply was steered, in words; empty where it was not."""
-    origin = entry.node.origin
-    if origin is None or not origin.preference:
-        return ""
-    return f"{clean(entry.preset)} {strengths_in_words(entry.node, origin)}"
-
-
-def strengths_in_words(node: Node, origin: Origin) -> str:
-    """The strength that was asked for, and the one it ended with where the dial was turned."""
-    asked = f"{origin.strength:.2f} {label(origin.strength)}"
-    try:
-        used = [token.strength for token in unpack(node.measures)]
-    except ValueError:
-        return asked
-    if used and abs(used[-1] - origin.strength) > 0.005:
-        return f"{origin.strength:.2f} → {used[-1]:.2f} {label(used[-1])}"
-    return asked
+def _click(action: str, *arguments: object) -> Style:
+    """What a click on a text does."""
+    return Style.from_meta({"@click": (action, arguments)})

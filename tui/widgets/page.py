@@ -12,7 +12,7 @@ from tui.markdown import QUOTE, Block
 from tui.visuals import Hanging, Stack
 
 # The component classes that the text of a page asks for; the transcript has them for all pages.
-STYLES = {"strong", "em", "s", "code_inline", "link", "address", *visuals.STYLES}
+STYLES = {"strong", "em", "s", "code_inline", "link", "address", "found", *visuals.STYLES}
 
 
 class Page(Static):
@@ -40,6 +40,11 @@ class Page(Static):
         )
         height = self.stack.get_height({}, self.content_size.width)
         self.update(self.stack, layout=height != self.content_size.height)
+
+    @property
+    def found_row(self) -> int | None:
+        """The row of the first word that a search found, if it has one."""
+        return self.stack.found_row(self.content_size.width)
 
     def notify_style_update(self) -> None:
         """Draw all anew when the theme changes."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from textual.widget import Widget
 
+from tui.finding import Found
 from tui.markdown import Block, GrowingMarkdown
 from tui.widgets.page import Page
 
@@ -26,6 +27,7 @@ class Reply(Widget):
         self._finished = False
         self.display = False  # while there is nothing to see
         self._blocks: list[Block] = []
+        self._found: Found | None = None
         self._pages: list[Page] = []
 
     def on_mount(self) -> None:
@@ -51,11 +53,25 @@ class Reply(Widget):
         if self._finished:
             self._show(0, self._markdown.finish())
 
+    def mark(self, found: Found | None) -> None:
+        """Mark what a search found, or nothing any more."""
+        self._found = found
+        if self.is_attached:
+            self._show(0, list(self._blocks))
+
+    def found_place(self) -> tuple[Page, int] | None:
+        """The page with the first word found, and the row in it."""
+        for page in self._pages:
+            if (row := page.found_row) is not None:
+                return page, row
+        return None
+
     def _show(self, kept: int, blocks: list[Block]) -> None:
         """Have blocks from number `kept` on look like these."""
         self._blocks[kept:] = blocks
         self.display = bool(self._blocks)
-        wanted = list(_paged(self._blocks))
+        shown = self._found.in_blocks(self._blocks) if self._found else self._blocks
+        wanted = list(_paged(shown))
         with self.app.batch_update():
             for page, content in zip(self._pages, wanted, strict=False):
                 page.show(content)

@@ -19,6 +19,7 @@ _SIGNS = {
     Activity.LOADING: "◐",
     Activity.READY: "●",
     Activity.READING: "◐",
+    Activity.THINKING: "▸",
     Activity.WRITING: "▸",
     Activity.STOPPING: "■",
     Activity.STOPPED: "■",
@@ -61,8 +62,8 @@ def _doing(status: Status) -> str:
 
 
 def _facts(status: Status) -> list[str]:
-    """Speed and context, where there are any."""
-    facts = []
+    """Whether the next reply begins with a thought; speed and context, where there are any."""
+    facts = ["think"] if status.thinks else []
     if status.tokens_per_s:
         pace = f" ×{status.pace:.2f}" if status.pace else ""
         facts.append(f"{speed(status.tokens_per_s)}{pace}")

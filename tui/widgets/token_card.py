@@ -237,6 +237,11 @@ class TokenCard(Widget, can_focus=True):
         elif found := self._found(number + by):
             self._select(number + by, 0 if by > 0 else len(found) - 1)
 
+    def action_end(self, end: int) -> None:
+        """The first candidate of the list, or the last."""
+        number = self.place[0]
+        self._select(number, len(self._found(number)) - 1 if end > 0 else 0)
+
     def action_list(self, by: int) -> None:
         """The next list, or the one before."""
         self._select(self.place[0] + by, self.place[1])

@@ -21,7 +21,9 @@ from textual.widgets import Static
 
 from amulet_local.conversation import Node
 from tui.actions import MESSAGES, bindings
+from tui.finding import Found
 from tui.text import sentence
+from tui.widgets.found_mark import FoundMark
 from tui.widgets.message import Answer, Entry, MessageView, Question, Waiting
 from tui.widgets.page import STYLES
 from tui.widgets.welcome import Welcome
@@ -47,6 +49,8 @@ class Transcript(VerticalScroll, can_focus=True):
         self._views: list[MessageView] = []  # of the last entries
         self._growing: Answer | None = None
         self._selected: MessageView | None = None
+        self._unfolded: set[str] = set()  # ids of messages
+        self._found = FoundMark(self)
 
     def compose(self) -> ComposeResult:
         """What to begin with, until there is more."""
@@ -55,6 +59,10 @@ class Transcript(VerticalScroll, can_focus=True):
     def on_mount(self) -> None:
         """Nothing has been said."""
         self._be_empty()
+
+    def introduce(self) -> None:
+        """Say what the dial does, until something is said here."""
+        self.query_one(Welcome).introducing = True
 
     # -- the branch ---------------------------------------------------------------------------
 
@@ -77,7 +85,7 @@ class Transcript(VerticalScroll, can_focus=True):
         following = self.following
         with self.app.batch_update():
             self._remove_after(kept)
-            added = [_view(entry, growing) for entry in entries[first + kept :]]
+            added = [self._view(entry, growing) for entry in entries[first + kept :]]
             self._views += added
             self.mount_all([*added, *map(Waiting, waiting)])
             if following:
@@ -86,6 +94,7 @@ class Transcript(VerticalScroll, can_focus=True):
         self._growing = newest if isinstance(newest, Answer) and growing else None
         if self._views or waiting:
             self.remove_class("-empty")
+            self.query_one(Welcome).introducing = False
             if added and (following or growing):
                 self.follow()
         elif not self.query_children(".notice"):
@@ -109,7 +118,7 @@ class Transcript(VerticalScroll, can_focus=True):
         entries = self._entries[max(0, first) : self._first]
         if not entries:
             return
-        added = [_view(entry, None) for entry in entries]
+        added = [self._view(entry, None) for entry in entries]
         below = self.virtual_size.height - self.scroll_target_y
         self.mount_all(added, before=self._views[0] if self._views else None)
         self._views[:0] = added
@@ -150,6 +159,11 @@ class Transcript(VerticalScroll, can_focus=True):
         """The reply has grown; drawn by `draw`."""
         if self._growing:
             self._growing.write(text)
+
+    def think(self, text: str, tokens: int, seconds: float, *, over: bool) -> None:
+        """The model thinks before the reply; drawn by `draw`."""
+        if self._growing:
+            self._growing.think(text, tokens, seconds, over=over)
 
     def draw(self) -> None:
         """Draw what was written, unless the reader is elsewhere."""
@@ -210,6 +224,7 @@ class Transcript(VerticalScroll, can_focus=True):
 
     def on_blur(self) -> None:
         """Keys are about something else."""
+        self._found.clear()
         self._select(None)
 
     def select(self, name: str) -> None:
@@ -220,11 +235,18 @@ class Transcript(VerticalScroll, can_focus=True):
         view = next((view for view in self._views if view.node.id == name), None)
         self._select(view)
 
-    def go_to(self, name: str) -> None:
-        """Select the message of this id, with the keys about it, once it has its place."""
+    def go_to(self, name: str, found: Found | None = None) -> None:
+        """Select the message of this id, with the keys about it, once it has its place; what was
+        found in it is in sight, and marked until the next key."""
         self.select(name)
         self.focus()
         self.call_after_refresh(self.select, name)
+        if found and self._selected:
+            self._found.show(self._selected, found)
+
+    def on_key(self) -> None:
+        """What was found has been seen."""
+        self._found.clear()
 
     @on(MessageView.Clicked)
     def _point(self, message: MessageView.Clicked) -> None:
@@ -251,9 +273,34 @@ class Transcript(VerticalScroll, can_focus=True):
             self._select(self._views[-1 if end > 0 else 0])
 
     def action_unfold(self) -> None:
-        """Show or hide the rest of a long message."""
-        if isinstance(self._selected, Question):
+        """Show or hide the rest of a long message, or the thought before a reply."""
+        if self._selected:
             self._selected.unfold()
+
+    def unfold(self, name: str) -> None:
+        """The same of a message by its id, if it is held."""
+        for view in self._views:
+            if view.node.id == name:
+                view.unfold()
+
+    @on(MessageView.Unfolded)
+    def _keep_unfolded(self, message: MessageView.Unfolded) -> None:
+        view = message.view
+        if not view.unfolded:
+            self._unfolded.discard(view.node.id)
+            return
+        self._unfolded.add(view.node.id)
+        if view is not self._growing:  # from whose beginning one reads
+            self.anchor(False)
+            self.call_after_refresh(self._show_from_top, view, again=2)
+
+    def _show_from_top(self, view: MessageView, again: int = 0) -> None:
+        """Have a message in sight, from its beginning where it is long. again: how often, while
+        the text gets its height."""
+        if view.is_attached:
+            self.scroll_to_widget(view, animate=False, top=view.size.height > self.size.height)
+            if again:
+                self.call_after_refresh(self._show_from_top, view, again - 1)
 
     def _select(self, view: MessageView | None) -> None:
         if self._selected:
@@ -262,10 +309,10 @@ class Transcript(VerticalScroll, can_focus=True):
         if view:
             view.add_class(MessageView.selected_class)
             self.anchor(False)
-            self.scroll_to_widget(view, animate=False, top=view.size.height > self.size.height)
+            self._show_from_top(view)
 
-
-def _view(entry: Entry, growing: str | None) -> MessageView:
-    if entry.node.message.role == "user":
-        return Question(entry)
-    return Answer(entry, growing=entry.node.id == growing)
+    def _view(self, entry: Entry, growing: str | None) -> MessageView:
+        name, unfolded = entry.node.id, entry.node.id in self._unfolded
+        if entry.node.message.role == "user":
+            return Question(entry, unfolded=unfolded)
+        return Answer(entry, growing=name == growing, unfolded=unfolded)

@@ -18,7 +18,7 @@ import msgspec
 
 from amulet_local.evaluation.page import plots
 from amulet_local.evaluation.records import WrittenReply
-from amulet_local.evaluation.report import Bar, MethodReport, Report
+from amulet_local.evaluation.report import Bar, MethodReport, Report, order_decided
 from amulet_local.evaluation.statistics import Comparison
 
 
@@ -44,6 +44,7 @@ def make_page(report: Report, replies: Iterable[WrittenReply]) -> str:
             )
             if picture
         ],
+        order_decided=order_decided(report),
         front=plots.front(report, "front"),
         lengths=plots.lengths(report, "lengths") if report.methods else None,
         data=_data(report, replies),

@@ -1,0 +1,30 @@
+"""The room that touches llama.cpp: what only it can see."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from amulet_local.llama import Context, Model
+from tests.tiny_models import write_llama
+
+
+def test_ctrl_c_stops_a_load_under_way_and_what_follows_works(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gguf"
+    write_llama(path)
+    heard: list[float] = []
+
+    def interrupt(fraction: float) -> bool:
+        heard.append(fraction)
+        signal.raise_signal(signal.SIGINT)
+        return True
+
+    with pytest.raises(KeyboardInterrupt):
+        Model(str(path), on_progress=interrupt)
+    assert len(heard) == 1  # it went no further
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    model = Model(str(path))
+    Context(model, length=64).close()
+    model.close()
