@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from textual.pilot import Pilot
+from textual.worker import WorkerCancelled
 
 from amulet_local.client import EngineHandle
 from amulet_local.errors import NotUsableError
@@ -109,6 +110,11 @@ class Running:
             await self.pilot.pause(0)
             shown = self.shown()
             same, before = (same + 1 if shown == before else 0), shown
+
+    async def workers_done(self) -> None:
+        """Have all that runs on threads end, by itself or since another took its place."""
+        with suppress(WorkerCancelled):
+            await self.app.workers.wait_for_complete()
 
     async def press(self, *keys: str) -> None:
         for key in keys:

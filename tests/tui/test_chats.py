@@ -107,7 +107,7 @@ def text(running: Running) -> str:
 
 async def answered(running: Running) -> None:
     """Have what is done on threads done, and shown."""
-    await running.app.workers.wait_for_complete()
+    await running.workers_done()
     await running.settle()
 
 

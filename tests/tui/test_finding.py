@@ -92,7 +92,7 @@ async def search(running: Running, word: str) -> None:
     """Search for a word, and open what is found."""
     await running.say(f"/search {word}")
     for _ in range(3):  # the list answers a search, and then a look into what it highlights
-        await running.app.workers.wait_for_complete()
+        await running.workers_done()
         await running.settle()
     await running.press("enter")
 

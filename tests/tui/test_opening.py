@@ -119,7 +119,7 @@ async def click(running: Running, text: str) -> None:
     rows = running.shown().split("\n")
     row = next(number for number, line in enumerate(rows) if text in line)
     await running.pilot.click(offset=(rows[row].index(text) + 1, row))
-    await running.app.workers.wait_for_complete()
+    await running.workers_done()
     await running.settle()
 
 
@@ -151,10 +151,10 @@ async def test_keys_choose_among_the_links_and_see_where_they_lead(
             assert address in running.shown()
         assert "vscode" not in running.shown()
         await running.press("down", "down", "enter")
-        await running.app.workers.wait_for_complete()
+        await running.workers_done()
         assert opened.read_text() == f"{MAY[2]}\n"
         await running.press("o", "m", "a", "p", "enter")
-        await running.app.workers.wait_for_complete()
+        await running.workers_done()
         assert opened.read_text().split() == [MAY[2], MAY[1]]
         await running.press("o", "z", "z")
         assert "Nothing fits" in running.shown()
@@ -181,7 +181,7 @@ async def test_where_no_browser_is_the_address_is_copied(monkeypatch: pytest.Mon
 async def test_what_may_not_be_opened_never_is(opened: Path) -> None:
     async with chat(FakeEngine()) as running:
         running.app.action_open_address("file:///etc/passwd")
-        await running.app.workers.wait_for_complete()
+        await running.workers_done()
         await running.settle()
         assert "not file:///etc/passwd" in running.notified[-1]
         assert not opened.exists()
