@@ -30,19 +30,20 @@ Bring = Callable[["Callable[[Progress], object]", Callable[[], bool]], "Pulled"]
 _STOP = "/pull stop stops it"
 
 
+class Progressed(Message):
+    """So much of a model is here; told by the widget that fetches it."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self.progress = progress
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the latest counts."""
+        return isinstance(message, Progressed)
+
+
 class FetchLine(Widget):
     """Shown while a model comes. what: its name, or where it is."""
-
-    class Progressed(Message):
-        """So much of it is here."""
-
-        def __init__(self, progress: Progress) -> None:
-            super().__init__()
-            self.progress = progress
-
-        def can_replace(self, message: Message) -> bool:
-            """Only the latest counts."""
-            return isinstance(message, FetchLine.Progressed)
 
     class Arrived(Message):
         """It is here, under a name, as a file."""
@@ -96,7 +97,7 @@ class FetchLine(Widget):
         worker = get_current_worker()
         try:
             pulled = bring(
-                lambda progress: self.post_message(self.Progressed(progress)),
+                lambda progress: self.post_message(Progressed(progress)),
                 lambda: worker.is_cancelled,
             )
         except AmuletError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 from textual import on, work
@@ -27,9 +26,7 @@ from models.catalogue import default
 from tui.actions import CHAT, shown_key
 from tui.shelf import Shelf
 from tui.text import sentence
-
-if TYPE_CHECKING:
-    from models.download import Progress
+from tui.widgets.fetching import Progressed
 
 _NAMED = 3
 
@@ -41,17 +38,6 @@ class Offer(Widget):
 
     class Fetched(Message):
         """The default model is here."""
-
-    class Progressed(Message):
-        """So much of it is here."""
-
-        def __init__(self, progress: Progress) -> None:
-            super().__init__()
-            self.progress = progress
-
-        def can_replace(self, message: Message) -> bool:
-            """Only the latest counts."""
-            return isinstance(message, Offer.Progressed)
 
     class Found(Message):
         """These other models are on this disk, by label."""
@@ -142,7 +128,7 @@ class Offer(Widget):
         worker = get_current_worker()
         try:
             self._shelf.fetch(
-                lambda progress: self.post_message(self.Progressed(progress)),
+                lambda progress: self.post_message(Progressed(progress)),
                 lambda: worker.is_cancelled,
             )
         except AmuletError as error:
