@@ -252,6 +252,8 @@ async def models(shown: Shown) -> AsyncIterator[Running]:
     async with chat(FakeEngine(), **shown, shelf=shelf()) as running:
         await running.say("/model")
         await running.until("Without the preference" if shown["size"] == LARGE else "134,515,008")
+        await running.workers_done()  # the prompts, which may be below what is seen
+        await running.settle()
         yield running
 
 
