@@ -126,8 +126,8 @@ group = "own"
 preference = "Answer in a warm and personal tone."
 
 # 0 ignores the preference, 1 only asks for it, 3 is firm, 5.65 is the paper's; below 0 is away
-# from it. A small model keeps its sense best around 3 to 4.
-strength = 3.0
+# from it. A small model keeps its sense best around 2.
+strength = 2.0
 
 # Keeps sentences sound at high strength: 0 is off, 0.1 is usual, 1 the strictest.
 guard = 0.1
@@ -138,6 +138,8 @@ guard = 0.1
 # A system prompt of its own.
 # system = ""
 
-# [sampling]
+[sampling]
 # temperature = 0.7
+dry_multiplier = 0.8 # against loops; 0 is off
+penalty_last_n = 512
 """

@@ -33,6 +33,12 @@ GROUPS = {
 }
 MOST_ITERATIONS = 100_000
 
+# For a preference that nothing is known of: what suits most of the built-in presets on the default
+# model (docs/alignment.md). The paper's strength is for models of billions of parameters.
+USUAL_STRENGTH = 2.0
+USUAL_GUARD = 0.1
+USUAL_SAMPLING = Sampling(dry_multiplier=0.8, penalty_last_n=512)  # realigned replies loop more
+
 BUILT_IN = Path(__file__).with_suffix("")  # the folder beside this module
 NAME = re.compile("[a-z0-9-]+")
 _MOST_BYTES = 64 * 1024
@@ -47,8 +53,8 @@ class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     title: str = ""
     description: str = ""
     group: Words = "own"
-    strength: Strength = AMULET
-    guard: Fraction = 0.1
+    strength: Strength = USUAL_STRENGTH
+    guard: Fraction = USUAL_GUARD
     placement: Placement = "system"
     system: str = ""
     sampling: Sampling = Sampling()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.own_presets import new_preset, own_preset, save_preset
-from amulet_local.presets import Preset, load_presets, preset_of, read_preset
+from amulet_local.presets import USUAL_STRENGTH, Preset, load_presets, preset_of, read_preset
 from amulet_local.protocol import Sampling
 from amulet_local.realignment import AMULET, LINEAR
 from amulet_local.settings import presets_folder
@@ -34,7 +34,7 @@ def keys(preset: Preset) -> dict[str, Any]:
 def test_a_new_preset_can_be_used_at_once() -> None:
     path = new_preset("my-own")
     assert path == presets_folder() / "my-own.toml"
-    assert load_presets().get("my-own").strength == LINEAR
+    assert load_presets().get("my-own").strength == USUAL_STRENGTH
 
 
 @pytest.mark.parametrize("name", ["", "Mine", "../mine", "a b", "a/b", ".", "ä"])

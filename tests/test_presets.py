@@ -11,6 +11,7 @@ import pytest
 from amulet_local.errors import NotUsableError
 from amulet_local.presets import (
     GROUPS,
+    USUAL_STRENGTH,
     Preset,
     Presets,
     bounded_strength,
@@ -132,7 +133,7 @@ def test_presets_come_in_the_order_of_the_groups() -> None:
 def test_a_file_needs_a_preference_only() -> None:
     preset = read_preset(put("mine.toml", 'preference = "Rhyme."'))
     assert (preset.name, preset.group, preset.placement) == ("mine", "own", "system")
-    assert (preset.strength, preset.guard) == (AMULET, 0.1)
+    assert (preset.strength, preset.guard) == (USUAL_STRENGTH, 0.1)
     assert preset.sampling == Sampling()
     assert not preset.built_in
 

@@ -10,11 +10,10 @@ from enum import Enum
 from pathlib import Path
 
 from amulet_local.conversation import Node
-from amulet_local.presets import Preset
+from amulet_local.presets import USUAL_GUARD, USUAL_SAMPLING, USUAL_STRENGTH, Preset
 from amulet_local.protocol import Placement, Sampling
-from amulet_local.realignment import AMULET, BASE
+from amulet_local.realignment import BASE
 
-USUAL_GUARD = 0.1
 GUARDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)  # one after the other, by key
 
 
@@ -51,7 +50,7 @@ class Steering:
     @classmethod
     def to_words(cls, words: str) -> Steering:
         """A preference in the user's own words; none leaves the model as it is."""
-        return cls(words=words, strength=AMULET) if words else cls()
+        return cls(words=words, strength=USUAL_STRENGTH) if words else cls()
 
     @property
     def preference(self) -> str:
@@ -73,6 +72,8 @@ class Steering:
     @property
     def sampling(self) -> Sampling:
         """How tokens are drawn."""
+        if self.words:
+            return USUAL_SAMPLING
         return self.preset.sampling if self.preset else Sampling()
 
 

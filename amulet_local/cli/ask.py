@@ -34,7 +34,14 @@ from amulet_local.cli.output import StatusLine, print_json, say, write
 from amulet_local.client import EngineHandle, EngineProcess
 from amulet_local.conversation import Message
 from amulet_local.errors import AmuletError, EngineDiedError, UsageError
-from amulet_local.presets import Preset, bounded_strength, explodes, load_presets
+from amulet_local.presets import (
+    USUAL_SAMPLING,
+    USUAL_STRENGTH,
+    Preset,
+    bounded_strength,
+    explodes,
+    load_presets,
+)
 from amulet_local.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol import (
     Died,
@@ -197,7 +204,7 @@ def _request(
         preference=preference,
         method=method,
         strength=strength,
-        sampling=with_given(preset.sampling if preset and not args.paper else Sampling(), args),
+        sampling=with_given(_usual_sampling(args, preset, preference), args),
         max_tokens=settings.max_tokens,
         stop=tuple(args.stop_at),
         thinking=settings.thinking,
@@ -238,13 +245,20 @@ def _usual_strength(args: argparse.Namespace, preset: Preset | None, model: str)
     """Where none was typed: what was calibrated for this model, if the preset is used as it is,
     else what the preset says."""
     if preset is None:
-        return AMULET
+        return USUAL_STRENGTH
     as_it_is = args.guard is None and args.placement is None
     calibrated = calibrated_strength(model, preset) if as_it_is else None
     if calibrated is None:
         return preset.strength
     say(f"strength {calibrated:g}, as calibrated for {preset.name} on this model.")
     return calibrated
+
+
+def _usual_sampling(args: argparse.Namespace, preset: Preset | None, preference: str) -> Sampling:
+    """What the preset says; the paper has no penalties."""
+    if args.paper or not preference:
+        return Sampling()
+    return preset.sampling if preset else USUAL_SAMPLING
 
 
 def _chosen_strength(args: argparse.Namespace) -> float | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from amulet_local.evaluation.questions import Question
 from amulet_local.evaluation.records import Key, Setting, WrittenReply
 from amulet_local.evaluation.variants import Variant
+from amulet_local.presets import USUAL_GUARD, USUAL_STRENGTH
 from amulet_local.protocol import Sampling
-from amulet_local.realignment import AMULET
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -20,8 +20,8 @@ class Preference:
 
     name: str
     words: str
-    strength: float = AMULET
-    guard: float = 0.1
+    strength: float = USUAL_STRENGTH
+    guard: float = USUAL_GUARD
 
 
 NOTHING = Preference("", "", 0.0, 0.0)  # what base follows

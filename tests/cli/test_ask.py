@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.presets import load_presets
+from amulet_local.presets import USUAL_STRENGTH, load_presets
 from amulet_local.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol import (
     Died,
@@ -267,7 +267,7 @@ def test_options_go_before_what_the_preset_says(amulet: Amulet, engine: FakeEngi
 @pytest.mark.parametrize(
     ("options", "method", "strength"),
     [
-        ("-p concise", "amulet", 2.5),
+        ("-p concise", "amulet", load_presets().get("concise").strength),
         ("-p thrifty", "amulet", 1.5),
         ("-p thrifty --strength 4.5", "amulet", 4.5),
         ("-p thrifty --method base", "base", 0.0),
@@ -276,7 +276,7 @@ def test_options_go_before_what_the_preset_says(amulet: Amulet, engine: FakeEngi
         ("-p thrifty --method amulet", "amulet", 1.5),
         ("-p thrifty --iterations 60", "amulet", AMULET),
         ("-p concise --lambda 4 --eta 1", "amulet", Update(lambda_=4.0, eta=1.0).strength),
-        ("--preference Rhyme.", "amulet", AMULET),
+        ("--preference Rhyme.", "amulet", USUAL_STRENGTH),
         ("--preference Rhyme. --strength 0", "amulet", 0.0),
         ("--method base", "base", 0.0),
     ],
@@ -294,6 +294,7 @@ def test_the_papers_setting_is_one_option(amulet: Amulet, engine: FakeEngine) ->
     request = asked(amulet, engine, "-p", "thrifty", "--paper")
     assert (request.method, request.strength, request.guard) == ("amulet", AMULET, 0.0)
     assert request.sampling == Sampling(temperature=0.0)  # whatever the preset has
+    assert asked(amulet, engine, "--preference", "Rhyme.", "--paper").sampling == request.sampling
     assert (request.max_tokens, request.placement) == (128, "system")
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import OptionList
 
-from amulet_local.presets import GROUPS
-from amulet_local.realignment import AMULET
+from amulet_local.presets import GROUPS, USUAL_STRENGTH
 from amulet_local.settings import presets_folder
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, SMALL, Running, chat
@@ -146,7 +145,7 @@ async def test_presets_of_the_users_own_are_there_and_bad_files_are_named() -> N
         assert str(path) in shown
         assert "line1" in shown
         await running.press("enter")
-        assert running.session.steering.strength == pytest.approx(AMULET)
+        assert running.session.steering.strength == USUAL_STRENGTH
         assert "[b]Pirate[/]" in running.shown()
 
 

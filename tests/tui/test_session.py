@@ -10,7 +10,7 @@ import pytest
 from amulet_local.conversation import Message, Node
 from amulet_local.errors import UsageError
 from amulet_local.history import History, history_file
-from amulet_local.presets import Presets, load_presets
+from amulet_local.presets import USUAL_SAMPLING, USUAL_STRENGTH, Presets, load_presets
 from amulet_local.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol import (
     Died,
@@ -25,7 +25,6 @@ from amulet_local.protocol import (
     Sampling,
     Stats,
 )
-from amulet_local.realignment import AMULET
 from amulet_local.settings import Settings
 from tests.fake_engine import HOLD, LOADED, FakeEngine
 from tui.changes import (
@@ -425,7 +424,7 @@ def test_a_preference_in_the_users_words_steers_as_a_preset_does() -> None:
     ask(session, engine)
     request = engine.requests[0]
     assert (request.preference, request.method) == ("Answer in rhymes.", "amulet")
-    assert request.strength == pytest.approx(AMULET)
+    assert (request.strength, request.sampling) == (USUAL_STRENGTH, USUAL_SAMPLING)
     assert Steering.to_words("") == Steering()
 
 

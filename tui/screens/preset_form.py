@@ -16,9 +16,16 @@ from textual.widgets import Input, Label, Static, TextArea
 
 from amulet_local.errors import AmuletError
 from amulet_local.own_presets import save_preset
-from amulet_local.presets import GROUPS, Preset, preset_of, read_preset
-from amulet_local.protocol import Placement, Sampling
-from amulet_local.realignment import LINEAR
+from amulet_local.presets import (
+    GROUPS,
+    USUAL_GUARD,
+    USUAL_SAMPLING,
+    USUAL_STRENGTH,
+    Preset,
+    preset_of,
+    read_preset,
+)
+from amulet_local.protocol import Placement
 from tui.actions import FORM, bindings, shown_key
 from tui.text import sentence
 from tui.widgets.dial import Dial
@@ -139,7 +146,7 @@ class PresetForm(ModalScreen[Preset | None]):
                 values[name] = getattr(self._preset, name)  # with all its digits
             else:
                 values[name] = values[name].replace(",", ".")
-        sampling = self._preset.sampling if self._preset else Sampling()
+        sampling = self._preset.sampling if self._preset else USUAL_SAMPLING
         temperature = values.pop("temperature").replace(",", ".")
         values["sampling"] = msgspec.to_builtins(sampling) | {"temperature": temperature}
         values["group"] = values["group"] or "own"
@@ -159,13 +166,13 @@ class PresetForm(ModalScreen[Preset | None]):
 _NEW = {
     "name": "",
     "preference": "",
-    "strength": f"{LINEAR:g}",
-    "guard": "0.1",
+    "strength": f"{USUAL_STRENGTH:g}",
+    "guard": f"{USUAL_GUARD:g}",
     "placement": "system",
     "title": "",
     "description": "",
     "group": "own",
-    "temperature": f"{Sampling().temperature:g}",
+    "temperature": f"{USUAL_SAMPLING.temperature:g}",
     "system": "",
 }
 
