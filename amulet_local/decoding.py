@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from amulet_local.drafting import Drafter
-from amulet_local.llama import SamplerChain
 from amulet_local.lockstep import Lockstep
 from amulet_local.realignment import Measures, Row, Steering, Workspace, measure, steered
+from amulet_local.sampling import Sampler
 
 Steer = Callable[[], Steering]  # asked for every token, so that a dial may be turned meanwhile
 
@@ -27,14 +27,13 @@ class Decoded:
     measures: Measures | None
 
 
-def choose(
-    logits: Sequence[Row], steering: Steering, sampler: SamplerChain, work: Workspace
-) -> Decoded:
-    """Realign, guard, sample: one token from logits, float32 (streams, vocabulary)."""
-    token = sampler.sample(steered(logits, steering, work))
+def choose(logits: Sequence[Row], steering: Steering, sampler: Sampler, work: Workspace) -> Decoded:
+    """Penalise, realign, guard, sample: a token from logits, float32 (streams, vocabulary)."""
+    rows = sampler.penalised(logits)
+    token = sampler.sample(steered(rows, steering, work))
     measures = None
     if steering.measured:
-        measures = measure(logits[0], logits[1], token, steering.guard > 0, work)
+        measures = measure(rows[0], rows[1], token, steering.guard > 0, work)
     return Decoded(token, steering.strengths, measures)
 
 
@@ -42,7 +41,7 @@ def decode(
     lockstep: Lockstep,
     logits: Sequence[Row],
     steer: Steer,
-    sampler: SamplerChain,
+    sampler: Sampler,
     work: Workspace,
     drafter: Drafter | None = None,
 ) -> Iterator[Decoded]:
@@ -75,7 +74,7 @@ class Strand:
 
     streams: tuple[int, ...]
     steer: Steer
-    sampler: SamplerChain
+    sampler: Sampler
 
 
 def decode_together(

@@ -43,6 +43,7 @@ from amulet_local.protocol import (
     Reply,
 )
 from amulet_local.realignment import BASE, LINEAR, PROMPT, Row, Steering, Workspace
+from amulet_local.sampling import Sampler
 from amulet_local.settled import settle
 from amulet_local.side_by_side import Side, write_together
 from amulet_local.templates import TemplateError
@@ -186,7 +187,7 @@ class Engine:
         steer = self._steer(writing.request, streams=len(logits))
         drafter = self._drafter(prompts, writing.tokens, steer)
         room = self._lockstep.length - _longest(prompts)
-        for decoded in decode(self._lockstep, logits, steer, writing.chain, self._work, drafter):
+        for decoded in decode(self._lockstep, logits, steer, writing.sampler, self._work, drafter):
             if reason := writing.take(decoded):
                 return reason
             if len(writing.tokens) > room:
@@ -240,10 +241,19 @@ class Engine:
             return _turned_to(steering, strengths[min(place, len(strengths) - 1)])
 
         start = 0
+        sampler = Sampler(request.sampling, request.seed, vocabulary)
+        sampler.accept(*request.thought)
         blocks = examine(
-            self._lockstep, prompts, tokens, steering_at, vocabulary, self._work, _telling(emit)
+            self._lockstep,
+            prompts,
+            tokens,
+            steering_at,
+            sampler,
+            vocabulary,
+            self._work,
+            _telling(emit),
         )
-        with suppress(AbortedError):
+        with closing(sampler), suppress(AbortedError):
             for places in blocks:
                 emit(Examined(request.id, start, len(tokens), places))
                 start += len(places)

@@ -12,6 +12,7 @@ from amulet_local.llama import Vocabulary
 from amulet_local.lockstep import Lockstep, Progress
 from amulet_local.protocol import Candidate, Candidates
 from amulet_local.realignment import Row, Steering, Workspace, likeliest, steered
+from amulet_local.sampling import Sampler
 from amulet_local.settled import OUTPUTS
 
 SHOWN = 5  # candidates of each distribution
@@ -22,6 +23,7 @@ def examine(
     prompts: Mapping[int, Sequence[int]],
     tokens: Sequence[int],
     steering_at: Callable[[int], Steering],
+    sampler: Sampler,
     vocabulary: Vocabulary,
     work: Workspace,
     on_progress: Progress,
@@ -29,7 +31,8 @@ def examine(
     """Places of the reply from the first on, a block at a time.
 
     prompts: by stream, base first. tokens: of the reply. steering_at: how the streams combined at
-    a place. Raises AbortedError.
+    a place. sampler: its penalties count, as they did when the reply was written. Raises
+    AbortedError.
     """
 
     def named(row: Row) -> tuple[Candidate, ...]:
@@ -44,6 +47,8 @@ def examine(
         )
 
     def place(logits: Sequence[Row], number: int) -> Candidates:
+        logits = sampler.penalised(logits)
+        sampler.accept(tokens[number])
         base, *others = map(named, logits)
         if not others:
             return Candidates(base, (), ())

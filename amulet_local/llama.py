@@ -678,18 +678,23 @@ class SamplerChain:
         """
         if not np.isfinite(logits.max()):
             raise DecodeError("the model's output is not a number; try another quantisation of it.")
-        self._candidates["id"] = self._ids
-        self._candidates["logit"] = logits
-        array = self._array
-        array.size, array.selected, array.sorted = self._ids.size, -1, False
-        llama_cpp.llama_sampler_apply(self.handle, ctypes.byref(array))
-        token = int(self._candidates["id"][array.selected])
+        self._fill(self._ids, logits)
+        llama_cpp.llama_sampler_apply(self.handle, ctypes.byref(self._array))
+        token = int(self._candidates["id"][self._array.selected])
         self.accept(token)
         return token
 
     def accept(self, token: int) -> None:
         """Let the samplers know that a token was taken."""
         llama_cpp.llama_sampler_accept(self.handle, token)
+
+    def reweighed(self, ids: NDArray[np.int32], logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits, float32 (n,), of the tokens `ids` (n,) as samplers that drop nothing leave them;
+        valid until the next call."""
+        self._fill(ids, logits)
+        llama_cpp.llama_sampler_apply(self.handle, ctypes.byref(self._array))
+        reweighed: NDArray[np.float32] = self._candidates["logit"][: ids.size]
+        return reweighed
 
     def penalties(self, last_n: int, repeat: float, frequency: float, presence: float) -> None:
         """Make tokens among the last `last_n` of the reply less likely."""
@@ -734,6 +739,12 @@ class SamplerChain:
     def greedy(self) -> None:
         """Take the likeliest; always last."""
         self._add(llama_cpp.llama_sampler_init_greedy())
+
+    def _fill(self, ids: NDArray[np.int32], logits: NDArray[np.float32]) -> None:
+        self._candidates["id"][: ids.size] = ids
+        self._candidates["logit"][: ids.size] = logits
+        array = self._array
+        array.size, array.selected, array.sorted = ids.size, -1, False
 
     def _add(self, sampler: int) -> None:
         llama_cpp.llama_sampler_chain_add(self.handle, sampler)

@@ -1,22 +1,87 @@
-"""Sampling settings -> llama.cpp's sampler chain, in llama.cpp's own order."""
+"""Sampling settings -> how a token is drawn: llama.cpp's penalties, then its sampler chain.
+
+The penalties come first, on the logits of each stream, and the rest last, on the realigned and
+guarded ones. So every stream says what its prompt alone would say under the same penalties: they
+cancel out in the difference that realignment amplifies, and the guard leaves open the ways out of
+a loop that prompting has. Behind the guard, a penalty would find that in a loop, where the prompted
+model is sure of itself, nothing is left but the token that goes on with it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 from amulet_local.llama import SamplerChain, Vocabulary
 from amulet_local.protocol import Sampling
+from amulet_local.realignment import Row
 
 # Sorting a whole vocabulary for top-p costs more than evaluating a small model.
 _ENOUGH = 1000
 
 
-def sampler(settings: Sampling, seed: int, vocabulary: Vocabulary) -> SamplerChain:
-    """A chain for one reply; close it after. The penalties look at the reply alone.
+class Sampler:
+    """What draws the tokens of one reply; close it after. The penalties look at the reply alone.
 
     With top_k off and top_p on, the nucleus is taken of the 1,000 likeliest tokens.
     """
-    chain = SamplerChain(vocabulary)
+
+    def __init__(self, settings: Sampling, seed: int, vocabulary: Vocabulary) -> None:
+        self._penalties = _penalties(settings, vocabulary)
+        self._drawing = _drawing(settings, seed, vocabulary)
+        self._said: dict[int, None] = {}
+
+    def close(self) -> None:
+        """Free the chains."""
+        for chain in (self._penalties, self._drawing):
+            if chain:
+                chain.close()
+
+    def penalised(self, logits: Sequence[Row]) -> Sequence[Row]:
+        """Each stream's row, float32 (vocabulary,), with the tokens that were said before less
+        likely; the row itself where the penalties change nothing."""
+        if not self._penalties or not self._said:
+            return logits
+        # Only what was said can be penalised, so that not the whole vocabulary is looked at.
+        said = np.fromiter(self._said, np.int32, len(self._said))
+        return [_penalised(row, said, self._penalties) for row in logits]
+
+    def sample(self, logits: Row) -> int:
+        """Draw a token from realigned logits, float32 (vocabulary,), and take note of it.
+
+        Raises DecodeError if no token is possible or the logits hold NaN or +inf.
+        """
+        token = self._drawing.sample(logits)
+        self.accept(token)
+        return token
+
+    def accept(self, *tokens: int) -> None:
+        """Take note of tokens that were said."""
+        if self._penalties:
+            for token in tokens:
+                self._penalties.accept(token)
+            self._said |= dict.fromkeys(tokens)
+
+
+def _penalised(row: Row, said: NDArray[np.int32], penalties: SamplerChain) -> Row:
+    before = row[said]
+    after = penalties.reweighed(said, before)
+    if np.array_equal(before, after):
+        return row
+    row = row.copy()
+    row[said] = after
+    return row
+
+
+def _penalties(settings: Sampling, vocabulary: Vocabulary) -> SamplerChain | None:
     repeat, frequency = settings.repeat_penalty, settings.frequency_penalty
-    if repeat != 1 or frequency or settings.presence_penalty:
+    counted = repeat != 1 or frequency or settings.presence_penalty
+    if not counted and not settings.dry_multiplier:
+        return None
+    chain = SamplerChain(vocabulary)
+    if counted:
         chain.penalties(settings.penalty_last_n, repeat, frequency, settings.presence_penalty)
     if settings.dry_multiplier:
         chain.dry(
@@ -25,6 +90,12 @@ def sampler(settings: Sampling, seed: int, vocabulary: Vocabulary) -> SamplerCha
             settings.dry_allowed_length,
             settings.penalty_last_n,
         )
+    return chain
+
+
+def _drawing(settings: Sampling, seed: int, vocabulary: Vocabulary) -> SamplerChain:
+    """In llama.cpp's own order."""
+    chain = SamplerChain(vocabulary)
     if settings.temperature == 0:
         chain.greedy()
         return chain

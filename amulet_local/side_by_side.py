@@ -41,7 +41,7 @@ def write_together(
         for number, side in enumerate(sides):
             own = dict(enumerate(side.prompts, len(prompts)))
             prompts |= own
-            strands[number] = Strand(tuple(own), side.steer, side.writing.chain)
+            strands[number] = Strand(tuple(own), side.steer, side.writing.sampler)
             timed.enter_context(side.writing.costs.prefilling(lockstep, own))
         try:
             logits = dict(enumerate(lockstep.prefill(prompts, on_progress)))

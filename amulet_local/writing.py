@@ -13,10 +13,10 @@ from dataclasses import astuple
 from msgspec.structs import replace
 
 from amulet_local.decoding import Decoded
-from amulet_local.llama import SamplerChain, Vocabulary
+from amulet_local.llama import Vocabulary
 from amulet_local.lockstep import Lockstep
 from amulet_local.protocol import Event, Finished, FinishReason, Reply, Stats, Step
-from amulet_local.sampling import sampler
+from amulet_local.sampling import Sampler
 from amulet_local.text import GrowingText
 from amulet_local.thinking import MARK_TOKENS, ThoughtSplitter
 
@@ -42,7 +42,7 @@ class Writing:
         self.request = request
         self._strength = strength
         self.begun = begun_tokens(request, vocabulary)
-        self.chain: SamplerChain = sampler(request.sampling, request.seed, vocabulary)
+        self.sampler = Sampler(request.sampling, request.seed, vocabulary)
         self.costs = Costs()
         self._vocabulary, self._emit = vocabulary, emit
         self._piece = _piece(vocabulary)
@@ -51,12 +51,11 @@ class Writing:
         answering = bool(self.begun or request.thought)
         self._split = ThoughtSplitter(opened_thought, answering=answering)
         self._answer_start = 0
-        for token in self.begun:
-            self.chain.accept(token)
+        self.sampler.accept(*request.thought, *self.begun)
 
     def close(self) -> None:
         """Free the sampler."""
-        self.chain.close()
+        self.sampler.close()
 
     @property
     def tokens(self) -> list[int]:

@@ -17,7 +17,7 @@ from amulet_local.llama import Model
 from amulet_local.lockstep import Lockstep
 from amulet_local.protocol import Arrangement, LoadOptions, Sampling
 from amulet_local.realignment import Row, Steering, Workspace, steered
-from amulet_local.sampling import sampler
+from amulet_local.sampling import Sampler
 from tests import tiny_models
 
 STEERING = Steering((3.0,), guard=0.1)
@@ -52,11 +52,11 @@ def write(
         return advance(block)
 
     lockstep.advance = counted  # type: ignore[method-assign]
-    chain = sampler(settings, 7, model.vocabulary)
+    sampler = Sampler(settings, 7, model.vocabulary)
     work = Workspace(model.vocabulary.size)
-    decoded = decode(lockstep, logits, lambda: STEERING, chain, work, drafter)
+    decoded = decode(lockstep, logits, lambda: STEERING, sampler, work, drafter)
     tokens = [one.token for one in itertools.islice(decoded, count)]
-    chain.close()
+    sampler.close()
     lockstep.close()
     return tokens, calls
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec import convert
 
 from amulet_local.conversation import Message
 from amulet_local.engine import Engine
@@ -60,6 +61,20 @@ def test_a_turned_dial_counts_from_the_next_token_on(tmp_path: Path, draft: str)
 def test_a_dial_turned_for_another_reply_leaves_this_one_alone(tiny_engine: Engine) -> None:
     tiny_engine.steer(7, 0.0)
     assert {step.strength for step in steps(collect(tiny_engine, ask(max_tokens=4)))} == {AMULET}
+
+
+def test_at_the_prompt_mark_penalties_count_as_they_do_for_prompting(tiny_engine: Engine) -> None:
+    penalties = Sampling(
+        temperature=0, repeat_penalty=1.3, frequency_penalty=0.2, dry_multiplier=1.0
+    )
+    settings: dict[str, object] = {"max_tokens": 60, "sampling": penalties}
+    prompted = reply(tiny_engine, ask(method="pref", **settings))
+    assert prompted.token_ids != reply(tiny_engine, ask(method="pref", max_tokens=60)).token_ids
+    for guard in (0.0, 0.1):
+        request = ask(strength=1.0, guard=guard, trace=True, **settings)
+        events = collect(tiny_engine, request)
+        assert tuple(step.token for step in steps(events)) == prompted.token_ids
+        assert not any(step.flip for step in steps(events))
 
 
 def test_methods_of_one_stream_have_no_dial(tiny_engine: Engine) -> None:
@@ -181,12 +196,17 @@ def examined(engine: Engine, request: Reply, *strengths: float) -> list[Candidat
     return [place for block in blocks for place in block.places]
 
 
-def test_every_place_of_a_reply_is_looked_at_in_one_reading(tiny_engine: Engine) -> None:
-    events = collect(tiny_engine, ask(max_tokens=70, trace=True, guard=0.1))
+@pytest.mark.parametrize("penalties", [{}, {"repeat_penalty": 1.5, "dry_multiplier": 2.0}])
+def test_every_place_of_a_reply_is_looked_at_in_one_reading(
+    tiny_engine: Engine, penalties: dict[str, float]
+) -> None:
+    sampling = convert({"temperature": 0, **penalties}, Sampling)
+    events = collect(tiny_engine, ask(max_tokens=70, trace=True, guard=0.1, sampling=sampling))
     written = steps(events)
     reply(tiny_engine, ask(HOLIDAY, Message("assistant", "No."), HOLIDAY, max_tokens=1))
     before = tiny_engine._lockstep.evaluated
-    request = ask(begun=begun(*(step.token for step in written)), guard=0.1)
+    tokens = [step.token for step in written]
+    request = ask(begun=begun(*tokens), guard=0.1, sampling=sampling)
     places = examined(tiny_engine, request, AMULET)
     assert tiny_engine._lockstep.evaluated - before <= 2 * (70 + 80)
     assert len(places) == 70

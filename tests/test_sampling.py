@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from amulet_local.llama import DecodeError, Model
+from amulet_local.decoding import choose
+from amulet_local.llama import DecodeError, Model, SamplerChain
 from amulet_local.protocol import Sampling
-from amulet_local.sampling import sampler
+from amulet_local.realignment import PROMPT, Steering, Workspace
+from amulet_local.sampling import Sampler
 
 pytestmark = pytest.mark.model
 
@@ -19,11 +23,15 @@ OFF = Sampling(temperature=1, top_k=0, top_p=1, min_p=0)
 def draws(
     model: Model, logits: NDArray[np.float32], settings: Sampling, seed: int = 1, count: int = 200
 ) -> list[int]:
-    chain = sampler(settings, seed, model.vocabulary)
+    sampler = Sampler(settings, seed, model.vocabulary)
     try:
-        return [chain.sample(logits) for _ in range(count)]
+        drawn = []
+        for _ in range(count):
+            (row,) = sampler.penalised([logits])
+            drawn.append(sampler.sample(row))
+        return drawn
     finally:
-        chain.close()
+        sampler.close()
 
 
 @pytest.fixture
@@ -84,6 +92,49 @@ def test_dry_breaks_a_loop(model: Model) -> None:
     looping = Sampling(temperature=0, dry_multiplier=5, penalty_last_n=64)
     assert set(draws(model, row, Sampling(temperature=0), count=12)) == {10}
     assert set(draws(model, row, looping, count=12)) == {10, 20}
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        {"repeat_penalty": 1.3, "penalty_last_n": 8},
+        {"frequency_penalty": 0.5, "presence_penalty": 0.5},
+        {"dry_multiplier": 0.8, "penalty_last_n": 64},
+        {"repeat_penalty": 1.1, "dry_multiplier": 0.8, "penalty_last_n": 16},
+    ],
+)
+def test_only_what_was_said_is_penalised_as_it_is_in_a_whole_vocabulary(
+    model: Model, penalty: dict[str, float]
+) -> None:
+    row = np.random.default_rng(1).standard_normal(model.vocabulary.size).astype(np.float32)
+    said = [5, 6, 7, 8, 5, 6, 7, 9, 9, 9, 5, 6, 7]
+    settings = msgspec.convert({"temperature": 0, **penalty}, Sampling)
+    with closing(Sampler(settings, 1, model.vocabulary)) as sampler:
+        assert sampler.penalised([row])[0] is row
+        sampler.accept(*said)
+        (penalised,) = sampler.penalised([row])
+    with closing(SamplerChain(model.vocabulary)) as whole:
+        last_n = settings.penalty_last_n
+        repeat, frequency = settings.repeat_penalty, settings.frequency_penalty
+        whole.penalties(last_n, repeat, frequency, settings.presence_penalty)
+        if settings.dry_multiplier:
+            whole.dry(settings.dry_multiplier, 1.75, 2, last_n)
+        for token in said:
+            whole.accept(token)
+        ids = np.arange(row.size, dtype=np.int32)
+        np.testing.assert_array_equal(penalised, whole.reweighed(ids, row))
+    assert not np.array_equal(penalised, row)
+
+
+def test_the_guard_leaves_ways_out_of_a_loop(model: Model) -> None:
+    base, pref = np.full((2, model.vocabulary.size), -1e4, np.float32)
+    base[[10, 20]], pref[[10, 20]] = (9, 6), (10, 5)  # both are sure of going on with the loop
+    looping = Sampling(temperature=0, dry_multiplier=5, penalty_last_n=64)
+    work = Workspace(model.vocabulary.size)
+    for steering in (Steering((PROMPT,), guard=0.0), Steering((3.0,), guard=0.1)):
+        with closing(Sampler(looping, 1, model.vocabulary)) as sampler:
+            said = {choose([base, pref], steering, sampler, work).token for _ in range(12)}
+        assert said == {10, 20}
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -11,10 +11,10 @@ from amulet_local import decoding
 from amulet_local.conversation import Message
 from amulet_local.decoding import Decoded
 from amulet_local.engine import Engine
-from amulet_local.llama import SamplerChain
 from amulet_local.prompting import PromptWriter
 from amulet_local.protocol import Event, Examined, Finished, Load, LoadOptions
 from amulet_local.realignment import AMULET, Row, Steering, Workspace
+from amulet_local.sampling import Sampler
 from amulet_local.thinking import ThoughtSplitter, without_thought
 from tests.asking import HOLIDAY, ask, collect, reply, steps
 from tests.tiny_models import write_llama
@@ -127,7 +127,7 @@ def script(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
     free = decoding.choose
 
     def choose(
-        logits: Sequence[Row], steering: Steering, sampler: SamplerChain, work: Workspace
+        logits: Sequence[Row], steering: Steering, sampler: Sampler, work: Workspace
     ) -> Decoded:
         chosen = free(logits, steering, sampler, work)
         return Decoded(next(said, chosen.token), chosen.strengths, chosen.measures)

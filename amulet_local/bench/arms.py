@@ -20,7 +20,7 @@ from amulet_local.lockstep import Lockstep
 from amulet_local.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol import LoadOptions, Sampling
 from amulet_local.realignment import LINEAR, Steering, Workspace
-from amulet_local.sampling import sampler
+from amulet_local.sampling import Sampler
 from amulet_local.text import GrowingText
 
 Task = Literal["prose", "copy-edit"]
@@ -177,9 +177,9 @@ def _lockstep_arm(
 
     def write(tokens: int) -> _Run:
         logits = lockstep.prefill(prompts)
-        chain = sampler(Sampling(temperature=0), 0, model.vocabulary)
+        sampler = Sampler(Sampling(temperature=0), 0, model.vocabulary)
         text = GrowingText(model.vocabulary.piece)
-        decoded = decode(lockstep, logits, lambda: steering, chain, work, drafter_of(prompts))
+        decoded = decode(lockstep, logits, lambda: steering, sampler, work, drafter_of(prompts))
         text.add(next(decoded).token)
         began, inside, steps = time.perf_counter(), decode_s(), lockstep.steps
         for one in itertools.islice(decoded, tokens):
@@ -187,7 +187,7 @@ def _lockstep_arm(
             if model.vocabulary.ends_turn(one.token):
                 break
         seconds = time.perf_counter() - began
-        chain.close()
+        sampler.close()
         written = len(text.tokens) - 1
         return _Run(written, seconds, decode_s() - inside, lockstep.steps - steps)
 

@@ -21,7 +21,7 @@ from amulet_local.realignment import (
     recurrence,
     steered,
 )
-from amulet_local.sampling import sampler
+from amulet_local.sampling import Sampler
 from amulet_local.text import GrowingText
 
 _STEERING = Steering((AMULET,), guard=0.1)
@@ -38,7 +38,7 @@ def outside_ms(model: Model, repeat: int = 200) -> dict[str, float]:
     random = np.random.default_rng(1)
     logits = (random.standard_normal((2, vocabulary.size)) * 4).astype(np.float32)
     work = Workspace(vocabulary.size)
-    chain = sampler(Sampling(), 1, vocabulary)
+    sampler = Sampler(Sampling(), 1, vocabulary)
     text = GrowingText(vocabulary.piece)
     step = Step(1, 1, " word", AMULET, 0.1, True, 2.0, -1.0, -2.0, -3.0)
 
@@ -52,7 +52,7 @@ def outside_ms(model: Model, repeat: int = 200) -> dict[str, float]:
         read_event(frame)
 
     def token(steering: Steering) -> None:
-        chosen = chain.sample(steered(logits, steering, work))
+        chosen = sampler.sample(steered(logits, steering, work))
         if steering.measured:
             measure(logits[0], logits[1], chosen, steering.guard > 0, work)
         text.add(chosen)
@@ -64,7 +64,7 @@ def outside_ms(model: Model, repeat: int = 200) -> dict[str, float]:
         return {
             "realign": median_ms(lambda: realign(logits, _STEERING.strengths, work), repeat),
             "guard": median_ms(guard, repeat),
-            "sampler": median_ms(lambda: chain.sample(work.realigned), repeat),
+            "sampler": median_ms(lambda: sampler.sample(work.realigned), repeat),
             "measures": median_ms(lambda: measure(logits[0], logits[1], 7, True, work), repeat),
             "detokenise": median_ms(lambda: text.add(7), repeat),
             "pipe": median_ms(pipe, repeat),
@@ -74,4 +74,4 @@ def outside_ms(model: Model, repeat: int = 200) -> dict[str, float]:
             "60 iterations": median_ms(lambda: recurrence(wide[0], wide[1], Update()), 3),
         }
     finally:
-        chain.close()
+        sampler.close()
