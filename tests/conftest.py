@@ -36,7 +36,7 @@ _ELSEWHERE = (
 # An app leaves some ten thousand objects that only a collection finds. At Python's defaults one
 # comes every few hundred objects and looks through all modules too, for a third of the suite's
 # time; so modules are set aside once they are imported, and collections are rare.
-_OBJECTS_BETWEEN_COLLECTIONS = 100_000
+_OBJECTS_BETWEEN_COLLECTIONS = 20_000
 gc.disable()
 
 
