@@ -38,6 +38,7 @@ from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
 from tui.session import Session
 from tui.shelf import Shelf, needs_of
+from tui.stylesheet import ParsedOnce
 from tui.text import clean
 from tui.themes import DARK, OWN, first_theme, remember
 
@@ -123,6 +124,7 @@ class AmuletApp(App[None]):
         for own in OWN:
             self.register_theme(own)
         self.theme = theme
+        self.stylesheet = ParsedOnce(variables=self.get_css_variables())
         self._chat = ChatScreen(session, engine, shelf, model, notices)
         self._quit_asked_at = -_PATIENCE_S
         self.failure = ""

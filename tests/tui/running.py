@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
@@ -70,6 +71,11 @@ class Running:
     app: AmuletApp
     pilot: Pilot[None]
     session: Session
+    drawn: int = 0  # how many times
+
+    def count(self) -> None:
+        """Note that something was drawn."""
+        self.drawn += 1
 
     @property
     def screen(self) -> ChatScreen:
@@ -102,14 +108,14 @@ class Running:
 
     async def settle(self) -> None:
         """Have everything that was said heard and drawn: until the screen has stopped changing."""
-        same, before = 0, ""
+        same, before, drawn = 0, "", -1
         while same < 3:
             self.screen.poll()
             if isinstance(self.app.screen, LookScreen | CompareScreen):
                 self.app.screen.poll()
             await self.pilot.pause(0)
-            shown = self.shown()
-            same, before = (same + 1 if shown == before else 0), shown
+            shown = before if drawn == self.drawn else self.shown()
+            same, before, drawn = (same + 1 if shown == before else 0), shown, self.drawn
 
     async def workers_done(self) -> None:
         """Have all that runs on threads end, by itself or since another took its place."""
@@ -167,7 +173,8 @@ async def chat(
         app = AmuletApp(session, engine, shelf or shelf_with(), model, notices, keys, theme)
         async with app.run_test(size=size, notifications=True) as pilot:
             running = Running(app, pilot, session)
-            await app.workers.wait_for_complete()
-            await running.settle()
-            yield running
+            with patch.object(app, "post_display_hook", running.count):
+                await app.workers.wait_for_complete()
+                await running.settle()
+                yield running
         session.end()
