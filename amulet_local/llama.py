@@ -24,12 +24,6 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
 
-# GNU's OpenMP has a thread that waits at a barrier spin 300,000 times before it sleeps. Where other
-# programs want the cores, each of a token's hundreds of barriers may wait for a thread that has to
-# wait for a spinning one: seconds a token were seen. With 1,000 that stays within some 0.1 s, and
-# alone they cost nothing; fewer do (benchmarks/contention.py).
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-
 import llama_cpp
 import numpy as np
 import psutil

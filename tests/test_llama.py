@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +32,17 @@ def test_ctrl_c_stops_a_load_under_way_and_what_follows_works(tmp_path: Path) ->
     model = Model(str(path))
     Context(model, length=64).close()
     model.close()
+
+
+@pytest.mark.parametrize("module", ["worker", "llama", "cli.doctor", "evaluation.subject"])
+def test_threads_spin_shortly_whatever_loads_llama_cpp_first(module: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"}
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"import amulet_local.{module}, llama_cpp"],
+        env=environment | {"OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = re.findall(r"GOMP_SPINCOUNT = '(\d+)'", loaded.stderr)
+    assert set(said) <= {"1000"}  # another OpenMP than GNU's says nothing of it
