@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from amulet_local.conversation import Message
 from amulet_local.engine import Engine
+from amulet_local.presets import BUILT_IN, read_preset
 from amulet_local.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol import Event, Finished, Reply, Sampling, Step
 from amulet_local.realignment import AMULET
 
 CONCISE = "Your answer should be concise as much as possible."
 HOLIDAY = Message("user", "What makes a good walking holiday?")
+
+
+def built_in_strength(name: str) -> float:
+    """The strength of a built-in preset, which follows what was measured."""
+    return read_preset(BUILT_IN / f"{name}.toml").strength
 
 
 def ask(*messages: Message, **changes: object) -> Reply:

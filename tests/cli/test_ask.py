@@ -28,6 +28,7 @@ from amulet_local.protocol import (
 from amulet_local.realignment import AMULET, Update
 from amulet_local.settings import config_folder, presets_folder
 from amulet_local.strengths import Calibrated, keep_strength
+from tests.asking import built_in_strength
 from tests.cli.conftest import Amulet, use
 from tests.fake_engine import HOLD, FakeEngine, Thinks
 
@@ -96,7 +97,11 @@ def test_the_document_has_the_keys_of_the_contract(amulet: Amulet, engine: FakeE
     assert document["token_ids"] == [100, 101, 102, 103]
     assert document["finish_reason"] == "stop"
     assert (document["method"], document["preset"]) == ("amulet", "concise")
-    assert (document["strength"], document["guard"], document["seed"]) == (2.5, 0.1, 7)
+    assert (document["strength"], document["guard"], document["seed"]) == (
+        built_in_strength("concise"),
+        0.1,
+        7,
+    )
     assert document["model"] == "SmolLM2-135M-Instruct.Q4_1"
     assert document["stats"]["streams"] == 2
     assert result.err == ""
@@ -267,13 +272,13 @@ def test_options_go_before_what_the_preset_says(amulet: Amulet, engine: FakeEngi
 @pytest.mark.parametrize(
     ("options", "method", "strength"),
     [
-        ("-p concise", "amulet", load_presets().get("concise").strength),
-        ("-p thrifty", "amulet", 1.5),
+        ("-p concise", "amulet", built_in_strength("concise")),
+        ("-p thrifty", "amulet", built_in_strength("thrifty")),
         ("-p thrifty --strength 4.5", "amulet", 4.5),
         ("-p thrifty --method base", "base", 0.0),
         ("-p thrifty --method pref", "pref", 1.0),
         ("-p thrifty --method la", "la", 3.0),
-        ("-p thrifty --method amulet", "amulet", 1.5),
+        ("-p thrifty --method amulet", "amulet", built_in_strength("thrifty")),
         ("-p thrifty --iterations 60", "amulet", AMULET),
         ("-p concise --lambda 4 --eta 1", "amulet", Update(lambda_=4.0, eta=1.0).strength),
         ("--preference Rhyme.", "amulet", USUAL_STRENGTH),

@@ -7,12 +7,14 @@ from textual import events
 
 from amulet_local.errors import UsageError
 from amulet_local.protocol import Died, Failed, Loading, Notice, Prefilling
+from tests.asking import built_in_strength
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, SMALL, chat
 from tui.widgets.message import MessageView
 from tui.widgets.page import Page
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
+STRENGTH = f"{built_in_strength('concise'):.2f}"
 LONG = [f"Paragraph {number} goes on for a while.\n\n" for number in range(60)]
 
 
@@ -21,7 +23,7 @@ async def test_one_can_write_at_once_and_everything_is_in_sight(size: tuple[int,
     async with chat(FakeEngine(), size=size) as running:
         assert running.prompt.has_focus
         shown = running.shown()
-        for text in ("Amulet", "Ask anything", "Concise", "2.50", "base", "prompt", "LA", "8"):
+        for text in ("Amulet", "Ask anything", "Concise", STRENGTH, "base", "prompt", "LA", "8"):
             assert text in shown
         for text in ("ready", "context 0/2,048", "Q4_1", "^p Preset", "^g Help", "^q Quit"):
             assert text in shown
@@ -36,7 +38,7 @@ async def test_a_message_and_its_reply_are_shown_with_how_it_came_about(
         shown = running.shown()
         assert "Where [b]to[/b]?" in shown
         assert "Take the coast path." in shown
-        assert "Concise 2.50 past prompt · 3 tokens, 25 tokens/s" in shown
+        assert f"Concise {STRENGTH} past prompt · 3 tokens, 25 tokens/s" in shown
         assert running.prompt.text == ""
 
 

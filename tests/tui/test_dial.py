@@ -10,6 +10,7 @@ from textual import events
 from amulet_local.presets import load_presets
 from amulet_local.realignment import AMULET, MARKS
 from amulet_local.strengths import Calibrated, keep_strength
+from tests.asking import built_in_strength
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat
 from tui.widgets.dial import HIGH, LOW, Dial, next_mark, step
@@ -93,7 +94,7 @@ async def test_letters_typed_into_the_message_leave_the_dial_alone() -> None:
     async with chat(FakeEngine()) as running:
         await running.press("b", "l", "a", "p")
         assert running.prompt.text == "blap"
-        assert running.session.steering.strength == 2.5
+        assert running.session.steering.strength == built_in_strength("concise")
 
 
 @SIZES
@@ -110,7 +111,8 @@ async def test_the_dial_turns_the_reply_that_streams_and_those_that_follow(
         await running.settle()
         await running.press("enter")
         await running.say("b?")
-        assert [request.strength for request in engine.requests] == [2.5, pytest.approx(AMULET)]
+        strengths = [request.strength for request in engine.requests]
+        assert strengths == [built_in_strength("concise"), pytest.approx(AMULET)]
 
 
 @SIZES

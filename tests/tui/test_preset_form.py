@@ -6,6 +6,7 @@ import pytest
 from textual.widgets import Input, TextArea
 
 from amulet_local.presets import load_presets
+from tests.asking import built_in_strength
 from tests.fake_engine import FakeEngine
 from tests.tui.running import LARGE, SMALL, Running, chat
 from tui.screens.chat import ChatScreen
@@ -58,7 +59,7 @@ async def test_saving_what_was_not_changed_copies_nothing() -> None:
     async with chat(FakeEngine()) as running:
         await running.say("/edit-preset")
         await running.press("ctrl+s")
-        assert running.session.steering.strength == 2.5
+        assert running.session.steering.strength == built_in_strength("concise")
     assert load_presets().get("concise").built_in
 
 
