@@ -7,6 +7,7 @@ from textual import events
 
 from amulet_local.errors import UsageError
 from amulet_local.protocol import Died, Failed, Loading, Notice, Prefilling
+from amulet_local.realignment import label
 from tests.asking import built_in_strength
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, SMALL, chat
@@ -14,7 +15,7 @@ from tui.widgets.message import MessageView
 from tui.widgets.page import Page
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
-STRENGTH = f"{built_in_strength('concise'):.2f}"
+STRENGTH = f"{built_in_strength('concise'):.2f} {label(built_in_strength('concise'))}"
 LONG = [f"Paragraph {number} goes on for a while.\n\n" for number in range(60)]
 
 
@@ -38,7 +39,7 @@ async def test_a_message_and_its_reply_are_shown_with_how_it_came_about(
         shown = running.shown()
         assert "Where [b]to[/b]?" in shown
         assert "Take the coast path." in shown
-        assert f"Concise {STRENGTH} past prompt · 3 tokens, 25 tokens/s" in shown
+        assert f"Concise {STRENGTH} · 3 tokens, 25 tokens/s" in shown
         assert running.prompt.text == ""
 
 
