@@ -11,6 +11,7 @@ import pytest
 from amulet_local.errors import NotUsableError
 from amulet_local.presets import (
     GROUPS,
+    USUAL_SAMPLING,
     USUAL_STRENGTH,
     Preset,
     Presets,
@@ -23,34 +24,16 @@ from amulet_local.protocol import Sampling
 from amulet_local.realignment import AMULET, LINEAR, Update
 from amulet_local.settings import presets_folder
 
-PAPER_STRENGTHS = {
-    "complex": 1.5,
-    "concise": 2.5,
-    "creative": 2.5,
-    "formal": 2.0,
-    "pleasant": 2.0,
-    "sycophantic": 1.5,
-    "uplifting": 2.0,
-    "verbose": 2.0,
-}
-OUR_STRENGTHS = {  # docs/alignment.md says why
-    "around-the-world": 2.0,
-    "british-english": 2.0,
-    "bullet-points": 3.0,
-    "careful-about-uncertainty": 2.0,
-    "explain-like-im-ten": 2.0,
-    "gentle-with-beginners": 3.0,
-    "metric-and-local": 3.0,
-    "no-flattery": 2.5,
-    "no-internet": 1.5,
-    "plain-english": 1.5,
-    "privacy-first": 2.0,
-    "short-of-time": 2.0,
-    "small-screen": 1.5,
-    "thrifty": 1.5,
-    "today-is": 2.0,
-    "weighs-the-environment": 2.0,
-}
+PAPER = (
+    "complex",
+    "concise",
+    "creative",
+    "formal",
+    "pleasant",
+    "sycophantic",
+    "uplifting",
+    "verbose",
+)
 DOCUMENTATION = Path(__file__).parent.parent / "docs" / "presets.md"
 
 
@@ -84,13 +67,12 @@ def test_all_built_in_presets_load() -> None:
     assert all(preset.built_in and preset.path.exists() for preset in loaded.presets.values())
 
 
-def test_the_papers_eight_have_its_words_and_what_was_chosen_for_them() -> None:
+def test_the_papers_eight_have_its_words() -> None:
     eight = in_group(load_presets(), "paper")
-    assert [preset.name for preset in eight] == list(PAPER_STRENGTHS)
+    assert tuple(preset.name for preset in eight) == PAPER
     for preset in eight:
         assert preset.preference == f"Your answer should be {preset.name} as much as possible."
-        assert preset.strength == PAPER_STRENGTHS[preset.name]
-        assert preset.sampling == Sampling(dry_multiplier=0.8, penalty_last_n=512)
+        assert preset.sampling == USUAL_SAMPLING
         assert preset.guard == 0.1
 
 
@@ -104,11 +86,11 @@ def test_there_are_twelve_at_least_in_the_papers_three_groups_and_some_of_style(
     assert "careful-about-uncertainty" in names
 
 
-def test_our_own_have_what_was_chosen_for_them() -> None:
+def test_our_own_are_guarded_and_described() -> None:
     ours = [preset for preset in load_presets().presets.values() if preset.group != "paper"]
-    assert {preset.name: preset.strength for preset in ours} == OUR_STRENGTHS
+    assert len(ours) == 16
     for preset in ours:
-        assert preset.sampling == Sampling(dry_multiplier=0.8, penalty_last_n=512)
+        assert preset.sampling == USUAL_SAMPLING
         assert preset.guard == 0.1
         assert preset.title
         assert preset.description
@@ -116,8 +98,8 @@ def test_our_own_have_what_was_chosen_for_them() -> None:
 
 def test_the_documentation_has_the_strengths_that_the_presets_have() -> None:
     page = DOCUMENTATION.with_name("alignment.md").read_text(encoding="utf-8")
-    for name, strength in OUR_STRENGTHS.items():
-        assert f"| {name} | **{strength:g}** |" in page
+    for preset in load_presets().presets.values():
+        assert f"| {preset.name} | **{preset.strength:g}** |" in page
 
 
 def test_presets_come_in_the_order_of_the_groups() -> None:
