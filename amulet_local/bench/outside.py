@@ -7,6 +7,7 @@ import io
 import numpy as np
 
 from amulet_local.bench.timing import median_ms
+from amulet_local.decoding import choose
 from amulet_local.llama import Model
 from amulet_local.protocol import Sampling, Step, read_event, write_frame
 from amulet_local.realignment import (
@@ -19,7 +20,6 @@ from amulet_local.realignment import (
     plausibility_floor,
     realign,
     recurrence,
-    steered,
 )
 from amulet_local.sampling import Sampler
 from amulet_local.text import GrowingText
@@ -52,10 +52,7 @@ def outside_ms(model: Model, repeat: int = 200) -> dict[str, float]:
         read_event(frame)
 
     def token(steering: Steering) -> None:
-        chosen = sampler.sample(steered(logits, steering, work))
-        if steering.measured:
-            measure(logits[0], logits[1], chosen, steering.guard > 0, work)
-        text.add(chosen)
+        text.add(choose(list(logits), steering, sampler, work).token)
         pipe()
 
     measured = Steering(_STEERING.strengths, _STEERING.guard, measured=True)
