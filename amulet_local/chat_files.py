@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from amulet_local import paths
 from amulet_local.chat import Chat
 from amulet_local.conversation import Conversation, Message, Node, Role, Thought
 from amulet_local.errors import NotUsableError, UsageError
@@ -77,9 +78,9 @@ def export_chat(chat: Chat, path: Path, kind: Kind, *, overwrite: bool) -> None:
     Raises FileExistsError where there is one that must not be overwritten, UsageError where it
     cannot be written.
     """
-    text = FORMATS[kind](chat)
+    text, path = FORMATS[kind](chat), paths.usable(path)
     try:
-        with path.open("w" if overwrite or path.is_dir() else "x", encoding="utf-8") as file:
+        with path.open("w" if overwrite or paths.is_dir(path) else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise
@@ -103,8 +104,10 @@ def to_json(chat: Chat) -> str:
 def import_chat(history: History, path: Path) -> Chat:
     """Add a chat that was exported as JSON to the store; under new ids, if it is there already.
 
-    Raises NotUsableError where the file cannot be read or is no such chat.
+    Raises NotUsableError where the file cannot be read or is no such chat, UsageError where no file
+    can have such a name.
     """
+    path = paths.usable(path)
     try:
         with path.open("rb") as opened:
             data = opened.read(_MOST_BYTES + 1)

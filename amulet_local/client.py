@@ -18,6 +18,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from amulet_local import paths
 from amulet_local.protocol import (
     Command,
     Compare,
@@ -247,9 +248,8 @@ class _Running:
 
 def _stamp(file: str) -> tuple[int, int]:
     """Size and time of change, by which a file is told from what it was; zeros if it is gone."""
-    try:
-        status = Path(file).stat()
-    except OSError:
+    status = paths.status(file)
+    if status is None:
         return (0, 0)
     return (status.st_size, status.st_mtime_ns)
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import tomlkit
 
+from amulet_local import paths
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.presets import BUILT_IN, NAME, Preset, load_presets, not_found, read_preset
 from amulet_local.protocol import Sampling
@@ -40,9 +41,9 @@ def own_preset(name: str) -> Path:
     Raises NotUsableError where there is none of that name, or the copy cannot be written.
     """
     if NAME.fullmatch(name):
-        if _own(name).exists():
+        if paths.exists(_own(name)):
             return _own(name)
-        if _built_in(name).exists():
+        if paths.exists(_built_in(name)):
             return _write(_own(name), _built_in(name).read_text("utf-8"))
     raise NotUsableError(not_found(name, load_presets().presets))
 
@@ -57,7 +58,7 @@ def save_preset(preset: Preset, *, new: bool = False) -> Path:
     own = _own(preset.name)
     if new:
         _must_be_new(preset.name, "choose another name.")
-    source = next((path for path in (own, _built_in(preset.name)) if path.exists()), None)
+    source = next((path for path in (own, _built_in(preset.name)) if paths.exists(path)), None)
     before = _keys(read_preset(source)) if source else {}
     document = tomlkit.parse(source.read_text("utf-8") if source else "")
     usual = _keys(Preset(preference=preset.preference, name="", path=own, built_in=False))
@@ -90,7 +91,7 @@ def _keys(preset: Preset) -> dict[str, Any]:
 
 
 def _must_be_new(name: str, advice: str) -> None:
-    if _own(name).exists() or _built_in(name).exists():
+    if paths.exists(_own(name)) or paths.exists(_built_in(name)):
         raise UsageError(f"there is a preset {name} already; {advice}")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from amulet_local.errors import NotUsableError, UsageError
@@ -33,9 +34,13 @@ def expand(name: str | Path) -> Path:
 def usable(name: str | Path) -> Path:
     """A path that can be opened or made, `~` understood.
 
-    Raises UsageError where no file on this system can have such a name.
+    Raises UsageError where no file on this system can have such a name, or where it leads into the
+    home of nobody.
     """
     path = expand(name)
+    first = path.parts[0] if len(path.parts) > 1 else ""
+    if first.startswith("~") and not is_dir(first):
+        raise UsageError(f"{first!r} is nobody's home folder here; name the path in full.")
     try:
         unusable = b"\0" in os.fsencode(path)
     except UnicodeEncodeError:
@@ -80,7 +85,7 @@ def current_folder() -> Path:
         return Path()
 
 
-def status(path: str | Path) -> os.stat_result | None:
+def status(path: str | os.PathLike[str]) -> os.stat_result | None:
     """What the system tells of the file at a path, links followed; None where it tells nothing."""
     try:
         return os.stat(path)  # noqa: PTH116 - of texts too
@@ -88,21 +93,28 @@ def status(path: str | Path) -> os.stat_result | None:
         return None
 
 
-def exists(path: str | Path) -> bool:
+def exists(path: str | os.PathLike[str]) -> bool:
     """Whether something is seen there."""
     return status(path) is not None
 
 
-def is_file(path: str | Path) -> bool:
+def is_file(path: str | os.PathLike[str]) -> bool:
     """Whether a file is seen there."""
     found = status(path)
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
-def is_dir(path: str | Path) -> bool:
+def is_dir(path: str | os.PathLike[str]) -> bool:
     """Whether a folder is seen there."""
     found = status(path)
     return found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """The same of an entry of a folder, mostly without asking the system again."""
+    with suppress(OSError):  # a link to itself, or into a closed folder
+        return entry.is_dir()
+    return False
 
 
 def real(path: str | Path) -> Path:

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from amulet_local import paths
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.protocol import STRONGEST, Fraction, Placement, Positive, Sampling, Strength
 from amulet_local.realignment import AMULET, Update
@@ -121,11 +122,11 @@ def load_presets() -> Presets:
     broken: dict[str, str] = {}
     for folder in (BUILT_IN, presets_folder()):
         try:
-            paths = _files(folder)
+            files = _files(folder)
         except OSError as error:
             broken[str(folder)] = f"the presets in {folder} cannot be read ({error.strerror})."
             continue
-        for path in paths:
+        for path in files:
             try:
                 presets[path.stem] = read_preset(path)
             except NotUsableError as error:
@@ -149,10 +150,11 @@ def not_found(name: str, presets: dict[str, Preset]) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    if not folder.exists():
+    try:
+        found = [path for path in folder.iterdir() if path.suffix == ".toml"]
+    except FileNotFoundError:
         return []
-    paths = (path for path in folder.iterdir() if path.suffix == ".toml")
-    return sorted(path for path in paths if not path.name.startswith("."))
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def read_preset(path: Path) -> Preset:
@@ -226,7 +228,7 @@ class _BadFileError(Exception):
 
 
 def _text(path: Path) -> str:
-    if not path.is_file():
+    if not paths.is_file(path):
         raise _BadFileError("it is not a file")
     try:
         with path.open("rb") as file:

@@ -87,10 +87,20 @@ def test_a_home_is_understood(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert paths.usable("~/file") == here / "file"
 
 
-@pytest.mark.parametrize("name", ["a\0b", "\ud800", "~\0"])
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "~\0", "\udcff/a\0"])
 def test_a_name_that_no_file_can_have_is_refused_with_a_sentence(name: str) -> None:
     with pytest.raises(UsageError, match="holds a character that no file's name can have"):
         paths.usable(name)
+
+
+def test_a_path_into_nobodys_home_is_refused_unless_there_is_a_folder_of_that_name(
+    here: Path,
+) -> None:
+    with pytest.raises(UsageError, match="'~nosuchuser' is nobody's home folder here"):
+        paths.usable("~nosuchuser/file")
+    (here / "~nosuchuser").mkdir()
+    assert paths.usable("~nosuchuser/file") == Path("~nosuchuser/file")
+    assert paths.usable("~draft.md") == Path("~draft.md")
 
 
 def test_the_current_folder_is_named_by_nothing_once_it_is_gone(here: Path) -> None:

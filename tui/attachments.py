@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
+from amulet_local import paths
 from amulet_local.errors import UsageError
 
 _NAMED = re.compile(r"(?:^|(?<=\s))@((?:\\ |[^\s@])(?:\\ |\S)*)")
@@ -44,9 +45,9 @@ def attach(text: str, folder: Path, context: int) -> Attached:
     files: list[tuple[str, int]] = []
     for match in _NAMED.finditer(text):
         name = match[1].replace("\\ ", " ").rstrip(".,;:!?)")
-        path = folder / Path(name).expanduser()
-        if not path.is_file() or name in (known for known, _ in files):
-            if path.is_dir():
+        path = folder / paths.expand(name)
+        if not paths.is_file(path) or name in (known for known, _ in files):
+            if paths.is_dir(path):
                 raise UsageError(f"{name} is a folder; name a text file in it.")
             continue
         content, size = _read(path, name, context)

@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 from rich.filesize import decimal
 
-from amulet_local import __version__, settings
+from amulet_local import __version__, paths, settings
 from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, listed
 from amulet_local.cli.output import print_json, without_controls
@@ -263,9 +263,9 @@ def _folders(missing: list[str]) -> dict[str, dict[str, Any]]:
     }
     found = {}
     for name, folder in folders.items():
-        nearest = next(path for path in (folder, *folder.parents) if path.exists())
-        writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
-        found[name] = {"path": str(folder), "exists": folder.exists(), "writable": writable}
+        nearest = next(filter(paths.exists, (folder, *folder.parents)), folder)
+        writable = paths.is_dir(nearest) and os.access(nearest, os.W_OK | os.X_OK)
+        found[name] = {"path": str(folder), "exists": paths.exists(folder), "writable": writable}
         if not writable:
             missing.append(
                 f"the {name} folder {folder} cannot be written to; mend that, or set AMULET_HOME "

@@ -21,6 +21,7 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import OptionList, TextArea
 
+from amulet_local import paths
 from amulet_local.client import EngineHandle
 from amulet_local.conversation import Node
 from amulet_local.errors import AmuletError, UsageError
@@ -279,7 +280,7 @@ class ChatScreen(OnChats, OnSteering):
         if message.text.startswith("/") and await self._command(message.text):
             return
         try:
-            attached = attach(message.text, Path.cwd(), self.session.status.context)
+            attached = attach(message.text, paths.current_folder(), self.session.status.context)
         except UsageError as error:
             self.prompt.give_back(message.text)
             self.notify(str(error), severity="error")
@@ -318,7 +319,7 @@ class ChatScreen(OnChats, OnSteering):
     @on(TextArea.SelectionChanged)
     def _complete(self) -> None:
         before = self.prompt.before_cursor
-        self.completions.show(complete(before, commands(), Path.cwd()), before)
+        self.completions.show(complete(before, commands(), paths.current_folder()), before)
 
     @on(OptionList.OptionSelected, "Completions")
     def _choose(self) -> None:
