@@ -91,6 +91,7 @@ class EngineProcess:
         self._needs = needs
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._running: _Running | None = None
+        self._latest: _Running | None = None  # the same, but kept while it is closed
         self._load: Load | None = None
         self._most_layers: dict[str, int] = {}  # on devices, by model
 
@@ -132,11 +133,16 @@ class EngineProcess:
             self._running = None
             running.close()
 
+    def kill(self) -> None:
+        """End the process at once; for another thread, when there is no time left to close it."""
+        if latest := self._latest:
+            latest.kill()
+
     def _start(self) -> None:
         """A new process, with the model that the last one had."""
         self._learn()
         self.close()
-        self._running = _Running(self.events)
+        self._running = self._latest = _Running(self.events)
         if self._load:
             self._load = self._spared(self._load)
             self._send(self._load)
@@ -204,6 +210,9 @@ class _Running:
         except OSError:
             return False
         return True
+
+    def kill(self) -> None:
+        self._process.kill()
 
     def close(self) -> None:
         self._closing = True

@@ -60,7 +60,7 @@ from amulet_local.protocol import (
 )
 from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT, Update
 from amulet_local.settings import Settings, load_settings
-from amulet_local.strengths import calibrated_strength
+from amulet_local.strengths import calibrated_strength, usual_strength
 from amulet_local.thinking import CANNOT
 from models.memory import needs_of
 
@@ -242,16 +242,16 @@ def _steering(
 
 
 def _usual_strength(args: argparse.Namespace, preset: Preset | None, model: str) -> float:
-    """Where none was typed: what was calibrated for this model, if the preset is used as it is,
-    else what the preset says."""
+    """Where none was typed: what suits the preset, as it is used, on this model."""
     if preset is None:
         return USUAL_STRENGTH
-    as_it_is = args.guard is None and args.placement is None
-    calibrated = calibrated_strength(model, preset) if as_it_is else None
-    if calibrated is None:
-        return preset.strength
-    say(f"strength {calibrated:g}, as calibrated for {preset.name} on this model.")
-    return calibrated
+    used = with_given(preset, args)
+    if calibrated_strength(model, used) is not None:
+        say(
+            f"strength {usual_strength(model, used):g}, as calibrated for {preset.name} on this "
+            "model."
+        )
+    return usual_strength(model, used)
 
 
 def _usual_sampling(args: argparse.Namespace, preset: Preset | None, preference: str) -> Sampling:

@@ -40,6 +40,7 @@ from tui.changes import (
     Wrote,
 )
 from tui.completion import complete
+from tui.mishaps import as_sentences
 from tui.screens.model_picker import ModelChoice, ModelPicker
 from tui.screens.on_chats import OnChats
 from tui.screens.on_steering import OnSteering
@@ -203,7 +204,9 @@ class ChatScreen(OnChats, OnSteering):
     @work(thread=True, exclusive=True)
     def _find(self, name: str) -> None:
         try:
-            self.post_message(self.ModelFound(self._shelf.find(name)))
+            with as_sentences():
+                model = self._shelf.find(name)
+            self.post_message(self.ModelFound(model))
         except AmuletError as error:
             self.post_message(self.ModelMissing(str(error)))
 

@@ -23,6 +23,7 @@ from amulet_local import paths
 from amulet_local.errors import AmuletError
 from tui.actions import LINE, bindings, shown_key
 from tui.completion import propose_path
+from tui.mishaps import as_sentences
 from tui.text import clean, sentence
 
 T = TypeVar("T")
@@ -103,7 +104,8 @@ class LineForm(ModalScreen[T | None], Generic[T]):
     @work(thread=True, exclusive=True)
     def _do(self, line: str, sure: bool) -> None:
         try:
-            result = self._act(line, sure)
+            with as_sentences(Unsure):
+                result = self._act(line, sure)
         except Unsure as question:
             self.post_message(self.Told(str(question), line))
         except AmuletError as error:
