@@ -10,7 +10,6 @@ import queue
 import re
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from amulet_local.children import environment, python
 from amulet_local.protocol import (
     Command,
     Compare,
@@ -178,7 +178,8 @@ class _Running:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "amulet_local.worker"],
+                python("-m", "amulet_local.worker"),
+                env=environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

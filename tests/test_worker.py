@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from amulet_local.children import python
 from amulet_local.client import EngineProcess, _epitaph
 from amulet_local.conversation import Message
 from amulet_local.errors import UsageError
@@ -200,7 +201,7 @@ def test_where_a_devices_memory_runs_out_the_next_engine_puts_fewer_layers_there
     start: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
 
     def short_of_memory(command: list[str], **settings: Any) -> subprocess.Popen[bytes]:
-        assert command[1:] == ["-m", "amulet_local.worker"]
+        assert command == python("-m", "amulet_local.worker")
         return start([command[0], "-c", _SHORT_OF_MEMORY, way], **settings)
 
     monkeypatch.setattr("amulet_local.client.subprocess.Popen", short_of_memory)
