@@ -19,6 +19,8 @@ MAX_FRAME = 16 * 1024 * 1024
 MOST_COMPARED = 6
 MOST_DEVICES = 16  # llama.cpp's own bound
 STRONGEST = 1000.0  # either way; beyond, logits lose the digits that tell tokens apart
+# In the engine's log: what stands above is settled, and no reason for anything that comes.
+SETTLED = "---- settled ----"
 _LENGTH = struct.Struct("<I")
 
 Method = Literal["base", "pref", "la", "amulet"]
