@@ -19,8 +19,10 @@ chat: $(VENV)/.model ## Set up what is missing, fetch the default model once, op
 
 install: $(VENV)/.installed ## Make the environment with Amulet in it
 
+# Bytecode is kept even where the environment says otherwise: tests start many processes.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev $(VENV)/.model ## Set up what is missing, run the whole suite on the real model
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 test-terminal: $(VENV)/.dev $(VENV)/.model ## A day in the app once more, in tmux
 	@command -v tmux >/dev/null || { echo "tmux is missing; install it with the system's package manager"; exit 1; }
