@@ -176,15 +176,18 @@ def test_when_the_context_is_full_the_oldest_turns_go_and_the_user_is_told(engin
 def test_a_reply_that_fills_the_context_goes_on_without_the_oldest_turns(tmp_path: Path) -> None:
     path = tmp_path / "tiny.gguf"  # it never ends a reply by itself
     write_llama(path)
-    chat = [Message("user", "Tell me. " + "word " * 40), Message("assistant", "Yes.")]
-    request = ask(*chat, Message("user", "And?"), method="base", max_tokens=300, stop=())
+    chat = [Message("user", "Tell me. " + "word " * 25), Message("assistant", "Yes.")]
+    request = ask(*chat, Message("user", "And?"), method="base", max_tokens=400, stop=())
     with closing(Engine(Load(str(path), LoadOptions(context=512)), lambda _: True)) as tiny:
         events = collect(tiny, request)
     finished = events[-1]
     assert isinstance(finished, Finished)
     assert finished.reason == "length"
-    assert [event for event in events if isinstance(event, Notice)]
-    assert finished.stats.prompt_tokens + 300 > 512 >= finished.stats.context_tokens
+    (told,) = [place for place, event in enumerate(events) if isinstance(event, Notice)]
+    assert len(steps(events[:told])) > 100
+    assert len(steps(events[told:])) > 100
+    assert finished.stats.prompt_tokens + len(finished.token_ids) == 513  # no room for the last
+    assert finished.stats.context_tokens == 512
 
 
 def test_a_message_longer_than_the_context_is_refused(engine: Engine) -> None:
