@@ -449,9 +449,9 @@ class Batch:
 class Context:
     """One KV cache over a model, holding `sequences` sequences that share `length` cells.
 
-    length: cells in all. batch: the most rows of one decode. threads: for one row and for many
-    alike. kv_on_host: even where layers are on devices. Raises UsageError where llama.cpp cannot
-    make such a context, NoDeviceMemoryError.
+    length: cells in all. batch: the most rows of one decode; at least two, and one a sequence.
+    threads: for one row and for many alike. kv_on_host: even where layers are on devices. Raises
+    UsageError where llama.cpp cannot make such a context, NoDeviceMemoryError.
     """
 
     def __init__(
@@ -469,8 +469,8 @@ class Context:
         if kv_type != "f16" and flash_attention == "off":
             raise UsageError("a quantised KV cache needs flash attention; leave it on auto.")
         parameters = llama_cpp.llama_context_default_params()
-        parameters.n_batch = parameters.n_ubatch = batch
-        parameters.n_outputs_max = min(batch, OUTPUTS)
+        parameters.n_batch = parameters.n_ubatch = max(batch, sequences, 2)
+        parameters.n_outputs_max = min(parameters.n_batch, max(OUTPUTS, sequences))
         parameters.n_seq_max = sequences
         parameters.kv_unified = True  # a prefix shared by sequences is stored once
         parameters.n_threads = parameters.n_threads_batch = threads or physical_cores()
@@ -504,6 +504,16 @@ class Context:
     def length(self) -> int:
         """Cells in all, as llama.cpp rounded them."""
         return int(llama_cpp.llama_n_ctx(self.handle))
+
+    @property
+    def rows(self) -> int:
+        """The most rows of one decode: no more than there are cells, whatever was asked for."""
+        return int(llama_cpp.llama_n_batch(self.handle))
+
+    @property
+    def outputs(self) -> int:
+        """The most rows of one decode that may give logits."""
+        return min(self.rows, int(self._parameters.n_outputs_max))
 
     def grow(self, length: int) -> None:
         """More cells; what the sequences hold is carried over, each with cells of its own.

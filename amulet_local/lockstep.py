@@ -83,7 +83,7 @@ class Lockstep:
             for k in range(streams)
         ]
         self._active: list[_Stream] = []
-        self._batch = Batch(batch)
+        self._batch = Batch(min(context.rows for context in self._contexts))
         self.evaluated = self.steps = 0  # rows decoded and blocks advanced, for those who count
         self._most_cells = self.length * per_context
         self._last_prompts: list[list[int]] = []
@@ -119,6 +119,12 @@ class Lockstep:
     def room(self) -> int:
         """Tokens that every active stream can still take."""
         return self.length - self.used
+
+    @property
+    def longest_block(self) -> int:
+        """Tokens that can be appended to every active stream in one decode."""
+        contexts = [stream.context for stream in self._active]
+        return min(context.outputs // contexts.count(context) for context in contexts)
 
     def prefill(
         self, prompts: Mapping[int, Sequence[int]], on_progress: Progress | None = None
@@ -181,28 +187,39 @@ class Lockstep:
         )
 
     def advance(self, block: Sequence[int]) -> list[list[Row]]:
-        """Append the same tokens to every active stream.
+        """Append the same tokens to every active stream, in one decode where it is no longer than
+        `longest_block`.
 
         Returns the logits after each token of the block: (block, streams, vocabulary), valid until
         the next evaluation. Raises AbortedError; the block is then not appended.
         """
-        rows: list[list[Row]] = [[] for _ in block]
+        rows: list[list[Row]] = []
         before = [len(stream.tokens) for stream in self._active]
+        most = self.longest_block
         try:
-            for context in self._contexts:
-                streams = [stream for stream in self._active if stream.context is context]
-                self._begin()
-                for stream in streams:
-                    self._add(stream, block, outputs=len(block))
-                if streams:
-                    self._decode(context)
-                    for index, row in enumerate(context.logits(len(block) * len(streams))):
-                        rows[index % len(block)].append(row)
+            for start in range(0, len(block), most):
+                # Logits last until the next decode only.
+                rows = [[row.copy() for row in streams] for streams in rows]
+                rows += self._appended(block[start : start + most])
         except BaseException:
             for stream, length in zip(self._active, before, strict=True):
                 self._cut(stream, min(length, len(stream.tokens)))
             raise
         self.steps += 1
+        return rows
+
+    def _appended(self, block: Sequence[int]) -> list[list[Row]]:
+        """A block that one decode can evaluate, appended; the logits as `advance` returns them."""
+        rows: list[list[Row]] = [[] for _ in block]
+        for context in self._contexts:
+            streams = [stream for stream in self._active if stream.context is context]
+            self._begin()
+            for stream in streams:
+                self._add(stream, block, outputs=len(block))
+            if streams:
+                self._decode(context)
+                for index, row in enumerate(context.logits(len(block) * len(streams))):
+                    rows[index % len(block)].append(row)
         return rows
 
     def advance_each(self, tokens: Mapping[int, int]) -> dict[int, Row]:

@@ -25,14 +25,13 @@ from typing import (
 import msgspec
 
 from amulet_local.errors import UsageError
-from amulet_local.protocol import MOST_DEVICES, LoadOptions, Share, Strength
+from amulet_local.protocol import MOST_DEVICES, MOST_WHOLE, LoadOptions, Share, Strength
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 PAPER_TOKENS = 128
 MOST_PIPED = 4 * 1024 * 1024
-_MOST_WHOLE = 2**31 - 1  # what llama.cpp can count to
 
 _LOADING = {
     "context": "tokens of context (0: what suits the model)",
@@ -221,7 +220,7 @@ def value(annotation: object) -> Callable[[str], Any]:
     base, bounds = annotation, msgspec.Meta()
     if metadata := getattr(annotation, "__metadata__", ()):
         base, bounds = get_args(annotation)[0], metadata[0]
-    most = bounds.le if bounds.le is not None or base is float else _MOST_WHOLE
+    most = bounds.le if bounds.le is not None or base is float else MOST_WHOLE
     wanted = "a whole number" if base is int else "a number"
     if bounds.ge is not None:
         wanted += f" from {bounds.ge:g}"
