@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +49,13 @@ class _Saved(msgspec.Struct):
 
 
 class Lockstep:
-    """The streams of one loaded model. Not for several threads, but for `abort` and `resume`."""
+    """The streams of one loaded model. Not for several threads, but for `abort` and `resume`.
+
+    close: frees the caches; the model must still be alive.
+    """
 
     def __init__(self, model: Model, options: LoadOptions, streams: int = 2) -> None:
-        """Raises UsageError where the context cannot be made."""
+        """Raises UsageError where the context cannot be made, and what its first decode raises."""
         self.length = options.context or usual_context(model.context_trained)
         self.arrangement: Arrangement = (
             "two-contexts" if options.streams == "two-contexts" else "one-context"
@@ -60,40 +64,36 @@ class Lockstep:
         flash_attention = _flash_attention(options)
         batch = options.batch or (BATCH_PLAIN_ATTENTION if flash_attention == "off" else BATCH)
         per_context = streams if together else 1
-        self._contexts: list[Context] = []
-        try:
-            for _ in range(1 if together else streams):
-                self._contexts.append(
-                    Context(
-                        model,
-                        length=self.length + (per_context > 1) * own_cells(self.length),
-                        sequences=per_context,
-                        batch=batch,
-                        threads=options.threads,
-                        flash_attention=flash_attention,
-                        kv_type=options.kv_type,
-                        kv_on_host=options.kv_on_host,
+        with ExitStack() as owned:
+            self._contexts = [
+                owned.enter_context(
+                    closing(
+                        Context(
+                            model,
+                            length=self.length + (per_context > 1) * own_cells(self.length),
+                            sequences=per_context,
+                            batch=batch,
+                            threads=options.threads,
+                            flash_attention=flash_attention,
+                            kv_type=options.kv_type,
+                            kv_on_host=options.kv_on_host,
+                        )
                     )
                 )
-        except BaseException:
-            self.close()
-            raise
-        self._streams = [
-            _Stream(self._contexts[0 if together else k], k if together else 0, [])
-            for k in range(streams)
-        ]
-        self._active: list[_Stream] = []
-        self._batch = Batch(min(context.rows for context in self._contexts))
-        self.evaluated = self.steps = 0  # rows decoded and blocks advanced, for those who count
-        self._most_cells = self.length * per_context
-        self._last_prompts: list[list[int]] = []
-        self._last_logits: list[Row] = []
-        self.can_rewind = self._probe_rewind()
-
-    def close(self) -> None:
-        """Free the caches; the model must still be alive."""
-        for context in self._contexts:
-            context.close()
+                for _ in range(1 if together else streams)
+            ]
+            self._streams = [
+                _Stream(self._contexts[0 if together else k], k if together else 0, [])
+                for k in range(streams)
+            ]
+            self._active: list[_Stream] = []
+            self._batch = Batch(min(context.rows for context in self._contexts))
+            self.evaluated = self.steps = 0  # rows decoded and blocks advanced, for who counts
+            self._most_cells = self.length * per_context
+            self._last_prompts: list[list[int]] = []
+            self._last_logits: list[Row] = []
+            self.can_rewind = self._probe_rewind()
+            self.close = owned.pop_all().close
 
     def abort(self) -> None:
         """From any thread: make the evaluation under way, and later ones, raise AbortedError."""
