@@ -32,7 +32,7 @@ import msgspec
 
 from amulet_local.cli.output import say
 from amulet_local.errors import UsageError, advice, cause
-from amulet_local.protocol import MOST_DEVICES, LoadOptions, Share, Strength
+from amulet_local.protocol import MOST_DEVICES, MOST_WHOLE, LoadOptions, Share, Strength
 from amulet_local.text_files import NotTextError, decode_text
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -42,7 +42,6 @@ PAPER_TOKENS = 128
 MOST_PIPED = 4 * 1024 * 1024
 PATIENCE_S = 2.0  # before it is said that standard input is waited for
 _WAITING = "standard input is read to its end; at a keyboard, Ctrl+D ends it."
-_MOST_WHOLE = 2**31 - 1  # what llama.cpp can count to
 
 _LOADING = {
     "context": "tokens of context (0: what suits the model)",
@@ -231,7 +230,7 @@ def value(annotation: object) -> Callable[[str], Any]:
     base, bounds = annotation, msgspec.Meta()
     if metadata := getattr(annotation, "__metadata__", ()):
         base, bounds = get_args(annotation)[0], metadata[0]
-    most = bounds.le if bounds.le is not None or base is float else _MOST_WHOLE
+    most = bounds.le if bounds.le is not None or base is float else MOST_WHOLE
     wanted = "a whole number" if base is int else "a number"
     if bounds.ge is not None:
         wanted += f" from {bounds.ge:g}"
