@@ -212,6 +212,8 @@ def _end_of(state: StateBlock, fence: _Fence, start: int, end: int, most: int | 
     for line in range(start + 1, end):
         if _is_outside(state, line):
             return _End(line, closed=False, met=met)
+        if _span(state, line)[0] == len(state.src):  # an empty line in a quote, and no more
+            return _End(line, closed=False, met=met, more=True)
         other = _Fence.at(state, line)
         if not other or other.mark != fence.mark or other.length < open_lengths[-1]:
             continue
