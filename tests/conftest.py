@@ -21,12 +21,14 @@ _DEFAULT_MODEL = models_folder() / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 _ELSEWHERE = (
     "AMULET_MODELS",
+    "COLUMNS",  # readline tells workers of pytest-xdist a size of its own
     "HF_ENDPOINT",
     "HF_HOME",
     "HF_HUB_CACHE",
     "HF_HUB_OFFLINE",
     "HF_TOKEN",
     "HUGGINGFACE_HUB_CACHE",
+    "LINES",
     "LLAMA_CACHE",
     "OLLAMA_MODELS",
     "XDG_CACHE_HOME",
