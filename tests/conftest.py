@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,10 +35,6 @@ _ELSEWHERE = (
     "XDG_DATA_HOME",
 )
 
-
-# Workers of pytest-xdist share the cores, and OpenMP's threads spin: one each, in all processes.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_THREAD_LIMIT", os.environ.get("AMULET_TEST_THREADS", "1"))
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile(
