@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from amulet_local import paths
 from amulet_local.children import environment, python
+from amulet_local.kept_files import clear_remnants, kept_folder
 from amulet_local.protocol import (
     SETTLED,
     Command,
@@ -47,7 +48,8 @@ NO_MEMORY = re.compile(
     r"fail\w* to alloc|alloc\w* .*fail|unable to alloc",
     re.IGNORECASE,
 )
-_PATIENCE_S = 2.0
+_PATIENCE_S = 2.0  # for an engine that is to end, and may keep the chat first
+_LAST_PATIENCE_S = 0.5  # once it is told to give that up
 _LOG_END = 256 * 1024  # bytes that are looked through for a reason
 _CRASHES = {
     getattr(signal, name, 0)
@@ -86,7 +88,10 @@ class EngineHandle(Protocol):
         """Stop the load or reply under way."""
 
     def close(self) -> None:
-        """End the process and wait for it, two seconds at most, then kill it."""
+        """End the process and wait for it, two and a half seconds at most, then kill it.
+
+        Within two it may keep the chat that is open; then it is told to give that up.
+        """
 
 
 Needs = Callable[[str, LoadOptions], tuple[Memory, ...]]
@@ -231,11 +236,16 @@ class _Running:
         self._closing = True
         if self.send(Stop()):
             self.send(Quit())
-        try:
-            self._process.wait(_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        for patience in (_PATIENCE_S, _LAST_PATIENCE_S):
+            try:
+                self._process.wait(patience)
+            except subprocess.TimeoutExpired:
+                self.send(Stop())  # what it is writing to the disk
+            else:
+                return
+        self._process.kill()
+        self._process.wait()
+        clear_remnants(kept_folder())
 
     def _read(self) -> None:
         pipe = self._process.stdout

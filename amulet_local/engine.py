@@ -80,7 +80,9 @@ class Engine:
             self._turned: tuple[int, float] | None = None
             self._prompter = Prompter(vocabulary, self._model.chat_template)
             self._work = Workspace(vocabulary.size)
-            self._kept = KeptChats(self._lockstep, command.model, options.kv_type)
+            self._kept = KeptChats(
+                self._lockstep, command.model, options.kv_type, lambda: self._stopped
+            )
             self._left_out: tuple[Message, ...] = ()
             self._load_s = time.perf_counter() - started
             self._owned = owned.pop_all()
@@ -91,7 +93,8 @@ class Engine:
             self._kept.keep()
 
     def stop(self) -> None:
-        """From any thread: end the reply under way, and later ones at once, until `resume`."""
+        """From any thread: end the reply under way, and later ones at once, until `resume`; give
+        up writing a chat to the disk."""
         self._stopped = True
         for lockstep in (self._lockstep, *self._others):
             lockstep.abort()

@@ -7,12 +7,12 @@ store open. Nothing here knows of engines or screens; chat.py puts a chat in mem
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
 import struct
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
@@ -20,21 +20,21 @@ from pathlib import Path
 from types import TracebackType
 
 import msgspec
-import psutil
 
 from amulet_local.conversation import NO_THOUGHT, Conversation, Message, Node, Role, Thought
 from amulet_local.database import DamagedError, Database, removed_meanwhile
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.ids import new_id
+from amulet_local.kept_files import KEPT, clear_all_but, forget
 from amulet_local.migrations import SEPARATOR, spaced
 from amulet_local.provenance import Ending, Origin
 from amulet_local.settings import data_folder
 from amulet_local.votes import Votes
+from amulet_local.writers import is_alive, this_process
 
 KEPT_S = 30 * 24 * 3600.0  # what was removed, until it goes for good
 _TITLE = 60  # characters
 _AROUND = 16  # words of a snippet
-_SAME_START_S = 2.0  # systems tell a process's start from a clock that is corrected
 
 _SPACE = re.compile(r"[\s\x00\x01\x04-\x1f\x7f-\x9f]")  # and what steers terminals
 _WORDS = re.compile(r'"([^"]+)"|(\S+)')  # words, and phrases in quotation marks
@@ -86,14 +86,18 @@ class History:
     def __init__(self, path: Path | None) -> None:
         """path: see `history_file`; None for a store in memory, where none can be kept on disk.
 
-        Replies that a process left unfinished when it ended become interrupted ones.
+        Replies that a process left unfinished when it ended become interrupted ones. What the
+        engine keeps of chats that are not there any more is removed.
         """
-        self._writer = _this_process()
+        self._kept = path.parent / KEPT if path else None
+        self._writer = this_process()
         try:
             self._database = _opened(path)
         except DamagedError:  # met on the way; the second time, the file is set aside
             self._database = _opened(path)
         self.votes = Votes(self._database)
+        if self._kept:
+            clear_all_but(self._kept, self._lists)
 
     @property
     def notice(self) -> str:
@@ -250,9 +254,10 @@ class History:
     def remove(self, chat: str) -> None:
         """Take a chat out of all lists; `bring_back` undoes it within a month.
 
-        Raises UsageError where it was removed already.
+        What the engine keeps of it goes at once. Raises UsageError where it was removed already.
         """
         self._change_chat("deleted = ? WHERE deleted IS NULL AND id = ?", new_id(), chat)
+        self._forget(chat)
 
     def bring_back(self, chat: str) -> None:
         """Undo `remove`. Raises UsageError where the chat is gone for good."""
@@ -268,6 +273,16 @@ class History:
         with self._database.writing() as db:
             db.execute("DELETE FROM drafts WHERE chat = ?", (chat,))
             db.execute("DELETE FROM chats WHERE id = ?", (chat,))
+        self._forget(chat)
+
+    def _forget(self, *chats: str) -> None:
+        if self._kept:
+            forget(self._kept, chats)
+
+    def _lists(self, chat: str) -> bool:
+        """Whether a chat is there, and not removed."""
+        with self._database.reading() as db:
+            return bool(db.execute(_THERE, (chat,)).fetchone())
 
     def draft(self, chat: str = "") -> str:
         """What was typed and not sent; in a chat not begun yet, where none is named."""
@@ -365,6 +380,19 @@ def history_file() -> Path:
     return data_folder() / "chats.sqlite"
 
 
+def is_removed(chat: str) -> bool:
+    """Whether a chat is not, or no more, among the user's; for a process that only asks. No where
+    nothing was ever stored."""
+    path = history_file()
+    if not path.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            return db.execute(_THERE, (chat,)).fetchone() is None
+    except sqlite3.Error:
+        return True  # and nothing is to be kept of what may be removed
+
+
 def title_of(text: str) -> str:
     """A title made from a text: its first line, cut at a word where it is long."""
     lines = (_SPACE.sub(" ", line).split() for line in text.splitlines())
@@ -400,7 +428,7 @@ def _opened(path: Path | None) -> Database:
     database = Database(path)
     try:
         _end_abandoned(database)
-        _purge(database, time.time() - KEPT_S)
+        _purge(database, path, time.time() - KEPT_S)
     except BaseException:
         database.close()
         raise
@@ -415,7 +443,7 @@ def _end_abandoned(database: Database) -> None:
             return
     with database.writing() as db:  # and read again, for another process may do the same
         for *row, writer in db.execute(growing).fetchall():
-            if _alive(writer):
+            if is_alive(writer):
                 continue
             try:
                 node = _grown(db, _node(*row))
@@ -427,7 +455,7 @@ def _end_abandoned(database: Database) -> None:
                 _discard(db, node)
 
 
-def _purge(database: Database, before: float) -> None:
+def _purge(database: Database, path: Path | None, before: float) -> None:
     """Remove for good what was removed before this time."""
     old, moment = "deleted < ?", (new_id(before),)
     with database.reading() as db:
@@ -437,10 +465,13 @@ def _purge(database: Database, before: float) -> None:
         ):
             return
     with database.writing() as db:
+        chats = db.execute(f"SELECT DISTINCT chat FROM messages WHERE {old}", moment).fetchall()
         db.execute(f"DELETE FROM chats WHERE {old}", moment)
         db.execute(f"{_FOLLOWING.format(old)} DELETE FROM messages WHERE id IN following", moment)
         db.execute("DELETE FROM chats WHERE id NOT IN (SELECT chat FROM messages)")
         db.execute("DELETE FROM drafts WHERE chat NOT IN (SELECT id FROM chats) AND chat <> ''")
+    if path:  # what is kept of those chats may tell what was removed
+        forget(path.parent / KEPT, [chat for (chat,) in chats])
 
 
 # -- statements -----------------------------------------------------------------------------------
@@ -451,6 +482,7 @@ _SUMMARIES = """
     FROM chats WHERE deleted IS NULL
         AND EXISTS (SELECT 1 FROM messages WHERE chat = chats.id AND deleted IS NULL)
 """
+_THERE = "SELECT 1 FROM chats WHERE id = ? AND deleted IS NULL"
 _COLUMNS = "id, parent, role, text, origin, ending, token_ids, measures, thought, thought_ids"
 _FOLLOWING = """
     WITH RECURSIVE following (id) AS (
@@ -597,21 +629,3 @@ def _unmarked(found: str) -> Snippet:
             marks.append((len(text), len(text) + len(word)))
         text += word + rest
     return Snippet(text, tuple(marks))
-
-
-# -- who writes -----------------------------------------------------------------------------------
-
-
-def _this_process() -> str:
-    return f"{os.getpid()} {psutil.Process().create_time()}"
-
-
-def _alive(writer: str) -> bool:
-    """Whether the process that wrote this still runs."""
-    pid, _, started = writer.partition(" ")
-    try:
-        return abs(psutil.Process(int(pid)).create_time() - float(started)) < _SAME_START_S
-    except psutil.AccessDenied:
-        return True
-    except (psutil.Error, ValueError):
-        return False

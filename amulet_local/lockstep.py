@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from amulet_local.kept_files import part_of
 from amulet_local.llama import (
     Batch,
     Context,
@@ -30,6 +31,7 @@ from amulet_local.realignment import Row
 from amulet_local.settled import BATCH, BATCH_PLAIN_ATTENTION, own_cells, usual_context
 
 Progress = Callable[[int, int], None]
+_BLOCK = 4 * 1024 * 1024  # bytes
 
 
 @dataclass
@@ -278,18 +280,37 @@ class Lockstep:
         """KV cells allocated, over all contexts."""
         return sum(context.length for context in self._contexts)
 
-    def save(self, path: Path, key: str) -> int:
-        """Write what all streams hold to a file, for `restore`; returns its size in bytes.
+    def save(self, path: Path, key: str, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Write what all streams hold to a file, for `restore`; it gets its name once it is whole.
 
-        key: names model, build and cache type. Raises OSError.
+        key: names model, build and cache type. stopped: asked every few megabytes. Returns whether
+        it was written; what was there before stays where it was not. Raises OSError.
         """
-        streams = [(s.tokens, s.context.state(s.sequence)) for s in self._streams]
-        body = msgspec.msgpack.encode(_Saved(key, streams))
+        streams = []
+        for stream in self._streams:
+            if stopped():
+                return False
+            streams.append((stream.tokens, stream.context.state(stream.sequence)))
+        body = memoryview(msgspec.msgpack.encode(_Saved(key, streams)))
+        blocks = [body[start : start + _BLOCK] for start in range(0, len(body), _BLOCK)]
+        digest = hashlib.blake2b()
+        for block in blocks:
+            if stopped():
+                return False
+            digest.update(block)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_bytes(hashlib.blake2b(body).digest() + body)
-        part.replace(path)
-        return path.stat().st_size
+        part = part_of(path)
+        try:
+            with part.open("wb") as file:
+                file.write(digest.digest())
+                for block in blocks:
+                    if stopped():
+                        return False
+                    file.write(block)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        return True
 
     def restore(self, path: Path, key: str) -> int:
         """Hold what `save` wrote; returns the tokens of the longest stream.

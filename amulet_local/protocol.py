@@ -307,9 +307,10 @@ class Notice(msgspec.Struct, frozen=True, tag="notice"):
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """The reply is complete.
 
-    text is the whole reply; its end may not have been in any step, where a possible stop string
-    was held back. token_ids is what it was sampled as, without the end-of-turn token; empty where
-    a thought and the answer share a token. thought: what came before the answer, without its marks.
+    text is the whole reply but for what it began with (Reply.begun); its end may not have been in
+    any step, where a possible stop string was held back. token_ids is what it was sampled as,
+    without the end-of-turn token; empty where a thought and the answer share a token. thought: what
+    came before the answer, without its marks.
     begun_ids: the tokens that the text it began with was read as, where it came without any.
     """
 

@@ -154,10 +154,14 @@ class Worker:
         self._emit(engine.card())
 
     def _unload(self) -> None:
-        with self._lock:
-            engine, self._engine = self._engine, None
-        if engine:
-            engine.close()
+        """Let go of the engine, which hears of a stop until it is closed: it may be writing."""
+        if not self._engine:
+            return
+        try:
+            self._engine.close()
+        finally:
+            with self._lock:
+                self._engine = None
 
     def _fail(self, job: _Job, text: str, exit_code: int) -> None:
         self._emit(Failed(text, exit_code, _request_of(job.command)))

@@ -17,6 +17,7 @@ from amulet_local.children import python
 from amulet_local.client import EngineProcess, _epitaph, _last_lines
 from amulet_local.conversation import Message
 from amulet_local.errors import UsageError
+from amulet_local.kept_files import kept_folder
 from amulet_local.protocol import (
     MAX_FRAME,
     SETTLED,
@@ -319,6 +320,57 @@ def test_closing_ends_the_process_even_while_it_writes(
     engine.close()
     assert not psutil.pid_exists(process)
     assert not [event for event in drain(engine) if isinstance(event, Died)]
+
+
+# A worker whose engine writes to the disk when it is closed: until it is told to stop, or whatever
+# it is told. It is ready once it says so.
+_KEEPS_LONG = """
+import sys, threading
+from amulet_local import worker
+from amulet_local.kept_files import kept_file, part_of
+from amulet_local.protocol import Loaded
+
+class Engine:
+    def __init__(self, command, progress):
+        self.told = threading.Event()
+    def card(self):
+        return Loaded("m", "m", "llama", 256, 9, 3, 0, "CPU", "one-context", 1, True, True, 0.1)
+    def notices(self): return []
+    def resume(self): pass
+    def stop(self):
+        if sys.argv[1] == "hears": self.told.set()
+    def close(self):
+        part = part_of(kept_file("long"))
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(b"half of it")
+        self.told.wait()
+        part.unlink()
+
+worker.Engine = Engine
+worker.main()
+"""
+
+
+@pytest.mark.parametrize(("way", "status"), [("hears", 0), ("does not hear", -signal.SIGKILL)])
+def test_an_engine_that_keeps_a_chat_for_too_long_is_told_to_give_up_then_killed(
+    way: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
+    started = []
+
+    def keeps_long(command: list[str], **settings: Any) -> subprocess.Popen[bytes]:
+        started.append(start([*command[:2], "-c", _KEEPS_LONG, way], **settings))
+        return started[0]
+
+    monkeypatch.setattr("amulet_local.client.subprocess.Popen", keeps_long)
+    monkeypatch.setattr("amulet_local.client._PATIENCE_S", 0.3)
+    monkeypatch.setattr("amulet_local.client._LAST_PATIENCE_S", 10.0 if way == "hears" else 0.1)
+    engine = EngineProcess()
+    engine.load("m.gguf", LoadOptions())
+    until(engine, Loaded)
+    engine.close()
+    assert started[0].returncode == status
+    assert list(kept_folder().glob("*")) == []
 
 
 def drain(engine: EngineProcess) -> list[Event]:

@@ -318,13 +318,16 @@ class _EngineError(AmuletError):
 @dataclass
 class _Answer:
     """A reply as it grows. With show_text it is written to standard output piece by piece.
-    to_think: whether it was told to begin with a thought."""
+    to_think: whether it was told to begin with a thought. steps, finished: of the whole reply,
+    whichever engines wrote it; but for the number of tokens, the stats are the last engine's."""
 
     show_text: bool
     to_think: bool
     model: str = ""
     steps: list[Step] = field(default_factory=list)
     finished: Finished = field(init=False)
+    _text: str = ""  # as the steps told it
+    _begun: Message | None = None  # what the engine at work goes on from
     _written: str = ""
     _notices: list[str] = field(default_factory=list)
     _status: StatusLine = field(default_factory=StatusLine)
@@ -346,20 +349,50 @@ class _Answer:
                     self._tell()
             case Step():
                 self.steps.append(event)
+                self._text += event.text
                 if event.thought:
                     self._show_status(f"Thinking: {len(self.steps):,} tokens")
                 self._write(event.text)
             case Finished():
-                self.finished = event
-                if event.reason == "length" and event.thought and not event.text:
+                self.finished = whole = self._whole(event)
+                if whole.reason == "length" and whole.thought and not whole.text:
                     self._notices.append(_ONLY_THOUGHT)
-                self._write(event.text[len(self._written) :])
+                self._write(whole.text[len(self._text) :])
 
     def rest_of(self, request: Reply) -> Reply:
-        """The same request, to go on from what was written so far."""
-        text = "".join(step.text for step in self.steps)
-        begun = Message("assistant", text) if text else None
-        return structs.replace(request, begun=begun)
+        """The same request, to go on from what was written so far.
+
+        Token ids are handed on unless there was a thought: where the answer begins behind one, the
+        engine tells at the end. What was not certain to be answer or thought is written anew.
+        """
+        if not self._text:
+            self.steps.clear()
+            self._begun = None
+        elif self._thought():
+            while not self.steps[-1].text:
+                self.steps.pop()
+            self._begun = Message("assistant", self._text)
+        else:
+            token_ids = tuple(step.token for step in self.steps)
+            self._begun = Message("assistant", self._text, token_ids)
+        left = max(1, request.max_tokens - len(self.steps))
+        return structs.replace(request, begun=self._begun, max_tokens=left)
+
+    def _thought(self) -> str:
+        return "".join(step.thought for step in self.steps)
+
+    def _whole(self, finished: Finished) -> Finished:
+        """The end of a reply with what the engine went on from."""
+        if not self._begun:
+            return finished
+        tokens = len(self.steps)
+        return structs.replace(
+            finished,
+            text=self._begun.text + finished.text,
+            token_ids=(self._begun.token_ids or finished.begun_ids) + finished.token_ids,
+            thought=self._thought(),
+            stats=structs.replace(finished.stats, tokens=tokens),
+        )
 
     def close(self) -> None:
         """End the line, and tell what would have been in the way of the text."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from amulet_local.cli import options
+from amulet_local.conversation import Message
 from amulet_local.presets import USUAL_STRENGTH, load_presets
 from amulet_local.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol import (
@@ -32,7 +33,7 @@ from amulet_local.settings import config_folder, presets_folder
 from amulet_local.strengths import Calibrated, keep_strength
 from tests.asking import built_in_strength
 from tests.cli.conftest import Amulet, Result, use
-from tests.fake_engine import HOLD, FakeEngine, Thinks
+from tests.fake_engine import HOLD, FakeEngine, Item, Thinks
 
 CONCISE = "Your answer should be concise as much as possible."
 KEYS = ["text", "token_ids", "finish_reason", "method", "strength", "guard", "preset", "model"]
@@ -186,6 +187,76 @@ def test_where_the_next_engine_has_a_lighter_load_the_reply_goes_on(
     begun = fake.requests[1].begun
     assert begun
     assert begun.text == "one "
+
+
+OUT_OF_MEMORY = Died("The memory ran out.", lighter=True)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (("one ", OUT_OF_MEMORY), ("two",)),
+        (("one ", "two ", OUT_OF_MEMORY), ("three ", OUT_OF_MEMORY), ("four",)),
+        (("one ", OUT_OF_MEMORY), (OUT_OF_MEMORY,), ("two",)),
+        ((OUT_OF_MEMORY,), ("one",)),
+        (
+            ("", "one ", "", OUT_OF_MEMORY),
+            (
+                "",
+                "two",
+            ),
+        ),
+        (("one two three", OUT_OF_MEMORY), ()),
+        ((Thinks("Hm."), Thinks(""), OUT_OF_MEMORY), (Thinks("Ah."), "one")),
+    ],
+)
+def test_a_reply_of_several_engines_is_told_whole(
+    parts: tuple[tuple[Item, ...], ...], amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "".join(item for part in parts for item in part if isinstance(item, str))
+    fake = FakeEngine(*parts)
+    use(fake, monkeypatch)
+    assert amulet("ask", "?").out == f"{text}\n"
+    use(FakeEngine(*parts), monkeypatch)
+    document = amulet("ask", "?", "--json", "--trace").document
+    assert document["text"] == text
+    assert "".join(step["text"] for step in document["steps"]) == text
+    written = [step["token"] for step in document["steps"]]
+    assert written[len(written) - len(document["token_ids"]) :] == document["token_ids"]
+    assert document["stats"]["tokens"] == len(written)
+
+
+def test_the_next_engine_is_given_the_tokens_and_what_is_left_of_them(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeEngine(("one ", "", OUT_OF_MEMORY), ("two ", OUT_OF_MEMORY), ("three",))
+    use(fake, monkeypatch)
+    amulet("ask", "?", "--max-tokens", "9")
+    assert [(r.begun, r.max_tokens) for r in fake.requests] == [
+        (None, 9),
+        (Message("assistant", "one ", (100, 101)), 7),
+        (Message("assistant", "one two ", (100, 101, 100)), 6),
+    ]
+
+
+def test_text_held_back_to_the_end_is_told_behind_what_another_engine_wrote(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stats = Stats(1, 0, 1, 2, 0.1, 0.1, 0.1, 20.0, 3, 1)
+    end = Finished(1, "two three", (7, 8), "stop", stats)
+    use(FakeEngine(("one ", OUT_OF_MEMORY), ("two ", "", end)), monkeypatch)
+    assert amulet("ask", "?").out == "one two three\n"
+
+
+def test_behind_a_thought_the_answer_goes_on_and_the_thought_stays_told(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeEngine((Thinks("Ride?"), "Walk ", "", OUT_OF_MEMORY), ("on.",))
+    use(fake, monkeypatch)
+    document = amulet("ask", "?", "--json").document
+    assert (document["text"], document["thought"]) == ("Walk on.", "Ride?")
+    assert fake.requests[1].begun == Message("assistant", "Walk ")
+    assert document["token_ids"] == [900, 100]  # as the text was read, and as it went on
 
 
 def test_a_load_that_fails_ends_it(amulet: Amulet, monkeypatch: pytest.MonkeyPatch) -> None:
