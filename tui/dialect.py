@@ -371,6 +371,8 @@ def _address(state: StateInline, silent: bool) -> bool:
         return False
     match = _ADDRESS.match(source, colon, state.posMax)
     rest = _without_end(match[0]) if match else ""
+    if not rest.strip(":/"):
+        return False
     address = state.md.normalizeLink(scheme + rest)
     if not silent:
         state.pending = state.pending[: -len(scheme)]
