@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from markdown_it import MarkdownIt
+from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock, table
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
@@ -70,7 +71,7 @@ def parse(text: str) -> list[Token]:
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _NESTING})
     parser.enable(["table", "strikethrough"]).disable("reference")
-    interrupts = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    interrupts: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     parser.block.ruler.at("fence", _fence, interrupts)
     parser.block.ruler.before("table", "math", _math_block, interrupts)
@@ -370,6 +371,8 @@ def _address(state: StateInline, silent: bool) -> bool:
         return False
     match = _ADDRESS.match(source, colon, state.posMax)
     rest = _without_end(match[0]) if match else ""
+    if not rest.strip(":/"):
+        return False
     address = state.md.normalizeLink(scheme + rest)
     if not silent:
         state.pending = state.pending[: -len(scheme)]

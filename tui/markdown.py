@@ -92,6 +92,9 @@ class Block:
     to_right: frozenset[int] = frozenset()
 
 
+_NOTHING = Block("rule", gap=False)
+
+
 class GrowingMarkdown:
     """The blocks of a text that arrives piece by piece."""
 
@@ -103,7 +106,7 @@ class GrowingMarkdown:
         self._fresh_length = 0
         self._work = 0  # what parsing the open part takes, in characters of prose
         self._shown = 0  # all blocks
-        self._last: Block | None = None
+        self._last = _NOTHING
         self._last_parsed = False
 
     @property
@@ -117,8 +120,8 @@ class GrowingMarkdown:
         self._pieces.append(text)
         self._fresh.append(text)
         self._fresh_length += len(text)
-        if self._last and self._fresh_length * _SHARE < self._work - _PARSED_AT_ONCE:
-            return self._as_written(self._last, text)
+        if self._fresh_length * _SHARE < self._work - _PARSED_AT_ONCE:
+            return self._as_written(text)
         self._tail += "".join(self._fresh)
         self._fresh, self._fresh_length = [], 0
         tokens = parse(self._tail)
@@ -130,11 +133,12 @@ class GrowingMarkdown:
         self._tail = self._tail.split("\n", line)[-1]
         self._work = len(self._tail) + _TOKEN_COST * _count(tokens[start:])
         self._shown = self._closed + len(still_open)
-        self._last, self._last_parsed = (still_open or [None])[-1], True
+        self._last, self._last_parsed = (still_open or [_NOTHING])[-1], True
         return kept, [*closed, *still_open]
 
-    def _as_written(self, last: Block, text: str) -> tuple[int, list[Block]]:
+    def _as_written(self, text: str) -> tuple[int, list[Block]]:
         """Show what is new behind the last block, without parsing it."""
+        last = self._last
         if self._last_parsed:  # which is shown without the line feeds at its end
             text = self._tail[len(self._tail.rstrip("\n")) :] + text
             self._last_parsed = False
@@ -145,7 +149,7 @@ class GrowingMarkdown:
             self._last = replace(last, styled=styled)
         else:
             kind: Kind = "code" if last.kind == "code" else "text"
-            text = _as_shown(kind, text.removeprefix("\n"))
+            text = _as_shown(kind, text.lstrip("\n"))
             self._last = Block(kind, Styled(text), last.rest, last.rest, gap=False)
         self._shown = kept + 1
         return kept, [self._last]

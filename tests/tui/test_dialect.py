@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import FrameType
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tui.copying import code_blocks
 from tui.dialect import parse
@@ -31,6 +33,37 @@ def styled_as(text: str) -> list[tuple[str, str]]:
         for span in block.styled.spans
     ]
 
+
+MIXED = [
+    *("a", " ", "\n", "\n\n", "    ", "\t", "> ", "- ", "1. ", "# ", "|a|b|\n|-|-|\n", "|", "=\n"),
+    *(
+        "```\n",
+        "```py\n",
+        "```md\n",
+        "````\n",
+        "~~~\n",
+        "`",
+        "*",
+        "_",
+        "~~",
+        "[",
+        "![",
+        "](b)",
+        "<",
+    ),
+    *("\\", "\\(", "\\)", "\\[", "\\]", "$", "$$", "\\begin{x}", "\\end{x}", "&amp;", "&#27;", ":"),
+    *(
+        "http://",
+        "https://a.b",
+        "mailto:",
+        "mailto:a@b",
+        "@",
+        "\u0301",
+        "\u2028",
+        "\ud800",
+        "\x1b[",
+    ),
+]
 
 # -- mathematics ----------------------------------------------------------------------------------
 
@@ -245,11 +278,31 @@ def test_an_address_ends_where_the_sentence_goes_on(text: str, address: str) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["a://b", "xhttp://a.b", "http://", "https:// a", "mailto:a", "ftp://a.b", "www.a.b"]
+    "text",
+    [
+        "a://b",
+        "xhttp://a.b",
+        "http://",
+        "https:// a",
+        "mailto:a",
+        "ftp://a.b",
+        "www.a.b",
+        "mailto:[a@b",
+        "http://_",
+    ],
 )
 def test_other_words_with_a_colon_are_words(text: str) -> None:
     assert links(text) == []
     assert shown(text) == text
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(MIXED), max_size=12))
+def test_any_mixture_is_read_and_its_code_copied_as_it_is_shown(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    links(text)
+    code = [block.styled.text for block in blocks(text) if block.kind == "code"]
+    assert "\n".join(code).split() == "\n".join(code_blocks(text)).split()
 
 
 # -- depth and time -------------------------------------------------------------------------------

@@ -194,6 +194,9 @@ GROWS = {
     "HTML": ("", "<div>\n"),
     "combining characters": ("", "a\u0301"),
     "tabs": ("", "a\t"),
+    "spaces": ("", " "),
+    "blank lines": ("", "\n"),
+    "headings": ("", "# a"),
 }
 
 
@@ -234,7 +237,7 @@ def test_until_it_is_parsed_what_is_new_is_shown_as_it_was_written(what: str) ->
         assert len(following) == 1
         shown[kept:] = following
         whole += word
-    said = "\n".join(texts(shown)[before - 1 :])
+    said = "\n".join(texts(shown)[max(0, before - 1) :])
     assert said.endswith(
         (
             "One *two* three\n\tfour\nfive six\n- seven",
