@@ -35,8 +35,10 @@ _GIVEN: tuple[Given, ...] = ({"tools": None, "documents": None}, {})
 _OF_THINKING = re.compile("think|thought|reason|deliberat")
 _OF_NOT_THINKING = re.compile("no_|non|not_|without|disable|skip|suppress|hide")
 _A_DEGREE = re.compile("effort|level|strength|intensity|depth")
-_OFF = ("off", "none", "disabled", "disable", "no_think", "nothink", "no_thinking", "no-think")
-_OFF += ("non_thinking", "non-thinking", "false", "no", "minimal", "chat", "fast")
+_OFF = (
+    *("off", "none", "disabled", "disable", "no_think", "nothink", "no_thinking", "no-think"),
+    *("non_thinking", "non-thinking", "false", "no", "minimal", "chat", "fast"),
+)
 _ON = ("on", "enabled", "enable", "think", "thinking", "true", "yes", "high", "medium", "deep")
 _VALUES = (*_OFF, *_ON)
 
