@@ -264,6 +264,17 @@ class SpecialToken:
     strips_right: bool
 
 
+def _named(model: llama_cpp.llama_model_p, key: str, token: int) -> int | None:
+    """The token that llama.cpp uses, if it is the one that the header names under this key.
+
+    Where the header names none, or one that is not there, llama.cpp takes a number that was right
+    for the first model with such a tokenizer: 1 and 2 for SentencePiece, 11 for GPT-2's.
+    """
+    value = ctypes.create_string_buffer(32)
+    size = llama_cpp.llama_model_meta_val_str(model, key.encode(), value, len(value))
+    return token if token >= 0 and size >= 0 and value.value == b"%d" % token else None
+
+
 class Vocabulary:
     """Text to token ids and back."""
 
@@ -272,22 +283,22 @@ class Vocabulary:
         assert handle is not None
         self.handle = handle
         self.size: int = llama_cpp.llama_vocab_n_tokens(handle)
-        self.beginning: int | None = (
-            llama_cpp.llama_vocab_bos(handle) if llama_cpp.llama_vocab_get_add_bos(handle) else None
-        )
+        self._bos = _named(model, "tokenizer.ggml.bos_token_id", llama_cpp.llama_vocab_bos(handle))
+        self._eos = _named(model, "tokenizer.ggml.eos_token_id", llama_cpp.llama_vocab_eos(handle))
+        self.beginning = self._bos if llama_cpp.llama_vocab_get_add_bos(handle) else None
 
     @property
     def bos_text(self) -> str:
         """What a template may write for the token that begins a text; "" without one."""
-        return self._special_text(llama_cpp.llama_vocab_bos(self.handle))
+        return self._special_text(self._bos)
 
     @property
     def eos_text(self) -> str:
         """What a template may write for the token that ends a text; "" without one."""
-        return self._special_text(llama_cpp.llama_vocab_eos(self.handle))
+        return self._special_text(self._eos)
 
-    def _special_text(self, token: int) -> str:
-        return "" if token < 0 else self.piece(token, special=True).decode("utf-8", "replace")
+    def _special_text(self, token: int | None) -> str:
+        return "" if token is None else self.piece(token, special=True).decode("utf-8", "replace")
 
     def tokenize(self, text: str, *, parse_special: bool = False) -> list[int]:
         """Token ids of a text; without parse_special, control tokens in it are plain text."""
@@ -324,8 +335,17 @@ class Vocabulary:
         )
 
     def ends_turn(self, token: int) -> bool:
-        """Whether the token ends generation (end of text, of turn, of message…)."""
-        return bool(llama_cpp.llama_vocab_is_eog(self.handle, token))
+        """Whether the token ends generation (end of text, of turn, of message…).
+
+        Where the header names no token that ends a text, llama.cpp takes one by its number, be it
+        a comma. Those that it knows by their texts are control tokens.
+        """
+        if not llama_cpp.llama_vocab_is_eog(self.handle, token):
+            return False
+        if self._eos is None and token == llama_cpp.llama_vocab_eos(self.handle):
+            attributes = llama_cpp.llama_vocab_get_attr(self.handle, token)
+            return bool(attributes & llama_cpp.LLAMA_TOKEN_ATTR_CONTROL)
+        return True
 
     @cached_property
     def special_tokens(self) -> list[SpecialToken]:

@@ -9,13 +9,14 @@ caches or strengths.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from amulet_local.conversation import Message
 from amulet_local.protocol import Placement
-from amulet_local.templates import ChatTemplate, TemplateError
-from amulet_local.thinking import opened_thought, without_thought
+from amulet_local.templates import ChatTemplate, TemplateError, TemplateTimeoutError
+from amulet_local.thinking import knows_of_thoughts, opened_thought, without_thought
 
 if TYPE_CHECKING:
     from amulet_local.llama import Vocabulary
@@ -45,16 +46,21 @@ class PromptWriter:
         self.problem = ""
         self.stop: tuple[str, ...] = ()
         self._template: ChatTemplate | None = None
-        self._has_system_role = False
+        self._form = _Form(has_system_role=True)
+        self._answer_mark = ""
+        self._knows_of_thoughts = False
         if template is not None:
             try:
                 self._template = ChatTemplate(template, bos_token, eos_token)
-                self._has_system_role = _takes_system_role(self._template)
+                self._form = _form_of(self._template)
             except TemplateError as error:
                 self._template = None
                 self.problem = f"The model's own chat template cannot be used: {error}."
         if self._template is None:
             self.stop = ("\nUser:",)
+        else:
+            self._knows_of_thoughts = knows_of_thoughts(template or "")
+            self._answer_mark = self._find_answer_mark()
 
     def write(
         self,
@@ -78,7 +84,7 @@ class PromptWriter:
         if preference and placement == "turn":
             contents[-1] = f"{messages[-1].text.strip()}\n\n({preference})"
         roles: list[str] = [message.role for message in messages]
-        if system and (self._has_system_role or self._template is None):
+        if system and self._form.has_system_role:
             roles.insert(0, "system")
             contents.insert(0, system)
         elif system:
@@ -96,25 +102,46 @@ class PromptWriter:
         text, contents = self.write(system, messages, preference, placement)
         return _PLACEHOLDERS.sub(lambda match: str(contents[int(match[1])]), text)
 
-    def opened_thought(self) -> str:
-        """The mark with which a prompt has begun the model's thought already, where it may think;
-        "" where thinking is left to the model. Raises TemplateError."""
-        return opened_thought(self._render(["user"], thinking=True))
+    def opened_thought(self, *, thinking: bool = True) -> str:
+        """How a prompt has begun the reply already, be it with a thought; see
+        thinking.opened_thought. Raises TemplateError."""
+        return opened_thought(self._render(["user"], thinking=thinking))
 
     @property
     def thinks(self) -> bool:
-        """Whether the model can be told to think before it answers: its template knows of that."""
+        """Whether the model can think before it answers: its template can have it begin, or knows
+        what a thought is."""
+        if self._knows_of_thoughts:
+            return True
         try:
             on, off = (self._render(["user"], thinking=thinking) for thinking in (True, False))
         except TemplateError:
             return False
         return on != off
 
+    def _find_answer_mark(self) -> str:
+        """What the template writes between the beginning of a past reply and its answer, where no
+        switch of thinking has it written already."""
+        try:
+            prompt, chat = (
+                self._rendered(roles, thinking=True)
+                for roles in (["user"], ["user", "assistant", "user"])
+            )
+            if self._rendered(["user"], thinking=False) != prompt:
+                return ""
+        except TemplateError:
+            return ""
+        reply, beginning = _PLACEHOLDERS.split(chat)[2], _PLACEHOLDERS.split(prompt)[-1]
+        return reply.removeprefix(beginning) if reply.startswith(beginning) else ""
+
     def _render(self, roles: Sequence[str], thinking: bool) -> str:
+        text = self._rendered(roles, thinking)
+        return text if thinking else without_thought(text, self._answer_mark)
+
+    def _rendered(self, roles: Sequence[str], thinking: bool) -> str:
         if self._template is None:
             return _transcript(roles)
-        text = self._template.render(_numbered(roles), thinking=thinking)
-        return text if thinking else without_thought(text)
+        return self._template.render(_numbered(roles, self._form.in_parts), thinking=thinking)
 
 
 class Prompter:
@@ -158,7 +185,7 @@ class Prompter:
 
     def opened_thought(self, *, thinking: bool) -> str:
         """See PromptWriter.opened_thought."""
-        return self._writer.opened_thought() if thinking else ""
+        return self._writer.opened_thought(thinking=thinking)
 
     def _tokens(self, text: str, contents: Sequence[Content]) -> list[int]:
         """Tokenise as llama.cpp would tokenise the whole, but for control tokens in contents.
@@ -198,27 +225,59 @@ class Prompter:
         return tokens
 
 
-def _takes_system_role(template: ChatTemplate) -> bool:
-    """Whether every content of a chat with a system message comes out once and in order.
+@dataclass(frozen=True)
+class _Form:
+    """How a template takes a chat. in_parts: the roles whose contents it reads as a list of parts,
+    as those of models that see do."""
 
-    Raises TemplateError if not even a chat without one does.
+    has_system_role: bool
+    in_parts: frozenset[str] = frozenset()
+
+
+_ROLES = ("system", "user", "assistant")
+# Contents as text first, which all know but a few; then as parts, be it for some roles only.
+_IN_PARTS = [
+    frozenset(roles)
+    for roles in (
+        (),
+        _ROLES,
+        _ROLES[1:],
+        ("user",),
+        _ROLES[:2],
+        _ROLES[::2],
+        _ROLES[:1],
+        _ROLES[2:],
+    )
+]
+
+
+def _form_of(template: ChatTemplate) -> _Form:
+    """The first form of a chat of which every content comes out once and in order.
+
+    Raises TemplateError if there is none.
     """
-    roles = ["system", "user", "assistant", "user"]
-    for wanted in (roles, roles[1:]):
-        try:
-            text = template.render(_numbered(wanted))
-        except TemplateError:
-            if wanted == roles:
+    failure: TemplateError | None = None
+    chat = ["system", "user", "assistant", "user"]
+    for roles in (chat, chat[1:]):
+        for in_parts in _IN_PARTS:
+            try:
+                text = template.render(_numbered(roles, in_parts))
+            except TemplateTimeoutError:
+                raise
+            except TemplateError as error:
+                failure = failure or error
                 continue
-            raise
-        if _PLACEHOLDERS.findall(text) == [str(i) for i in range(len(wanted))]:
-            return wanted == roles
-    raise TemplateError("it leaves out messages")
+            if _PLACEHOLDERS.findall(text) == [str(i) for i in range(len(roles))]:
+                return _Form(roles == chat, in_parts)
+    raise failure or TemplateError("it leaves out messages")
 
 
-def _numbered(roles: Sequence[str]) -> list[dict[str, str]]:
+def _numbered(roles: Sequence[str], in_parts: Collection[str] = ()) -> list[dict[str, object]]:
+    """Messages whose contents are placeholders."""
+    contents = [_PLACEHOLDER.format(index) for index in range(len(roles))]
     return [
-        {"role": role, "content": _PLACEHOLDER.format(index)} for index, role in enumerate(roles)
+        {"role": role, "content": [{"type": "text", "text": text}] if role in in_parts else text}
+        for role, text in zip(roles, contents, strict=True)
     ]
 
 

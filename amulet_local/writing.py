@@ -18,7 +18,7 @@ from amulet_local.lockstep import Lockstep
 from amulet_local.protocol import Event, Finished, FinishReason, Reply, Stats, Step
 from amulet_local.sampling import Sampler
 from amulet_local.text import GrowingText
-from amulet_local.thinking import MARK_TOKENS, ThoughtSplitter
+from amulet_local.thinking import ThoughtSplitter, mark_tokens
 
 Emit = Callable[[Event], None]
 
@@ -78,7 +78,7 @@ class Writing:
             return "stop"
         measures = astuple(decoded.measures) if decoded.measures else ()
         thought, added = self._split.add(self._text.add(decoded.token))
-        if not self._split.answer:
+        if not self._split.answered:
             self._answer_start = self.written
             self.costs.before_answer()
         (strength,) = decoded.strengths or (self._strength,)
@@ -112,19 +112,25 @@ class Writing:
         )
 
     def _answer_tokens(self, answer: str) -> tuple[int, list[int]]:
-        """How many tokens come before the answer, and those behind them; none of the latter where
-        a token belongs to both."""
+        """How many tokens come before the answer, and its own, without marks behind it; none of the
+        latter where a token belongs to both."""
         start = min(self._answer_start, len(self._text.tokens))
-        for before in (max(0, start - 1), start):
+        for before in (max(0, start - 1), start) if answer else ():
             tokens = self._text.tokens[before:]
-            if b"".join(map(self._piece, tokens)).decode("utf-8", "replace") == answer:
-                return before, tokens
+            while tokens:
+                text = b"".join(map(self._piece, tokens)).decode("utf-8", "replace")
+                if text == answer:
+                    return before, tokens
+                if not text.startswith(answer):
+                    break
+                tokens.pop()
         return start, []
 
 
 def _piece(vocabulary: Vocabulary) -> Callable[[int], bytes]:
     """The bytes of a token; marks of a thought are seen even where they are control tokens."""
-    marks = {each.token for each in vocabulary.special_tokens if each.text in MARK_TOKENS}
+    tokens = {each.text: each.token for each in vocabulary.special_tokens}
+    marks = {tokens[text] for text in mark_tokens(tokens)}
     if not marks:
         return vocabulary.piece
     return lambda token: vocabulary.piece(token, special=token in marks)

@@ -15,7 +15,7 @@ import pytest
 
 from amulet_local.conversation import Message
 from amulet_local.llama import Model
-from amulet_local.prompting import Prompter
+from amulet_local.prompting import Prompter, PromptWriter
 
 SOURCE = Path(os.environ["AMULET_FAMILIES"])
 
@@ -129,17 +129,84 @@ def test_gpt_oss_has_every_turn() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "path", sorted((SOURCE / "templates").glob("*.jinja")), ids=lambda p: p.stem
-)
-def test_every_template_writes_a_chat_or_says_why_not(path: Path) -> None:
-    model = Model(str(SOURCE / "ggml-vocab-qwen2.gguf"), vocabulary_only=True)
-    prompter = Prompter(model.vocabulary, path.read_text("utf-8"))
-    shown = seen(model, prompter.prompt("Sys.", CHAT[-1:], "Brief."))
-    model.close()
-    assert "Sys. Brief." in shown
-    assert "Go" in shown
-    assert prompter.problem == "" or prompter.problem.startswith("The model's own chat template")
+TEMPLATES = {path.stem: path for path in sorted((SOURCE / "templates").glob("*.jinja"))}
+
+# Models of these cannot think: their templates name no mark of a thought, and no switch of it.
+THOUGHTLESS = {
+    "CohereForAI-c4ai-command-r-plus-tool_use",
+    "GigaChat3-10B-A1.8B",
+    "GigaChat3.1-10B-A1.8B",
+    "Kimi-K2-Instruct",
+    "LFM2-8B-A1B",
+    "MiMo-VL",
+    "MiniMax-M1",
+    "Mistral-Small-3.2-24B-Instruct-2506",
+    "NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use",
+    "NousResearch-Hermes-3-Llama-3.1-8B-tool_use",
+    "Qwen-Qwen2.5-7B-Instruct",
+    "Qwen3-Coder",
+    "fireworks-ai-llama-3-firefunction-v2",
+    "google-gemma-2-2b-it",
+    "ibm-granite-granite-4.0",
+    "ibm-granite-granite-4.1",
+    "meetkai-functionary-medium-v3.1",
+    "meetkai-functionary-medium-v3.2",
+    "meta-llama-Llama-3.1-8B-Instruct",
+    "meta-llama-Llama-3.2-3B-Instruct",
+    "meta-llama-Llama-3.3-70B-Instruct",
+    "microsoft-Phi-3.5-mini-instruct",
+    "mistralai-Mistral-Nemo-Instruct-2407",
+    "moonshotai-Kimi-K2",
+    "unsloth-mistral-Devstral-Small-2507",
+}
+
+# What a prompt ends with where the model may think, and where it is to answer at once.
+ENDS = {
+    "Apriel-1.6-15b-Thinker-fixed": (
+        "Here are my reasoning steps:\n",
+        "Here are my reasoning steps:\n[BEGIN FINAL RESPONSE]\n",
+    ),
+    "ByteDance-Seed-OSS": ("assistant\n", "</seed:think>"),
+    "Cohere2MoE": ("<|START_THINKING|>", "<|START_THINKING|><|END_THINKING|>"),
+    "GLM-4.6": ("<|assistant|>", "<|assistant|>\n<think></think>"),
+    "Kimi-K2-Thinking": ("assistant<|im_middle|>", "<|im_middle|><think></think>"),
+    "Kimi-K3": ("<|open|>think<|sep|>", "<|open|>response<|sep|>"),
+    "MiniMax-M2": ("<think>\n", "<think>\n\n</think>\n\n"),
+    "MiniMax-M3": ("<mm:think>", "]ai\n</mm:think>"),
+    "deepseek-ai-DeepSeek-V3.1": ("<think>", "<think></think>"),
+    "deepseek-ai-DeepSeek-V4": ("<think>", "｜></think>"),
+    "muse-glimmer": ("<|start|>assistant", "<|start|>assistant to=user<|message|>"),
+    "poolside-Laguna-S-2.1": ("<think>", "<assistant></think>"),
+    "tencent-Hy3": ("<think:opensource>", "<think:opensource></think:opensource>"),
+    "upstage-Solar-Open-100B": ("<|begin|>assistant", "<|think|><|end|><|begin|>assistant"),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_template_writes_every_chat(name: str) -> None:
+    writer = PromptWriter(TEMPLATES[name].read_text("utf-8"), "<s>", "</s>")
+    assert writer.problem == ""
+    for system in ("", "Sys."):
+        for chat in (CHAT[-1:], CHAT):
+            for thinking in (False, True):
+                text, contents = writer.write(system, chat, "Brief.", thinking=thinking)
+                assert [int(number) for number in re.findall("\ue000(\\d+)\ue001", text)] == [
+                    *range(len(contents))
+                ]
+                assert "Brief." in "".join(map(str, contents))
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_which_models_can_think(name: str) -> None:
+    writer = PromptWriter(TEMPLATES[name].read_text("utf-8"), "<s>", "</s>")
+    assert writer.thinks == (name not in THOUGHTLESS)
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_thinking_is_switched_on_and_off(name: str) -> None:
+    writer = PromptWriter(TEMPLATES[name].read_text("utf-8"), "<s>", "</s>")
+    on, off = (writer.write("Sys.", CHAT, thinking=thinking)[0] for thinking in (True, False))
+    assert (on[-len(ENDS[name][0]) :], off[-len(ENDS[name][1]) :]) == ENDS[name]
 
 
 def seen(model: Model, tokens: list[int]) -> str:

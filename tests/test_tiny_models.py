@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from amulet_local.conversation import Message
 from amulet_local.llama import Batch, Context, Model
+from amulet_local.prompting import Prompter
 from amulet_local.templates import ChatTemplate, TemplateError
 from tests import tiny_models
 from tests.checks import some
@@ -201,6 +203,20 @@ def test_only_sentencepiece_begins_with_a_token_and_llama_2_with_a_space(
     assert tiny.vocabulary.beginning == (1 if kind in begins else None)
     first = tiny.vocabulary.piece(tiny.vocabulary.tokenize("hill")[0])
     assert first.startswith(b" ") == (kind == "sentencepiece llama")
+
+
+def test_no_token_begins_or_ends_a_text_that_the_header_does_not_name(tmp_path: Path) -> None:
+    """llama.cpp takes the eleventh, here a control character, as GPT-2's first models had it."""
+    with opened(tiny_models.write_llama, tmp_path, names_ends=False) as model:
+        vocabulary = model.vocabulary
+        assert vocabulary.beginning is None
+        assert (vocabulary.bos_text, vocabulary.eos_text) == ("", "")
+        ends = [token for token in range(vocabulary.size) if vocabulary.ends_turn(token)]
+        texts = [vocabulary.piece(token, special=True) for token in ends]
+        assert texts == [b"<|endoftext|>", b"<|im_end|>"]  # llama.cpp knows them by their texts
+        template = "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}"
+        prompt = Prompter(vocabulary, template).prompt("", [Message("user", "Hi")])
+        assert bytes(prompt) == b"Hi"
 
 
 # -- chat templates -----------------------------------------------------------------------------

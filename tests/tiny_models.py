@@ -76,15 +76,17 @@ def write_llama(
     vocabulary: int | None = None,
     template: str | None = CHATML,
     context: int = CONTEXT,
+    names_ends: bool = True,
     seed: int = 0,
 ) -> None:
     """A plain transformer with a byte-level vocabulary, where token ids below 256 are the bytes.
 
     vocabulary: pad it to this many tokens with words that no text contains. template: None for a
-    base model. context: the length it claims to be trained for, in tokens.
+    base model. context: the length it claims to be trained for, in tokens. names_ends: whether the
+    header says which tokens begin and end a text; if not, it only says that one begins each.
     """
     with _model(path, "llama", context, seed) as model:
-        _byte_level(model, template, vocabulary)
+        _byte_level(model, template, vocabulary, names_ends)
         _llama(model)
 
 
@@ -342,7 +344,9 @@ _MERGES = ("Ġ t", "h e", "Ġt he", "i n", "a n", "Ġ a", "e r", "o n")
 _PIECES = ("▁the", "▁th", "▁a", "▁t", "he", "in", "an", "er", "on")
 
 
-def _byte_level(model: _Model, template: str | None, size: int | None = None) -> None:
+def _byte_level(
+    model: _Model, template: str | None, size: int | None = None, names_ends: bool = True
+) -> None:
     """GPT-2's kind of vocabulary: bytes, a few merges, ChatML's control tokens, padding."""
     tokens = [*_byte_symbols(), *(merge.replace(" ", "") for merge in _MERGES)]
     control = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -354,11 +358,12 @@ def _byte_level(model: _Model, template: str | None, size: int | None = None) ->
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
     writer.add_token_merges(_MERGES)
-    writer.add_add_bos_token(False)
+    writer.add_add_bos_token(not names_ends)
     writer.add_add_space_prefix(False)
     _vocabulary(model, tokens + control + padding, types, template)
-    writer.add_bos_token_id(first)
-    writer.add_eos_token_id(first + 2)
+    if names_ends:
+        writer.add_bos_token_id(first)
+        writer.add_eos_token_id(first + 2)
 
 
 def _sentencepiece(
