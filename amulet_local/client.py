@@ -6,6 +6,7 @@ drains `events` several times a second). It knows nothing of terminals.
 
 from __future__ import annotations
 
+import os
 import queue
 import re
 import signal
@@ -13,11 +14,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from tempfile import TemporaryFile
+from typing import IO, Protocol
 
 from msgspec.structs import replace
 
+from amulet_local.errors import cause
 from amulet_local.protocol import (
     Command,
     Compare,
@@ -28,6 +32,7 @@ from amulet_local.protocol import (
     Loaded,
     LoadOptions,
     Memory,
+    Notice,
     Quit,
     Reply,
     Steer,
@@ -44,6 +49,7 @@ NO_MEMORY = re.compile(
     re.IGNORECASE,
 )
 _PATIENCE_S = 2.0
+_END_OF_LOG = 64 * 1024  # bytes
 
 
 class EngineHandle(Protocol):
@@ -174,16 +180,14 @@ class _Running:
         self._file, self._stamp = "", (0, 0)  # of the model, as it was when it was to be loaded
         self._events = events
         self._closing = False
-        self._log = log_folder() / "engine.log"
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "amulet_local.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,  # the terminal's Ctrl+C is for the front end alone
-            )
+        self._log = _opened_log(events)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "amulet_local.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log or subprocess.DEVNULL,
+            start_new_session=True,  # the terminal's Ctrl+C is for the front end alone
+        )
         threading.Thread(target=self._read, daemon=True).start()
 
     @property
@@ -254,10 +258,28 @@ def _stamp(file: str) -> tuple[int, int]:
     return (status.st_size, status.st_mtime_ns)
 
 
-def _last_lines(log: Path) -> list[str]:
+def _opened_log(events: queue.SimpleQueue[Event]) -> IO[bytes] | None:
+    """Where the engine's words go: the log, or else a file that goes with the process, which is
+    told; None where there can be neither."""
+    log = log_folder() / "engine.log"
     try:
-        return log.read_text("utf-8", "replace").splitlines()[-40:]
-    except OSError:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("w+b")
+    except OSError as error:
+        events.put(Notice(f"The engine's log is not kept in {log} ({cause(error)})."))
+    with suppress(OSError):
+        return TemporaryFile()
+    return None
+
+
+def _last_lines(log: IO[bytes] | None) -> list[str]:
+    """The end of what the engine said; once it has ended, since it writes where this reads."""
+    if log is None:
+        return []
+    try:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - _END_OF_LOG))
+        return log.read().decode("utf-8", "replace").splitlines()[-40:]
+    except (OSError, ValueError):
         return []
 
 

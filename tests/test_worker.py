@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from amulet_local.client import EngineProcess, _epitaph
+from amulet_local.client import EngineProcess, _epitaph, _last_lines, _opened_log
 from amulet_local.conversation import Message
 from amulet_local.errors import UsageError
 from amulet_local.protocol import (
@@ -26,10 +28,12 @@ from amulet_local.protocol import (
     Loaded,
     Loading,
     LoadOptions,
+    Notice,
     Reply,
     Sampling,
     Step,
 )
+from tests.tiny_models import write_llama
 
 pytestmark = pytest.mark.model
 
@@ -301,3 +305,33 @@ def test_a_message_over_the_bound_is_refused_before_it_is_sent(engine: EnginePro
     until(engine, Failed)
     with pytest.raises(UsageError, match="over the bound"):
         engine.reply(ask("x" * (MAX_FRAME + 1)))
+
+
+def test_without_a_log_it_works_and_says_so(
+    engine: EngineProcess, home: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "tiny.gguf"
+    write_llama(model)
+    home.write_text("a file where the folder should be")
+    engine.load(str(model), OPTIONS)
+    engine.reply(ask(max_tokens=2))
+    first, *_, last = until(engine, Finished, Failed, Died)
+    assert isinstance(first, Notice)
+    assert first.text == f"The engine's log is not kept in {home}/log/engine.log (Not a directory)."
+    assert isinstance(last, Finished)
+
+
+def test_the_last_words_of_an_engine_are_read_from_its_log_wherever_it_is(home: Path) -> None:
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    for kept in (True, False):
+        if not kept:
+            shutil.rmtree(home)
+            home.write_text("a file where the folder should be")
+        with _opened_log(events) or pytest.fail("there is a folder for temporary files") as log:
+            log.write(b"before\n" * 100_000 + b"GGML_ASSERT(x) failed\n\xff")
+            log.flush()
+            assert _last_lines(log)[-2:] == ["GGML_ASSERT(x) failed", "\ufffd"]
+            assert len(_last_lines(log)) == 40
+    assert _last_lines(None) == []
+    assert isinstance(events.get_nowait(), Notice)
+    assert events.empty()

@@ -17,7 +17,7 @@ from dataclasses import replace
 from amulet_local.chat import Chat
 from amulet_local.client import EngineHandle
 from amulet_local.conversation import Node
-from amulet_local.errors import AmuletError, UsageError
+from amulet_local.errors import AmuletError, UsageError, advice, cause
 from amulet_local.history import History
 from amulet_local.presets import Presets
 from amulet_local.protocol import (
@@ -158,7 +158,7 @@ class Session:
             self._engine.load(str(model.path), self.options)
         except OSError as error:
             self._activity = Activity.NO_MODEL
-            return [Unusable(f"the engine cannot be started ({error}); mend that and try again.")]
+            return [Unusable(_not_started(error))]
         return []
 
     # -- asking -------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ class Session:
             begin(self._engine)
         except (UsageError, OSError) as error:
             self._guest = None
-            return str(error)
+            return _not_started(error) if isinstance(error, OSError) else str(error)
         return ""
 
     def halt(self) -> None:
@@ -543,7 +543,8 @@ class Session:
             self._engine.reply(request)
         except (UsageError, OSError) as error:  # too long a message, or no process to be had
             self._activity = Activity.READY
-            return [*self._give_up(), Noticed(str(error), True)]
+            told = _not_started(error) if isinstance(error, OSError) else str(error)
+            return [*self._give_up(), Noticed(told, True)]
         return [BranchChanged()]
 
     def request(self, question: Node, steering: Steering, begun: Node | None = None) -> Reply:
@@ -600,6 +601,11 @@ class Session:
         if not stats or not stats.blocks or stats.streams < 2 or not self._cost:
             return 0.0
         return stats.tokens / stats.blocks / self._cost
+
+
+def _not_started(error: OSError) -> str:
+    remedy = advice(error, "mend that and try again")
+    return f"the engine cannot be started ({cause(error)}); {remedy}."
 
 
 def _parent(reply: Node) -> str:

@@ -17,7 +17,7 @@ from importlib import import_module
 from amulet_local import __version__
 from amulet_local.cli.options import Parser, add_chat_options, piped
 from amulet_local.cli.output import say
-from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.settings import load_settings
 
 _COMMANDS = ("ask", "models", "presets", "chats", "bench", "eval", "calibrate", "doctor")
@@ -44,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"the package {error.name} is missing; install Amulet again, its packages with it.")
         return NotUsableError.exit_code
     except OSError as error:
-        say(f"the system refused ({error}); mend that and try again.")
+        place = f"{error.filename}: " if error.filename else ""
+        remedy = advice(error, "mend that and try again")
+        say(f"the system refused ({place}{cause(error)}); {remedy}.")
         return AmuletError.exit_code
     return code
 
