@@ -24,10 +24,23 @@ _BLOCKS = (1, 2, 4, 8)
 _CONTEXT = 1024
 
 
+def keep(path: str, found: Calibration) -> None:
+    """Have loads of a model use what was found for it. Raises OSError."""
+    file = calibration_file(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_bytes(msgspec.json.encode(found))
+    part.replace(file)
+
+
 def calibrate(
-    path: str, options: LoadOptions, say: Callable[[str], None], repeat: int = 9
+    path: str,
+    options: LoadOptions,
+    say: Callable[[str], None],
+    repeat: int = 9,
+    keep: Callable[[str, Calibration], None] = keep,
 ) -> Calibration:
-    """Find the fastest choices, keep them, return them. Raises what loading raises, and OSError.
+    """Find the fastest choices, keep them, return them. Raises what loading raises, and `keep`.
 
     Candidates take turns; another choice than the default must be 3% faster to be taken.
     """
@@ -54,9 +67,7 @@ def calibrate(
     found = Calibration(
         options.streams, options.threads, options.flash_attention, options.batch, round(cost, 3)
     )
-    file = calibration_file(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(msgspec.json.encode(found))
+    keep(path, found)
     return found
 
 

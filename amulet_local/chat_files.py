@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -25,7 +25,8 @@ from amulet_local.text_files import read_text
 
 Kind = Literal["md", "json"]
 
-_FORMAT, _VERSION = "amulet-chat", 1
+_FORMAT: Final = "amulet-chat"
+_VERSION: Final = 1
 _MOST_BYTES = 64 * 1024 * 1024
 _NO_NAME = re.compile(r"[^\w]+")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")

@@ -13,14 +13,16 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import takewhile
-from pathlib import Path
-from typing import Protocol
+from tempfile import TemporaryFile
+from typing import IO, Protocol
 
 from msgspec.structs import replace
 
 from amulet_local import paths
 from amulet_local.children import environment, python
+from amulet_local.errors import cause
 from amulet_local.kept_files import clear_remnants, kept_folder
 from amulet_local.protocol import (
     SETTLED,
@@ -33,6 +35,7 @@ from amulet_local.protocol import (
     Loaded,
     LoadOptions,
     Memory,
+    Notice,
     Quit,
     Reply,
     Steer,
@@ -198,17 +201,15 @@ class _Running:
         self._file, self._stamp = "", (0, 0)  # of the model, as it was when it was to be loaded
         self._events = events
         self._closing = False
-        self._log = log_folder() / "engine.log"
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                python("-m", "amulet_local.worker"),
-                env=environment(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,  # the terminal's Ctrl+C is for the front end alone
-            )
+        self._log = _opened_log(events)
+        self._process = subprocess.Popen(
+            python("-m", "amulet_local.worker"),
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log or subprocess.DEVNULL,
+            start_new_session=True,  # the terminal's Ctrl+C is for the front end alone
+        )
         threading.Thread(target=self._read, daemon=True).start()
 
     @property
@@ -286,13 +287,29 @@ def _stamp(file: str) -> tuple[int, int]:
     return (status.st_size, status.st_mtime_ns)
 
 
-def _last_lines(log: Path) -> list[str]:
-    """The end of a log, from where all that stands above is settled."""
+def _opened_log(events: queue.SimpleQueue[Event]) -> IO[bytes] | None:
+    """Where the engine's words go: the log, or else a file that goes with the process, which is
+    told; None where there can be neither."""
+    log = log_folder() / "engine.log"
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_END))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("w+b")
+    except OSError as error:
+        events.put(Notice(f"The engine's log is not kept in {log} ({cause(error)})."))
+    with suppress(OSError):
+        return TemporaryFile()
+    return None
+
+
+def _last_lines(log: IO[bytes] | None) -> list[str]:
+    """The end of what the engine said, from where all that stands above is settled; once it has
+    ended, since it writes where this reads."""
+    if log is None:
+        return []
+    try:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_END))
+        lines = log.read().decode("utf-8", "replace").splitlines()
+    except (OSError, ValueError):
         return []
     settled = [number for number, line in enumerate(lines) if line == SETTLED]
     return lines[settled[-1] + 1 :] if settled else lines

@@ -22,7 +22,7 @@ from types import TracebackType
 import msgspec
 
 from amulet_local.conversation import NO_THOUGHT, Conversation, Message, Node, Role, Thought
-from amulet_local.database import DamagedError, Database, removed_meanwhile
+from amulet_local.database import DamagedError, Database, NotKeptError, removed_meanwhile
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.ids import new_id
 from amulet_local.kept_files import KEPT, clear_all_but, forget
@@ -83,11 +83,13 @@ class History:
     read or written.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        """path: see `history_file`; None for a store in memory, where none can be kept on disk.
+    def __init__(self, path: Path | None, *, unkept: bool = False) -> None:
+        """path: see `history_file`; None for a store in memory.
 
-        Replies that a process left unfinished when it ended become interrupted ones. What the
-        engine keeps of chats that are not there any more is removed.
+        unkept: where the file cannot be written to, what is in it is read, and what is added is
+        gone when the process ends; `notice` tells. Replies that a process left unfinished when it
+        ended become interrupted ones. What the engine keeps of chats that are not there any more is
+        removed.
         """
         self._kept = path.parent / KEPT if path else None
         self._writer = this_process()
@@ -95,13 +97,22 @@ class History:
             self._database = _opened(path)
         except DamagedError:  # met on the way; the second time, the file is set aside
             self._database = _opened(path)
+        except NotKeptError as error:
+            if not unkept:
+                raise
+            self._database = _opened(path, unkept=True)
+            self._database.notice = (
+                f"Chats cannot be kept in {path} ({error.reason}): what is said now is gone when "
+                "Amulet ends."
+            )
         self.votes = Votes(self._database)
         if self._kept:
             clear_all_but(self._kept, self._lists)
 
     @property
     def notice(self) -> str:
-        """A sentence for the user if a damaged file had to be set aside, else empty."""
+        """A sentence for the user if a damaged file had to be set aside, or nothing is kept; else
+        empty."""
         return self._database.notice
 
     def close(self) -> None:
@@ -423,9 +434,9 @@ def day_in_words(day: date) -> str:
 # -- opening --------------------------------------------------------------------------------------
 
 
-def _opened(path: Path | None) -> Database:
+def _opened(path: Path | None, *, unkept: bool = False) -> Database:
     """The file with all in order. Raises DamagedError, UsageError, NotUsableError."""
-    database = Database(path)
+    database = Database(path, unkept=unkept)
     try:
         _end_abandoned(database)
         _purge(database, path, time.time() - KEPT_S)

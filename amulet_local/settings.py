@@ -139,7 +139,7 @@ def load_settings() -> Settings:
     path = config_folder() / "config.toml"
     try:
         text = read_text(path, _MOST_BYTES)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Settings()
     except OSError as error:
         raise NotUsableError(

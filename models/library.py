@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amulet_local import paths
-from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.placing import Device, Placing, chosen_devices, free_memory, place
 from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.seen import seen_devices
@@ -178,7 +178,8 @@ def remove(name: str) -> list[Path]:
         try:
             part.unlink()
         except OSError as error:
-            raise UsageError(f"{part} cannot be removed ({error.strerror}); mend that.") from None
+            remedy = advice(error, "make its folder writable, and try again")
+            raise UsageError(f"{part} cannot be removed ({cause(error)}); {remedy}.") from None
     return parts
 
 
@@ -211,7 +212,7 @@ def _given(folder: Path) -> Place:
         os.scandir(paths.usable(folder)).close()
     except OSError as error:
         raise NotUsableError(
-            f"the folder {folder} cannot be read ({error.strerror}); name another."
+            f"the folder {folder} cannot be read ({cause(error)}); {advice(error, 'name another')}."
         ) from None
     return Place(folder.name, folder)
 

@@ -21,7 +21,7 @@ import msgspec
 
 from amulet_local import paths
 from amulet_local.children import environment, python
-from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.placing import Placing
 from amulet_local.settings import models_folder
 from models.cards import ModelCard
@@ -171,8 +171,8 @@ def _require_writable(part: Path) -> None:
         part.touch()
     except OSError as error:
         raise UsageError(
-            f"{part.parent} cannot be written to ({error.strerror}); mend that, or set "
-            "AMULET_MODELS to another folder."
+            f"{part.parent} cannot be written to ({cause(error)}); "
+            f"{advice(error, 'make it writable, or set AMULET_MODELS to another folder')}."
         ) from None
     part.unlink()
 

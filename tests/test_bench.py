@@ -101,6 +101,18 @@ def test_a_damaged_calibration_is_as_none(tiny: Path, home: Path) -> None:
     assert settle(OPTIONS, str(tiny)) == OPTIONS
 
 
+def test_what_cannot_be_kept_is_told_and_shown_all_the_same(
+    tiny: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.write_text("a file where the folder should be")
+    assert main(["bench", "-m", str(tiny), "--calibrate"]) == 0
+    shown = capsys.readouterr()
+    assert "step_cost" in shown.out
+    assert "Kept" not in shown.out
+    assert shown.err.startswith("amulet: what was found is not kept (")
+    assert shown.err.endswith("Not a directory).\n")
+
+
 def test_the_command(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     short = ["bench", "-m", str(tiny), "--tokens", "4", "--repeat", "1", "--context", "2560"]
     assert main([*short, "--json"]) == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import psutil
 import pytest
 
 from amulet_local.children import python
-from amulet_local.client import EngineProcess, _epitaph, _last_lines
+from amulet_local.client import EngineProcess, _epitaph, _last_lines, _opened_log
 from amulet_local.conversation import Message
 from amulet_local.errors import UsageError
 from amulet_local.kept_files import kept_folder
@@ -28,6 +30,7 @@ from amulet_local.protocol import (
     Loaded,
     Loading,
     LoadOptions,
+    Notice,
     Reply,
     Sampling,
     Step,
@@ -198,10 +201,11 @@ def test_the_reason_for_a_death_is_its_signal_and_the_line_that_tells_it(
 def test_what_was_settled_before_is_no_reason_for_a_death(tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
     log.write_text("\n".join([*_ABORTED, SETTLED, _ASSERTION, SETTLED, "told later"]))
-    assert _last_lines(log) == ["told later"]
+    with log.open("rb") as file:
+        assert _last_lines(file) == ["told later"]
     log.write_bytes(b"\xff" * (1 << 20) + f"\n{_ASSERTION}\n".encode())
-    assert _last_lines(log)[-1] == _ASSERTION
-    assert _last_lines(tmp_path / "none.log") == []
+    with log.open("rb") as file:
+        assert _last_lines(file)[-1] == _ASSERTION
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT])
@@ -414,3 +418,33 @@ def test_a_message_over_the_bound_is_refused_before_it_is_sent(engine: EnginePro
     until(engine, Failed)
     with pytest.raises(UsageError, match="over the bound"):
         engine.reply(ask("x" * (MAX_FRAME + 1)))
+
+
+def test_without_a_log_it_works_and_says_so(
+    engine: EngineProcess, home: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "tiny.gguf"
+    write_llama(model)
+    home.write_text("a file where the folder should be")
+    engine.load(str(model), OPTIONS)
+    engine.reply(ask(max_tokens=2))
+    first, *_, last = until(engine, Finished, Failed, Died)
+    assert isinstance(first, Notice)
+    assert first.text == f"The engine's log is not kept in {home}/log/engine.log (Not a directory)."
+    assert isinstance(last, Finished)
+
+
+def test_the_last_words_of_an_engine_are_read_from_its_log_wherever_it_is(home: Path) -> None:
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    for kept in (True, False):
+        if not kept:
+            shutil.rmtree(home)
+            home.write_text("a file where the folder should be")
+        with _opened_log(events) or pytest.fail("there is a folder for temporary files") as log:
+            log.write(b"before\n" * 100_000 + b"GGML_ASSERT(x) failed\n\xff")
+            log.flush()
+            assert _last_lines(log)[-2:] == ["GGML_ASSERT(x) failed", "\ufffd"]
+            assert len(_last_lines(log)) < 40_000
+    assert _last_lines(None) == []
+    assert isinstance(events.get_nowait(), Notice)
+    assert events.empty()

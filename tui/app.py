@@ -69,7 +69,7 @@ def run_chat(
         notices.append(f"config.toml sets keys of what there is not: {', '.join(unknown)}")
     _collect_rarely()
     engine = EngineProcess(needs_of)
-    with History(history_file()) as history:
+    with History(history_file(), unkept=True) as history:
         notices += [history.notice] if history.notice else []
         session = Session(engine, history, settings, options, steering)
         if thinking is not None:

@@ -20,7 +20,7 @@ import msgspec
 from amulet_local.chat import Chat
 from amulet_local.client import EngineHandle
 from amulet_local.conversation import Node
-from amulet_local.errors import AmuletError, UsageError
+from amulet_local.errors import AmuletError, UsageError, advice, cause
 from amulet_local.history import History
 from amulet_local.presets import Presets
 from amulet_local.protocol import (
@@ -186,7 +186,7 @@ class Session:
             return [Unusable(str(error))]
         except OSError as error:
             self._activity = Activity.NO_MODEL
-            return [Unusable(f"the engine cannot be started ({error}); mend that and try again.")]
+            return [Unusable(_not_started(error))]
         return []
 
     # -- asking -------------------------------------------------------------------------------
@@ -297,7 +297,7 @@ class Session:
             begin(self._engine)
         except (UsageError, OSError) as error:
             self._guest = None
-            return str(error)
+            return _not_started(error) if isinstance(error, OSError) else str(error)
         return ""
 
     def halt(self) -> None:
@@ -577,7 +577,8 @@ class Session:
             self._engine.reply(request)
         except (UsageError, OSError) as error:  # too long a message, or no process to be had
             self._activity = Activity.READY
-            return [*self._give_up(), Noticed(str(error), True)]
+            told = _not_started(error) if isinstance(error, OSError) else str(error)
+            return [*self._give_up(), Noticed(told, True)]
         return [BranchChanged()]
 
     def request(self, question: Node, steering: Steering, begun: Node | None = None) -> Reply:
@@ -639,6 +640,11 @@ class Session:
 def _as_it_is(writing: UnderWay) -> Callable[[], object]:
     """What ends a reply of which no more will come."""
     return writing.growing.break_off if writing.tokens else writing.growing.discard
+
+
+def _not_started(error: OSError) -> str:
+    remedy = advice(error, "mend that and try again")
+    return f"the engine cannot be started ({cause(error)}); {remedy}."
 
 
 def _parent(reply: Node) -> str:

@@ -18,7 +18,7 @@ from importlib import import_module
 from amulet_local import __version__
 from amulet_local.cli.options import Parser, add_chat_options, piped
 from amulet_local.cli.output import is_closed, is_dumb, replace_closed, say, write_no_more
-from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.settings import load_settings
 
 _COMMANDS = ("ask", "models", "presets", "chats", "bench", "eval", "calibrate", "doctor")
@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if closed:
             say("standard output is closed, so the result has nowhere to go; leave it open.")
             return AmuletError.exit_code
-        say(f"the system refused ({error}); mend that and try again.")
+        place = f"{error.filename}: " if error.filename else ""
+        remedy = advice(error, "mend that and try again")
+        say(f"the system refused ({place}{cause(error)}); {remedy}.")
         return AmuletError.exit_code
     return code
 

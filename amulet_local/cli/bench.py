@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, add_device_options, add_fields, value, with_given
-from amulet_local.cli.output import StatusLine, console, print_json, write
+from amulet_local.cli.output import StatusLine, console, keeps, print_json, write
 from amulet_local.protocol import LoadOptions, Positive
 from amulet_local.settings import load_settings
 from models import library
 
 if TYPE_CHECKING:
     from amulet_local.bench.report import Report
+    from amulet_local.settled import Calibration
 
 _LOADING = {
     "context": "tokens of context (0: 3072)",
@@ -79,17 +81,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _calibrate(model: str, options: LoadOptions, status: StatusLine, *, as_json: bool) -> int:
-    from amulet_local.calibration import calibrate
+    from amulet_local.calibration import calibrate, keep
 
-    found = calibrate(model, options, lambda what: status.show(f"calibrating: {what}"))
-    status.clear()
+    kept = False
+
+    def try_to_keep(path: str, found: Calibration) -> None:
+        nonlocal kept
+        status.clear()
+        kept = keeps(partial(keep, path, found))
+
+    def progress(what: str) -> None:
+        status.show(f"calibrating: {what}")
+
+    found = calibrate(model, options, progress, keep=try_to_keep)
     if as_json:
         print_json(found)
     else:
         choices = msgspec.structs.asdict(found)
         for name, choice in choices.items():
             write(f"{name:10} {choice}\n")
-        write("Kept for this model on this machine, wherever no option says otherwise.\n")
+        if kept:
+            write("Kept for this model on this machine, wherever no option says otherwise.\n")
     return 0
 
 

@@ -6,13 +6,14 @@ What is found is kept for the model, and used by `ask` and the chat where no str
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import msgspec
 from rich.table import Table
 
 from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, add_work_options, value, with_given
-from amulet_local.cli.output import console, print_json, say
+from amulet_local.cli.output import console, keeps, print_json, say
 from amulet_local.cli.work import WorkBar
 from amulet_local.errors import UsageError
 from amulet_local.evaluation.calibrating import MARGIN, Quality, find_strength
@@ -94,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
                 args.margin,
                 bar,
             )
-            keep_strength(model, preset, _calibrated(preset, best))
+            calibrated = _calibrated(preset, best)
+            keeps(partial(keep_strength, model, preset, calibrated))
     if args.json:
         print_json({name: [msgspec.to_builtins(each) for each in of] for name, of in found.items()})
     else:

@@ -83,7 +83,7 @@ def _add_number(parser: argparse.ArgumentParser, flag: str, *, default: int, wha
 
 
 def _list(args: argparse.Namespace) -> int:
-    with _history() as history:
+    with _history(unkept=True) as history:
         chats, total = history.chats(args.number), history.count()
     if args.json:
         print_json({"file": str(history_file()), "total": total, "chats": chats})
@@ -109,7 +109,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    with _history() as history:
+    with _history(unkept=True) as history:
         chat = Chat(history, args.id)
     if args.json:
         path = chat.conversation.path()
@@ -121,7 +121,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _search(args: argparse.Namespace) -> int:
-    with _history() as history:
+    with _history(unkept=True) as history:
         hits = history.search(" ".join(args.text), args.number)
     if args.json:
         print_json({"hits": hits})
@@ -138,7 +138,7 @@ def _search(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     output: Path | None = args.output
     kind = args.format or (kind_of(output) if output else "md")
-    with _history() as history:
+    with _history(unkept=True) as history:
         chat = Chat(history, args.id)
     facts = {"id": chat.id, "format": kind}
     if output:
@@ -190,8 +190,10 @@ def _agreed(chat: Summary) -> bool:
 # -- how it looks ---------------------------------------------------------------------------------
 
 
-def _history() -> History:
-    history = History(history_file())
+def _history(*, unkept: bool = False) -> History:
+    """The store. unkept: only to read what is there, which need not be possible to write to."""
+    file = history_file()
+    history = History(file, unkept=unkept and file.is_file())
     if history.notice:
         say(history.notice)
     return history

@@ -99,7 +99,7 @@ def examine(servers: Sequence[str] = ()) -> dict[str, Any]:
         "servers": (lent := _servers(servers or own.engine.rpc, advice)),
         "cores": _cores(),
         "memory": _memory(),
-        "folders": _folders(missing),
+        "folders": _folders(missing, advice),
         "model": _model(own, [address for address in lent if lent[address]], missing, advice),
         "presets": _presets(advice),
     }
@@ -255,7 +255,18 @@ def _memory() -> dict[str, int]:
     return {"available": memory.available, "total": memory.total}
 
 
-def _folders(missing: list[str]) -> dict[str, dict[str, Any]]:
+_HOLDS = {
+    "config": "config.toml",
+    "presets": "presets of your own",
+    "data": "chats and what was calibrated",
+    "models": "models that are fetched",
+    "log": "what the engine says",
+}
+
+
+def _folders(missing: list[str], advice: list[str]) -> dict[str, dict[str, Any]]:
+    """Where things are kept. What cannot be written to is advice: Amulet works without; but a
+    folder that can never be there is missing."""
     folders = {
         "config": settings.config_folder(),
         "presets": settings.presets_folder(),
@@ -268,10 +279,15 @@ def _folders(missing: list[str]) -> dict[str, dict[str, Any]]:
         nearest = next(filter(paths.exists, (folder, *folder.parents)), folder)
         writable = paths.is_dir(nearest) and os.access(nearest, os.W_OK | os.X_OK)
         found[name] = {"path": str(folder), "exists": paths.exists(folder), "writable": writable}
-        if not writable:
+        if not paths.is_dir(nearest):
             missing.append(
-                f"the {name} folder {folder} cannot be written to; mend that, or set AMULET_HOME "
-                "to a folder of your own."
+                f"the {name} folder {folder} cannot be made, since {nearest} is a file; move that, "
+                "or set AMULET_HOME to a folder of your own."
+            )
+        elif not writable:
+            advice.append(
+                f"the {name} folder {folder} cannot be written to, so {_HOLDS[name]} cannot be "
+                "kept; make it writable, or set AMULET_HOME to a folder of your own."
             )
     return found
 

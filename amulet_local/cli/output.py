@@ -9,9 +9,12 @@ import json
 import os
 import sys
 import unicodedata
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from amulet_local.errors import cause
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,6 +69,17 @@ def without_controls(text: str) -> str:
 def say(text: str) -> None:
     """A sentence to the user, apart from what is written to standard output."""
     print(f"amulet: {without_controls(text)}", file=sys.stderr, flush=True)
+
+
+def keeps(act: Callable[[], None]) -> bool:
+    """Whether what was found could be kept by this; why not is said, and no reason to fail."""
+    try:
+        act()
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        say(f"what was found is not kept ({place}{cause(error)}).")
+        return False
+    return True
 
 
 def write(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -206,3 +207,20 @@ def test_a_reply_under_way_elsewhere_can_be_read(amulet: Amulet) -> None:
         chat.reply(chat.ask("Where to?").id, ORIGIN)
         document = amulet("chats", "show", chat.id, "--json").document
         assert document["messages"][-1]["ending"] is None
+
+
+def test_chats_are_read_where_nothing_can_be_written_and_not_changed(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = keep("Where to?")
+    before = history_file().read_bytes()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    for arguments in (["list"], ["show", chat], ["search", "where"], ["export", chat]):
+        result = amulet("chats", *arguments)
+        assert result.code == 0
+        assert "Where to?" in result.out
+        assert "(Permission denied): what is said now is gone" in result.err
+    result = amulet("chats", "remove", chat, "-y")
+    assert (result.code, result.out) == (2, "")
+    assert "(Permission denied); make that writable" in result.err
+    assert history_file().read_bytes() == before

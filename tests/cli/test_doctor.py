@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -164,6 +165,19 @@ class TestWhatIsMissing:
         monkeypatch.setenv("AMULET_MODELS", str(blocked / "models"))
         assert "the models folder" in self.only_sentence(amulet)
         assert "(not writable)" in amulet("doctor").out
+
+
+def test_what_cannot_be_kept_in_a_read_only_home_is_advice_only(
+    amulet: Amulet, well: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    result = amulet("doctor", "--json")
+    assert result.code == 0
+    assert result.document["usable"]
+    advice = result.document["advice"]
+    assert [words.split()[1] for words in advice] == list(result.document["folders"])
+    assert all("cannot be written to, so" in words for words in advice)
+    assert "so chats and what was calibrated cannot be kept; make it writable" in advice[2]
 
 
 def test_a_broken_preset_is_advice_only(amulet: Amulet, well: Path) -> None:

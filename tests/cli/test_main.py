@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from types import ModuleType
@@ -126,16 +128,29 @@ def test_a_missing_package_is_named(amulet: Amulet, monkeypatch: pytest.MonkeyPa
     assert "the package tui.app is missing" in result.err
 
 
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.ENOSPC, "the disk is full: No space left on device); free some space and try again"),
+        (errno.EDQUOT, "Disk quota exceeded); free some space and try again"),
+        (errno.EROFS, "Read-only file system); mend that and try again"),
+        (errno.EACCES, "Permission denied); mend that and try again"),
+        (errno.ENAMETOOLONG, "File name too long); use a shorter name"),
+        (errno.EMFILE, "Too many open files); end other programs, or allow more open files"),
+        (errno.EIO, "Input/output error); check the disk"),
+    ],
+)
 def test_what_the_system_refuses_is_a_sentence(
-    amulet: Amulet, monkeypatch: pytest.MonkeyPatch, engine: FakeEngine
+    number: int, told: str, amulet: Amulet, monkeypatch: pytest.MonkeyPatch, engine: FakeEngine
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number), "/there")
 
-    monkeypatch.setattr(engine, "reply", full)
+    monkeypatch.setattr(engine, "reply", refuse)
     result = amulet("ask", "?")
     assert (result.code, result.out) == (1, "")
-    assert "No space left on device" in result.err
+    assert result.err.startswith(f"amulet: the system refused (/there: {told}")
+    assert result.err.count("\n") == 1
 
 
 def test_a_reader_that_has_read_enough_is_no_error(

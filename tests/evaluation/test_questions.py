@@ -31,6 +31,13 @@ def test_indices_of_a_file_are_kept_in_its_order(tmp_path: Path, text: str) -> N
     assert read_questions(path) == [Question(7, "Why?"), Question(3, "How?")]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "questions.txt"
+    path.write_text("Où ?\r\nWhy?\r\n", encoding)
+    assert read_questions(path) == [Question(0, "Où ?"), Question(1, "Why?")]
+
+
 def test_plain_lines_are_numbered(tmp_path: Path) -> None:
     path = tmp_path / "questions.txt"
     path.write_text("Why?\n\n  How?  \n", encoding="utf-8")
@@ -47,6 +54,8 @@ def test_plain_lines_are_numbered(tmp_path: Path) -> None:
         (b'[{"index": 1, "question": "a"}, {"index": 1, "question": "b"}]', "index 1 is there"),
         (b'{"question": "a"}\nnot json', "line 2"),
         (b"\xff\xfe\x00", "decode"),
+        (b"one\ncaf\xe9", "line 2: it is not text in UTF-8, byte 8, 0xE9"),
+        (b"one\n\0", "line 2: it is binary"),
     ],
 )
 def test_what_cannot_be_used_is_told(tmp_path: Path, data: bytes, reason: str) -> None:

@@ -306,6 +306,14 @@ def test_a_key_leaves_the_terminal_whole() -> None:
     assert terminal.end() == 0
 
 
+def test_where_nothing_can_be_kept_the_chat_opens_and_says_so(home: Path) -> None:
+    home.write_text("a file where the folder should be")
+    terminal = Terminal()
+    terminal.read_until("Chats cannot be kept in")
+    os.write(terminal.master, b"\x11")
+    assert terminal.end() == 0
+
+
 def test_the_chat_opens_without_native_code_and_without_the_models_room() -> None:
     script = (
         "import sys, tui.app; "
