@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -78,22 +78,22 @@ def require_session() -> None:
     try:
         get_session()
     except ImportError:
+        which = next((v for v in _set(_PROXIES) if "socks" in os.environ[v]), "a setting")
         raise UsageError(
-            f"{_set(_PROXIES)} names a SOCKS proxy, for which the package socksio is missing; "
-            "install it with: pip install socksio"
+            f"{which} names a SOCKS proxy, for which the package socksio is missing; install it "
+            "with: pip install socksio"
         ) from None
     except OSError as error:
         reason = printable(getattr(error, "strerror", None) or str(error))
-        which = _set(_CERTIFICATES)
-        files = ", ".join(filter(None, (os.environ.get(each) for each in _CERTIFICATES)))
-        what = f"what {which} names, {printable(files)}," if which else "the system's certificates"
+        which = next((v for v in _CERTIFICATES if os.environ.get(v)), "")
+        what = f"{which} names, {printable(os.environ[which])}," if which else "the system has"
         raise UsageError(
-            f"{what} cannot be used as certificates ({reason}); mend or unset it."
+            f"the certificates that {what} cannot be used ({reason}); mend or unset that."
         ) from None
     except Exception as error:
         raise UsageError(
-            f"the proxy in {_set(_PROXIES) or 'the system settings'} cannot be used "
-            f"({printable(str(error))}); mend or unset it."
+            f"the proxy in {_named(_PROXIES)} cannot be used ({printable(str(error))}); mend or "
+            "unset it."
         ) from None
 
 
@@ -196,7 +196,7 @@ def _unreached(name: str, error: Exception) -> AmuletError:
     if "DecodingError" in kinds:
         return NotUsableError(f"{name} comes packed in a way that cannot be read ({reason}).")
     if "ProxyError" in kinds:
-        hint = _HINTS[407] if "407" in reason else f"check {_set(_PROXIES) or 'its settings'}"
+        hint = _HINTS[407] if "407" in reason else f"check {_named(_PROXIES)}"
         return NotUsableError(f"{name} cannot be had, as the proxy refuses ({reason}); {hint}.")
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return NotUsableError(
@@ -216,15 +216,15 @@ def _unreached(name: str, error: Exception) -> AmuletError:
 
 
 def _check_network() -> str:
-    proxies = _set(_PROXIES[:-1])
-    return f"check the network{f' and {proxies}' if proxies else ''}, {_TRY_AGAIN}"
+    proxies = f" and {_named(_PROXIES)}" if _set(_PROXIES) else ""
+    return f"check the network{proxies}, {_TRY_AGAIN}"
 
 
-def _set(variables: tuple[str, ...]) -> str:
-    """Those of some variables that are set."""
-    return ", ".join(
-        name
-        for each in variables
-        for name in (each, each.lower())
-        if os.environ.get(name) and (name == each or os.environ[name] != os.environ.get(each))
-    )
+def _named(variables: Iterable[str]) -> str:
+    return ", ".join(_set(variables)) or "the system's settings"
+
+
+def _set(variables: Iterable[str]) -> list[str]:
+    """Those of some variables that are set, in upper or lower case."""
+    names = (name for each in variables for name in (each, each.lower()))
+    return [name for name in names if os.environ.get(name)]
