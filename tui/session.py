@@ -19,6 +19,7 @@ from amulet_local.client import EngineHandle
 from amulet_local.conversation import Node
 from amulet_local.errors import AmuletError, UsageError
 from amulet_local.history import History
+from amulet_local.paths import as_text
 from amulet_local.presets import Presets
 from amulet_local.protocol import (
     Died,
@@ -155,7 +156,7 @@ class Session:
         self.model, self._loaded, self._cost = model, None, 0.0
         self._activity, self._done, self._total = Activity.LOADING, 0.0, 1.0
         try:
-            self._engine.load(str(model.path), self.options)
+            self._engine.load(as_text(model.path), self.options)
         except OSError as error:
             self._activity = Activity.NO_MODEL
             return [Unusable(f"the engine cannot be started ({error}); mend that and try again.")]
@@ -565,7 +566,7 @@ class Session:
         return Origin.of(
             request,
             model=model.name if model else "",
-            file=str(model.path) if model else "",
+            file=as_text(model.path) if model else "",
             preset=steering.preset.name if steering.preset else "",
         )
 

@@ -34,6 +34,7 @@ from amulet_local.cli.output import StatusLine, print_json, say, write
 from amulet_local.client import EngineHandle, EngineProcess
 from amulet_local.conversation import Message
 from amulet_local.errors import AmuletError, EngineDiedError, UsageError
+from amulet_local.paths import as_text
 from amulet_local.presets import (
     USUAL_SAMPLING,
     USUAL_STRENGTH,
@@ -62,6 +63,7 @@ from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT, Update
 from amulet_local.settings import Settings, load_settings
 from amulet_local.strengths import calibrated_strength
 from amulet_local.thinking import CANNOT
+from models import library
 from models.memory import needs_of
 
 _FIXED = {"base": BASE, "pref": PROMPT, "la": LINEAR}
@@ -146,11 +148,17 @@ def run(args: argparse.Namespace) -> int:
     question = _question(args.question)
     preset = _preset(args, settings)
     model = chat_model(args.model or settings.model)
-    request = _request(args, settings, question, preset, str(model))
+    request = _request(args, settings, question, preset, as_text(model))
     engine = EngineProcess(needs_of)
     try:
-        engine.load(str(model), load_options(settings, args))
-        answer = _answer(engine, request, show_text=not args.json, to_think=bool(args.thinking))
+        engine.load(as_text(model), load_options(settings, args))
+        answer = _answer(
+            engine,
+            request,
+            library.called(model),
+            show_text=not args.json,
+            to_think=bool(args.thinking),
+        )
     finally:
         engine.close()
     if args.json:
@@ -296,11 +304,11 @@ class _EngineError(AmuletError):
 @dataclass
 class _Answer:
     """A reply as it grows. With show_text it is written to standard output piece by piece.
-    to_think: whether it was told to begin with a thought."""
+    to_think: whether it was told to begin with a thought. model: what to call it."""
 
     show_text: bool
     to_think: bool
-    model: str = ""
+    model: str
     steps: list[Step] = field(default_factory=list)
     finished: Finished = field(init=False)
     _written: str = ""
@@ -315,9 +323,8 @@ class _Answer:
             case Prefilling():
                 self._show_status(f"Reading the prompt: {event.done / max(event.total, 1):.0%}")
             case Loaded():
-                self.model = event.model
                 if self.to_think and not event.thinks:
-                    self._notices.append(f"{event.model} {CANNOT}")
+                    self._notices.append(f"{self.model} {CANNOT}")
             case Notice() | Died():
                 self._notices.append(event.text)
                 if not self._written:
@@ -362,9 +369,11 @@ class _Answer:
             say(self._notices.pop(0))
 
 
-def _answer(engine: EngineHandle, request: Reply, *, show_text: bool, to_think: bool) -> _Answer:
+def _answer(
+    engine: EngineHandle, request: Reply, model: str, *, show_text: bool, to_think: bool
+) -> _Answer:
     """Send the request and follow it to its end, showing what happens."""
-    answer = _Answer(show_text, to_think)
+    answer = _Answer(show_text, to_think, model)
     engine.reply(request)
     try:
         with _stopped_by_interrupt(engine):
