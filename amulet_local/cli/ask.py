@@ -13,6 +13,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast, get_args
 
 from msgspec import structs
@@ -155,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
         answer = _answer(
             engine,
             request,
-            library.called(model),
+            _better_name(model),
             show_text=not args.json,
             to_think=bool(args.thinking),
         )
@@ -164,6 +165,12 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(_document(request, preset, answer))
     return _INTERRUPTED if answer.finished.reason == "cancelled" else 0
+
+
+def _better_name(model: Path) -> str:
+    """What to call a model whose file's name says nothing, or is that of a part; else ""."""
+    name = library.called(model)
+    return "" if name == as_text(model.stem) else name
 
 
 # -- from what was typed to a request -------------------------------------------------------------
@@ -304,7 +311,8 @@ class _EngineError(AmuletError):
 @dataclass
 class _Answer:
     """A reply as it grows. With show_text it is written to standard output piece by piece.
-    to_think: whether it was told to begin with a thought. model: what to call it."""
+    to_think: whether it was told to begin with a thought. model: what to call it; the engine knows
+    a name where there is none."""
 
     show_text: bool
     to_think: bool
@@ -323,6 +331,7 @@ class _Answer:
             case Prefilling():
                 self._show_status(f"Reading the prompt: {event.done / max(event.total, 1):.0%}")
             case Loaded():
+                self.model = self.model or event.model
                 if self.to_think and not event.thinks:
                     self._notices.append(f"{self.model} {CANNOT}")
             case Notice() | Died():

@@ -16,7 +16,8 @@ from models.library import LocalModel, listing, resolve
 from tests.models.gguf_files import write_model
 from tests.models.test_inspection import write_part
 from tests.models.test_places import put_in_hub, put_in_ollama
-from tui.shelf import list_models
+from tests.tiny_models import write_llama
+from tui.shelf import find_model, list_models
 
 
 @pytest.fixture
@@ -155,3 +156,54 @@ def test_the_same_names_in_two_programs_each_lead_to_their_model(folder: Path, s
         own: own,
         other: other,
     }
+
+
+# -- names where a file's own says nothing --------------------------------------------------------
+
+
+def nameless(path: Path) -> Path:
+    """A model's file whose header gives it no name."""
+    data = path.read_bytes().replace(b"general.name", b"general.nome")
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("command", [["models", "--json"], ["models", "info", "{}", "--json"]])
+def test_a_title_that_would_be_a_digest_is_the_name(
+    command: list[str], store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nameless(put_in_ollama(store, "qwen3:0.6b"))
+    assert main([each.format("qwen3:0.6b") for each in command]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document.get("models", [document])[0]["title"] == "qwen3:0.6b"
+
+
+def test_a_title_that_would_be_a_parts_is_the_name(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        nameless(write_part(folder, number))
+    for command in (["models", "--json"], ["models", "info", "m", "--json"]):
+        assert main(command) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document.get("models", [document])[0]["title"] == "m"
+
+
+def test_the_chat_calls_a_model_as_the_list_does(store: Path, folder: Path) -> None:
+    put_in_ollama(store, "qwen3:0.6b")
+    for number in (1, 2):
+        write_part(folder, number)
+    names = {name: find_model(name).name for name in ("qwen3:0.6b", "m")}
+    assert names == {"qwen3:0.6b": "qwen3:0.6b", "m": "m"}
+
+
+def test_ask_calls_a_model_as_the_list_does(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the real engine."""
+    monkeypatch.setattr("sys.stdin", None)
+    blob = put_in_ollama(store, "qwen3:0.6b")
+    write_llama(tmp_path / "made.gguf")
+    blob.write_bytes((tmp_path / "made.gguf").read_bytes())
+    assert main(["ask", "hi", "-m", "qwen3:0.6b", "--max-tokens", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "qwen3:0.6b"
