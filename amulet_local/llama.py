@@ -212,7 +212,10 @@ class Model:
         if handle is None:
             if offloads(gpu_layers) and _lacks_memory():
                 raise NoDeviceMemoryError(_reason())
-            raise NotUsableError(f"{path} could not be loaded ({_reason()}); try another file.")
+            newer = "update Amulet, or " if "unknown" in _reason() else ""
+            raise NotUsableError(
+                f"{path} could not be loaded ({_reason()}); {newer}try another file."
+            )
         if (
             not vocabulary_only and llama_cpp.llama_model_has_encoder(handle)
         ) or not llama_cpp.llama_model_has_decoder(handle):

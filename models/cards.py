@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from amulet_local.build import knows_architecture
 from amulet_local.errors import NotUsableError
 from amulet_local.paths import as_text, encodable
 
@@ -91,18 +92,27 @@ class ModelCard:
     shape: Shape
 
 
-def description(kind: Kind) -> str:
-    """What a file is that one cannot chat with, in words."""
-    return _DESCRIPTIONS[kind]
+def obstacle(card: ModelCard) -> str:
+    """What keeps one from chatting with a model, said of its file; "" for nothing."""
+    if card.kind != "chat":
+        return f"is {_DESCRIPTIONS[card.kind]}"
+    if not knows_architecture(card.architecture):
+        return (
+            f"needs a newer llama.cpp: the one here does not know its architecture, "
+            f"{card.architecture!r}"
+        )
+    return ""
 
 
 def require_chat_model(card: ModelCard) -> None:
-    """Raises NotUsableError, saying what the model is, where one cannot chat with it."""
+    """Raises NotUsableError, saying what is in the way, where one cannot chat with a model."""
     if card.kind != "chat":
         raise NotUsableError(
-            f"{card.path} is {_DESCRIPTIONS[card.kind]}, and a chat needs a chat model; choose "
+            f"{card.path} {obstacle(card)}, and a chat needs a chat model; choose "
             "another file, or fetch the default model with: amulet models pull default"
         )
+    if reason := obstacle(card):
+        raise NotUsableError(f"{card.path} {reason}; update Amulet, or choose another model.")
 
 
 def printable(text: str) -> str:

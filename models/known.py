@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from amulet_local.build import build_stamp
 from amulet_local.errors import NotUsableError
 from amulet_local.paths import as_text, from_text
 from amulet_local.settings import cache_folder
@@ -41,7 +42,10 @@ class Known(msgspec.Struct):
 
 
 class _Kept(msgspec.Struct):
+    """build: of llama.cpp, on which it hangs what can be read."""
+
     format: int
+    build: str
     models: dict[str, Known]
 
 
@@ -53,7 +57,7 @@ class KnownModels:
         self._changed = False
         with suppress(OSError, msgspec.DecodeError, ValueError):
             kept = msgspec.msgpack.decode(_file().read_bytes(), type=_Kept, dec_hook=_decode)
-            if kept.format == _FORMAT:
+            if (kept.format, kept.build) == (_FORMAT, build_stamp()):
                 self._models = kept.models
 
     def look_at(self, paths: Iterable[Path]) -> list[Known]:
@@ -82,7 +86,7 @@ class KnownModels:
         if not self._changed:
             return
         self._models = {name: it for name, it in self._models.items() if from_text(name).exists()}
-        body = msgspec.msgpack.encode(_Kept(_FORMAT, self._models), enc_hook=as_text)
+        body = msgspec.msgpack.encode(_Kept(_FORMAT, build_stamp(), self._models), enc_hook=as_text)
         with suppress(OSError):
             _file().parent.mkdir(parents=True, exist_ok=True)
             part = _file().with_suffix(".part")

@@ -22,7 +22,7 @@ from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.seen import seen_devices
 from amulet_local.settings import load_settings, models_folder
 from models import catalogue
-from models.cards import ModelCard, description, file_title, part_paths, printable
+from models.cards import ModelCard, file_title, obstacle, part_paths, printable
 from models.catalogue import Entry, Packaged, is_complete
 from models.discovery import Name, Sighting, Unread, look_into
 from models.known import KnownModels
@@ -102,9 +102,8 @@ def listing(folders: Sequence[Path] | None = None, options: LoadOptions = USUAL)
     for sighting, seen in zip(sightings, known.look_at(s.path for s in sightings), strict=True):
         if seen.card is None:
             left_out.append(LeftOut(sighting.path, seen.problem))
-        elif seen.card.kind != "chat":
-            reason = f"{sighting.path} is {description(seen.card.kind)}."
-            left_out.append(LeftOut(sighting.path, reason))
+        elif reason := obstacle(seen.card):
+            left_out.append(LeftOut(sighting.path, f"{sighting.path} {reason}."))
         else:
             found.append((sighting, seen.card))
     groups = _same(found, known.digest)
