@@ -14,13 +14,19 @@ from hypothesis import strategies as st
 
 from amulet_local.cli import main
 from amulet_local.errors import NotUsableError
+from amulet_local.history import History, history_file
 from amulet_local.paths import as_text, encodable, from_text
-from amulet_local.settings import models_folder
+from amulet_local.protocol import LoadOptions
+from amulet_local.settings import Settings, models_folder
 from models.library import listing, remove, resolve
 from models.receipts import Part, Receipt, keep, receipts
+from tests.fake_engine import FakeEngine
 from tests.models.gguf_files import write_model
 from tests.models.test_inspection import write_part
 from tests.tiny_models import write_llama
+from tui.changes import Steering
+from tui.session import Session
+from tui.shelf import find_model, list_models
 
 NAMES = {
     b"caf\xe9": r"caf\xe9",
@@ -114,6 +120,23 @@ def test_where_it_came_from_is_kept(path: Path) -> None:
     (receipt,) = receipts()
     assert receipt.path == path
     assert receipt.is_complete()
+
+
+def test_the_chat_finds_it_and_keeps_its_name(path: Path) -> None:
+    (offered,) = [model for model in list_models(LoadOptions()) if model.here]
+    assert offered.path == as_text(path)
+    model = find_model(offered.path)
+    assert (model.path, model.name) == (path, as_text(path.stem))
+    with History(history_file()) as store:
+        engine = FakeEngine()
+        session = Session(engine, store, Settings(), LoadOptions(), Steering())
+        session.load(model)
+        session.ask("hi")
+        while not engine.events.empty():
+            session.take(engine.events.get())
+        (_, reply) = session.path
+        assert reply.origin is not None
+        assert from_text(reply.origin.file) == path
 
 
 def test_a_split_one_is_found(tmp_path: Path) -> None:

@@ -89,32 +89,30 @@ def test_two_tags_for_what_is_no_chat_model_are_left_out_once(store: Path) -> No
     assert [left.path for left in listing().left_out] == [blob]
 
 
-Meet = Callable[[Path, Path], None]
+def link_folder(folder: Path, elsewhere: Path) -> None:
+    (elsewhere / "link").symlink_to(folder / "sub")
+    look_into(elsewhere / "link")
 
-MEETINGS: dict[str, Meet] = {
-    "a folder within another": lambda folder, _: look_into(folder / "sub", folder),
-    "a folder named twice": lambda folder, _: look_into(folder / "sub", folder / "sub"),
-    "a folder named in two ways": lambda folder, _: look_into(
-        folder / "sub/../sub", folder / "sub/."
-    ),
-    "a link to the folder": lambda folder, tmp: (
-        (tmp / "link").symlink_to(folder / "sub"),
-        look_into(tmp / "link"),
-    )[1],
-    "a link to the file": lambda folder, _: (folder / "other.gguf").symlink_to(
-        folder / "sub/m.gguf"
-    ),
-    "a link to a link": lambda folder, tmp: (
-        (tmp / "b.gguf").symlink_to(folder / "sub/m.gguf"),
-        (folder / "c.gguf").symlink_to(tmp / "b.gguf"),
-    )[1],
-    "a second name in the file system": lambda folder, _: os.link(
-        folder / "sub/m.gguf", folder / "other.gguf"
-    ),
-    "names that differ in case": lambda folder, _: (folder / "sub/M.GGUF").symlink_to("m.gguf"),
-    "a copy": lambda folder, _: (
-        (folder / "other.gguf").write_bytes((folder / "sub/m.gguf").read_bytes()) and None
-    ),
+
+def link_link(folder: Path, elsewhere: Path) -> None:
+    (elsewhere / "b.gguf").symlink_to(folder / "sub/m.gguf")
+    (folder / "c.gguf").symlink_to(elsewhere / "b.gguf")
+
+
+def copy(folder: Path, _: Path) -> None:
+    (folder / "other.gguf").write_bytes((folder / "sub/m.gguf").read_bytes())
+
+
+MEETINGS: dict[str, Callable[[Path, Path], object]] = {
+    "a folder within another": lambda f, _: look_into(f / "sub", f),
+    "a folder named twice": lambda f, _: look_into(f / "sub", f / "sub"),
+    "a folder named in two ways": lambda f, _: look_into(f / "sub/../sub", f / "sub/."),
+    "a link to the folder": link_folder,
+    "a link to the file": lambda f, _: (f / "other.gguf").symlink_to(f / "sub/m.gguf"),
+    "a link to a link": link_link,
+    "a second name in the file system": lambda f, _: os.link(f / "sub/m.gguf", f / "other.gguf"),
+    "names that differ in case": lambda f, _: (f / "sub/M.GGUF").symlink_to("m.gguf"),
+    "a copy": copy,
 }
 
 
