@@ -24,6 +24,7 @@ from amulet_local import paths
 from amulet_local.children import environment, python
 from amulet_local.errors import cause
 from amulet_local.kept_files import clear_remnants, kept_folder
+from amulet_local.path_text import from_text
 from amulet_local.protocol import (
     SETTLED,
     Command,
@@ -281,7 +282,7 @@ class _Running:
 
 def _stamp(file: str) -> tuple[int, int]:
     """Size and time of change, by which a file is told from what it was; zeros if it is gone."""
-    status = paths.status(file)
+    status = paths.status(from_text(file))
     if status is None:
         return (0, 0)
     return (status.st_size, status.st_mtime_ns)

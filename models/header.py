@@ -34,6 +34,7 @@ from gguf.constants import (
     Keys,
 )
 
+from amulet_local.build import Type, knows_type, types
 from amulet_local.errors import NotUsableError
 from models.reader import Reader
 
@@ -46,6 +47,7 @@ LARGEST_HEADER = 64 * 1024 * 1024
 MOST_ENTRIES = 1 << 17
 MOST_TOKENS = 1 << 20
 MOST_DIMENSIONS = 4
+MOST_TYPES = 1023  # llama.cpp has some forty, its descendants some hundreds
 LONGEST_TENSOR_NAME = 63
 
 # Longer arrays are the tokenizer's; everything per layer is shorter.
@@ -88,7 +90,7 @@ class Tensor(NamedTuple):
     """
 
     name: str
-    type: GGMLQuantizationType
+    type: GGMLQuantizationType | Type
     shape: tuple[int, ...]
     offset: int
     size: int
@@ -279,14 +281,31 @@ class _Parser:
             self._reader.damaged(f"tensor {name!r} has {dimensions:,} dimensions")
         form = _PLACES[dimensions]
         *shape, kind, offset = form.unpack_from(self._reader.data, self._reader.advance(form.size))
-        type_ = _TYPES.get(kind)
-        if type_ is None:
-            self._reader.damaged(f"tensor {name!r} is of the unknown type {kind}")
-        block, block_size = GGML_QUANT_SIZES[type_]
+        type_, block, block_size = self._type(name, kind)
         row = shape[0] if shape else 1
         if row % block:
             self._reader.damaged(f"tensor {name!r} has rows of {row:,} in blocks of {block}")
         return Tensor(name, type_, tuple(shape), offset, math.prod(shape) // block * block_size)
+
+    def _type(self, name: str, kind: int) -> tuple[GGMLQuantizationType | Type, int, int]:
+        """A tensor's type, the numbers in a block of it, and its bytes."""
+        type_ = _TYPES.get(kind)
+        if type_ is not None and knows_type(type_.name):
+            return (type_, *GGML_QUANT_SIZES[type_])
+        if kind > MOST_TYPES:
+            self._reader.damaged(f"tensor {name!r} is of the unknown type {kind}")
+        there = types().get(kind) if type_ is None else None
+        if there and there.block:
+            return there, there.block, there.size
+        if there:
+            raise NotUsableError(
+                f"{self._path} is too old for this llama.cpp: its tensor {name!r} is of type {kind}"
+                ", which was given up; fetch the model in another type."
+            )
+        raise NotUsableError(
+            f"{self._path} needs a newer llama.cpp: its tensor {name!r} is of type {kind}, which "
+            "the one here does not know; update Amulet, or fetch the model in another type."
+        )
 
     # -- the pieces they are made of --------------------------------------------------------------
 

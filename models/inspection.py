@@ -14,7 +14,7 @@ from gguf.constants import GGUFType, Keys, LlamaFileType
 
 from amulet_local import paths
 from amulet_local.errors import NotUsableError
-from models.cards import Kind, ModelCard, Shape, part_paths, printable
+from models.cards import Kind, ModelCard, Shape, file_title, part_paths, printable
 from models.header import Header, Omitted, Tensor, read_header
 
 _TYPES: dict[str, Kind] = {
@@ -51,7 +51,7 @@ def inspect(path: Path, *, compare_tokens: bool = True) -> ModelCard:
     return ModelCard(
         path=path,
         kind=_kind(fields, tensors),
-        name=fields.text(Keys.General.NAME) or printable(path.stem),
+        name=fields.text(Keys.General.NAME) or file_title(path),
         family=fields.text(Keys.General.BASENAME) or fields.architecture,
         architecture=fields.architecture,
         parameters=parameters,

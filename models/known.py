@@ -16,11 +16,13 @@ from typing import Any
 import msgspec
 
 from amulet_local import paths
+from amulet_local.build import build_stamp
 from amulet_local.errors import NotUsableError
+from amulet_local.path_text import as_text, from_text
 from amulet_local.settings import cache_folder
 from models.cards import ModelCard, part_paths
 
-_FORMAT = 1  # counted up when cards change
+_FORMAT = 2  # counted up when cards change
 _THREADS = 2  # reading waits for the disk, and much of it leaves the interpreter alone
 _SAMPLES = 16
 _SAMPLE = 1 << 16
@@ -41,7 +43,10 @@ class Known(msgspec.Struct):
 
 
 class _Kept(msgspec.Struct):
+    """build: of llama.cpp, on which it hangs what can be read."""
+
     format: int
+    build: str
     models: dict[str, Known]
 
 
@@ -53,18 +58,19 @@ class KnownModels:
         self._changed = False
         with suppress(OSError, msgspec.DecodeError, ValueError):
             kept = msgspec.msgpack.decode(_file().read_bytes(), type=_Kept, dec_hook=_decode)
-            if kept.format == _FORMAT:
+            if (kept.format, kept.build) == (_FORMAT, build_stamp()):
                 self._models = kept.models
 
     def look_at(self, paths: Iterable[Path]) -> list[Known]:
         """One for each path, of a model's first file; in order."""
+        paths = list(paths)  # of which some may come twice
         stamps = {path: _stamp(path) for path in paths}
         new = [path for path, stamp in stamps.items() if not self._has(path, stamp)]
         if new:
             self._changed = True
             inspected = _inspected(new, [stamps[path] for path in new])
-            self._models.update(zip(map(str, new), inspected, strict=True))
-        return [self._models[str(path)] for path in stamps]
+            self._models.update(zip(map(as_text, new), inspected, strict=True))
+        return [self._models[as_text(path)] for path in paths]
 
     def digest(self, path: Path) -> str:
         """What tells models of one size apart without reading gigabytes: a hash of the header and
@@ -80,8 +86,10 @@ class KnownModels:
         """Keep what is known; a full disk is no reason to fail."""
         if not self._changed:
             return
-        self._models = {name: known for name, known in self._models.items() if paths.exists(name)}
-        body = msgspec.msgpack.encode(_Kept(_FORMAT, self._models), enc_hook=str)
+        self._models = {
+            name: known for name, known in self._models.items() if paths.exists(from_text(name))
+        }
+        body = msgspec.msgpack.encode(_Kept(_FORMAT, build_stamp(), self._models), enc_hook=as_text)
         with suppress(OSError):
             _file().parent.mkdir(parents=True, exist_ok=True)
             part = _file().with_suffix(".part")
@@ -89,7 +97,7 @@ class KnownModels:
             part.replace(_file())
 
     def _has(self, path: Path, stamp: Stamp) -> bool:
-        known = self._models.get(str(path))
+        known = self._models.get(as_text(path))
         return known is not None and known.stamp == stamp
 
 
@@ -132,5 +140,5 @@ def _file() -> Path:
     return cache_folder() / "models.msgpack"
 
 
-def _decode(kind: type, value: Any) -> Any:
-    return kind(value)
+def _decode(_: type, value: Any) -> Path:
+    return from_text(value)

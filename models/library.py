@@ -11,17 +11,19 @@ import re
 import stat
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from amulet_local import paths
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
+from amulet_local.path_text import as_text, encodable, from_text
 from amulet_local.placing import Device, Placing, chosen_devices, free_memory, place
 from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.seen import seen_devices
 from amulet_local.settings import load_settings, models_folder
 from models import catalogue
-from models.cards import ModelCard, description, part_paths, printable
+from models.cards import ModelCard, file_title, obstacle, part_paths, printable
 from models.catalogue import Entry, Packaged, is_complete
 from models.discovery import Name, Sighting, Unread, look_into
 from models.known import KnownModels
@@ -30,6 +32,7 @@ from models.places import OWN, Place, places
 from models.receipts import receipts
 
 _OFFERED = 5
+_NAMELESS = re.compile(r"sha256-[0-9a-f]{64}|(ggml-)?model.*\.gguf", re.IGNORECASE)
 
 
 class NoModelError(NotUsableError):
@@ -43,18 +46,24 @@ _Found = tuple[Sighting, ModelCard]
 class LocalModel:
     """A model that one can chat with, and all that is to be told of it.
 
-    name: what a user types, as short as tells it apart. program: who keeps it (see places.py).
-    copies: other files with the same model. memory: what it takes with the options asked for.
-    placing: where that is taken, and whether so much is free.
+    name: what a user types, as short as tells it apart; names: all of them, that one first, where
+    several lead to it. program: who keeps it (see places.py). copies: other files with the same
+    model. memory: what it takes with the options asked for. placing: where that is taken, and
+    whether so much is free.
     """
 
-    name: str
+    names: tuple[str, ...]
     path: Path
     program: str
     card: ModelCard
     copies: tuple[Path, ...]
     memory: Memory
     placing: Placing
+
+    @property
+    def name(self) -> str:
+        """The first of its names."""
+        return self.names[0]
 
 
 @dataclass(frozen=True)
@@ -94,22 +103,22 @@ def listing(folders: Sequence[Path] | None = None, options: LoadOptions = USUAL)
     for sighting, seen in zip(sightings, known.look_at(s.path for s in sightings), strict=True):
         if seen.card is None:
             left_out.append(LeftOut(sighting.path, seen.problem))
-        elif seen.card.kind != "chat":
-            reason = f"{sighting.path} is {description(seen.card.kind)}."
-            left_out.append(LeftOut(sighting.path, reason))
+        elif reason := obstacle(seen.card):
+            left_out.append(LeftOut(sighting.path, f"{sighting.path} {reason}."))
         else:
             found.append((sighting, seen.card))
     groups = _same(found, known.digest)
     known.save()
-    names = _names([group[0][0] for group in groups])
+    names = _names([[sighting for sighting, _ in group] for group in groups])
     free, devices = free_memory(), tuple(usable_devices(options))
     models = []
-    for name, ((sighting, card), *others) in zip(names, groups, strict=True):
+    for called, group in zip(names, groups, strict=True):
+        sighting, card = group[0]
         memory = estimate(card, options)
-        copies = tuple(other.path for other, _ in others)
+        copies = tuple(dict.fromkeys(each.path for each, _ in group if each.path != sighting.path))
         models.append(
             LocalModel(
-                name,
+                called,
                 sighting.path,
                 sighting.program,
                 card,
@@ -118,7 +127,7 @@ def listing(folders: Sequence[Path] | None = None, options: LoadOptions = USUAL)
                 place(memory, options, devices, free),
             )
         )
-    return Listing(tuple(models), tuple(left_out), devices, free)
+    return Listing(tuple(models), tuple(dict.fromkeys(left_out)), devices, free)
 
 
 def usable_devices(options: LoadOptions) -> list[Device]:
@@ -139,8 +148,19 @@ def resolve(name: str) -> Path:
     entry = catalogue.find(name or catalogue.default().name)
     if entry:
         return _fetched(entry, chosen=bool(name))
-    path = paths.expand(name)
+    path = _path(name)
     return path if stat.S_ISREG(_mode(path)) else _only_match(name, _sightings())
+
+
+def called(path: Path) -> str:
+    """What to call the model of a file, where its own name may say nothing: as the list does."""
+    if _NAMELESS.fullmatch(path.name):
+        with suppress(NotUsableError):
+            files = _by_file(_sightings())
+            for sightings, names in zip(files, _names(files), strict=True):
+                if sightings[0].path == path.absolute():
+                    return names[0]
+    return file_title(path)
 
 
 def resolve_own(name: str) -> Path:
@@ -155,7 +175,7 @@ def resolve_own(name: str) -> Path:
         files = [path for path, known in _entries().items() if known == entry.name]
         here = [sighting.path for sighting in own if sighting.path in files]
         return here[0] if here else _fetched(entry, chosen=True)
-    path = paths.expand(name)
+    path = _path(name)
     if _matches(name, own):
         path = _only_match(name, own)
     elif not stat.S_ISREG(_mode(path)):
@@ -235,22 +255,40 @@ def _same(found: Iterable[_Found], digest: Callable[[Path], str]) -> list[list[_
 # -- names ----------------------------------------------------------------------------------------
 
 
-def _names(sightings: Sequence[Sighting]) -> list[str]:
-    """What to type for each: the last parts of its name, as few as tell it from all others."""
+def _names(models: Iterable[Sequence[Sighting]]) -> list[tuple[str, ...]]:
+    """What to type for each model, of which there may be several sightings: the last parts of its
+    names, as few as tell it from all others."""
+    models = list(models)
     taken = Counter(
         ending
-        for sighting in sightings
-        for ending in {_folded(ending) for name in sighting.names for ending in _endings(name)}
+        for sightings in models
+        for ending in {
+            _folded(ending)
+            for sighting in sightings
+            for name in sighting.names
+            for ending in _endings(name)
+        }
     )
     taken.update((name,) for entry in catalogue.entries() for name in (entry.name, entry.alias))
     entries = _entries()
-    return [entries.get(sighting.path) or _name(sighting, taken) for sighting in sightings]
+    return [
+        tuple(dict.fromkeys(entries.get(each.path) or _name(each, taken) for each in sightings))
+        for sightings in models
+    ]
+
+
+def _by_file(sightings: Iterable[Sighting]) -> list[list[Sighting]]:
+    """Those of one path together."""
+    files: dict[Path, list[Sighting]] = {}
+    for sighting in sightings:
+        files.setdefault(sighting.path, []).append(sighting)
+    return list(files.values())
 
 
 def _name(sighting: Sighting, taken: Mapping[Name, int]) -> str:
     endings = _endings(sighting.names[0])
     own = next((ending for ending in endings if taken[_folded(ending)] == 1), None)
-    return "/".join(own) if own else str(sighting.path)
+    return "/".join(own) if own else as_text(sighting.path)
 
 
 def _entries() -> dict[Path, str]:
@@ -275,6 +313,13 @@ def _folded(name: Name) -> Name:
 # -- from what a user types to a file -------------------------------------------------------------
 
 
+def _path(name: str) -> Path:
+    """What a user typed, as a path; `~` is understood where no shell has done so."""
+    path = paths.expand(name)
+    shown = from_text(str(path))  # as a list showed it
+    return shown if _mode(shown) and not _mode(path) else path
+
+
 def _mode(path: Path) -> int:
     """The type of what is at a path, as `stat` has it; 0 where there is nothing to be seen."""
     status = paths.status(path)
@@ -282,15 +327,14 @@ def _mode(path: Path) -> int:
 
 
 def _matches(name: str, sightings: Iterable[Sighting]) -> list[Sighting]:
-    """Those that a name ends, in its own case where there are any."""
-    typed = tuple(name.replace(os.sep, "/").split("/"))
-    typed = (*typed[:-1], re.sub(r"\.gguf$", "", typed[-1], flags=re.IGNORECASE))
-    endings = [
-        (sighting, {each[-len(typed) :] for each in sighting.names}) for sighting in sightings
-    ]
-    folded = _folded(typed)
-    return [sighting for sighting, names in endings if typed in names] or [
-        sighting for sighting, names in endings if folded in map(_folded, names)
+    """Those that a name ends, as lists and shells have it; in its own case where there are any."""
+    name = re.sub(r"\.gguf$", "", name.replace(os.sep, "/"), flags=re.IGNORECASE)
+    typed = {tuple(text.split("/")) for text in (encodable(name), as_text(name))}
+    length = name.count("/") + 1
+    endings = [(sighting, {each[-length:] for each in sighting.names}) for sighting in sightings]
+    folded = set(map(_folded, typed))
+    return [sighting for sighting, names in endings if typed & names] or [
+        sighting for sighting, names in endings if folded & set(map(_folded, names))
     ]
 
 
@@ -299,7 +343,7 @@ def _only_match(name: str, sightings: Sequence[Sighting]) -> Path:
     if len(matches) > 1:
         matches = _apart(matches)
     if len(matches) > 1:
-        names = ", ".join(_names(matches))
+        names = ", ".join(names[0] for names in _names(_by_file(matches)))
         raise NotUsableError(f"{printable(name)!r} may mean any of {names}; give one name in full.")
     if not matches:
         raise NotUsableError(_not_found(name, sightings))
@@ -311,7 +355,7 @@ def _apart(sightings: Iterable[Sighting]) -> list[Sighting]:
     known = KnownModels()
     first: dict[str, Sighting] = {}
     for sighting in sightings:
-        first.setdefault(known.digest(sighting.path) or str(sighting.path), sighting)
+        first.setdefault(known.digest(sighting.path) or as_text(sighting.path), sighting)
     known.save()
     return list(first.values())
 
@@ -342,12 +386,12 @@ def _fetched(entry: Entry, *, chosen: bool) -> Path:
 
 
 def _not_found(name: str, sightings: Sequence[Sighting]) -> str:
-    path = paths.expand(name)
+    path = _path(name)
     if stat.S_ISDIR(_mode(path)):
         return f"{path} is a folder; name a GGUF file in it."
     if path.suffix.casefold() == ".gguf" or path.is_absolute() or name.startswith((".", "~")):
         return f"there is no file {path}; check the path, or see what is here with: amulet models"
-    if near := _near(name, _names(sightings)):
+    if near := _near(name, [each for names in _names(_by_file(sightings)) for each in names]):
         return f"no model is called {printable(name)!r}; near it are: {near}"
     if near := _near(name, [entry.name for entry in catalogue.entries()]):
         return (

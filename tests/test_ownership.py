@@ -12,7 +12,7 @@ import llama_cpp
 import numpy as np
 import pytest
 
-from amulet_local import drafting, engine, lockstep
+from amulet_local import engine, lockstep
 from amulet_local.bench.report import run
 from amulet_local.calibration import calibrate
 from amulet_local.conversation import Message
@@ -26,6 +26,7 @@ from amulet_local.llama import (
     Model,
     NoDeviceMemoryError,
     SamplerChain,
+    Vocabulary,
 )
 from amulet_local.lockstep import Lockstep
 from amulet_local.protocol import Load, LoadOptions, Sampling
@@ -111,7 +112,7 @@ def test_a_load_that_fails_anywhere_leaves_nothing(
         other.write_bytes(b"no model")
     elif draft == "another vocabulary":
         write_llama(other, seed=5)
-        monkeypatch.setattr(drafting.Vocabulary, "equals", lambda *_: False)
+        monkeypatch.setattr(Vocabulary, "equals", lambda *_: False)
     options = LoadOptions(
         context=256, streams=streams, draft=str(other) if draft else path, gpu_layers=0
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from amulet_local.client import EngineHandle
+from amulet_local.path_text import as_text
 from amulet_local.protocol import (
     Candidates,
     Died,
@@ -85,7 +86,7 @@ class Look:
             return _THOUGHT
         if model is None:
             return f"What else could have been said needs {origin.model}; no model is loaded."
-        if model.path.name != Path(origin.file).name:
+        if as_text(model.path.name) != Path(origin.file).name:
             written = Path(origin.file).name or origin.model
             return (
                 f"What else could have been said needs the model that wrote this, {written}; "

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from amulet_local.conversation import Message, Node, Thought
+from amulet_local.path_text import as_text
 from amulet_local.presets import Presets
 from amulet_local.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol import Reply
@@ -87,7 +88,7 @@ def own(node: Node, model: ChosenModel | None) -> Node:
     them, so those of another one are left out, and its text is read."""
     if not node.message.token_ids and not node.thought.token_ids:
         return node
-    if model and node.origin and model.path.name == Path(node.origin.file).name:
+    if model and node.origin and as_text(model.path.name) == Path(node.origin.file).name:
         return node
     message = Message(node.message.role, node.message.text)
     return replace(node, message=message, thought=Thought(node.thought.text))

@@ -22,6 +22,7 @@ from amulet_local.client import EngineHandle
 from amulet_local.conversation import Node
 from amulet_local.errors import AmuletError, UsageError, advice, cause
 from amulet_local.history import History
+from amulet_local.path_text import as_text
 from amulet_local.presets import Presets
 from amulet_local.protocol import (
     Died,
@@ -180,7 +181,7 @@ class Session:
         self.steering = self._steering  # at what is usual on this model
         self._activity, self._done, self._total = Activity.LOADING, 0.0, 1.0
         try:
-            self._engine.load(str(model.path), self.options)
+            self._engine.load(as_text(model.path), self.options)
         except AmuletError as error:  # the file is not what it was when it was found
             self._activity = Activity.NO_MODEL
             return [Unusable(str(error))]
@@ -600,7 +601,7 @@ class Session:
         return Origin.of(
             request,
             model=model.name if model else "",
-            file=str(model.path) if model else "",
+            file=as_text(model.path) if model else "",
             preset=steering.preset.name if steering.preset else "",
         )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amulet_local.errors import AmuletError, NotUsableError
+from amulet_local.path_text import as_text, from_text
 from amulet_local.protocol import LoadOptions, Memory
 from amulet_local.settings import models_folder
 from models.catalogue import Entry, Hosted, default, entries, is_complete
@@ -38,7 +39,7 @@ def find_model(name: str) -> ChosenModel:
         raise (error if name else NotUsableError("no model is chosen yet.")) from error
     card = inspection.inspect(path)
     cards.require_chat_model(card)
-    return ChosenModel(path, _without(card.quantisation, path.stem), card.quantisation)
+    return ChosenModel(path, _without(card.quantisation, library.called(path)), card.quantisation)
 
 
 def has_default() -> bool:
@@ -83,7 +84,7 @@ def write_model(
     def tell(done: int, total: int) -> None:
         on_progress(Progress("writing", done, total))
 
-    written = quantise_apart(Path(path), type_, tell, cancelled)
+    written = quantise_apart(from_text(path), type_, tell, cancelled)
     return Pulled(written.stem, written, written.stat().st_size, "", fetched=False)
 
 
@@ -118,7 +119,8 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
             f"{decimal(card.size)} on disk · trained for {card.context_trained:,} tokens",
             f"chat template: {'yes' if card.template else 'no'} · "
             f"licence: {card.licence or 'not stated'}",
-            f"kept by {model.program}: {card.path}",
+            f"kept by {model.program}: {as_text(card.path)}",
+            f"also called {', '.join(model.names[1:])}" if len(model.names) > 1 else "",
         ]
         takes = [
             f"Takes about {decimal(needed.total)} for two streams of {needed.context:,} tokens "
@@ -128,11 +130,11 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
             memory.memory_advice(card, options, free, listing.devices),
             hint := quantising.faster_type(card, placing),
         ]
-        text = "\n".join([*filter(None, takes), "", *known])
+        text = "\n".join([*filter(None, takes), "", *filter(None, known)])
         label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
         faster = quantising.FASTER if hint else ""
-        found.append(ShelfModel(str(model.path), label, text, placing.fits, faster=faster))
-    here = {model.name for model in listing.models}
+        found.append(ShelfModel(as_text(model.path), label, text, placing.fits, faster=faster))
+    here = {name for model in listing.models for name in model.names}
     free += sum(device.memory_free for device in listing.devices)
     return found + [_offered(entry, free) for entry in entries() if entry.name not in here]
 
@@ -166,7 +168,9 @@ def show_prompts(path: str, steering: Steering) -> str:
     system = steering.system or DEFAULT_SYSTEM
     words = steering.preference or "(your preference)"
     try:
-        shown = preview(Path(path), _QUESTION, words, system=system, placement=steering.placement)
+        shown = preview(
+            from_text(path), _QUESTION, words, system=system, placement=steering.placement
+        )
     except AmuletError as error:
         return sentence(str(error))
     parts = ["Without the preference it sees:", shown.base, "With it:", shown.preference]

@@ -13,6 +13,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast, get_args
 
 from msgspec import structs
@@ -35,6 +36,7 @@ from amulet_local.cli.output import StatusLine, print_json, say, write
 from amulet_local.client import EngineHandle, EngineProcess
 from amulet_local.conversation import Message
 from amulet_local.errors import AmuletError, EngineDiedError, UsageError
+from amulet_local.path_text import as_text
 from amulet_local.presets import (
     USUAL_SAMPLING,
     USUAL_STRENGTH,
@@ -63,6 +65,7 @@ from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT, Update
 from amulet_local.settings import Settings, load_settings
 from amulet_local.strengths import calibrated_strength, usual_strength
 from amulet_local.thinking import CANNOT
+from models import library
 from models.memory import needs_of
 
 _FIXED = {"base": BASE, "pref": PROMPT, "la": LINEAR}
@@ -155,11 +158,17 @@ def run(args: argparse.Namespace) -> int:
     told = reads or _told_unread()
     preset = _preset(args, settings)
     model = chat_model(args.model or settings.model)
-    request = _request(args, settings, question, preset, str(model))
+    request = _request(args, settings, question, preset, as_text(model))
     engine = EngineProcess(needs_of)
     try:
-        engine.load(str(model), load_options(settings, args))
-        answer = _answer(engine, request, show_text=not args.json, to_think=bool(args.thinking))
+        engine.load(as_text(model), load_options(settings, args))
+        answer = _answer(
+            engine,
+            request,
+            _better_name(model),
+            show_text=not args.json,
+            to_think=bool(args.thinking),
+        )
     finally:
         engine.close()
     if not told:
@@ -167,6 +176,12 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(_document(request, preset, answer))
     return _INTERRUPTED if answer.finished.reason == "cancelled" else 0
+
+
+def _better_name(model: Path) -> str:
+    """What to call a model whose file's name says nothing, or is that of a part; else ""."""
+    name = library.called(model)
+    return "" if name == as_text(model.stem) else name
 
 
 # -- from what was typed to a request -------------------------------------------------------------
@@ -318,12 +333,13 @@ class _EngineError(AmuletError):
 @dataclass
 class _Answer:
     """A reply as it grows. With show_text it is written to standard output piece by piece.
-    to_think: whether it was told to begin with a thought. steps, finished: of the whole reply,
-    whichever engines wrote it; but for the number of tokens, the stats are the last engine's."""
+    to_think: whether it was told to begin with a thought. model: what to call it; the engine knows
+    a name where there is none. steps, finished: of the whole reply, whichever engines wrote it; but
+    for the number of tokens, the stats are the last engine's."""
 
     show_text: bool
     to_think: bool
-    model: str = ""
+    model: str
     steps: list[Step] = field(default_factory=list)
     finished: Finished = field(init=False)
     _text: str = ""  # as the steps told it
@@ -340,9 +356,9 @@ class _Answer:
             case Prefilling():
                 self._show_status(f"Reading the prompt: {event.done / max(event.total, 1):.0%}")
             case Loaded():
-                self.model = event.model
+                self.model = self.model or event.model
                 if self.to_think and not event.thinks:
-                    self._notices.append(f"{event.model} {CANNOT}")
+                    self._notices.append(f"{self.model} {CANNOT}")
             case Notice() | Died():
                 self._notices.append(event.text)
                 if not self._written:
@@ -417,9 +433,11 @@ class _Answer:
             say(self._notices.pop(0))
 
 
-def _answer(engine: EngineHandle, request: Reply, *, show_text: bool, to_think: bool) -> _Answer:
+def _answer(
+    engine: EngineHandle, request: Reply, model: str, *, show_text: bool, to_think: bool
+) -> _Answer:
     """Send the request and follow it to its end, showing what happens."""
-    answer = _Answer(show_text, to_think)
+    answer = _Answer(show_text, to_think, model)
     engine.reply(request)
     try:
         with _stopped_by_interrupt(engine):

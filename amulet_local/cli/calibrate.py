@@ -21,6 +21,7 @@ from amulet_local.evaluation.plan import Preference
 from amulet_local.evaluation.questions import bundled_questions
 from amulet_local.evaluation.records import Setting
 from amulet_local.evaluation.subject import Subject
+from amulet_local.path_text import as_text
 from amulet_local.presets import Preset, load_presets
 from amulet_local.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol import Positive
@@ -74,7 +75,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Calibrate, or forget."""
     settings = load_settings()
-    model = str(chat_model(args.model or settings.model))
+    model = as_text(chat_model(args.model or settings.model))
     names = [name.strip() for name in (args.preset or "").split(",") if name.strip()]
     if args.forget:
         gone = forget_strengths(model, names)

@@ -30,6 +30,7 @@ from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, listed
 from amulet_local.cli.output import print_json, without_controls
 from amulet_local.errors import NotUsableError
+from amulet_local.path_text import as_text
 from amulet_local.placing import chosen_devices, free_memory, place
 from amulet_local.presets import load_presets
 from amulet_local.seen import seen_devices
@@ -310,12 +311,12 @@ def _model(
             f"the model needs about {decimal(memory.total)} with {memory.context:,} tokens of "
             "context, more than is free; a smaller context or a smaller model would fit."
         )
-    if not is_calibrated(str(path)):
+    if not is_calibrated(as_text(path)):
         advice.append(
             "the fastest settings for this model here are not known yet; to find them in a "
             "minute or two: amulet bench --calibrate"
         )
-    facts |= {"path": str(path), "context": memory.context, "memory": memory.total}
+    facts |= {"path": as_text(path), "context": memory.context, "memory": memory.total}
     return {**facts, "placing": str(placing)}
 
 

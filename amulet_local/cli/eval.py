@@ -33,6 +33,7 @@ from amulet_local.evaluation.plan import GREEDY, Plan, Preference
 from amulet_local.evaluation.questions import Question, bundled_questions, read_questions
 from amulet_local.evaluation.records import Folder, Setting, Skipped
 from amulet_local.evaluation.variants import PAPER, Variant, parse_variants
+from amulet_local.path_text import as_text
 from amulet_local.presets import load_presets
 from amulet_local.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol import Natural, Positive, Reply, Sampling
@@ -168,7 +169,7 @@ def _require_packages() -> None:
 def _plan(args: argparse.Namespace, settings: Settings) -> Plan:
     apply_paper(args)
     setting = Setting(
-        model=str(chat_model(args.model or settings.model)),
+        model=as_text(chat_model(args.model or settings.model)),
         system=settings.system or DEFAULT_SYSTEM,
         placement=args.placement or "system",
         sampling=with_given(GREEDY, args),
@@ -219,7 +220,7 @@ def _variants(methods: str) -> list[Variant]:
 
 def _judge(args: argparse.Namespace, model: str) -> str:
     """The path of the judge. Judgements are filed under names, so two models need two."""
-    judge = str(chat_model(args.judge)) if args.judge else model
+    judge = as_text(chat_model(args.judge)) if args.judge else model
     if judge != model and Path(judge).stem == Path(model).stem:
         raise UsageError(
             f"the judge and the model are both called {Path(model).stem}; rename one of the files."

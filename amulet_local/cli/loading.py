@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from amulet_local.cli.options import with_given
+from amulet_local.path_text import as_text
 from amulet_local.protocol import LoadOptions
 from amulet_local.settings import Settings
 from models import library
@@ -30,4 +31,4 @@ def load_options(settings: Settings, args: argparse.Namespace) -> LoadOptions:
     options = with_given(settings.engine, args)
     if options.draft in ("ngram", "off"):
         return options
-    return msgspec.structs.replace(options, draft=str(chat_model(options.draft)))
+    return msgspec.structs.replace(options, draft=as_text(chat_model(options.draft)))

@@ -21,11 +21,12 @@ from amulet_local import paths
 from amulet_local.cli.options import value, words
 from amulet_local.cli.output import console, print_json, without_controls, write
 from amulet_local.errors import UsageError
+from amulet_local.path_text import as_text
 from amulet_local.placing import Placing, free_memory, place
 from amulet_local.protocol import Memory, Natural
 from amulet_local.settings import load_settings, models_folder
 from models import catalogue, library
-from models.cards import ModelCard, printable, require_chat_model
+from models.cards import ModelCard, file_title, printable, require_chat_model
 from models.library import LeftOut, LocalModel
 from models.memory import estimate, memory_advice
 from models.quantising import TYPES, faster_type, quantise
@@ -96,9 +97,9 @@ def _list(args: argparse.Namespace) -> int:
     folders = [paths.expand(folder) for folder in getattr(args, "folders", [])] or None
     found = library.listing(folders, load_settings().engine)
     if args.json:
-        left_out = [{"path": str(left.path), "reason": left.reason} for left in found.left_out]
+        left_out = [{"path": as_text(left.path), "reason": left.reason} for left in found.left_out]
         models = [_facts(model) for model in found.models]
-        print_json({"folder": str(models_folder()), "models": models, "left_out": left_out})
+        print_json({"folder": as_text(models_folder()), "models": models, "left_out": left_out})
         return 0
     if found.models:
         _print_table(found.models)
@@ -125,7 +126,7 @@ def _pull(args: argparse.Namespace) -> int:
     with watching(args.name, quiet=args.json) as watch:
         pulled = pull(args.name, watch)
     if args.json:
-        print_json({**asdict(pulled), "path": str(pulled.path)})
+        print_json({**asdict(pulled), "path": as_text(pulled.path)})
     else:
         state = "fetched" if pulled.fetched else "already here"
         write(f"{pulled.name} is {state} and intact: {pulled.path}\n")
@@ -140,7 +141,7 @@ def _info(args: argparse.Namespace) -> int:
     from models.preview import preview
 
     path, settings = library.resolve(args.name), load_settings()
-    card = inspect(path)
+    card, name = inspect(path), library.called(path)
     options = structs.replace(settings.engine, context=args.context or settings.engine.context)
     memory, free = estimate(card, options), free_memory()
     found = library.usable_devices(options)
@@ -152,14 +153,14 @@ def _info(args: argparse.Namespace) -> int:
         system = settings.system or DEFAULT_SYSTEM
         shown = preview(path, args.question, args.preference, system=system)
     if args.json:
-        facts = {**_card_facts(card), "memory": _memory_facts(memory), "memory_free": free}
+        facts = {**_card_facts(card, name), "memory": _memory_facts(memory), "memory_free": free}
         facts |= _placing_facts(placing)
         prompts = asdict(shown) if shown else None
         print_json({**facts, "advice": advice, "hint": hint, "prompts": prompts})
         return 0
     grid = Table.grid(padding=(0, 3))
-    for name, text in (
-        ("title", card.name),
+    for what, text in (
+        ("title", _title(card, name)),
         ("file", without_controls(str(card.path))),
         ("kind", card.kind),
         ("architecture", f"{card.architecture or 'unknown'}, {card.layers:,} layers"),
@@ -177,7 +178,7 @@ def _info(args: argparse.Namespace) -> int:
         ("free", decimal(free)),
         *(("", f"{decimal(device.memory_free)} on {device.name}") for device in found),
     ):
-        grid.add_row(name, text)
+        grid.add_row(what, text)
     console().print(grid)
     for sentence in filter(None, (advice, hint, shown.problem if shown else "")):
         write(f"\n{without_controls(sentence)}\n")
@@ -201,7 +202,7 @@ def _quantize(args: argparse.Namespace) -> int:
             source, args.type, lambda done, total: bar.update(task, completed=done, total=total)
         )
     if args.json:
-        print_json(_card_facts(inspect(target)))
+        print_json(_card_facts(inspect(target), library.called(target)))
     else:
         write(f"Written: {target} ({decimal(target.stat().st_size)})\n")
     return 0
@@ -212,7 +213,7 @@ def _remove(args: argparse.Namespace) -> int:
     agreed = args.yes or _agreed(path)
     removed = library.remove(args.name) if agreed else []
     if args.json:
-        print_json({"removed": [str(part) for part in removed]})
+        print_json({"removed": [as_text(part) for part in removed]})
     else:
         for part in removed:
             write(f"Removed {part}\n")
@@ -257,7 +258,7 @@ def _print_table(models: Sequence[LocalModel]) -> None:
         card = model.card
         copies = f" and {len(model.copies)} more" if model.copies else ""
         table.add_row(
-            printable(model.name),
+            "\n".join(map(printable, model.names)),
             card.family,
             _count(card.parameters),
             card.quantisation,
@@ -279,12 +280,18 @@ def _count(number: int) -> str:
     return str(number)
 
 
+def _title(card: ModelCard, name: str) -> str:
+    """What a file calls its model, else the model's name: a file's own may say nothing."""
+    return name if card.name == file_title(card.path) else card.name
+
+
 def _facts(model: LocalModel) -> dict[str, Any]:
     return {
         "name": model.name,
+        "names": list(model.names),
         "program": model.program,
-        **_card_facts(model.card),
-        "copies": [str(path) for path in model.copies],
+        **_card_facts(model.card, model.name),
+        "copies": [as_text(path) for path in model.copies],
         "memory": _memory_facts(model.memory),
         **_placing_facts(model.placing),
     }
@@ -304,6 +311,7 @@ def _memory_facts(memory: Memory) -> dict[str, int]:
     return {**structs.asdict(memory), "total": memory.total}
 
 
-def _card_facts(card: ModelCard) -> dict[str, Any]:
+def _card_facts(card: ModelCard, name: str) -> dict[str, Any]:
     facts = asdict(card)
-    return {"title": facts.pop("name"), **facts, "path": str(card.path)}
+    del facts["name"]
+    return {"title": _title(card, name), **facts, "path": as_text(card.path)}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from amulet_local.errors import cause
+from amulet_local.path_text import encodable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +64,7 @@ def is_dumb() -> bool:
 
 def without_controls(text: str) -> str:
     """Text without the control characters that steer a terminal; line breaks and tabs stay."""
-    return "".join(c for c in text if c in _KEPT or unicodedata.category(c) != "Cc")
+    return "".join(c for c in encodable(text) if c in _KEPT or unicodedata.category(c) != "Cc")
 
 
 def say(text: str) -> None:
@@ -84,13 +85,24 @@ def keeps(act: Callable[[], None]) -> bool:
 
 def write(text: str) -> None:
     """A piece of standard output, at once; harmless on a terminal, unchanged elsewhere."""
-    print(without_controls(text) if sys.stdout.isatty() else text, end="", flush=True)
+    print(without_controls(text) if sys.stdout.isatty() else encodable(text), end="", flush=True)
 
 
 def print_json(document: object) -> None:
     """One JSON document, in ASCII; numbers that JSON has no words for (inf, nan) become null."""
-    plain = json.loads(msgspec.json.encode(document))
+    plain = msgspec.json.decode(msgspec.json.encode(_encodable(document)))
     print(json.dumps(plain, indent=2), flush=True)
+
+
+def _encodable(value: object) -> object:
+    """A document whose texts every encoder takes."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(each) for each in value]
+    return value
 
 
 def console(*, stderr: bool = False, quiet: bool = False) -> Console:

@@ -1,17 +1,18 @@
 """A server on this machine that speaks as much of the hub's protocol as a fetch needs.
 
 It tells of one repository and hands out its files, in part where asked to. It can cut connections,
-lie about checksums, want a token, or know no models at all.
+lie about checksums and lengths, want a token, pack, redirect, refuse, or know no models at all.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -25,6 +26,13 @@ class Hub:
 
     cut_after: bytes after which a connection ends, as often as `cuts`. asked: each request's path,
     with its range where it had one.
+    refusals: statuses for the next requests of files, in place of these; heads: whether HEAD is
+    answered; api: the status that the hub's API has.
+    packed: send files packed by gzip, whatever was asked for. length: what Content-Length is off
+    by; None for none. tags: of the file, one for each request, the last for all further ones.
+    elsewhere: another server's address, to which requests for files are sent on.
+    headers: further ones for files. piece: bytes that are sent at once. proxy: be one that wants a
+    password.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -35,6 +43,16 @@ class Hub:
     gated: bool = False
     wrong_checksums: bool = False
     ranges: bool = True
+    refusals: list[int] = field(default_factory=list)
+    heads: bool = True
+    api: int = 200
+    packed: bool = False
+    length: int | None = 0
+    tags: list[str] = field(default_factory=lambda: ['"tag"'])
+    elsewhere: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    piece: int = 1 << 30
+    proxy: bool = False
     asked: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -70,6 +88,9 @@ def hub_server() -> Iterator[Hub]:
         def do_HEAD(self) -> None:
             self._answer(with_body=False)
 
+        def do_CONNECT(self) -> None:
+            self._fail(407)
+
         def log_message(self, *_: object) -> None:
             """Silence."""
 
@@ -77,45 +98,73 @@ def hub_server() -> Iterator[Hub]:
             path = self.path.split("?")[0]
             wanted = self.headers.get("Range", "")
             hub.asked.append(f"{self.command} {path} {wanted}".strip())
+            if hub.proxy:
+                return self._fail(407)
             if hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}":
                 return self._fail(401, "RepoNotFound")
             if hub.gated:
                 return self._fail(403, "GatedRepo")
             about = f"/api/models/{hub.repository}"
             if path == about or path.startswith(f"{about}/revision/"):
-                return self._send(json.dumps(hub.tree()).encode(), "application/json")
+                if hub.api != 200:
+                    return self._fail(hub.api)
+                return self._send_all(json.dumps(hub.tree()).encode())
             name = re.sub(rf"^/{re.escape(hub.repository)}/resolve/[^/]+/|^/", "", path)
             if name not in hub.files:
                 return self._fail(404, "RepoNotFound")
-            self._send(hub.files[name], "application/octet-stream", wanted, with_body=with_body)
+            if not with_body and not hub.heads:
+                return self._fail(405)
+            if hub.refusals:
+                return self._fail(hub.refusals.pop(0))
+            if hub.elsewhere:
+                return self._fail(302, Location=f"{hub.elsewhere}/{name}")
+            self._send(hub.files[name], wanted, with_body=with_body)
 
-        def _fail(self, status: int, code: str) -> None:
+        def _fail(self, status: int, code: str = "", **headers: str) -> None:
             self.send_response(status)
-            self.send_header("X-Error-Code", code)
-            self.send_header("Content-Length", "0")
+            if code:
+                self.send_header("X-Error-Code", code)
+            for name, value in {**headers, **hub.headers, "Content-Length": "0"}.items():
+                self.send_header(name, value)
             self.end_headers()
 
-        def _send(
-            self, body: bytes, kind: str, wanted: str = "", *, with_body: bool = True
-        ) -> None:
-            start = int(wanted.removeprefix("bytes=").rstrip("-") or 0) if hub.ranges else 0
-            self.send_response(206 if start else 200)
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-            body = body[start:]
-            self.send_header("Content-Type", kind)
+        def _send_all(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
-            self.send_header("ETag", '"tag"')
+            self.end_headers()
+            self.wfile.write(body)
+
+        def _send(self, body: bytes, wanted: str, *, with_body: bool) -> None:
+            tag = hub.tags.pop(0) if len(hub.tags) > 1 else hub.tags[0]
+            same = self.headers.get("If-Range", tag) == tag
+            start = int(wanted.removeprefix("bytes=").rstrip("-") or 0)
+            start = start if hub.ranges and same else 0
+            if start >= len(body):
+                return self._fail(416, **{"Content-Range": f"bytes */{len(body)}"})
+            headers = {"ETag": tag}
+            if start:
+                headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+            body = gzip.compress(body[start:]) if hub.packed else body[start:]
+            if hub.packed:
+                headers["Content-Encoding"] = "gzip"
+            if hub.length is not None:
+                headers["Content-Length"] = str(len(body) + hub.length)
+            self.send_response(206 if start else 200)
+            for name, value in {**headers, **hub.headers}.items():
+                self.send_header(name, value)
             self.end_headers()
             if not with_body:
                 return
-            if kind != "application/json" and hub.cuts and len(body) > hub.cut_after:
+            if hub.cuts and len(body) > hub.cut_after:
                 hub.cuts -= 1
-                self.wfile.write(body[: hub.cut_after])
-                self.wfile.flush()
+                body = body[: hub.cut_after]
                 self.close_connection = True
-                return
-            self.wfile.write(body)
+            self.close_connection = self.close_connection or hub.length != 0
+            with suppress(ConnectionError):  # whoever asked has read enough
+                for at in range(0, len(body), hub.piece):
+                    self.wfile.write(body[at : at + hub.piece])
+                self.wfile.flush()
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         hub.url = f"http://127.0.0.1:{server.server_address[1]}"

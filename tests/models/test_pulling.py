@@ -301,7 +301,7 @@ def test_a_folder_that_cannot_be_written_is_told(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("models.pulling.http_get", refuse)
+    monkeypatch.setattr("models.pulling.transfer", refuse)
     text = refused(f"hf:{REPOSITORY}", UsageError)
     assert os.strerror(code) in text
     assert says in text

@@ -25,6 +25,7 @@ from amulet_local import paths
 from amulet_local.client import EngineHandle
 from amulet_local.conversation import Node
 from amulet_local.errors import AmuletError, UsageError
+from amulet_local.path_text import as_text
 from amulet_local.protocol import Event
 from tui.actions import CHAT, MESSAGES, Action, bindings, commands, shown_key
 from tui.attachments import attach
@@ -226,7 +227,7 @@ class ChatScreen(OnChats, OnSteering):
     def action_pick_model(self) -> None:
         """Choose among the models on this disk."""
         session = self.session
-        current = str(session.model.path) if session.model else ""
+        current = as_text(session.model.path) if session.model else ""
         picker = ModelPicker(self._shelf, session.options, current, session.steering)
         self.app.push_screen(picker, self._pick_model)
 

@@ -14,6 +14,7 @@ from textual import on
 from textual.screen import Screen
 
 from amulet_local.errors import AmuletError
+from amulet_local.path_text import as_text
 from amulet_local.presets import Preset, Presets, load_presets
 from amulet_local.protocol import Fraction, Placement, Strength
 from amulet_local.strengths import calibrated_strength
@@ -56,7 +57,7 @@ class OnSteering(Screen[None]):
         model = self.session.model
         asked = (model, preset)
         if asked != self._calibrated[0]:
-            found = calibrated_strength(str(model.path), preset) if model and preset else None
+            found = calibrated_strength(as_text(model.path), preset) if model and preset else None
             self._calibrated = (asked, found)
         return self._calibrated[1]
 

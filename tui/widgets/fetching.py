@@ -19,6 +19,7 @@ from textual.widgets import ProgressBar, Static
 from textual.worker import get_current_worker
 
 from amulet_local.errors import AmuletError
+from amulet_local.path_text import as_text
 from tui.mishaps import as_sentences
 from tui.text import clean, sentence
 
@@ -105,7 +106,7 @@ class FetchLine(Widget):
         except AmuletError as error:
             self.post_message(self.Ended(sentence(str(error))))
         else:
-            self.post_message(self.Arrived(pulled.name, str(pulled.path)))
+            self.post_message(self.Arrived(pulled.name, as_text(pulled.path)))
 
     @on(Progressed)
     def _show_progress(self, message: Progressed) -> None:
