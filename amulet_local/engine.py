@@ -156,7 +156,7 @@ class Engine:
                         reason = "length"
                         break
                     texts = {k: [*prompt, *writing.tokens] for k, prompt in prompts.items()}
-                    with writing.costs.prefilling(self._lockstep, texts):
+                    with writing.costs.prefilling(self._lockstep, texts, writing.written):
                         logits = self._lockstep.prefill(texts, _telling(emit))
                     reason = self._write(writing, prompts, logits)
             except AbortedError:

@@ -110,7 +110,8 @@ def test_a_draft_model_leaves_the_reply_as_it_is(
     tiny_models.write_llama(other, seed=5)
     settings = Sampling(temperature=temperature)
     plain, steps = write(streams(tiny), tiny, None, settings)
-    for path, agrees in ((None, True), (other, False)):
+    evaluations = []
+    for path in (None, other):
         model = Model(str(path)) if path else tiny
         work = Workspace(model.vocabulary.size)
         own = streams(model)
@@ -121,11 +122,12 @@ def test_a_draft_model_leaves_the_reply_as_it_is(
         drafter = ModelDrafter(own, PROMPTS, [], choose, linear_cost(0.1), 0.05)
         drafted, fewer = write(streams(tiny), tiny, drafter, settings)
         assert drafted == plain
-        if agrees and temperature == 0:
-            assert fewer < steps / 2
+        evaluations.append(fewer)
         own.close()
         if path:
             model.close()
+    most = {0.0: steps / 2, 1.0: steps}  # of the same model, which draws otherwise than it guesses
+    assert evaluations[0] <= most[temperature]
 
 
 def test_ngrams_propose_what_followed_the_longest_recent_match() -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from amulet_local.protocol import (
     Sampling,
     Step,
 )
+from tests.checks import comes
 
 pytestmark = pytest.mark.model
 
@@ -86,12 +86,12 @@ def test_a_stop_is_heard_at_once_and_keeps_what_was_written(
 ) -> None:
     engine.load(str(default_model), OPTIONS)
     until(engine, Loaded)
-    engine.reply(ask())
+    engine.reply(ask(max_tokens=800))
     until(engine, Step)
     engine.stop()
-    sent = time.perf_counter()
-    finished = until(engine, Finished)[-1]
-    assert time.perf_counter() - sent < 1.5
+    rest = until(engine, Finished)
+    finished = rest[-1]
+    assert sum(isinstance(event, Step) for event in rest) < 200  # one or two, on a machine at rest
     assert isinstance(finished, Finished)
     assert finished.reason == "cancelled"
     assert finished.text
@@ -278,10 +278,7 @@ def test_the_engine_does_not_outlive_its_front_end(default_model: Path) -> None:
     front.kill()
     front.wait()
     front.stdout.close()
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(worker) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not psutil.pid_exists(worker)
+    assert comes(lambda: not psutil.pid_exists(worker))
 
 
 @pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", b"\x01\x00\x00\x00\xc1"])

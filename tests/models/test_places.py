@@ -18,7 +18,10 @@ from models.library import listing, resolve
 from models.places import Place, places
 from tests.models.gguf_files import write_model
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the folders are those of Linux")
+
+@pytest.fixture(autouse=True)
+def _the_folders_of_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
 
 
 @pytest.fixture
