@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,12 +20,14 @@ _DEFAULT_MODEL = models_folder() / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 _ELSEWHERE = (
     "AMULET_MODELS",
+    "COLUMNS",  # readline tells workers of pytest-xdist a size of its own
     "HF_ENDPOINT",
     "HF_HOME",
     "HF_HUB_CACHE",
     "HF_HUB_OFFLINE",
     "HF_TOKEN",
     "HUGGINGFACE_HUB_CACHE",
+    "LINES",
     "LLAMA_CACHE",
     "OLLAMA_MODELS",
     "XDG_CACHE_HOME",
@@ -34,10 +35,6 @@ _ELSEWHERE = (
     "XDG_DATA_HOME",
 )
 
-
-# Workers of pytest-xdist share the cores, and OpenMP's threads spin: one each, in all processes.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_THREAD_LIMIT", os.environ.get("AMULET_TEST_THREADS", "1"))
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile(

@@ -317,7 +317,8 @@ async def heat(shown: Shown) -> AsyncIterator[Running]:
 async def heat_card(shown: Shown) -> AsyncIterator[Running]:
     async with chat(FakeEngine(MEASURED), **shown) as running:
         await running.say(HOLIDAY)
-        await running.press("ctrl+f", "end", "tab")
+        await running.press("ctrl+f")
+        await running.press("end", "tab")
         yield running
 
 
