@@ -14,15 +14,18 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from amulet_local import paths
 from amulet_local.chat import Chat
 from amulet_local.conversation import Conversation, Message, Node, Role, Thought
-from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.history import History, title_of
 from amulet_local.ids import CHAT_PATTERN, ID_PATTERN, new_chat_id
 from amulet_local.provenance import Ending, Origin, Reason, unpack
+from amulet_local.text_files import read_text
 
 Kind = Literal["md", "json"]
 
+_FORMAT, _VERSION = "amulet-chat", 1
 _MOST_BYTES = 64 * 1024 * 1024
 _NO_NAME = re.compile(r"[^\w]+")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -45,6 +48,13 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     measures: bytes = b""
     thought: str = ""
     thought_ids: tuple[TokenId, ...] = ()
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """What a chat of any version says."""
+
+    format: str
+    version: int
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,15 +87,15 @@ def export_chat(chat: Chat, path: Path, kind: Kind, *, overwrite: bool) -> None:
     Raises FileExistsError where there is one that must not be overwritten, UsageError where it
     cannot be written.
     """
-    text = FORMATS[kind](chat)
+    text, path = FORMATS[kind](chat), paths.usable(path)
     try:
-        with path.open("w" if overwrite or path.is_dir() else "x", encoding="utf-8") as file:
+        with path.open("w" if overwrite or paths.is_dir(path) else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be written ({error.strerror}); name another file."
+            f"{path} cannot be written ({cause(error)}); {advice(error, 'name another file')}."
         ) from None
 
 
@@ -96,25 +106,31 @@ def to_json(chat: Chat) -> str:
     """One JSON document, in ASCII, that `import_chat` reads."""
     messages = [_message(node) for node in chat.conversation.nodes]
     leaf = chat.conversation.leaf or ""
-    file = _File("amulet-chat", 1, chat.id, chat.title, leaf, tuple(messages))
+    file = _File(_FORMAT, _VERSION, chat.id, chat.title, leaf, tuple(messages))
     return json.dumps(msgspec.to_builtins(file), separators=(",", ":")) + "\n"
 
 
 def import_chat(history: History, path: Path) -> Chat:
     """Add a chat that was exported as JSON to the store; under new ids, if it is there already.
 
-    Raises NotUsableError where the file cannot be read or is no such chat.
+    Raises NotUsableError where the file cannot be read or is no such chat, UsageError where no file
+    can have such a name.
     """
+    path = paths.usable(path)
     try:
-        with path.open("rb") as opened:
-            data = opened.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise ValueError(f"it is larger than {_MOST_BYTES:,} bytes")
-        file = msgspec.json.decode(data, type=_File)
+        text = read_text(path, _MOST_BYTES)
+        head = msgspec.json.decode(text, type=_Head)
+        if head.format == _FORMAT and head.version > _VERSION:
+            raise NotUsableError(
+                f"{path} was exported by a newer Amulet (version {head.version} of the format, "
+                f"where this one knows {_VERSION}); update Amulet, then import it again."
+            )
+        file = msgspec.json.decode(text, type=_File)
         conversation = Conversation(map(_node, file.messages), file.leaf)
     except OSError as error:
         raise NotUsableError(
-            f"{path} cannot be read ({error.strerror}); name a chat that was exported as JSON."
+            f"{path} cannot be read ({cause(error)}); "
+            f"{advice(error, 'name a chat that was exported as JSON')}."
         ) from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise NotUsableError(

@@ -6,19 +6,23 @@ drains `events` several times a second). It knows nothing of terminals.
 
 from __future__ import annotations
 
+import os
 import queue
 import re
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
 
 from msgspec.structs import replace
 
+from amulet_local import paths
+from amulet_local.children import environment, python
 from amulet_local.protocol import (
+    SETTLED,
     Command,
     Compare,
     Died,
@@ -44,6 +48,15 @@ NO_MEMORY = re.compile(
     re.IGNORECASE,
 )
 _PATIENCE_S = 2.0
+_LOG_END = 256 * 1024  # bytes that are looked through for a reason
+_CRASHES = {
+    getattr(signal, name, 0)
+    for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP")
+}
+# llama.cpp ends a process with "file.c:line: why", C++ with what(), Python's report comes behind.
+_FATAL = re.compile(r"GGML_(ASSERT|ABORT)|what\(\):|^\S+\.(c|cc|cpp|cu|cuh|h|hpp|m|mm):\d+: ")
+_ERROR = re.compile(r"error|failed|out of memory", re.IGNORECASE)
+_REPORT = re.compile(r"Fatal Python error: ")
 
 
 class EngineHandle(Protocol):
@@ -90,6 +103,7 @@ class EngineProcess:
         self._needs = needs
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._running: _Running | None = None
+        self._latest: _Running | None = None  # the same, but kept while it is closed
         self._load: Load | None = None
         self._most_layers: dict[str, int] = {}  # on devices, by model
 
@@ -131,11 +145,16 @@ class EngineProcess:
             self._running = None
             running.close()
 
+    def kill(self) -> None:
+        """End the process at once; for another thread, when there is no time left to close it."""
+        if latest := self._latest:
+            latest.kill()
+
     def _start(self) -> None:
         """A new process, with the model that the last one had."""
         self._learn()
         self.close()
-        self._running = _Running(self.events)
+        self._running = self._latest = _Running(self.events)
         if self._load:
             self._load = self._spared(self._load)
             self._send(self._load)
@@ -178,7 +197,8 @@ class _Running:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "amulet_local.worker"],
+                python("-m", "amulet_local.worker"),
+                env=environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -203,6 +223,9 @@ class _Running:
         except OSError:
             return False
         return True
+
+    def kill(self) -> None:
+        self._process.kill()
 
     def close(self) -> None:
         self._closing = True
@@ -247,29 +270,51 @@ class _Running:
 
 def _stamp(file: str) -> tuple[int, int]:
     """Size and time of change, by which a file is told from what it was; zeros if it is gone."""
-    try:
-        status = Path(file).stat()
-    except OSError:
+    status = paths.status(file)
+    if status is None:
         return (0, 0)
     return (status.st_size, status.st_mtime_ns)
 
 
 def _last_lines(log: Path) -> list[str]:
+    """The end of a log, from where all that stands above is settled."""
     try:
-        return log.read_text("utf-8", "replace").splitlines()[-40:]
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_END))
+            lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return []
+    settled = [number for number, line in enumerate(lines) if line == SETTLED]
+    return lines[settled[-1] + 1 :] if settled else lines
 
 
 def _epitaph(status: int, lines: Sequence[str]) -> str:
-    """One sentence on why the process ended, from its exit status and the end of its log."""
-    said = [line.strip() for line in lines if re.search(r"GGML_ASSERT|Error|error|failed", line)]
+    """One sentence on why the process ended, from its exit status and the end of its log.
+
+    Whoever sends a signal that is no crash has reasons of their own: no line is quoted then.
+    """
+    said = _last_words(lines)
     if status == -signal.SIGKILL:
         reason = "it was killed, most likely because memory ran out"
-    elif said:
-        reason = said[-1][:200].rstrip(".")
+    elif status < 0 and -status not in _CRASHES:
+        reason = f"it was ended from outside, by {_signal_name(-status)}"
     elif status < 0:
-        reason = f"signal {signal.Signals(-status).name}"
+        reason = f"it crashed with {_signal_name(-status)}" + (f": {said}" if said else "")
     else:
-        reason = f"exit status {status}"
+        reason = said or f"exit status {status}"
     return f"The engine stopped ({reason})."
+
+
+def _last_words(lines: Sequence[str]) -> str:
+    """The line that tells why: the one that llama.cpp ends the process with, else the last that
+    tells of an error. Python's own report of a crash, and what follows, say no more."""
+    words = [line.strip() for line in takewhile(lambda line: not _REPORT.match(line), lines)]
+    fatal, errors = (list(filter(each.search, words)) for each in (_FATAL, _ERROR))
+    return (fatal[:1] or errors[-1:] or [""])[0][:200].rstrip(".")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"

@@ -6,16 +6,27 @@ them. Nothing here knows of editors or screens.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import tomlkit
 
-from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.presets import BUILT_IN, NAME, Preset, load_presets, not_found, read_preset
+from amulet_local import paths
+from amulet_local.errors import NotUsableError, UsageError, advice, cause
+from amulet_local.presets import (
+    BUILT_IN,
+    MOST_BYTES,
+    NAME,
+    Preset,
+    load_presets,
+    not_found,
+    read_preset,
+)
 from amulet_local.protocol import Sampling
 from amulet_local.settings import presets_folder
+from amulet_local.text_files import read_text
 
 _NOT_IN_FILES = ("name", "path", "built_in")
 
@@ -40,10 +51,10 @@ def own_preset(name: str) -> Path:
     Raises NotUsableError where there is none of that name, or the copy cannot be written.
     """
     if NAME.fullmatch(name):
-        if _own(name).exists():
+        if paths.exists(_own(name)):
             return _own(name)
-        if _built_in(name).exists():
-            return _write(_own(name), _built_in(name).read_text("utf-8"))
+        if paths.exists(_built_in(name)):
+            return _write(_own(name), read_text(_built_in(name), MOST_BYTES))
     raise NotUsableError(not_found(name, load_presets().presets))
 
 
@@ -57,9 +68,9 @@ def save_preset(preset: Preset, *, new: bool = False) -> Path:
     own = _own(preset.name)
     if new:
         _must_be_new(preset.name, "choose another name.")
-    source = next((path for path in (own, _built_in(preset.name)) if path.exists()), None)
+    source = next((path for path in (own, _built_in(preset.name)) if paths.exists(path)), None)
     before = _keys(read_preset(source)) if source else {}
-    document = tomlkit.parse(source.read_text("utf-8") if source else "")
+    document = tomlkit.parse(read_text(source, MOST_BYTES) if source else "")
     usual = _keys(Preset(preference=preset.preference, name="", path=own, built_in=False))
     for key, value in _keys(preset).items():
         if key == "sampling":
@@ -90,7 +101,7 @@ def _keys(preset: Preset) -> dict[str, Any]:
 
 
 def _must_be_new(name: str, advice: str) -> None:
-    if _own(name).exists() or _built_in(name).exists():
+    if paths.exists(_own(name)) or paths.exists(_built_in(name)):
         raise UsageError(f"there is a preset {name} already; {advice}")
 
 
@@ -110,7 +121,10 @@ def _write(path: Path, text: str) -> Path:
         unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(path)
     except OSError as error:
-        raise NotUsableError(f"{path} cannot be written ({error.strerror}); mend that.") from None
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        remedy = advice(error, "make it writable, or set AMULET_HOME to another folder")
+        raise NotUsableError(f"{path} cannot be written ({cause(error)}); {remedy}.") from None
     return path
 
 

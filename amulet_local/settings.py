@@ -10,51 +10,59 @@ import hashlib
 import os
 import platform
 import tomllib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import msgspec
 import platformdirs
 
-from amulet_local.errors import NotUsableError
+from amulet_local import paths
+from amulet_local.errors import NotUsableError, advice, cause
 from amulet_local.protocol import LoadOptions, Positive
+from amulet_local.text_files import TOML_ERRORS, NotTextError, read_text, toml_reason
 
 _APP = "amulet"
+_MOST_BYTES = 1 << 20
 
 
-def _home() -> Path | None:
-    home = os.environ.get("AMULET_HOME")
-    return Path(home).expanduser() if home else None
+def _folder(name: str, usual: Callable[..., Path]) -> Path:
+    """One of our folders. Raises NotUsableError where neither AMULET_HOME nor the system tells
+    where that is."""
+    if own := paths.from_environment("AMULET_HOME"):
+        return own / name
+    try:
+        folder = usual(_APP, appauthor=False)
+    except RuntimeError:  # from platformdirs where no home is known
+        raise NotUsableError(paths.NO_HOME) from None
+    if not folder.is_absolute():  # the same from its older versions
+        raise NotUsableError(paths.NO_HOME)
+    return folder
 
 
 def data_folder() -> Path:
     """Chats and models."""
-    home = _home()
-    return home / "data" if home else platformdirs.user_data_path(_APP, appauthor=False)
+    return _folder("data", platformdirs.user_data_path)
 
 
 def config_folder() -> Path:
     """config.toml and the user's own presets."""
-    home = _home()
-    return home / "config" if home else platformdirs.user_config_path(_APP, appauthor=False)
+    return _folder("config", platformdirs.user_config_path)
 
 
 def log_folder() -> Path:
     """What llama.cpp said, one file per engine process, the latest kept."""
-    home = _home()
-    return home / "log" if home else platformdirs.user_log_path(_APP, appauthor=False)
+    return _folder("log", platformdirs.user_log_path)
 
 
 def cache_folder() -> Path:
     """What can be found out again."""
-    home = _home()
-    return home / "cache" if home else platformdirs.user_cache_path(_APP, appauthor=False)
+    return _folder("cache", platformdirs.user_cache_path)
 
 
 def models_folder() -> Path:
     """GGUF files that Amulet fetched."""
-    models = os.environ.get("AMULET_MODELS")
-    return Path(models).expanduser() if models else data_folder() / "models"
+    return paths.from_environment("AMULET_MODELS") or data_folder() / "models"
 
 
 def presets_folder() -> Path:
@@ -82,10 +90,8 @@ def strengths_file(model: str) -> Path:
 
 
 def _identity(model: str) -> str:
-    path = Path(model)
-    try:
-        status = path.stat()
-    except OSError:
+    path, status = Path(model), paths.status(model)
+    if status is None:
         return path.name
     return f"{path.name} {status.st_size} {status.st_mtime_ns}"
 
@@ -104,7 +110,7 @@ def _library() -> str:
 
 def is_calibrated(model: str) -> bool:
     """Whether the fastest settings for a model on this machine are known."""
-    return calibration_file(model).exists()
+    return paths.exists(calibration_file(model))
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,12 +138,18 @@ def load_settings() -> Settings:
     """
     path = config_folder() / "config.toml"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, _MOST_BYTES)
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise NotUsableError(
+            f"{path} cannot be read ({cause(error)}); "
+            f"{advice(error, 'make it readable, or remove it')}."
+        ) from None
+    except NotTextError as error:
         raise NotUsableError(f"{path} cannot be read ({error}); mend or remove it.") from None
     try:
         return msgspec.convert(tomllib.loads(text), Settings)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise NotUsableError(f"{path} is not valid ({error}); mend or remove it.") from None
+    except TOML_ERRORS as error:
+        reason = toml_reason(error, text, Settings)
+        raise NotUsableError(f"{path} is not valid ({reason}); mend or remove it.") from None

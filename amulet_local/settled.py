@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
+from amulet_local import paths
 from amulet_local.protocol import Arrangement, FlashAttention, LoadOptions
 from amulet_local.settings import calibration_file, calibration_folder
 
@@ -50,7 +51,7 @@ class Calibration(msgspec.Struct, frozen=True):
 
 def settle(options: LoadOptions, model: str) -> LoadOptions:
     """Options with what calibration found in place of what they leave open."""
-    if not calibration_folder().is_dir():  # to name a file in it takes a while
+    if not paths.is_dir(calibration_folder()):  # to name a file in it takes a while
         return options
     try:
         found = msgspec.json.decode(calibration_file(model).read_bytes(), type=Calibration)

@@ -38,6 +38,13 @@ def calibrated_strength(model: str, preset: Preset) -> float | None:
     return found.strength if found and found.belongs_to(preset) else None
 
 
+def usual_strength(model: str, preset: Preset) -> float:
+    """The strength where none is given: what was found for the model (the path of its file; "" for
+    none) and the preset as it is used, guard and placement included, else what the preset says."""
+    found = calibrated_strength(model, preset) if model else None
+    return preset.strength if found is None else found
+
+
 def keep_strength(model: str, preset: Preset, found: Calibrated) -> None:
     """Keep what was found, in place of what was before. Raises OSError."""
     _write(model, {**_read(model), preset.name: found})

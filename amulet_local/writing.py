@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import astuple
 
 from msgspec.structs import replace
@@ -42,7 +42,6 @@ class Writing:
         self.request = request
         self._strength = strength
         self.begun = begun_tokens(request, vocabulary)
-        self.sampler = Sampler(request.sampling, request.seed, vocabulary)
         self.costs = Costs()
         self._vocabulary, self._emit = vocabulary, emit
         self._piece = _piece(vocabulary)
@@ -51,7 +50,12 @@ class Writing:
         answering = bool(self.begun or request.thought)
         self._split = ThoughtSplitter(opened_thought, answering=answering)
         self._answer_start = 0
-        self.sampler.accept(*request.thought, *self.begun)
+        with ExitStack() as owned:
+            self.sampler = owned.enter_context(
+                closing(Sampler(request.sampling, request.seed, vocabulary))
+            )
+            self.sampler.accept(*request.thought, *self.begun)
+            owned.pop_all()
 
     def close(self) -> None:
         """Free the sampler."""

@@ -8,13 +8,14 @@ fetched.
 from __future__ import annotations
 
 import tomllib
-from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+
+from amulet_local import paths
 
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
@@ -109,6 +110,5 @@ def default() -> Packaged:
 
 def is_complete(path: Path, entry: Packaged) -> bool:
     """Whether there is a file of the size of the entry's model: instant, and enough to open it."""
-    with suppress(OSError):
-        return path.stat().st_size == entry.size
-    return False
+    status = paths.status(path)
+    return status is not None and status.st_size == entry.size

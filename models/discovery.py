@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from amulet_local import paths
 from models.cards import part_paths
 from models.places import Place
 
@@ -87,7 +88,7 @@ def _files(folder: Path, unread: list[Unread]) -> Iterator[Path]:
                 continue
             seen.add((status.st_dev, status.st_ino))
             entries = sorted(os.scandir(here), key=lambda entry: entry.name)
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # ValueError: no folder can have that name
             continue
         except OSError as error:
             unread.append(Unread(here, str(error.strerror)))
@@ -103,20 +104,14 @@ def _files(folder: Path, unread: list[Unread]) -> Iterator[Path]:
             if entry.name.casefold().endswith(".gguf"):
                 if _stands_for_model(path):
                     yield path
-            elif depth < DEEPEST and _is_folder(entry):
+            elif depth < DEEPEST and paths.leads_to_folder(entry):
                 waiting.append((path, depth + 1))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    with suppress(OSError):  # a link to itself
-        return entry.is_dir()
-    return False
 
 
 def _stands_for_model(path: Path) -> bool:
     """Whether a file stands for its model; a part whose first part is missing does, too."""
     first = part_paths(path)[0]
-    return path == first or not first.exists()
+    return path == first or not paths.exists(first)
 
 
 def _named(parts: Name) -> tuple[Name, ...]:

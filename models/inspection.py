@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gguf.constants import GGUFType, Keys, LlamaFileType
 
+from amulet_local import paths
 from amulet_local.errors import NotUsableError
 from models.cards import Kind, ModelCard, Shape, part_paths, printable
 from models.header import Header, Omitted, Tensor, read_header
@@ -77,13 +78,13 @@ def _parts(header: Header) -> list[Header]:
     if count < 2:
         return [header]
     number = fields.number(Keys.Split.LLM_KV_SPLIT_NO) + 1
-    paths = part_paths(path)
-    if len(paths) != count or path not in paths[number - 1 : number]:
+    files = part_paths(path)
+    if len(files) != count or path not in files[number - 1 : number]:
         raise NotUsableError(
             f"{path} is part {number} of {count} of a split model, which loads under its own name "
             f"only; name it SOMETHING-{number:05}-of-{count:05}.gguf, like the other parts."
         )
-    missing = next((part for part in paths if not part.exists()), None)
+    missing = next((part for part in files if not paths.exists(part)), None)
     if missing:
         raise NotUsableError(
             f"{path} is part {number} of {count} of a split model, but {missing.name} is not "
@@ -92,9 +93,9 @@ def _parts(header: Header) -> list[Header]:
     if number > 1:
         raise NotUsableError(
             f"{path} is part {number} of {count} of a split model; name the first part instead: "
-            f"{paths[0]}"
+            f"{files[0]}"
         )
-    return [header, *map(read_header, paths[1:])]
+    return [header, *map(read_header, files[1:])]
 
 
 # -- reading the metadata -------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from amulet_local import paths
 from amulet_local.errors import NotUsableError
 from amulet_local.settings import cache_folder
 from models.cards import ModelCard, part_paths
@@ -79,7 +80,7 @@ class KnownModels:
         """Keep what is known; a full disk is no reason to fail."""
         if not self._changed:
             return
-        self._models = {name: known for name, known in self._models.items() if Path(name).exists()}
+        self._models = {name: known for name, known in self._models.items() if paths.exists(name)}
         body = msgspec.msgpack.encode(_Kept(_FORMAT, self._models), enc_hook=str)
         with suppress(OSError):
             _file().parent.mkdir(parents=True, exist_ok=True)

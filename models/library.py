@@ -11,10 +11,10 @@ import re
 import stat
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from amulet_local import paths
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.placing import Device, Placing, chosen_devices, free_memory, place
 from amulet_local.protocol import LoadOptions, Memory
@@ -139,7 +139,7 @@ def resolve(name: str) -> Path:
     entry = catalogue.find(name or catalogue.default().name)
     if entry:
         return _fetched(entry, chosen=bool(name))
-    path = _path(name)
+    path = paths.expand(name)
     return path if stat.S_ISREG(_mode(path)) else _only_match(name, _sightings())
 
 
@@ -155,12 +155,12 @@ def resolve_own(name: str) -> Path:
         files = [path for path, known in _entries().items() if known == entry.name]
         here = [sighting.path for sighting in own if sighting.path in files]
         return here[0] if here else _fetched(entry, chosen=True)
-    path = _path(name)
+    path = paths.expand(name)
     if _matches(name, own):
         path = _only_match(name, own)
     elif not stat.S_ISREG(_mode(path)):
         path = _only_match(name, sightings)
-    if not path.parent.resolve().is_relative_to(models_folder().resolve()):
+    if not paths.real(path.parent).is_relative_to(paths.real(models_folder())):
         raise UsageError(
             f"{path} is not in {models_folder()}, and Amulet removes nothing elsewhere; remove it "
             "yourself."
@@ -173,7 +173,7 @@ def remove(name: str) -> list[Path]:
 
     Raises as `resolve_own` does, and UsageError where a file cannot be removed.
     """
-    parts = [part for part in part_paths(resolve_own(name)) if part.exists()]
+    parts = [part for part in part_paths(resolve_own(name)) if paths.exists(part)]
     for part in parts:
         try:
             part.unlink()
@@ -186,7 +186,7 @@ def remove(name: str) -> list[Path]:
 
 
 def _places() -> list[Place]:
-    return places(map(Path, load_settings().model_folders))
+    return places(map(paths.usable, load_settings().model_folders))
 
 
 def _sightings() -> list[Sighting]:
@@ -208,7 +208,7 @@ def _require_own(unread: Sequence[Unread]) -> None:
 def _given(folder: Path) -> Place:
     """A folder that a user named. Raises NotUsableError where it is none, or cannot be read."""
     try:
-        os.scandir(folder).close()
+        os.scandir(paths.usable(folder)).close()
     except OSError as error:
         raise NotUsableError(
             f"the folder {folder} cannot be read ({error.strerror}); name another."
@@ -274,19 +274,10 @@ def _folded(name: Name) -> Name:
 # -- from what a user types to a file -------------------------------------------------------------
 
 
-def _path(name: str) -> Path:
-    """What a user typed, as a path; `~` is understood where no shell has done so."""
-    try:
-        return Path(name).expanduser()
-    except RuntimeError:  # no such user
-        return Path(name)
-
-
 def _mode(path: Path) -> int:
     """The type of what is at a path, as `stat` has it; 0 where there is nothing to be seen."""
-    with suppress(OSError, ValueError):
-        return path.stat().st_mode
-    return 0
+    status = paths.status(path)
+    return status.st_mode if status else 0
 
 
 def _matches(name: str, sightings: Iterable[Sighting]) -> list[Sighting]:
@@ -350,7 +341,7 @@ def _fetched(entry: Entry, *, chosen: bool) -> Path:
 
 
 def _not_found(name: str, sightings: Sequence[Sighting]) -> str:
-    path = _path(name)
+    path = paths.expand(name)
     if stat.S_ISDIR(_mode(path)):
         return f"{path} is a folder; name a GGUF file in it."
     if path.suffix.casefold() == ".gguf" or path.is_absolute() or name.startswith((".", "~")):

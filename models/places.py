@@ -16,9 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from amulet_local import paths
+from amulet_local.errors import NotUsableError
 from amulet_local.settings import models_folder
+from amulet_local.text_files import NotTextError, read_text
 
 OWN = "Amulet"
+_MOST_BYTES = 16 << 20  # of other programs' settings
 
 Layout = Literal["tree", "hub", "ollama"]
 
@@ -46,19 +50,20 @@ def places(folders: Iterable[Path] = ()) -> list[Place]:
 
     A folder comes once, also where several variables or links lead to it.
     """
-    found: dict[str, Place] = {}
+    found: dict[Path, Place] = {}
     for place in _candidates(folders):
-        found.setdefault(os.path.realpath(place.folder), place)
+        found.setdefault(paths.real(place.folder), place)
     return list(found.values())
 
 
 def _candidates(folders: Iterable[Path]) -> Iterator[Place]:
     yield Place(OWN, models_folder())
     for folder in folders:
-        expanded = _expanded(str(folder))
+        expanded = paths.expand(folder)
         yield Place(expanded.name or str(expanded), expanded)
     for program in _PROGRAMS:
-        yield from program()
+        with suppress(NotUsableError):  # no home: then only what variables name
+            yield from program()
 
 
 # -- programs -------------------------------------------------------------------------------------
@@ -73,37 +78,39 @@ def _hugging_face() -> Iterator[Place]:
 
 def _llama_cpp() -> Iterator[Place]:
     """Flat files in older versions, the hub's layout in newer ones; both may be in one folder."""
-    folder = _variable("LLAMA_CACHE") or {
-        "darwin": Path.home() / "Library/Caches/llama.cpp",
-        "win32": _windows("LOCALAPPDATA") / "llama.cpp",
-    }.get(sys.platform, _cache() / "llama.cpp")
-    yield Place("llama.cpp", folder)
+    if folder := _variable("LLAMA_CACHE"):
+        yield Place("llama.cpp", folder)
+    elif sys.platform == "darwin":
+        yield Place("llama.cpp", paths.home() / "Library/Caches/llama.cpp")
+    else:
+        cache = _windows("LOCALAPPDATA") if sys.platform == "win32" else _cache()
+        yield Place("llama.cpp", cache / "llama.cpp")
 
 
 def _ollama() -> Iterator[Place]:
-    folders = [_variable("OLLAMA_MODELS"), Path.home() / ".ollama/models"]
-    if sys.platform == "linux":  # what its installer sets up as a service
-        folders.append(Path("/usr/share/ollama/.ollama/models"))
-    for folder in filter(None, folders):
+    if folder := _variable("OLLAMA_MODELS"):
         yield Place("Ollama", folder, "ollama")
+    yield Place("Ollama", paths.home() / ".ollama/models", "ollama")
+    if sys.platform == "linux":  # what its installer sets up as a service
+        yield Place("Ollama", Path("/usr/share/ollama/.ollama/models"), "ollama")
 
 
 def _lm_studio() -> Iterator[Place]:
-    pointer = Path.home() / ".lmstudio-home-pointer"
-    homes = [Path.home() / ".lmstudio", Path.home() / ".cache/lm-studio"]
-    with suppress(OSError, UnicodeDecodeError):
-        homes.insert(0, _expanded(pointer.read_text("utf-8").strip()))
+    pointer = paths.home() / ".lmstudio-home-pointer"
+    homes = [paths.home() / ".lmstudio", paths.home() / ".cache/lm-studio"]
+    with suppress(OSError, NotTextError):
+        homes.insert(0, paths.expand(read_text(pointer, _MOST_BYTES).strip()))
     for home in homes:
         chosen = _json(home / "settings.json").get("downloadsFolder")
         if isinstance(chosen, str) and chosen:
-            yield Place("LM Studio", _expanded(chosen))
+            yield Place("LM Studio", paths.expand(chosen))
         yield Place("LM Studio", home / "models")
 
 
 def _jan() -> Iterator[Place]:
     for home in _application_folders("Jan"):
         chosen = _json(home / "settings.json").get("data_folder")
-        data = _expanded(chosen) if isinstance(chosen, str) and chosen else home / "data"
+        data = paths.expand(chosen) if isinstance(chosen, str) and chosen else home / "data"
         yield Place("Jan", data / "llamacpp/models")
         yield Place("Jan", data / "models")  # older versions
 
@@ -111,10 +118,10 @@ def _jan() -> Iterator[Place]:
 def _gpt4all() -> Iterator[Place]:
     settings = configparser.ConfigParser(interpolation=None, strict=False)
     for file in _configurations("nomic.ai/GPT4All.ini"):
-        with suppress(OSError, UnicodeDecodeError, configparser.Error):
-            settings.read_string(file.read_text("utf-8"))
+        with suppress(OSError, NotTextError, configparser.Error):
+            settings.read_string(read_text(file, _MOST_BYTES))
             if chosen := settings.get("General", "modelPath", fallback=""):
-                yield Place("GPT4All", _expanded(chosen))
+                yield Place("GPT4All", paths.expand(chosen))
     for folder in _application_folders("nomic.ai/GPT4All"):
         yield Place("GPT4All", folder)
     yield Place("GPT4All", _cache() / "gpt4all")  # its Python package
@@ -128,31 +135,23 @@ _PROGRAMS = (_hugging_face, _llama_cpp, _ollama, _lm_studio, _jan, _gpt4all)
 
 def _variable(name: str) -> Path | None:
     value = os.environ.get(name, "")
-    return _expanded(value) if value else None
-
-
-def _expanded(text: str) -> Path:
-    """`~` is understood where no shell has done so."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:  # no such user
-        return Path(text)
+    return paths.expand(value) if value else None
 
 
 def _cache() -> Path:
     """Where programs that follow the XDG rules on every system keep what can be fetched again."""
-    return _variable("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return _variable("XDG_CACHE_HOME") or paths.home() / ".cache"
 
 
 def _windows(variable: str) -> Path:
     default = {"APPDATA": "AppData/Roaming", "LOCALAPPDATA": "AppData/Local"}[variable]
-    return _variable(variable) or Path.home() / default
+    return _variable(variable) or paths.home() / default
 
 
 def _application_folders(name: str) -> list[Path]:
     """Where applications keep their data; on Linux some use the one, some the other."""
     if sys.platform == "darwin":
-        return [Path.home() / "Library/Application Support" / name]
+        return [paths.home() / "Library/Application Support" / name]
     if sys.platform == "win32":
         return [_windows(variable) / name for variable in ("APPDATA", "LOCALAPPDATA")]
     return [folder / name for folder in (_xdg_config(), _xdg_data())]
@@ -166,16 +165,16 @@ def _configurations(name: str) -> list[Path]:
 
 
 def _xdg_config() -> Path:
-    return _variable("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return _variable("XDG_CONFIG_HOME") or paths.home() / ".config"
 
 
 def _xdg_data() -> Path:
-    return _variable("XDG_DATA_HOME") or Path.home() / ".local/share"
+    return _variable("XDG_DATA_HOME") or paths.home() / ".local/share"
 
 
 def _json(path: Path) -> dict[str, Any]:
     """Another program's settings; empty where they are not there, or not what they should be."""
-    with suppress(OSError, ValueError):
-        found = json.loads(path.read_text("utf-8"))
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads(read_text(path, _MOST_BYTES))
         return found if isinstance(found, dict) else {}
     return {}

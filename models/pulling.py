@@ -15,7 +15,6 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -35,6 +34,7 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers, get_session
 from huggingface_hub.utils import tqdm as hub_bar
 
+from amulet_local import paths
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
 from models import catalogue, download, receipts
@@ -425,9 +425,8 @@ def _key(file: _File, revision: str) -> str:
 
 
 def _size(path: Path) -> int:
-    with suppress(OSError):
-        return path.stat().st_size
-    return 0
+    status = paths.status(path)
+    return status.st_size if status else 0
 
 
 def _require_space(what: str, folder: Path, needed: int) -> None:

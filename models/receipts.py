@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from amulet_local import paths
 from amulet_local.settings import models_folder
 
 _FILE = ".receipts.json"
@@ -43,18 +44,16 @@ class Receipt(msgspec.Struct, frozen=True):
 
     def is_complete(self) -> bool:
         """Whether all files are there in their sizes."""
-        with suppress(OSError):
-            return all(
-                (models_folder() / part.file).stat().st_size == part.size for part in self.parts
-            )
-        return False
+        found = [paths.status(models_folder() / part.file) for part in self.parts]
+        sizes = [status.st_size for status in found if status]
+        return sizes == [part.size for part in self.parts]
 
 
 def receipts() -> tuple[Receipt, ...]:
     """Those of all models that were fetched and are still there."""
     with suppress(OSError, msgspec.DecodeError):
         kept = msgspec.json.decode(_path().read_bytes(), type=tuple[Receipt, ...])
-        return tuple(each for each in kept if each.parts and each.path.exists())
+        return tuple(each for each in kept if each.parts and paths.exists(each.path))
     return ()
 
 

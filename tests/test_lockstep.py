@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -357,3 +357,54 @@ def test_a_stale_or_damaged_state_is_ignored(lockstep: Lockstep, tmp_path: Path)
     for name in ("flipped", "cut", "empty", "missing"):
         assert lockstep.restore(tmp_path / f"{name}.state", "this model") == 0
     assert [len(tokens) for tokens in held(lockstep)] == [50, 50]
+
+
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+@pytest.mark.parametrize("streams", [1, 2, 6, 12])
+@pytest.mark.parametrize("batch", [1, 16, 31, 5000])
+def test_any_batch_and_number_of_streams_give_every_row(
+    tiny: Model, batch: int, streams: int, arrangement: Arrangement
+) -> None:
+    """Blocks of 16 tokens are those of 15 guesses."""
+    prompts = {k: numbers(1, 20) + numbers(k + 2, 5) for k in range(streams)}
+    block = numbers(50, 16)
+    told = []
+    for size in (512, batch):
+        options = LoadOptions(context=256, streams=arrangement, batch=size, threads=1)
+        lockstep = Lockstep(tiny, options, streams)
+        rows = np.array([lockstep.prefill(prompts), *lockstep.advance(block)])
+        assert rows.shape == (17, streams, tiny.vocabulary.size)
+        lockstep.rewind(16)
+        each = lockstep.advance_each(dict.fromkeys(range(streams), block[0]))
+        told.append((rows, np.array([each[k] for k in range(streams)])))
+        lockstep.close()
+    (usual, usual_each), (rows, each_row) = told
+    assert same(rows, usual)
+    assert same(each_row, usual_each)
+    assert same(each_row, rows[1])
+
+
+def test_more_streams_than_rows_of_logits_are_usual(tiny: Model) -> None:
+    lockstep = Lockstep(tiny, LoadOptions(context=256, threads=1), streams=80)
+    rows = lockstep.prefill({k: [k + 1, 7] for k in range(80)})
+    assert same(rows[70], fresh(tiny, [71, 7]))
+    lockstep.close()
+
+
+def test_a_block_that_is_stopped_within_leaves_none_of_it(tiny: Model) -> None:
+    lockstep = Lockstep(tiny, LoadOptions(context=256, batch=4))
+    lockstep.prefill({0: [1, 2], 1: [3, 4]})
+    usual, calls = lockstep._appended, 0
+
+    def stopped_at_the_third(block: Sequence[int]) -> list[list[NDArray[np.float32]]]:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            lockstep.abort()
+        return usual(block)
+
+    lockstep._appended = stopped_at_the_third  # type: ignore[method-assign]
+    with pytest.raises(AbortedError):
+        lockstep.advance(numbers(1, 9))
+    assert held(lockstep) == [[1, 2], [3, 4]]
+    lockstep.close()

@@ -7,8 +7,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from amulet_local.errors import NotUsableError
+from amulet_local.own_presets import save_preset
 from amulet_local.presets import (
     GROUPS,
     USUAL_SAMPLING,
@@ -234,6 +236,7 @@ def test_an_unknown_name_comes_with_names_near_it() -> None:
         ('preference = "x"\n[update]\niterations = 10_000_000', "line 2: update: iterations must"),
         ('preference = "x"\nupdate = 3', "line 2: update: expected a table, got a whole number"),
         (b'preference = "x"\ntitle = "\xff"', "line 2: it is not text in UTF-8"),
+        (b'preference = "x"\n\0', "line 2: it is binary, not text"),
         ("x = " + "[" * 5000, "its values are nested too deeply"),
         ("#" * 70_000, "it is larger than 65,536 bytes"),
         (b"GGUF\x00\x00\x00", "line 1: "),
@@ -242,6 +245,16 @@ def test_an_unknown_name_comes_with_names_near_it() -> None:
 )
 def test_a_bad_file_is_refused_with_the_line_and_the_reason(text: str | bytes, why: str) -> None:
     assert reason(text).startswith(why)
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_preset_may_begin_with_a_byte_order_mark_and_be_saved_again(codec: str) -> None:
+    path = put("mine.toml", '\ufeff# Kept.\r\npreference = "Où ?"\r\n'.encode(codec))
+    mine = load_presets().get("mine")
+    assert mine.preference == "Où ?"
+    save_preset(replace(mine, guard=0.5))
+    assert load_presets().get("mine").guard == 0.5
+    assert path.read_text("utf-8").startswith('# Kept.\npreference = "Où ?"\n')
 
 
 def test_a_folder_by_the_name_of_a_preset_is_a_problem_and_no_more() -> None:

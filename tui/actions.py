@@ -49,6 +49,7 @@ APP = (
         "ctrl+c",
         "Copy what is selected; else stop the reply; else, pressed twice, quit",
     ),
+    Action("suspend", "ctrl+z", "To the shell; fg comes back, and the engine goes on meanwhile"),
     Action("command_palette", "ctrl+o", "Find any command by its words", command="commands"),
     Action("help", "ctrl+g,f1", "All keys and commands", "Help", command="help"),
     Action("choose_theme", "", "Choose how it looks", command="theme", argument="name"),
@@ -107,6 +108,7 @@ PROMPT = (
     Action("new_line", "ctrl+j,shift+enter", "New line"),
     Action("earlier", "up", "In the first line: the input before"),
     Action("later", "down", "In the last line: the input after"),
+    Action("undo", "ctrl+underscore", "Undo what was typed last", id="undo_typing"),
 )
 MESSAGES = (
     Action("select(-1)", "up,k", "The message before", id="message_before"),

@@ -6,20 +6,20 @@ terminal is given back whole and the engine's process is closed.
 
 from __future__ import annotations
 
-import asyncio
 import gc
+import os
 import signal
-import traceback
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from time import monotonic
 from types import MappingProxyType
 from typing import ClassVar
 
-from textual import work
+from textual import constants, work
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
+from textual.driver import Driver
 from textual.notifications import SeverityLevel
 from textual.widgets import Input, TextArea
 
@@ -28,10 +28,12 @@ from amulet_local.errors import AmuletError
 from amulet_local.history import History, history_file
 from amulet_local.presets import load_presets
 from amulet_local.protocol import LoadOptions
-from amulet_local.settings import load_settings, log_folder
+from amulet_local.settings import load_settings
 from tui.actions import APP, bindings, unknown_ids
 from tui.changes import Steering
 from tui.copying import copy
+from tui.ending import end_on_signals
+from tui.mishaps import survive, told
 from tui.opening import open_address, openable
 from tui.palette import ActionProvider
 from tui.screens.chat import ChatScreen
@@ -39,14 +41,12 @@ from tui.screens.help import HelpScreen
 from tui.session import Session
 from tui.shelf import Shelf, needs_of
 from tui.stylesheet import ParsedOnce
-from tui.text import clean
+from tui.text import clean, sentence
 from tui.themes import DARK, OWN, first_theme, remember
 
 _PATIENCE_S = 2.0
-_ENDING = [
-    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)
-]
-_SIGNALLED = 128  # plus the signal's number is the exit code that shells expect
+
+survive()
 
 
 def run_chat(
@@ -76,6 +76,12 @@ def run_chat(
             session.think(thinking)
         theme = first_theme(settings.theme)
         app = AmuletApp(session, engine, Shelf(), model, notices, settings.keys, theme)
+
+        def give_up() -> None:
+            engine.kill()
+            app.give_back_terminal()
+
+        end_on_signals(app.leave, give_up)
         try:
             app.run()
         finally:
@@ -127,6 +133,7 @@ class AmuletApp(App[None]):
         self.stylesheet = ParsedOnce(variables=self.get_css_variables())
         self._chat = ChatScreen(session, engine, shelf, model, notices)
         self._quit_asked_at = -_PATIENCE_S
+        self._begun = False
         self.failure = ""
 
     def get_default_screen(self) -> ChatScreen:
@@ -137,15 +144,37 @@ class AmuletApp(App[None]):
         """What is chosen is kept."""
         self.theme_changed_signal.subscribe(self, lambda theme: remember(theme.name))
 
-    def on_load(self) -> None:
-        """Hear signals from before the terminal is changed until after it is changed back."""
-        loop = asyncio.get_running_loop()
-        for number in _ENDING:
-            with suppress(NotImplementedError):  # where loops cannot
-                loop.add_signal_handler(number, self._leave, number)
+    def on_ready(self) -> None:
+        """From here on, the chat is there to go on with, whatever fails."""
+        self._begun = True
 
-    def _leave(self, number: int) -> None:
-        self.exit(return_code=_SIGNALLED + number)
+    def get_driver_class(self) -> type[Driver]:
+        """How the terminal is used; TEXTUAL_DRIVER counts first, as with any app of Textual's."""
+        if sys.platform == "win32" or constants.DRIVER:
+            return super().get_driver_class()
+        from tui.terminal import SteadyDriver
+
+        return SteadyDriver
+
+    def leave(self, code: int) -> None:
+        """End with this exit code; for other threads. Raises RuntimeError where it has ended."""
+        if self._loop:
+            self._loop.call_soon_threadsafe(lambda: self.exit(return_code=code))
+
+    def give_back_terminal(self) -> None:
+        """Have the terminal as it was, at once, whatever the app is at; for other threads."""
+        if give_back := getattr(self._driver, "give_back", None):
+            give_back()
+
+    def action_suspend(self) -> None:
+        """Ctrl+Z: back to the shell, until its `fg`. The engine goes on meanwhile."""
+        if sys.platform != "win32" and self._driver and self._driver.can_suspend:
+            from tui.terminal import can_return
+
+            if can_return():
+                os.killpg(0, signal.SIGTSTP)  # with what may have started us, such as a script
+                return
+        self.notify("No shell waits for this app, so it cannot be put in the background.")
 
     def action_interrupt(self) -> None:
         """Ctrl+C: copy, or stop, or (twice) quit."""
@@ -216,11 +245,17 @@ class AmuletApp(App[None]):
             self.notify("Copied.", timeout=_PATIENCE_S)
         return bool(text)
 
-    def _fatal_error(self) -> None:
-        """In place of Textual's traceback: one sentence, and the traceback in a file."""
-        path = log_folder() / "app.log"
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(traceback.format_exc(), encoding="utf-8")
-        self.failure = f"Amulet met an error that it should not have; {path} says what it was."
-        self.panic()
+    def _handle_exception(self, error: Exception) -> None:
+        """In place of Textual's end with a traceback: one sentence, and the app stays. Only where
+        it has not come as far as the chat, it ends, with the sentence."""
+        if self._exception is None:  # tests fail by it when the app has ended
+            self._exception = error
+            self._exception_event.set()
+        if not self._begun:
+            self.failure = told(error)
+            self._return_code = 1
+            self.panic()
+            return
+        text = sentence(told(error))
+        if all(shown.message != text for shown in self._notifications):  # as a timer would tell it
+            self.notify(text, severity="error")

@@ -5,7 +5,7 @@ Plain values, which the session makes and the screens show.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
@@ -30,7 +30,8 @@ class ChosenModel:
 class Steering:
     """What replies are realigned to, and how strongly; without a preference, not at all.
 
-    words: a preference of this chat's own, in place of a preset.
+    words: a preference of this chat's own, in place of a preset. given: whether somebody chose the
+    strength; else it is the usual one, which hangs on the model (see Session.steering).
     """
 
     preset: Preset | None = None
@@ -38,14 +39,20 @@ class Steering:
     strength: float = BASE
     guard: float = USUAL_GUARD
     placement: Placement = "system"
+    given: bool = field(default=True, compare=False)
 
     @classmethod
     def to_preset(cls, preset: Preset | None, strength: float | None = None) -> Steering:
-        """As the preset says, or at another strength; None steers nowhere."""
+        """As the preset says, at its usual strength or another; no preset steers nowhere."""
         if preset is None:
             return cls()
+        given = strength is not None
         strength = preset.strength if strength is None else strength
-        return cls(preset, "", strength, preset.guard, preset.placement)
+        return cls(preset, "", strength, preset.guard, preset.placement, given)
+
+    def at(self, strength: float) -> Steering:
+        """The same at a strength that somebody chose."""
+        return replace(self, strength=strength, given=True)
 
     @classmethod
     def to_words(cls, words: str) -> Steering:

@@ -248,11 +248,11 @@ def method_of(strength: float) -> Method:
     return "pref" if abs(strength - PROMPT) < SAME else "amulet"
 
 
-def usual(steering: Steering) -> Sequence[Steering]:
-    """What to begin with: base, prompt only, and realigned as it is set (or else by the preset)."""
-    strengths = [steering.strength, steering.preset.strength if steering.preset else LINEAR, LINEAR]
+def usual(steering: Steering, otherwise: float = LINEAR) -> Sequence[Steering]:
+    """What to begin with: base, prompt only, and realigned as it is set (or else as is usual)."""
+    strengths = [steering.strength, otherwise, LINEAR]
     realigned = next(it for it in strengths if method_of(it) == "amulet")
-    return [replace(steering, strength=strength) for strength in (BASE, PROMPT, realigned)]
+    return [steering.at(strength) for strength in (BASE, PROMPT, realigned)]
 
 
 def same(one: Steering, other: Steering) -> bool:
@@ -276,6 +276,6 @@ def parts(one: Column, other: Column) -> int | None:
 
 
 def with_preset(steering: Steering, changed: Preset) -> Steering:
-    """The same way to steer, by a preset as it is now, if it goes by that one."""
+    """The same, by a preset as it is now, if it goes by that one; the strength stays."""
     known = steering.preset and steering.preset.name == changed.name
-    return replace(steering, preset=changed) if known else steering
+    return replace(steering, preset=changed, given=True) if known else steering

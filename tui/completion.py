@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
+from amulet_local import paths
 from tui.actions import Action
 
 MOST = 8
@@ -62,8 +63,9 @@ def propose_path(typed: str, folder: Path, suffix: str = "") -> str:
     there is none. suffix: that files must have."""
     start = typed.rpartition("/")[2]
     for entry in _entries(typed, folder):
-        if entry.name.startswith(start) and (entry.is_dir() or entry.name.endswith(suffix)):
-            end = "/" if entry.is_dir() else ""
+        is_folder = paths.leads_to_folder(entry)
+        if entry.name.startswith(start) and (is_folder or entry.name.endswith(suffix)):
+            end = "/" if is_folder else ""
             return typed + entry.name[len(start) :] + end
     return ""
 
@@ -74,11 +76,12 @@ def _files(typed: str, folder: Path) -> list[Completion]:
     parent, slash, _ = typed_path.rpartition("/")
     found: list[Completion] = []
     for entry in _entries(typed_path, folder):
+        is_folder = paths.leads_to_folder(entry)
         try:
-            hint = "folder" if entry.is_dir() else decimal(entry.stat().st_size)
+            hint = "folder" if is_folder else decimal(entry.stat().st_size)
         except OSError:
             continue
-        end = "/" if entry.is_dir() else " "
+        end = "/" if is_folder else " "
         insert = "@" + (parent + slash + entry.name).replace(" ", "\\ ") + end
         found.append(Completion(entry.name + end.strip(), hint, insert, len(typed) + 1, False))
         if len(found) == MOST:
@@ -87,18 +90,20 @@ def _files(typed: str, folder: Path) -> list[Completion]:
 
 
 def _entries(typed: str, folder: Path) -> Iterator[os.DirEntry[str]]:
-    """What a path may go on to, folders first; hidden ones only if asked for."""
+    """What a path may go on to, folders first; hidden ones only if asked for, and never those whose
+    names are no text, since nobody could type them."""
     parent, _, start = typed.rpartition("/")
     try:
-        place = folder / Path(parent or ("/" if typed.startswith("/") else "")).expanduser()
+        place = folder / paths.expand(parent or ("/" if typed.startswith("/") else ""))
         with os.scandir(place) as entries:
             names = sorted(
                 (entry for entry, _ in zip(entries, range(_MOST_READ), strict=False)),
-                key=lambda entry: (not entry.is_dir(), entry.name.casefold()),
+                key=lambda entry: (not paths.leads_to_folder(entry), entry.name.casefold()),
             )
-    except (OSError, RuntimeError, ValueError):  # no such folder, no such user, no such name
+    except (OSError, ValueError):  # no such folder, or no name of one
         return
     for entry in names:
         hidden = entry.name.startswith(".") and not start.startswith(".")
-        if entry.name.casefold().startswith(start.casefold()) and not hidden:
+        typeable = entry.name.isprintable()
+        if entry.name.casefold().startswith(start.casefold()) and typeable and not hidden:
             yield entry

@@ -13,6 +13,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+
+import msgspec
 
 from amulet_local.chat import Chat
 from amulet_local.client import EngineHandle
@@ -37,6 +40,7 @@ from amulet_local.protocol import (
 )
 from amulet_local.provenance import Origin
 from amulet_local.settings import Settings
+from amulet_local.strengths import usual_strength
 from amulet_local.thinking import CANNOT
 from tui.changes import (
     Activity,
@@ -82,8 +86,9 @@ class Session:
     ) -> None:
         self.history = history
         self.chat = Chat(history)
-        self.steering, self.thinking = steering, settings.thinking
+        self.thinking = settings.thinking
         self.model: ChosenModel | None = None
+        self.steering = steering
         self.options = options  # how models are loaded
         self._engine, self._settings, self._clock = engine, settings, clock
         self._activity = Activity.NO_MODEL
@@ -99,6 +104,25 @@ class Session:
         self._unsaved = self._wants_thoughts = False
         self._guest: Guest | None = None
         self._removed: list[str] = []  # chats, the last one last
+
+    @property
+    def steering(self) -> Steering:
+        """How the next reply is steered."""
+        return self._steering
+
+    @steering.setter
+    def steering(self, steering: Steering) -> None:
+        self._steering = self.suited(steering)
+
+    def suited(self, steering: Steering) -> Steering:
+        """The same at the strength that is usual on the model at hand, where nobody chose one."""
+        if steering.given or not steering.preset:
+            return steering
+        used = msgspec.structs.replace(
+            steering.preset, guard=steering.guard, placement=steering.placement
+        )
+        model = str(self.model.path) if self.model else ""
+        return replace(steering, strength=usual_strength(model, used))
 
     # -- how things stand ---------------------------------------------------------------------
 
@@ -153,9 +177,13 @@ class Session:
         if self._writing:
             return [Noticed(BUSY)]
         self.model, self._loaded, self._cost = model, None, 0.0
+        self.steering = self._steering  # at what is usual on this model
         self._activity, self._done, self._total = Activity.LOADING, 0.0, 1.0
         try:
             self._engine.load(str(model.path), self.options)
+        except AmuletError as error:  # the file is not what it was when it was found
+            self._activity = Activity.NO_MODEL
+            return [Unusable(str(error))]
         except OSError as error:
             self._activity = Activity.NO_MODEL
             return [Unusable(f"the engine cannot be started ({error}); mend that and try again.")]
@@ -205,7 +233,7 @@ class Session:
         if begun.ending:
             return self.adopt(begun)
         if begun.origin:
-            self.steering = replace(steering_of(begun.origin, presets), strength=strength)
+            self.steering = steering_of(begun.origin, presets).at(strength)
         return self.go_on(begun)
 
     def adopt(self, reply: Node) -> list[Change]:
@@ -228,7 +256,7 @@ class Session:
         live = writing and replace(writing.steering, strength=strength) == replace(
             self.steering, strength=strength
         )
-        self.steering = replace(self.steering, strength=strength)
+        self.steering = self.steering.at(strength)
         if writing and live:
             writing.steering = self.steering
             self._engine.steer(writing.request.id, strength)
@@ -388,7 +416,7 @@ class Session:
                 wanted, self._wants_thoughts = self._wants_thoughts, False
                 told = [Noticed(self._thoughtless)] if wanted and not event.thinks else []
                 return [*told, *self._send_next()]
-            case Prefilling() if self._writing and self._activity is not Activity.STOPPING:
+            case Prefilling() if self._is_reading:
                 self._activity = Activity.READING
                 self._done, self._total = event.done, event.total
                 self._context_used = event.total // (2 if self._writing.request.preference else 1)
@@ -396,8 +424,8 @@ class Session:
                 return self._take_step(event)
             case Finished() if self._is_about(event.id):
                 return self._take_end(event)
-            case Step() | Finished() if event.id in self._left:
-                self._take_of_left(event)
+            case Step() | Finished() | Failed() if event.id in self._left:
+                return self._take_of_left(self._left[event.id], event)
             case Pace():
                 self._cost = event.cost
             case Failed(id=None):
@@ -423,11 +451,16 @@ class Session:
         self._left.clear()
         self._writing = None
         for writing in writings:
-            keep = writing.growing.break_off if writing.tokens else writing.growing.discard
-            self._store(writing, keep)
+            self._store(writing, _as_it_is(writing))
 
     def _is_about(self, request: int | None) -> bool:
         return self._writing is not None and self._writing.request.id == request
+
+    @property
+    def _is_reading(self) -> bool:
+        """Whether what the engine reads is for the reply under way: it is at those that were left
+        first, and being stopped."""
+        return bool(self._writing) and not self._left and self._activity is not Activity.STOPPING
 
     def _take_step(self, step: Step) -> list[Change]:
         writing = self._writing
@@ -450,17 +483,18 @@ class Session:
         self._writing = None
         return [Ended(writing.growing.node), *troubles, *self._send_next()]
 
-    def _take_of_left(self, event: Step | Finished) -> None:
+    def _take_of_left(self, left: UnderWay, event: Step | Finished | Failed) -> list[Change]:
         """What the engine still says of a reply in a chat that was left is part of it."""
-        left = self._left[event.id]
-        if isinstance(event, Step):
-            self._store(left, lambda: left.growing.add(event))
-            return
-        del self._left[event.id]
-        if event.text or event.thought:
-            self._store(left, lambda: left.growing.finish(event))
-        else:
-            self._store(left, left.growing.discard)
+        match event:
+            case Step():
+                left.take(event)
+                return self._store(left, lambda: left.growing.add(event))
+            case Finished() if event.text or event.thought:
+                keep: Callable[[], object] = partial(left.growing.finish, event)
+            case _:
+                keep = _as_it_is(left)
+        del self._left[left.request.id]
+        return self._store(left, keep)
 
     def _take_death(self, died: Died) -> list[Change]:
         """Keep what was written; what has no answer goes back to the user, to be sent again.
@@ -470,7 +504,7 @@ class Session:
         self._activity, self._loaded = Activity.DIED, None
         changes: list[Change] = []
         for left in self._left.values():
-            self._store(left, left.growing.break_off)
+            self._store(left, _as_it_is(left))
         self._left.clear()
         writing = self._writing
         if writing and died.lighter:
@@ -600,6 +634,11 @@ class Session:
         if not stats or not stats.blocks or stats.streams < 2 or not self._cost:
             return 0.0
         return stats.tokens / stats.blocks / self._cost
+
+
+def _as_it_is(writing: UnderWay) -> Callable[[], object]:
+    """What ends a reply of which no more will come."""
+    return writing.growing.break_off if writing.tokens else writing.growing.discard
 
 
 def _parent(reply: Node) -> str:

@@ -7,6 +7,7 @@ a user can meet ends here as one sentence on standard error and an exit code.
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import shlex
@@ -16,7 +17,7 @@ from importlib import import_module
 
 from amulet_local import __version__
 from amulet_local.cli.options import Parser, add_chat_options, piped
-from amulet_local.cli.output import say
+from amulet_local.cli.output import is_closed, is_dumb, replace_closed, say, write_no_more
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import load_settings
 
@@ -26,11 +27,16 @@ _INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. --help and --version raise SystemExit."""
+    replace_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        code = _run(sys.argv[1:] if arguments is None else list(arguments))
+        try:
+            code = _run(sys.argv[1:] if arguments is None else list(arguments))
+        except SystemExit:  # of --help and --version
+            sys.stdout.flush()
+            raise
         sys.stdout.flush()
     except AmuletError as error:
         say(str(error))
@@ -38,12 +44,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:  # whoever read our output has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        write_no_more()
         return 0
     except ModuleNotFoundError as error:
         say(f"the package {error.name} is missing; install Amulet again, its packages with it.")
         return NotUsableError.exit_code
     except OSError as error:
+        closed = error.errno == errno.EBADF and is_closed()
+        try:
+            sys.stdout.flush()
+        except OSError:
+            write_no_more()  # else the interpreter tries once more, and complains
+        if closed:
+            say("standard output is closed, so the result has nowhere to go; leave it open.")
+            return AmuletError.exit_code
         say(f"the system refused ({error}); mend that and try again.")
         return AmuletError.exit_code
     return code
@@ -87,6 +101,11 @@ def _parser(commands: Sequence[str]) -> Parser:
 
 
 def _chat(args: argparse.Namespace) -> int:
+    if is_dumb():
+        raise UsageError(
+            f"this terminal cannot show the chat (TERM is {os.environ['TERM']}); use another, or "
+            'ask one question at a time: amulet ask "question"'
+        )
     settings = load_settings()
     from amulet_local.cli.loading import load_options
     from tui.app import run_chat

@@ -24,7 +24,8 @@ from typing import Any
 import psutil
 from rich.filesize import decimal
 
-from amulet_local import __version__, settings
+from amulet_local import __version__, paths, settings
+from amulet_local.children import environment, python
 from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, listed
 from amulet_local.cli.output import print_json, without_controls
@@ -132,7 +133,8 @@ def _versions(missing: list[str]) -> dict[str, str | None]:
 def _apart(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python code in a process that may crash. Raises TimeoutExpired."""
     return subprocess.run(
-        [sys.executable, "-c", script, *arguments],
+        python("-c", script, *arguments),
+        env=environment(),
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -263,9 +265,9 @@ def _folders(missing: list[str]) -> dict[str, dict[str, Any]]:
     }
     found = {}
     for name, folder in folders.items():
-        nearest = next(path for path in (folder, *folder.parents) if path.exists())
-        writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
-        found[name] = {"path": str(folder), "exists": folder.exists(), "writable": writable}
+        nearest = next(filter(paths.exists, (folder, *folder.parents)), folder)
+        writable = paths.is_dir(nearest) and os.access(nearest, os.W_OK | os.X_OK)
+        found[name] = {"path": str(folder), "exists": paths.exists(folder), "writable": writable}
         if not writable:
             missing.append(
                 f"the {name} folder {folder} cannot be written to; mend that, or set AMULET_HOME "

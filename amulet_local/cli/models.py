@@ -17,6 +17,7 @@ from typing import Any
 from msgspec import structs
 from rich.filesize import decimal
 
+from amulet_local import paths
 from amulet_local.cli.options import value, words
 from amulet_local.cli.output import console, print_json, without_controls, write
 from amulet_local.errors import UsageError
@@ -92,7 +93,7 @@ def _add_json(parser: argparse.ArgumentParser, default: object) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    folders = [folder.expanduser() for folder in getattr(args, "folders", [])] or None
+    folders = [paths.expand(folder) for folder in getattr(args, "folders", [])] or None
     found = library.listing(folders, load_settings().engine)
     if args.json:
         left_out = [{"path": str(left.path), "reason": left.reason} for left in found.left_out]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from amulet_local.cli.output import console
 from amulet_local.evaluation.records import Skipped
 
 
@@ -16,14 +16,14 @@ class WorkBar:
 
     def __init__(self) -> None:
         self.skips: list[Skipped] = []
-        console = Console(stderr=True)
+        shown = console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description:10}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeRemainingColumn(compact=True),
-            console=console,
-            disable=not console.is_terminal,
+            console=shown,
+            disable=not shown.is_terminal,
             transient=True,
         )
         self._task: TaskID | None = None

@@ -733,7 +733,7 @@ async def test_a_file_that_cannot_be_written_leaves_the_path_to_be_mended(here: 
         await fill_in(running, "no/such/folder.md")
         assert "cannot be written" in text(running)
         await fill_in(running, "~nobody-here/chat.md")
-        assert "is no path" in running.shown()
+        assert "nobody's home folder" in running.shown()
         await fill_in(running, "folder")
         assert (here / "folder" / "Where-to.md").exists()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from tests.asking import built_in_strength
 from tests.checks import some
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat
+from tui.changes import ChosenModel
 from tui.widgets.dial import HIGH, LOW, Dial, next_mark, step
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
@@ -199,6 +202,56 @@ async def test_a_strength_that_was_calibrated_is_marked_offered_and_taken() -> N
         await running.press("ctrl+t", "b")
         assert "▽" in running.shown()
         await running.press("c")
+        assert running.session.steering.strength == 4.5
+
+
+OTHER = ChosenModel(Path("/models/other.gguf"), "other", "Q4_1")
+
+
+def calibrate(model: ChosenModel, strength: float) -> None:
+    """What `amulet calibrate` keeps for the preset thrifty."""
+    preset = load_presets().get("thrifty")
+    found = Calibrated(strength, preset.preference, preset.guard, preset.placement, 1.1, 1.0, 1.0)
+    keep_strength(str(model.path), preset, found)
+
+
+async def test_the_calibrated_strength_is_used_from_the_start() -> None:
+    calibrate(MODEL, 4.5)
+    engine = FakeEngine()
+    async with chat(engine, preset="thrifty") as running:
+        await running.say("Hi")
+        assert [request.strength for request in engine.requests] == [4.5]
+        assert "4.50" in running.shown()
+
+
+async def test_another_model_has_its_own_calibrated_strength() -> None:
+    calibrate(MODEL, 4.5)
+    calibrate(OTHER, 2.5)
+    async with chat(FakeEngine(), preset="thrifty") as running:
+        strengths = []
+        for model in (OTHER, ChosenModel(Path("/models/third.gguf"), "third", "Q4_1"), MODEL):
+            running.screen.show(running.session.load(model))
+            await running.settle()
+            strengths.append(running.session.steering.strength)
+        assert strengths == [2.5, load_presets().get("thrifty").strength, 4.5]
+
+
+async def test_a_strength_that_was_given_stays_on_every_model() -> None:
+    calibrate(MODEL, 4.5)
+    calibrate(OTHER, 2.5)
+    async with chat(FakeEngine(), preset="thrifty") as running:
+        await running.say("/strength 3.5")
+        running.session.load(OTHER)
+        assert running.session.steering.strength == 3.5
+
+
+async def test_a_preset_used_otherwise_than_it_was_calibrated_has_its_own_strength() -> None:
+    calibrate(MODEL, 4.5)
+    async with chat(FakeEngine(), preset="thrifty") as running:
+        before = running.session.steering.guard
+        await running.say("/guard 0.3")
+        assert running.session.steering.strength == load_presets().get("thrifty").strength
+        await running.say(f"/guard {before}")
         assert running.session.steering.strength == 4.5
 
 

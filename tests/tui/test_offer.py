@@ -72,6 +72,7 @@ async def test_models_found_on_this_disk_are_named(
     size: tuple[int, int], labels: list[str], told: str
 ) -> None:
     others = [ShelfModel(f"/models/{label}.gguf", label, "", True) for label in labels]
+    others += [ShelfModel("fetchable", "fetchable", "", True, here=False)] * 14
     async with chat(FakeEngine(), size=size, shelf=shelf_with(None, others=others)) as running:
         await running.settle()
         words = " ".join(running.shown().replace("▌", "").split())

@@ -589,6 +589,46 @@ def test_a_preset_that_is_gone_steers_on_in_its_words() -> None:
     assert session.steering.strength == 4.0
 
 
+def test_a_reply_that_fails_in_a_chat_that_was_left_is_over_for_the_screen_too() -> None:
+    engine = FakeEngine(["old ", HOLD], ["older ", HOLD])
+    session = begin(engine)
+    ask(session, engine, "a?")
+    first = session.chat.id
+    session.new_chat()
+    while not engine.events.empty():  # what the engine said to the stop does not come
+        engine.events.get()
+    assert session.expecting
+    assert session.take(Failed("no memory.", 4, engine.requests[0].id)) == []
+    assert not session.expecting
+    left = store.load(first).path()[-1]
+    assert left.message.text == "old "
+    assert left.ending
+    assert left.ending.reason == "died"
+
+
+def test_a_reply_that_fails_before_its_first_word_leaves_nothing_in_a_chat_that_was_left() -> None:
+    engine = FakeEngine([HOLD])
+    session = begin(engine)
+    ask(session, engine, "a?")
+    first = session.chat.id
+    session.new_chat()
+    while not engine.events.empty():
+        engine.events.get()
+    session.take(Failed("no memory.", 4, engine.requests[0].id))
+    assert not session.expecting
+    assert [node.message.text for node in store.load(first).path()] == ["a?"]
+
+
+def test_what_is_read_for_a_chat_that_was_left_is_not_the_progress_of_this_one() -> None:
+    engine = FakeEngine([HOLD], [HOLD])
+    session = begin(engine)
+    ask(session, engine, "a?")
+    session.new_chat()
+    session.ask("b?")
+    session.take(Prefilling(30, 60))
+    assert session.status.total == 0.0
+
+
 def test_a_fork_goes_on_from_a_message_and_leaves_the_chat_alone() -> None:
     engine = FakeEngine(["A."], ["B."], ["C."])
     session = begin(engine)

@@ -21,6 +21,7 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import OptionList, TextArea
 
+from amulet_local import paths
 from amulet_local.client import EngineHandle
 from amulet_local.conversation import Node
 from amulet_local.errors import AmuletError, UsageError
@@ -39,6 +40,7 @@ from tui.changes import (
     Wrote,
 )
 from tui.completion import complete
+from tui.mishaps import as_sentences
 from tui.screens.model_picker import ModelChoice, ModelPicker
 from tui.screens.on_chats import OnChats
 from tui.screens.on_steering import OnSteering
@@ -202,7 +204,9 @@ class ChatScreen(OnChats, OnSteering):
     @work(thread=True, exclusive=True)
     def _find(self, name: str) -> None:
         try:
-            self.post_message(self.ModelFound(self._shelf.find(name)))
+            with as_sentences():
+                model = self._shelf.find(name)
+            self.post_message(self.ModelFound(model))
         except AmuletError as error:
             self.post_message(self.ModelMissing(str(error)))
 
@@ -279,7 +283,7 @@ class ChatScreen(OnChats, OnSteering):
         if message.text.startswith("/") and await self._command(message.text):
             return
         try:
-            attached = attach(message.text, Path.cwd(), self.session.status.context)
+            attached = attach(message.text, paths.current_folder(), self.session.status.context)
         except UsageError as error:
             self.prompt.give_back(message.text)
             self.notify(str(error), severity="error")
@@ -318,7 +322,7 @@ class ChatScreen(OnChats, OnSteering):
     @on(TextArea.SelectionChanged)
     def _complete(self) -> None:
         before = self.prompt.before_cursor
-        self.completions.show(complete(before, commands(), Path.cwd()), before)
+        self.completions.show(complete(before, commands(), paths.current_folder()), before)
 
     @on(OptionList.OptionSelected, "Completions")
     def _choose(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from amulet_local import paths
 from amulet_local.chat import Chat
 from amulet_local.chat_files import export_chat, file_name, import_chat, kind_of
 from amulet_local.errors import UsageError
@@ -34,8 +35,9 @@ def export_form(store: History, chat: str, title: str, path: str = "") -> LineFo
     def act(line: str, sure: bool) -> Path:
         store.summary(chat)  # which says it best if the chat is gone
         file = _path(line)
-        if file.is_dir():
+        if paths.is_dir(file):
             file /= name
+        _require_ordinary(file)
         try:
             export_chat(Chat(store, chat), file, kind_of(file), overwrite=sure)
         except FileExistsError:
@@ -50,16 +52,21 @@ def import_form(store: History, path: str = "") -> LineForm[Chat]:
     """Adds a chat from a file, at once if there is a path. Gives the chat."""
 
     def act(line: str, sure: bool) -> Chat:
-        return import_chat(store, _path(line))
+        file = _path(line)
+        _require_ordinary(file)
+        return import_chat(store, file)
 
     return LineForm("Import a chat", path, _IMPORT_HINT, act, Paths(".json"), at_once=bool(path))
 
 
 def _path(line: str) -> Path:
-    try:
-        return Path.cwd() / Path(line).expanduser()
-    except RuntimeError as error:
-        raise UsageError(f"{line} is no path ({error}); give another one") from None
+    return paths.current_folder() / paths.usable(line)
+
+
+def _require_ordinary(file: Path) -> None:
+    """To open a pipe would wait for its other end, for ever. Raises UsageError."""
+    if paths.exists(file) and not (paths.is_file(file) or paths.is_dir(file)):
+        raise UsageError(f"{file} is a device or a pipe; name a file.")
 
 
 def _short(title: str) -> str:

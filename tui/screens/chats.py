@@ -27,6 +27,7 @@ from amulet_local.errors import AmuletError
 from amulet_local.history import Hit, Summary, title_of
 from tui.actions import CHATS, PICKER, SEARCH, Action, bindings, shown_key
 from tui.glimpses import Glimpse, glimpse, quiet
+from tui.mishaps import as_sentences
 from tui.screens.chat_forms import export_form, import_form, rename_form
 from tui.session import Session
 from tui.text import clean, sentence
@@ -186,7 +187,9 @@ class ChatsScreen(ModalScreen[Place | None]):
     @work(thread=True, exclusive=True, group="search")
     def _find(self, words: str) -> None:
         try:
-            self.post_message(self.Answered(words, self._store.search(words, FOUND)))
+            with as_sentences():
+                found = self._store.search(words, FOUND)
+            self.post_message(self.Answered(words, found))
         except AmuletError as error:
             self.post_message(self.Answered(words, [], str(error)))
 
@@ -221,7 +224,9 @@ class ChatsScreen(ModalScreen[Place | None]):
     @work(thread=True, exclusive=True, group="look")
     def _see(self, row: Row, words: str) -> None:
         try:
-            self.post_message(self.Seen(row, glimpse(self._store, row, words)))
+            with as_sentences():
+                seen = glimpse(self._store, row, words)
+            self.post_message(self.Seen(row, seen))
         except AmuletError as error:
             self.post_message(self.Seen(row, Glimpse((quiet(sentence(str(error))),))))
 

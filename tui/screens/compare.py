@@ -5,7 +5,7 @@ The screen is dismissed with the column to take into the chat, or None.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import msgspec
@@ -60,7 +60,8 @@ class CompareScreen(ModalScreen[Taken | None]):
     ) -> None:
         super().__init__()
         self._session, self._presets, self._steering = session, presets, steering
-        self.comparison = Comparison(session, question, usual(steering))
+        otherwise = session.suited(Steering.to_preset(steering.preset)).strength
+        self.comparison = Comparison(session, question, usual(steering, otherwise))
         self._views: list[ColumnView] = []
         self._place = 0  # of the selected one
         self._doing = (False, False)  # whether something is written; whether a vote is on
@@ -224,7 +225,7 @@ class CompareScreen(ModalScreen[Taken | None]):
 
     async def _add_choice(self, choice: Choice | None) -> None:
         if choice and choice.preset:
-            await self._add(Steering.to_preset(choice.preset))
+            await self._add(self._session.suited(Steering.to_preset(choice.preset)))
 
     def action_add_strength(self) -> None:
         """Ask for a strength, for a column like this one."""
@@ -242,7 +243,7 @@ class CompareScreen(ModalScreen[Taken | None]):
             self.notify(f"A strength is a number, like 2 or 4.5, not {message.value}.")
             return
         self._leave_strength()
-        await self._add(replace(self._beside, strength=strength))
+        await self._add(self._beside.at(strength))
 
     def _leave_strength(self) -> bool:
         """Close the question for a strength; False if it is not asked."""

@@ -7,7 +7,6 @@ line that fails can be mended.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import on, work
@@ -20,9 +19,11 @@ from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
+from amulet_local import paths
 from amulet_local.errors import AmuletError
 from tui.actions import LINE, bindings, shown_key
 from tui.completion import propose_path
+from tui.mishaps import as_sentences
 from tui.text import clean, sentence
 
 T = TypeVar("T")
@@ -103,7 +104,8 @@ class LineForm(ModalScreen[T | None], Generic[T]):
     @work(thread=True, exclusive=True)
     def _do(self, line: str, sure: bool) -> None:
         try:
-            result = self._act(line, sure)
+            with as_sentences(Unsure):
+                result = self._act(line, sure)
         except Unsure as question:
             self.post_message(self.Told(str(question), line))
         except AmuletError as error:
@@ -146,4 +148,4 @@ class Paths(Suggester):
 
     async def get_suggestion(self, value: str) -> str | None:
         """The whole path, if there is one to go on to."""
-        return propose_path(value, Path.cwd(), self._suffix) or None
+        return propose_path(value, paths.current_folder(), self._suffix) or None

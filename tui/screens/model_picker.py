@@ -19,6 +19,7 @@ from amulet_local.errors import AmuletError
 from amulet_local.protocol import LoadOptions
 from tui.actions import MODELS, PICKER, Action, bindings, shown_key
 from tui.changes import Steering
+from tui.mishaps import as_sentences
 from tui.screens.picking import Picking
 from tui.shelf import Shelf, ShelfModel
 from tui.text import clean, sentence
@@ -81,7 +82,8 @@ class ModelPicker(Picking[ModelChoice]):
     @work(thread=True)
     def _look(self) -> None:
         try:
-            models = self._shelf.models(self._options)
+            with as_sentences():
+                models = self._shelf.models(self._options)
         except AmuletError as error:
             self.app.call_from_thread(self._describe, sentence(str(error)), "")
             return
@@ -131,7 +133,12 @@ class ModelPicker(Picking[ModelChoice]):
 
     @work(thread=True, exclusive=True)
     def _preview(self, path: str) -> None:
-        self.post_message(self.Previewed(path, self._shelf.prompts(path, self._steering)))
+        try:
+            with as_sentences():
+                text = self._shelf.prompts(path, self._steering)
+        except AmuletError as error:
+            text = sentence(str(error))
+        self.post_message(self.Previewed(path, text))
 
     @on(Previewed)
     def _show_prompts(self, message: Previewed) -> None:

@@ -60,9 +60,6 @@ class OnSteering(Screen[None]):
             self._calibrated = (asked, found)
         return self._calibrated[1]
 
-    def _steering_to(self, preset: Preset | None) -> Steering:
-        return Steering.to_preset(preset, self.calibrated(preset))
-
     def steer_by(self, steering: Steering) -> None:
         """Be steered like this from the next message on."""
         self.session.steering = steering
@@ -75,7 +72,7 @@ class OnSteering(Screen[None]):
 
     def _pick(self, choice: Choice | None) -> None:
         if choice:
-            self.steer_by(self._steering_to(choice.preset))
+            self.steer_by(Steering.to_preset(choice.preset))
 
     def command_pick_preset(self, name: str) -> None:
         """Take a preset by its name."""
@@ -85,7 +82,7 @@ class OnSteering(Screen[None]):
         except AmuletError as error:
             self.notify(str(error), severity="error")
         else:
-            self.steer_by(self._steering_to(preset))
+            self.steer_by(Steering.to_preset(preset))
 
     def action_steer(self) -> None:
         """To the dial and back."""

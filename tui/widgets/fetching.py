@@ -19,6 +19,7 @@ from textual.widgets import ProgressBar, Static
 from textual.worker import get_current_worker
 
 from amulet_local.errors import AmuletError
+from tui.mishaps import as_sentences
 from tui.text import clean, sentence
 
 if TYPE_CHECKING:
@@ -96,10 +97,11 @@ class FetchLine(Widget):
     def _work(self, bring: Bring) -> None:
         worker = get_current_worker()
         try:
-            pulled = bring(
-                lambda progress: self.post_message(Progressed(progress)),
-                lambda: worker.is_cancelled,
-            )
+            with as_sentences():
+                pulled = bring(
+                    lambda progress: self.post_message(Progressed(progress)),
+                    lambda: worker.is_cancelled,
+                )
         except AmuletError as error:
             self.post_message(self.Ended(sentence(str(error))))
         else:

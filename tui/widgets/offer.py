@@ -24,6 +24,7 @@ from amulet_local.errors import AmuletError
 from amulet_local.protocol import LoadOptions
 from models.catalogue import default
 from tui.actions import CHAT, shown_key
+from tui.mishaps import as_sentences
 from tui.shelf import Shelf
 from tui.text import sentence
 from tui.widgets.fetching import Progressed
@@ -107,8 +108,8 @@ class Offer(Widget):
 
     @work(thread=True, exclusive=True, group="others")
     def _look_around(self) -> None:
-        with suppress(AmuletError):  # the list of models says it, where it is opened
-            labels = [model.label for model in self._shelf.models(LoadOptions())]
+        with suppress(AmuletError), as_sentences():  # the list of models says it, once opened
+            labels = [model.label for model in self._shelf.models(LoadOptions()) if model.here]
             self.post_message(self.Found(labels))
 
     @on(Found)
@@ -127,10 +128,11 @@ class Offer(Widget):
     def _fetch(self) -> None:
         worker = get_current_worker()
         try:
-            self._shelf.fetch(
-                lambda progress: self.post_message(Progressed(progress)),
-                lambda: worker.is_cancelled,
-            )
+            with as_sentences():
+                self._shelf.fetch(
+                    lambda progress: self.post_message(Progressed(progress)),
+                    lambda: worker.is_cancelled,
+                )
         except AmuletError as error:
             self.post_message(self.Ended(str(error)))
         else:

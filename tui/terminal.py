@@ -1,0 +1,110 @@
+"""The terminal that the app is drawn in, on systems that have such: one that may go away.
+
+Textual's own driver stands still for ever once its terminal is closed, and ends the app at a byte
+that is no UTF-8. Nothing here knows what is drawn.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import selectors
+import signal
+import sys
+import termios
+from codecs import getincrementaldecoder
+from contextlib import suppress
+from typing import Any, TextIO
+
+from textual._xterm_parser import XTermParser
+from textual.drivers.linux_driver import LinuxDriver
+
+_AT_ONCE = 1 << 12  # bytes
+_PATIENCE_S = 0.1  # in which an escape sequence has come whole
+_AS_FOUND = (
+    b"\x1b[?2004l\x1b[?7h\x1b[?2048l"  # paste, line wrap, reports of the size
+    b"\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l\x1b[?1004l"  # mouse, focus
+    b"\x1b[<u\x1b[?1049l\x1b[?25h"  # keyboard, the first screen, the cursor
+)
+
+
+class SteadyDriver(LinuxDriver):
+    """Draws on the terminal wherever standard error goes, and ends the app once it is closed."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._file = _Output(_terminal())
+
+    def give_back(self) -> None:
+        """Have the terminal as it was found, at once, if it is still there and can be written to;
+        for any thread."""
+        if self.attrs_before is not None:
+            with suppress(termios.error):
+                termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
+        with suppress(OSError):
+            terminal = os.open("/dev/tty", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+            os.write(terminal, _AS_FOUND)
+            os.close(terminal)
+
+    def run_input_thread(self) -> None:
+        """Turn what is typed into messages, until the app wants no more or nobody can type more."""
+        parser = XTermParser(self._debug)
+        decode = getincrementaldecoder("utf-8")("replace").decode
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            while not self.exit_event.is_set():
+                if selector.select(_PATIENCE_S):
+                    typed = self._read()
+                    if not typed:
+                        os.kill(os.getpid(), signal.SIGHUP)  # which the kernel may not have sent
+                        return
+                    for message in parser.feed(decode(typed)):
+                        self.process_message(message)
+                for message in parser.tick():
+                    self.process_message(message)
+
+    def _read(self) -> bytes:
+        """What was typed; nothing where the terminal is gone."""
+        with suppress(OSError):
+            return os.read(self.fileno, _AT_ONCE)
+        return b""
+
+
+class _Output(io.TextIOBase):
+    """A terminal to write to; what is written to one that is gone is lost."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._to = file
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._to.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._to.flush()
+
+    def fileno(self) -> int:
+        return self._to.fileno()
+
+
+def _terminal() -> TextIO:
+    """Standard error, unless that goes to a file. Raises OSError where there is no terminal."""
+    if sys.__stderr__ and sys.__stderr__.isatty():
+        return sys.__stderr__
+    return open("/dev/tty", "w", encoding="utf-8", errors="replace")  # noqa: PTH123
+
+
+def can_return() -> bool:
+    """Whether a stopped app can be continued: a shell of this session waits for it, outside of its
+    process group."""
+    import psutil  # takes a while, and is seldom needed
+
+    with suppress(psutil.Error, OSError):
+        for ancestor in psutil.Process().parents():
+            if os.getsid(ancestor.pid) != os.getsid(0):
+                return False
+            if os.getpgid(ancestor.pid) != os.getpgrp():
+                return True
+    return False
