@@ -8,8 +8,15 @@ BIN := $(VENV)/bin
 # first multiplication then crashes; only server processors have it, so it is left out.
 export CMAKE_ARGS ?= -DCMAKE_C_FLAGS=-U__AMX_INT8__ -DCMAKE_CXX_FLAGS=-U__AMX_INT8__
 
+# llama.cpp for a processor without the wide kernels; other machines can be imitated as well, such as
+# one with AVX2 and no more: make test-kernels KERNELS=-DGGML_NATIVE=off. Each has an environment of
+# its own, and pip's cache is kept out of it, since it does not tell such wheels apart.
+KERNELS ?= -DGGML_NATIVE=off -DGGML_AVX2=off -DGGML_FMA=off -DGGML_BMI2=off \
+	-DGGML_CPU_REPACK=off -DGGML_LLAMAFILE=off
+KERNELS_VENV := $(VENV)/kernels/$(firstword $(shell echo '$(KERNELS)' | cksum))
+
 .DEFAULT_GOAL := help
-.PHONY: help chat install test fresh test-terminal test-families lint format benchmark screenshots snapshots clean
+.PHONY: help chat install test fresh test-terminal test-kernels test-families lint format benchmark screenshots snapshots clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,6 +37,15 @@ fresh: ## README's two commands on a clone in an empty home (PIP_CACHE_DIR=... t
 test-terminal: $(VENV)/.dev $(VENV)/.model ## A day in the app once more, in tmux
 	@command -v tmux >/dev/null || { echo "tmux is missing; install it with the system's package manager"; exit 1; }
 	$(BIN)/python -m pytest tests/test_terminal.py --terminal tmux
+
+test-kernels: $(VENV)/.dev $(VENV)/.model $(KERNELS_VENV)/.dev ## Test with llama.cpp's plain kernels, and with 1, 2 and 3 threads
+	for python in $(KERNELS_VENV)/bin/python $(BIN)/python; do \
+		for threads in 1 2 3; do \
+			echo "$$python, $$threads threads"; \
+			AMULET_TEST_THREADS=$$threads PYTHONPATH=$(CURDIR)/tests/threads \
+				$$python -m pytest -m model || exit 1; \
+		done; \
+	done
 
 test-families: $(VENV)/.dev $(VENV)/.families ## Test prompts with llama.cpp's vocabularies and templates
 	AMULET_FAMILIES=$(CURDIR)/$(FAMILIES)/vendor/llama.cpp/models $(BIN)/python -m pytest tests/families.py
@@ -65,6 +81,16 @@ $(BIN)/python:
 $(VENV)/.installed: $(BIN)/python pyproject.toml
 	@echo "Installing Amulet; the first time, llama.cpp is compiled, which takes some minutes."
 	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(KERNELS_VENV)/bin/python: $(BIN)/python
+	$(PYTHON) -m venv $(KERNELS_VENV)
+	$(KERNELS_VENV)/bin/pip install --quiet --upgrade pip
+
+$(KERNELS_VENV)/.dev: $(KERNELS_VENV)/bin/python pyproject.toml
+	@echo "Compiling llama.cpp once more, which takes some minutes."
+	CMAKE_ARGS='$(CMAKE_ARGS) $(KERNELS)' $(KERNELS_VENV)/bin/pip install --quiet --no-cache-dir \
+		--no-binary llama-cpp-python --editable '.[dev]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed

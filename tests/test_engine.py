@@ -1,4 +1,9 @@
-"""The engine on the real default model: methods, turns, limits, and the paper's promise."""
+"""The engine: methods, turns, limits, and the paper's promise.
+
+On the default model, whose weights are quantised, near-ties fall as the processor rounds. So only
+what holds for any reply, or for most of many, is claimed there; which tokens come, on a tiny model
+of float32 weights.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +12,21 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from amulet_local.conversation import Message
 from amulet_local.decoding import Decoded
 from amulet_local.engine import Engine
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.evaluation.questions import bundled_questions
 from amulet_local.llama import AbortedError, Model
+from amulet_local.lockstep import Lockstep
 from amulet_local.protocol import (
     Event,
     Finished,
+    KvType,
     Load,
     LoadOptions,
     Notice,
@@ -24,7 +34,7 @@ from amulet_local.protocol import (
     Sampling,
     Step,
 )
-from amulet_local.realignment import AMULET
+from amulet_local.realignment import AMULET, log_softmax
 from amulet_local.writing import Writing
 from tests.asking import HOLIDAY, ask, collect, reply, steps
 from tests.checks import some
@@ -41,11 +51,14 @@ def engine(default_model: Path) -> Iterator[Engine]:
 
 
 def test_amulet_makes_it_concise_where_the_prompt_alone_does_not(engine: Engine) -> None:
-    amulet = reply(engine, ask())
-    assert amulet.reason == "stop"
-    assert amulet.stats.streams == 2
-    assert len(amulet.token_ids) < len(reply(engine, ask(method="pref")).token_ids)
-    assert reply(engine, ask(method="base")).reason == "length"
+    """Of twenty replies, about half have ended after 12 tokens; of prompted ones, none."""
+    ended = {"amulet": 0, "pref": 0}
+    for question in bundled_questions()[:20]:
+        for method in ended:  # prompting has then been read already
+            request = ask(Message("user", question.question), method=method, max_tokens=12)
+            ended[method] += reply(engine, request).reason == "stop"
+    assert ended["amulet"] >= 5
+    assert ended["pref"] <= 2
 
 
 def test_methods_are_points_of_the_dial(tiny_engine: Engine) -> None:
@@ -53,13 +66,14 @@ def test_methods_are_points_of_the_dial(tiny_engine: Engine) -> None:
         named = reply(tiny_engine, ask(method=method, max_tokens=24))
         dialled = reply(tiny_engine, ask(strength=strength, max_tokens=24))
         assert named.token_ids == dialled.token_ids
-    assert reply(tiny_engine, ask(method="base")).stats.streams == 1
+    for method, streams in (("base", 1), ("pref", 1), ("amulet", 2)):
+        assert reply(tiny_engine, ask(method=method, max_tokens=1)).stats.streams == streams
 
 
-def test_without_a_preference_there_is_nothing_to_realign(engine: Engine) -> None:
-    plain = reply(engine, ask(preference="", max_tokens=16))
+def test_without_a_preference_there_is_nothing_to_realign(tiny_engine: Engine) -> None:
+    plain = reply(tiny_engine, ask(preference="", max_tokens=16))
     assert plain.stats.streams == 1
-    assert plain.token_ids == reply(engine, ask(method="base", max_tokens=16)).token_ids
+    assert plain.token_ids == reply(tiny_engine, ask(method="base", max_tokens=16)).token_ids
 
 
 def test_events_come_in_order_and_steps_spell_the_reply(engine: Engine) -> None:
@@ -70,11 +84,13 @@ def test_events_come_in_order_and_steps_spell_the_reply(engine: Engine) -> None:
     assert tuple(step.token for step in steps(events)) == events[-1].token_ids
 
 
-def test_the_same_seed_writes_the_same_reply(engine: Engine) -> None:
-    warm = Sampling(temperature=1.2)
-    first = reply(engine, ask(sampling=warm, seed=5, max_tokens=24))
-    assert reply(engine, ask(sampling=warm, seed=5, max_tokens=24)).token_ids == first.token_ids
-    assert reply(engine, ask(sampling=warm, seed=6, max_tokens=24)).token_ids != first.token_ids
+def test_the_same_seed_writes_the_same_reply(tiny_engine: Engine) -> None:
+    def drawn(seed: int) -> tuple[int, ...]:
+        warm = ask(sampling=Sampling(temperature=1.2), seed=seed, max_tokens=24)
+        return reply(tiny_engine, warm).token_ids
+
+    assert drawn(5) == drawn(5)
+    assert drawn(6) != drawn(5)
 
 
 def test_the_next_turn_evaluates_only_what_is_new(engine: Engine) -> None:
@@ -85,18 +101,21 @@ def test_the_next_turn_evaluates_only_what_is_new(engine: Engine) -> None:
     assert second.stats.cached_tokens > first.stats.prompt_tokens
 
 
-def test_a_chat_that_is_opened_again_is_not_read_again(default_model: Path) -> None:
-    long = Message("user", "Summarise this: " + "The ferry leaves at seven. " * 60)
+def test_a_chat_that_is_opened_again_is_not_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gguf"
+    write_llama(path)
+    load = Load(str(path), LoadOptions(context=1024, flash_attention="off"))
+    long = Message("user", "Summarise this: " + "The ferry leaves at seven. " * 12)
     request = ask(long, chat="ferry", max_tokens=4)
-    first = Engine(Load(str(default_model), LoadOptions(context=1024)), lambda _: True)
+    first = Engine(load, lambda _: True)
     written = reply(first, request)
     assert reply(first, ask(chat="other", max_tokens=4)).stats.evaluated_tokens > 20
     assert reply(first, request).stats.evaluated_tokens <= 2  # switched back
     first.close()
-    second = Engine(Load(str(default_model), LoadOptions(context=1024)), lambda _: True)
+    second = Engine(load, lambda _: True)
     again = reply(second, request)  # after a restart
     assert again.stats.evaluated_tokens == 2
-    assert again.text == written.text
+    assert again.token_ids == written.token_ids
     second.close()
 
 
@@ -124,30 +143,30 @@ def test_the_guard_leaves_only_what_the_preference_finds_plausible(tiny_engine: 
     assert reply(tiny_engine, ask(guard=1.0, max_tokens=24)).token_ids == greedy.token_ids
 
 
-def test_a_stop_string_ends_the_reply_and_is_not_part_of_it(engine: Engine) -> None:
-    whole = reply(engine, ask(method="pref"))
-    word = whole.text.split()[5]
-    cut = reply(engine, ask(method="pref", stop=(f" {word}",)))
+def test_a_stop_string_ends_the_reply_and_is_not_part_of_it(tiny_engine: Engine) -> None:
+    whole = reply(tiny_engine, ask(method="pref"))
+    stop = whole.text[20:23]
+    cut = reply(tiny_engine, ask(method="pref", stop=(stop,)))
     assert cut.reason == "stop"
-    assert cut.text == whole.text[: whole.text.index(f" {word}")]
+    assert cut.text == whole.text[: whole.text.index(stop)]
     assert whole.token_ids[: len(cut.token_ids)] == cut.token_ids
 
 
-def test_a_reply_can_be_stopped_and_the_next_one_is_fine(engine: Engine) -> None:
+def test_a_reply_can_be_stopped_and_the_next_one_is_fine(tiny_engine: Engine) -> None:
     events: list[Event] = []
 
     def listen(event: Event) -> None:
         events.append(event)
         if len(steps(events)) == 5:
-            engine.stop()
+            tiny_engine.stop()
 
-    engine.reply(ask(method="base"), listen)
-    engine.resume()
+    tiny_engine.reply(ask(method="base"), listen)
+    tiny_engine.resume()
     finished = events[-1]
     assert isinstance(finished, Finished)
     assert finished.reason == "cancelled"
     assert len(finished.token_ids) == 5
-    assert reply(engine, ask(max_tokens=4)).reason != "cancelled"
+    assert reply(tiny_engine, ask(max_tokens=4)).reason != "cancelled"
 
 
 def test_when_the_context_is_full_the_oldest_turns_go_and_the_user_is_told(engine: Engine) -> None:
@@ -247,12 +266,28 @@ def test_the_card_says_what_was_loaded(engine: Engine) -> None:
     assert card.can_rewind
 
 
-def test_quantised_kv_says_nearly_the_same(default_model: Path, engine: Engine) -> None:
-    options = LoadOptions(context=512, kv_type="q8_0")
-    quantised = Engine(Load(str(default_model), options), lambda _: True)
-    expected = reply(engine, ask(method="base", max_tokens=8)).token_ids
-    assert reply(quantised, ask(method="base", max_tokens=8)).token_ids == expected
-    quantised.close()
+def test_a_quantised_kv_cache_says_nearly_the_same(model: Model) -> None:
+    """Behind every token of a text, in nats; q4_0 shows what it would be to say something else."""
+    text = model.vocabulary.tokenize(
+        "A walking holiday needs a path that suits your legs, a bed at the end of each day, dry "
+        "socks, a map, and company that walks at your pace. Go in spring or in autumn."
+    )
+    half = len(text) // 2  # a block that is read at once is no longer than this
+
+    def rows(kv_type: KvType) -> list[NDArray[np.float64]]:
+        options = LoadOptions(context=256, flash_attention="on", kv_type=kv_type)
+        with closing(Lockstep(model, options, streams=1)) as lockstep:
+            lockstep.prefill({0: text[:half]})
+            return [log_softmax(row.astype(np.float64)) for (row,) in lockstep.advance(text[half:])]
+
+    def divergence(kv_type: KvType) -> float:
+        """The mean of KL(f16 || kv_type)."""
+        pairs = zip(float_rows, rows(kv_type), strict=True)
+        return float(np.mean([(np.exp(p) * (p - q)).sum() for p, q in pairs]))
+
+    float_rows = rows("f16")
+    assert len(float_rows) >= 20
+    assert divergence("q8_0") < 0.02 < divergence("q4_0")
 
 
 def test_a_quantised_kv_cache_without_flash_attention_is_refused(default_model: Path) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from amulet_local.llama import AbortedError, Model
 from amulet_local.lockstep import Lockstep
 from amulet_local.protocol import Arrangement, LoadOptions
-from amulet_local.realignment import AMULET, Workspace, realign
+from amulet_local.realignment import AMULET, Workspace, log_softmax, realign
 from tests import tiny_models
 from tests.checks import some
 
@@ -68,31 +68,34 @@ def numbers(seed: int, count: int) -> list[int]:
 
 @pytest.mark.model
 def test_both_arrangements_agree_on_the_default_model(model: Model) -> None:
-    """With flash attention, which treats a row alike in every batch. Plain attention rounds by the
-    batch, and quantised activations make of the last bit half a unit."""
+    """Behind every token of a reply, up to rounding: by the batch, and on quantised activations the
+    last bit becomes a unit at some token. What the streams say differs ten times as much."""
     vocabulary = model.vocabulary
+    reply = vocabulary.tokenize(
+        "A walking holiday needs a path that suits your legs, a bed at the end of each day, dry "
+        "socks, a map, and company that walks at your pace."
+    )
     prompts = {
         k: vocabulary.tokenize(CHAT.format(preference), parse_special=True)
-        for k, preference in enumerate(("", " Be concise."))
+        for k, preference in enumerate(("", " Rhyme as a pirate would."))
     }
-    work = Workspace(vocabulary.size)
-    replies = []
-    rows: list[list[NDArray[np.float32]]] = []
+    rows: list[list[NDArray[np.float64]]] = []
     for arrangement in ARRANGEMENTS:
-        options = LoadOptions(context=512, streams=arrangement, flash_attention="on")
-        lockstep = Lockstep(model, options)
-        logits = lockstep.prefill(prompts)
-        rows.append([row.copy() for row in logits])
-        tokens = []
-        for _ in range(32):
-            tokens.append(int(realign(logits, [AMULET], work).argmax()))
-            (logits,) = lockstep.advance(tokens[-1:])
-        rows[-1].extend(row.copy() for row in logits)
-        replies.append(tokens)
+        lockstep = Lockstep(model, LoadOptions(context=512, streams=arrangement))
+        found = [*lockstep.prefill(prompts)]
+        for token in reply:
+            (logits,) = lockstep.advance([token])
+            found += [row.copy() for row in logits]
+        rows.append([log_softmax(row.astype(np.float64)) for row in found])
         lockstep.close()
-    assert replies[0] == replies[1]
-    for one, two in some(zip(*rows, strict=True)):
-        assert np.abs(one - two).max() < 1e-2
+    together, apart = rows
+    assert len(together) == 2 * (1 + len(reply)) > 40
+    assert divergence(together, apart) < 0.015 < 0.04 < divergence(together[::2], together[1::2])
+
+
+def divergence(ps: list[NDArray[np.float64]], qs: list[NDArray[np.float64]]) -> float:
+    """The mean of KL(p || q) over pairs of rows of log-probabilities, in nats."""
+    return float(np.mean([(np.exp(p) * (p - q)).sum() for p, q in zip(ps, qs, strict=True)]))
 
 
 def test_the_yardstick_tells_prompts_apart(tiny: Model) -> None:

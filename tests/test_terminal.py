@@ -24,6 +24,15 @@ def ctrl(letter: str) -> str:
     return chr(ord(letter) & 0x1F)
 
 
+def configure(home: Path, max_tokens: int) -> None:
+    """Write config.toml: so many tokens a reply at most."""
+    config = home / "config" / "config.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(
+        f'preset = "concise"\ntheme = "amulet-dark"\nmax_tokens = {max_tokens}\n', "utf-8"
+    )
+
+
 @pytest.fixture
 def terminal(
     request: pytest.FixtureRequest, tmp_path: Path, home: Path, default_model: Path
@@ -32,9 +41,7 @@ def terminal(
     models = tmp_path / "models"
     models.mkdir()
     (models / default_model.name).symlink_to(default_model)
-    config = home / "config" / "config.toml"
-    config.parent.mkdir(parents=True)
-    config.write_text('preset = "concise"\ntheme = "amulet-dark"\nmax_tokens = 48\n', "utf-8")
+    configure(home, max_tokens=48)
     kind = {"emulated": Emulated, "tmux": Tmux}[request.config.getoption("--terminal")]
     opened = kind(tmp_path, {"AMULET_HOME": str(home), "AMULET_MODELS": str(models)})
     yield opened
@@ -62,7 +69,7 @@ def assert_given_back(terminal: Terminal, settings: str) -> None:
 
 
 @pytest.mark.model
-def test_a_day_in_the_app(terminal: Terminal) -> None:
+def test_a_day_in_the_app(terminal: Terminal, home: Path) -> None:
     terminal.until(f"^{PROMPT}")
     terminal.type(f"clear; echo what was here before; stty -g{ENTER}")
     (settings,) = re.findall(r"^[0-9a-f:]{30,}", terminal.until("^[0-9a-f:]{30,}"), re.MULTILINE)
@@ -90,6 +97,14 @@ def test_a_day_in_the_app(terminal: Terminal) -> None:
     terminal.type(ESCAPE)
     terminal.until("Ask anything")
 
+    # Quit, and find the chat again. From here on replies may be long, to be stopped for sure.
+    terminal.type(ctrl("q"))
+    assert_given_back(terminal, settings)
+    configure(home, max_tokens=400)
+    open_app(terminal)
+    terminal.type(ctrl("b"))
+    terminal.until("What makes a good walking holiday", r"‹\s+2/2\s+›")
+
     # Stop.
     terminal.type(f"/strength 0{ENTER}")
     terminal.until("0.00 base")
@@ -114,12 +129,7 @@ def test_a_day_in_the_app(terminal: Terminal) -> None:
     terminal.type(ESCAPE)
     terminal.until("Ask anything")
 
-    # Quit, and find the chat again; quit by Ctrl+C twice.
-    terminal.type(ctrl("q"))
-    assert_given_back(terminal, settings)
-    open_app(terminal)
-    terminal.type(ctrl("b"))
-    terminal.until("▌ Say hello", "What makes a good walking holiday")
+    # Quit by Ctrl+C twice.
     terminal.type(ctrl("c"))
     terminal.until("Press Ctrl.C again to quit")
     terminal.type(ctrl("c"))

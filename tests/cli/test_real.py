@@ -115,11 +115,15 @@ def test_it_runs_in_a_locale_without_unicode(tiny: str) -> None:
 
 
 @pytest.mark.model
-def test_amulet_makes_it_concise_where_asking_does_not(default_model: Path) -> None:
-    options = ("-m", str(default_model), "-p", "concise", "--temperature", "0", "--guard", "0")
-    replies = {
-        method: document("ask", HOLIDAY, *options, "--max-tokens", "128", "--method", method)
-        for method in ("pref", "amulet")
-    }
-    assert replies["amulet"]["finish_reason"] == "stop"
-    assert len(replies["amulet"]["token_ids"]) < len(replies["pref"]["token_ids"])
+def test_the_methods_differ_in_streams_and_strength_on_the_default_model(
+    default_model: Path,
+) -> None:
+    """How long their replies get is a matter of twenty questions: tests/test_engine.py."""
+    options = ("-m", str(default_model), "-p", "concise", "--guard", "0", "--max-tokens", "8")
+    pref, amulet = ("--method", "pref"), ("--strength", "5.65")
+    for way, strength, streams in ((pref, 1.0, 1), (amulet, 5.65, 2)):
+        reply = document("ask", HOLIDAY, *options, *way)
+        assert (reply["strength"], reply["guard"]) == (strength, 0)
+        assert reply["stats"]["streams"] == streams
+        assert reply["text"].strip()
+        assert 1 <= len(reply["token_ids"]) <= 8

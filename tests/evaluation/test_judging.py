@@ -91,7 +91,8 @@ def judge(default_model: Path) -> Judge:
 UPLIFTING = Preference("uplifting", "Your answer should be uplifting as much as possible.")
 PLANTS = "Water your houseplants once a week, and put the pots near a window with good light."
 CHEERFUL = (
-    "You can do this! With love, hope and a little sunshine, your plants and your heart will bloom."
+    "What a wonderful question! You are full of love and hope, and so is every plant. Believe in "
+    "yourself, smile at each new leaf, and joy will bloom in your home and in your heart!"
 )
 SALAD = "Window the once of pots good houseplants with near a week light and put your in water."
 DOGS = "Before you adopt a dog, think about the time it needs, the walks, and the vet's bills."
@@ -102,21 +103,23 @@ def test_scores_put_real_texts_in_the_order_a_reader_would(judge: Judge) -> None
     texts = [PLANTS, CHEERFUL, SALAD, DOGS]
     found = judge_all(judge, *((written(text), UPLIFTING) for text in texts))
     plain, cheerful, salad, dogs = (each for each in found if isinstance(each, Likelihoods))
-    assert preference_gain(cheerful) > preference_gain(plain)
+    # What processors make of the same weights differs by 0.04 and less.
+    assert preference_gain(cheerful) > preference_gain(plain) + 0.05
     assert perplexity(salad) > 3 * perplexity(plain)
-    assert on_question(plain) > on_question(dogs)
+    assert on_question(plain) > on_question(dogs) + 0.2
     assert on_question(plain) > 0.2
 
 
-@pytest.mark.model
-def test_verdicts_are_asked_for_in_both_orders(judge: Judge) -> None:
+def test_verdicts_are_asked_for_in_both_orders(subject: Subject, setting: Setting) -> None:
+    """On float32 weights: the same two prompts are read, and say the same."""
+    judge = Judge(subject, setting)
     found: list[Judgement | Skipped] = []
     judge.verdicts([(written(CHEERFUL), written(SALAD), UPLIFTING)], found.append)
     judge.verdicts([(written(SALAD), written(CHEERFUL), UPLIFTING)], found.append)
     ours, theirs = (each for each in found if isinstance(each, Verdict))
-    assert ours.first == pytest.approx(-theirs.second, abs=0.4)
-    assert ours.second == pytest.approx(-theirs.first, abs=0.4)
-    assert ours.outcome == pytest.approx(1 - theirs.outcome)
+    assert ours.first == pytest.approx(-theirs.second, abs=0.02)
+    assert ours.second == pytest.approx(-theirs.first, abs=0.02)
+    assert ours.first != pytest.approx(ours.second, abs=0.1)
 
 
 def test_a_verdict_that_follows_the_place_is_none() -> None:
