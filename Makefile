@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export CMAKE_ARGS ?= -DCMAKE_C_FLAGS=-U__AMX_INT8__ -DCMAKE_CXX_FLAGS=-U__AMX_INT8__
 
 .DEFAULT_GOAL := help
-.PHONY: help chat install test test-terminal test-families lint format benchmark screenshots snapshots clean
+.PHONY: help chat install test fresh test-terminal test-families lint format benchmark screenshots snapshots clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,8 +19,13 @@ chat: $(VENV)/.model ## Set up what is missing, fetch the default model once, op
 
 install: $(VENV)/.installed ## Make the environment with Amulet in it
 
+# Bytecode is kept even where the environment says otherwise: tests start many processes.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev $(VENV)/.model ## Set up what is missing, run the whole suite on the real model
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+
+fresh: ## README's two commands on a clone in an empty home (PIP_CACHE_DIR=... to compile but once)
+	.ci/fresh
 
 test-terminal: $(VENV)/.dev $(VENV)/.model ## A day in the app once more, in tmux
 	@command -v tmux >/dev/null || { echo "tmux is missing; install it with the system's package manager"; exit 1; }

@@ -1,7 +1,11 @@
 """`python -m amulet_local`: the command `amulet`."""
 
-import sys
+from amulet_local.children import leave_current_folder
 
-from amulet_local.cli import main
+leave_current_folder()
+
+import sys  # noqa: E402 - the folder must be left first
+
+from amulet_local.cli import main  # noqa: E402
 
 sys.exit(main())

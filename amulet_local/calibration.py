@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 
 import msgspec
 import psutil
@@ -32,8 +33,7 @@ def calibrate(
     """
     options = replace(options, context=_CONTEXT, batch=0)
     add_servers(options.rpc)
-    model = Model(path, gpu_layers=layers_asked(options), devices=options.devices)
-    try:
+    with closing(Model(path, gpu_layers=layers_asked(options), devices=options.devices)) as model:
         if options.kv_type == "f16":
             say("attention")
             kinds = ("on", "off")
@@ -51,8 +51,6 @@ def calibrate(
         options = _settled(model, options, "batch", sizes, few, _Candidate.read)
         say("blocks of rows")
         cost = step_cost(block_ms(model, options, repeat))
-    finally:
-        model.close()
     found = Calibration(
         options.streams, options.threads, options.flash_attention, options.batch, round(cost, 3)
     )
@@ -74,16 +72,15 @@ def two_prompts(model: Model, count: int = 256) -> dict[int, list[int]]:
 
 def block_ms(model: Model, options: LoadOptions, repeat: int) -> dict[int, float]:
     """Median milliseconds in llama_decode for blocks of 1, 2, 4, 8 tokens on two streams."""
-    lockstep = Lockstep(model, replace(options, context=_CONTEXT))
     times: dict[int, list[float]] = {size: [] for size in _BLOCKS}
     prompts = two_prompts(model)
-    for _ in range(repeat + 1):
-        for size, record in times.items():
-            lockstep.prefill(prompts)
-            before = lockstep.decode_s
-            lockstep.advance(range(size))
-            record.append((lockstep.decode_s - before) * 1000)
-    lockstep.close()
+    with closing(Lockstep(model, replace(options, context=_CONTEXT))) as lockstep:
+        for _ in range(repeat + 1):
+            for size, record in times.items():
+                lockstep.prefill(prompts)
+                before = lockstep.decode_s
+                lockstep.advance(range(size))
+                record.append((lockstep.decode_s - before) * 1000)
     return {size: statistics.median(record[1:]) for size, record in times.items()}
 
 
@@ -138,13 +135,12 @@ def _settled(
 ) -> LoadOptions:
     """Options with the choice of the least median time; the first stays unless another gains 3%."""
     settings = [replace(options, **{field: choice}) for choice in choices]
-    candidates = [_Candidate(model, each) for each in settings]
-    times: list[list[float]] = [[] for _ in candidates]
-    for _ in range(repeat + 1):
-        for candidate, record in zip(candidates, times, strict=True):
-            record.append(measure(candidate))
-    for candidate in candidates:
-        candidate.close()
+    times: list[list[float]] = [[] for _ in settings]
+    with ExitStack() as owned:
+        candidates = [owned.enter_context(closing(_Candidate(model, each))) for each in settings]
+        for _ in range(repeat + 1):
+            for candidate, record in zip(candidates, times, strict=True):
+                record.append(measure(candidate))
     medians = [statistics.median(record[1:]) for record in times]
     best = min(range(len(medians)), key=lambda k: medians[k])
     return settings[best if medians[best] < 0.97 * medians[0] else 0]

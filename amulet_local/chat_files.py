@@ -17,13 +17,15 @@ import msgspec
 from amulet_local import paths
 from amulet_local.chat import Chat
 from amulet_local.conversation import Conversation, Message, Node, Role, Thought
-from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.history import History, title_of
 from amulet_local.ids import CHAT_PATTERN, ID_PATTERN, new_chat_id
 from amulet_local.provenance import Ending, Origin, Reason, unpack
+from amulet_local.text_files import read_text
 
 Kind = Literal["md", "json"]
 
+_FORMAT, _VERSION = "amulet-chat", 1
 _MOST_BYTES = 64 * 1024 * 1024
 _NO_NAME = re.compile(r"[^\w]+")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -46,6 +48,13 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     measures: bytes = b""
     thought: str = ""
     thought_ids: tuple[TokenId, ...] = ()
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """What a chat of any version says."""
+
+    format: str
+    version: int
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,7 +95,7 @@ def export_chat(chat: Chat, path: Path, kind: Kind, *, overwrite: bool) -> None:
         raise
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be written ({error.strerror}); name another file."
+            f"{path} cannot be written ({cause(error)}); {advice(error, 'name another file')}."
         ) from None
 
 
@@ -97,7 +106,7 @@ def to_json(chat: Chat) -> str:
     """One JSON document, in ASCII, that `import_chat` reads."""
     messages = [_message(node) for node in chat.conversation.nodes]
     leaf = chat.conversation.leaf or ""
-    file = _File("amulet-chat", 1, chat.id, chat.title, leaf, tuple(messages))
+    file = _File(_FORMAT, _VERSION, chat.id, chat.title, leaf, tuple(messages))
     return json.dumps(msgspec.to_builtins(file), separators=(",", ":")) + "\n"
 
 
@@ -109,15 +118,19 @@ def import_chat(history: History, path: Path) -> Chat:
     """
     path = paths.usable(path)
     try:
-        with path.open("rb") as opened:
-            data = opened.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise ValueError(f"it is larger than {_MOST_BYTES:,} bytes")
-        file = msgspec.json.decode(data, type=_File)
+        text = read_text(path, _MOST_BYTES)
+        head = msgspec.json.decode(text, type=_Head)
+        if head.format == _FORMAT and head.version > _VERSION:
+            raise NotUsableError(
+                f"{path} was exported by a newer Amulet (version {head.version} of the format, "
+                f"where this one knows {_VERSION}); update Amulet, then import it again."
+            )
+        file = msgspec.json.decode(text, type=_File)
         conversation = Conversation(map(_node, file.messages), file.leaf)
     except OSError as error:
         raise NotUsableError(
-            f"{path} cannot be read ({error.strerror}); name a chat that was exported as JSON."
+            f"{path} cannot be read ({cause(error)}); "
+            f"{advice(error, 'name a chat that was exported as JSON')}."
         ) from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise NotUsableError(

@@ -6,20 +6,23 @@ drains `events` several times a second). It knows nothing of terminals.
 
 from __future__ import annotations
 
+import os
 import queue
 import re
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from amulet_local import paths
+from amulet_local.children import environment, python
 from amulet_local.protocol import (
+    SETTLED,
     Command,
     Compare,
     Died,
@@ -45,6 +48,15 @@ NO_MEMORY = re.compile(
     re.IGNORECASE,
 )
 _PATIENCE_S = 2.0
+_LOG_END = 256 * 1024  # bytes that are looked through for a reason
+_CRASHES = {
+    getattr(signal, name, 0)
+    for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP")
+}
+# llama.cpp ends a process with "file.c:line: why", C++ with what(), Python's report comes behind.
+_FATAL = re.compile(r"GGML_(ASSERT|ABORT)|what\(\):|^\S+\.(c|cc|cpp|cu|cuh|h|hpp|m|mm):\d+: ")
+_ERROR = re.compile(r"error|failed|out of memory", re.IGNORECASE)
+_REPORT = re.compile(r"Fatal Python error: ")
 
 
 class EngineHandle(Protocol):
@@ -185,7 +197,8 @@ class _Running:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "amulet_local.worker"],
+                python("-m", "amulet_local.worker"),
+                env=environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -264,21 +277,44 @@ def _stamp(file: str) -> tuple[int, int]:
 
 
 def _last_lines(log: Path) -> list[str]:
+    """The end of a log, from where all that stands above is settled."""
     try:
-        return log.read_text("utf-8", "replace").splitlines()[-40:]
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_END))
+            lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return []
+    settled = [number for number, line in enumerate(lines) if line == SETTLED]
+    return lines[settled[-1] + 1 :] if settled else lines
 
 
 def _epitaph(status: int, lines: Sequence[str]) -> str:
-    """One sentence on why the process ended, from its exit status and the end of its log."""
-    said = [line.strip() for line in lines if re.search(r"GGML_ASSERT|Error|error|failed", line)]
+    """One sentence on why the process ended, from its exit status and the end of its log.
+
+    Whoever sends a signal that is no crash has reasons of their own: no line is quoted then.
+    """
+    said = _last_words(lines)
     if status == -signal.SIGKILL:
         reason = "it was killed, most likely because memory ran out"
-    elif said:
-        reason = said[-1][:200].rstrip(".")
+    elif status < 0 and -status not in _CRASHES:
+        reason = f"it was ended from outside, by {_signal_name(-status)}"
     elif status < 0:
-        reason = f"signal {signal.Signals(-status).name}"
+        reason = f"it crashed with {_signal_name(-status)}" + (f": {said}" if said else "")
     else:
-        reason = f"exit status {status}"
+        reason = said or f"exit status {status}"
     return f"The engine stopped ({reason})."
+
+
+def _last_words(lines: Sequence[str]) -> str:
+    """The line that tells why: the one that llama.cpp ends the process with, else the last that
+    tells of an error. Python's own report of a crash, and what follows, say no more."""
+    words = [line.strip() for line in takewhile(lambda line: not _REPORT.match(line), lines)]
+    fatal, errors = (list(filter(each.search, words)) for each in (_FATAL, _ERROR))
+    return (fatal[:1] or errors[-1:] or [""])[0][:200].rstrip(".")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"

@@ -63,7 +63,7 @@ def decode(
                 break
         # 2. Forget the wrong guesses, and evaluate the last token with new guesses behind it.
         lockstep.rewind(len(draft) - guessed)
-        draft = drafter.propose(lockstep.room - 1) if drafter else []
+        draft = drafter.propose(min(lockstep.room, lockstep.longest_block) - 1) if drafter else []
         rows = lockstep.advance([decoded.token, *draft])
 
 

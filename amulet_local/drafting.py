@@ -12,6 +12,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from typing import Protocol
 
 import msgspec
@@ -172,31 +173,26 @@ class NgramDrafter:
 class DraftModel:
     """A small model loaded beside the large one, with streams of its own.
 
-    Raises UsageError unless its vocabulary is the large model's.
+    Raises UsageError unless its vocabulary is the large model's, and what loading and evaluating
+    raise. close: frees its cache and weights.
     """
 
     def __init__(
         self, path: str, options: LoadOptions, vocabulary: Vocabulary, target: Lockstep
     ) -> None:
-        self._model = Model(path, gpu_layers=layers_asked(options), devices=options.devices)
-        try:
-            if not self._model.vocabulary.equals(vocabulary):
+        with ExitStack() as owned:
+            model = Model(path, gpu_layers=layers_asked(options), devices=options.devices)
+            owned.callback(model.close)
+            if not model.vocabulary.equals(vocabulary):
                 raise UsageError(
                     f"{path} cannot draft for this model, since its vocabulary is another; choose "
                     "a smaller model of the same family."
                 )
             own = msgspec.structs.replace(options, context=target.length, streams="one-context")
-            self.lockstep = Lockstep(self._model, own)
-        except BaseException:
-            self._model.close()
-            raise
-        self._work = Workspace(vocabulary.size)
-        self._relative_cost = _step_seconds(self.lockstep) / _step_seconds(target)
-
-    def close(self) -> None:
-        """Free its cache and weights."""
-        self.lockstep.close()
-        self._model.close()
+            self.lockstep = owned.enter_context(closing(Lockstep(model, own)))
+            self._work = Workspace(vocabulary.size)
+            self._relative_cost = _step_seconds(self.lockstep) / _step_seconds(target)
+            self.close = owned.pop_all().close
 
     def drafter(
         self,

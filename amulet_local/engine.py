@@ -65,28 +65,30 @@ class Engine:
         started = time.perf_counter()
         self._path, self._stamp = command.model, _stamp(command.model)
         settled = settle(command.options, command.model)
-        self._fitted = fitted = fitting.load(command.model, settled, command.needs, on_progress)
-        self._model, self._lockstep = fitted.model, fitted.lockstep
-        self._options = options = fitted.options
-        vocabulary = self._model.vocabulary
-        self._draft = self._load_draft(options)
-        # Streams beside the chat's, which a stop must reach too.
-        self._others: tuple[Lockstep, ...] = (self._draft.lockstep,) if self._draft else ()
-        self._stopped = self._pace_told = False
-        self._turned: tuple[int, float] | None = None
-        self._prompter = Prompter(vocabulary, self._model.chat_template)
-        self._work = Workspace(vocabulary.size)
-        self._kept = KeptChats(self._lockstep, command.model, options.kv_type)
-        self._left_out: tuple[Message, ...] = ()
-        self._load_s = time.perf_counter() - started
+        with ExitStack() as owned:
+            self._fitted = fitted = fitting.load(command.model, settled, command.needs, on_progress)
+            self._model = owned.enter_context(closing(fitted.model))
+            self._lockstep = owned.enter_context(closing(fitted.lockstep))
+            self._options = options = fitted.options
+            vocabulary = self._model.vocabulary
+            self._draft = self._load_draft(options)
+            if self._draft:
+                owned.callback(self._draft.close)
+            # Streams beside the chat's, which a stop must reach too.
+            self._others: tuple[Lockstep, ...] = (self._draft.lockstep,) if self._draft else ()
+            self._stopped = self._pace_told = False
+            self._turned: tuple[int, float] | None = None
+            self._prompter = Prompter(vocabulary, self._model.chat_template)
+            self._work = Workspace(vocabulary.size)
+            self._kept = KeptChats(self._lockstep, command.model, options.kv_type)
+            self._left_out: tuple[Message, ...] = ()
+            self._load_s = time.perf_counter() - started
+            self._owned = owned.pop_all()
 
     def close(self) -> None:
         """Keep the chat that is open; free the caches and the weights."""
-        self._kept.keep()
-        if self._draft:
-            self._draft.close()
-        self._lockstep.close()
-        self._model.close()
+        with self._owned:
+            self._kept.keep()
 
     def stop(self) -> None:
         """From any thread: end the reply under way, and later ones at once, until `resume`."""
@@ -156,7 +158,7 @@ class Engine:
                         reason = "length"
                         break
                     texts = {k: [*prompt, *writing.tokens] for k, prompt in prompts.items()}
-                    with writing.costs.prefilling(self._lockstep, texts):
+                    with writing.costs.prefilling(self._lockstep, texts, writing.written):
                         logits = self._lockstep.prefill(texts, _telling(emit))
                     reason = self._write(writing, prompts, logits)
             except AbortedError:
@@ -241,20 +243,21 @@ class Engine:
             return _turned_to(steering, strengths[min(place, len(strengths) - 1)])
 
         start = 0
-        sampler = Sampler(request.sampling, request.seed, vocabulary)
-        sampler.accept(*request.thought)
-        blocks = examine(
-            self._lockstep,
-            prompts,
-            tokens,
-            steering_at,
-            sampler,
-            vocabulary,
-            self._work,
-            _telling(emit),
-        )
-        with closing(sampler), suppress(AbortedError):
-            for places in blocks:
+        with (
+            closing(Sampler(request.sampling, request.seed, vocabulary)) as sampler,
+            suppress(AbortedError),
+        ):
+            sampler.accept(*request.thought)
+            for places in examine(
+                self._lockstep,
+                prompts,
+                tokens,
+                steering_at,
+                sampler,
+                vocabulary,
+                self._work,
+                _telling(emit),
+            ):
                 emit(Examined(request.id, start, len(tokens), places))
                 start += len(places)
 

@@ -1,9 +1,12 @@
 """The ways to fail that a user meets: each carries one sentence and an exit code.
 
 A message says what is wrong and what to do next, in one sentence; front ends print it as it is.
+Where the system refused, `cause` and `advice` are what every message takes its words from.
 """
 
 from __future__ import annotations
+
+import errno
 
 
 class AmuletError(Exception):
@@ -28,3 +31,26 @@ class EngineDiedError(AmuletError):
     """The engine process ended while it was needed."""
 
     exit_code = 4
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
+
+
+def cause(error: OSError) -> str:
+    """What the system says, to stand in brackets: without numbers and paths."""
+    said = error.strerror or str(error) or type(error).__name__
+    return f"the disk is full: {said}" if error.errno == errno.ENOSPC else said.rstrip(".")
+
+
+def advice(error: OSError, otherwise: str) -> str:
+    """What to do about what the system says; otherwise: where that depends on what was tried."""
+    if error.errno in _FULL:
+        return "free some space and try again"
+    if error.errno in _TOO_MANY_OPEN:
+        return "end other programs, or allow more open files (ulimit -n), and try again"
+    if error.errno == errno.ENAMETOOLONG:
+        return "use a shorter name"
+    if error.errno == errno.EIO:
+        return "check the disk"
+    return otherwise

@@ -13,7 +13,6 @@ from amulet_local.lockstep import Lockstep, Progress
 from amulet_local.protocol import Candidate, Candidates
 from amulet_local.realignment import Row, Steering, Workspace, likeliest, steered
 from amulet_local.sampling import Sampler
-from amulet_local.settled import OUTPUTS
 
 SHOWN = 5  # candidates of each distribution
 
@@ -60,5 +59,5 @@ def examine(
         yield tuple(place(logits, done + index) for index, logits in enumerate(rows))
         done += len(rows)
         # The last token leads to no place of the reply.
-        block = tokens[done - 1 : -1][: OUTPUTS // len(prompts)]
+        block = tokens[done - 1 : -1][: lockstep.longest_block]
         rows = lockstep.advance(block) if block else []

@@ -8,6 +8,7 @@ should know about it. Nothing here knows of files' contents or of the screen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -87,18 +88,18 @@ def _load(
     path: str, options: LoadOptions, on_progress: Callable[[float], bool] | None
 ) -> tuple[Model, Lockstep]:
     assert options.gpu_layers != "auto"
-    model = Model(
-        path,
-        gpu_layers=options.gpu_layers,
-        devices=options.devices,
-        tensor_split=options.tensor_split,
-        on_progress=on_progress,
-    )
-    try:
-        return model, Lockstep(model, options)
-    except BaseException:
-        model.close()
-        raise
+    with ExitStack() as owned:
+        model = Model(
+            path,
+            gpu_layers=options.gpu_layers,
+            devices=options.devices,
+            tensor_split=options.tensor_split,
+            on_progress=on_progress,
+        )
+        owned.callback(model.close)
+        lockstep = Lockstep(model, options)
+        owned.pop_all()
+    return model, lockstep
 
 
 def _names(found: Sequence[Device]) -> str:

@@ -212,17 +212,19 @@ class Model:
             if offloads(gpu_layers) and _lacks_memory():
                 raise NoDeviceMemoryError(_reason())
             raise NotUsableError(f"{path} could not be loaded ({_reason()}); try another file.")
-        if (
-            not vocabulary_only and llama_cpp.llama_model_has_encoder(handle)
-        ) or not llama_cpp.llama_model_has_decoder(handle):
-            llama_cpp.llama_model_free(handle)
-            raise NotUsableError(f"{path} does not write text by itself; choose a chat model.")
-        self.handle = handle
-        self.gpu_layers = gpu_layers
-        self.vocabulary = Vocabulary(handle)
-        self.context_trained: int = llama_cpp.llama_model_n_ctx_train(handle)
-        self.layers: int = llama_cpp.llama_model_n_layer(handle)
-        self.window: int = llama_cpp.llama_model_n_swa(handle)
+        with contextlib.ExitStack() as owned:
+            owned.callback(llama_cpp.llama_model_free, handle)
+            if (
+                not vocabulary_only and llama_cpp.llama_model_has_encoder(handle)
+            ) or not llama_cpp.llama_model_has_decoder(handle):
+                raise NotUsableError(f"{path} does not write text by itself; choose a chat model.")
+            self.handle = handle
+            self.gpu_layers = gpu_layers
+            self.vocabulary = Vocabulary(handle)
+            self.context_trained: int = llama_cpp.llama_model_n_ctx_train(handle)
+            self.layers: int = llama_cpp.llama_model_n_layer(handle)
+            self.window: int = llama_cpp.llama_model_n_swa(handle)
+            owned.pop_all()
 
     def close(self) -> None:
         """Free the weights; contexts must be closed before."""
@@ -449,9 +451,9 @@ class Batch:
 class Context:
     """One KV cache over a model, holding `sequences` sequences that share `length` cells.
 
-    length: cells in all. batch: the most rows of one decode. threads: for one row and for many
-    alike. kv_on_host: even where layers are on devices. Raises UsageError where llama.cpp cannot
-    make such a context, NoDeviceMemoryError.
+    length: cells in all. batch: the most rows of one decode; at least two, and one a sequence.
+    threads: for one row and for many alike. kv_on_host: even where layers are on devices. Raises
+    UsageError where llama.cpp cannot make such a context, NoDeviceMemoryError.
     """
 
     def __init__(
@@ -469,8 +471,8 @@ class Context:
         if kv_type != "f16" and flash_attention == "off":
             raise UsageError("a quantised KV cache needs flash attention; leave it on auto.")
         parameters = llama_cpp.llama_context_default_params()
-        parameters.n_batch = parameters.n_ubatch = batch
-        parameters.n_outputs_max = min(batch, OUTPUTS)
+        parameters.n_batch = parameters.n_ubatch = max(batch, sequences, 2)
+        parameters.n_outputs_max = min(parameters.n_batch, max(OUTPUTS, sequences))
         parameters.n_seq_max = sequences
         parameters.kv_unified = True  # a prefix shared by sequences is stored once
         parameters.n_threads = parameters.n_threads_batch = threads or physical_cores()
@@ -483,7 +485,14 @@ class Context:
         self._model, self._parameters = model, parameters
         self.sequences = sequences
         self.decode_s = 0.0  # seconds spent evaluating so far
-        self.handle = self._make(length)
+        self._handle: llama_cpp.llama_context_p | None = self._make(length)
+
+    @property
+    def handle(self) -> llama_cpp.llama_context_p:
+        """llama.cpp's own. Raises NoDeviceMemoryError once it is lost (see `grow`) or closed."""
+        if self._handle is None:
+            raise NoDeviceMemoryError("the context was lost when there was no memory to grow it")
+        return self._handle
 
     def _make(self, length: int) -> llama_cpp.llama_context_p:
         _errors.clear()
@@ -505,22 +514,39 @@ class Context:
         """Cells in all, as llama.cpp rounded them."""
         return int(llama_cpp.llama_n_ctx(self.handle))
 
+    @property
+    def rows(self) -> int:
+        """The most rows of one decode: no more than there are cells, whatever was asked for."""
+        return int(llama_cpp.llama_n_batch(self.handle))
+
+    @property
+    def outputs(self) -> int:
+        """The most rows of one decode that may give logits."""
+        return min(self.rows, int(self._parameters.n_outputs_max))
+
     def grow(self, length: int) -> None:
         """More cells; what the sequences hold is carried over, each with cells of its own.
 
-        Raises UsageError where the memory is lacking; the context is then as it was.
+        Raises UsageError where the memory is lacking; the context is then as it was. Raises
+        NoDeviceMemoryError where not even that can be made again; the context is then lost.
         """
         before = self.length
         states = [self.state(sequence) for sequence in range(self.sequences)]
-        llama_cpp.llama_free(self.handle)  # before the larger one is made: both may not fit
+        self.close()  # before the larger one is made: both may not fit
+        refusal = ""
         try:
-            self.handle = self._make(length)
+            self._handle = self._make(length)
         except (UsageError, NoDeviceMemoryError) as error:
-            self.handle = self._make(before)
-            raise UsageError(str(error)) from None
-        finally:
-            for sequence in reversed(range(self.sequences)):
-                self.restore(sequence, states.pop())
+            refusal = str(error)
+        if refusal:
+            try:
+                self._handle = self._make(before)
+            except (UsageError, NoDeviceMemoryError) as error:
+                raise NoDeviceMemoryError(str(error)) from None
+        for sequence in reversed(range(self.sequences)):
+            self.restore(sequence, states.pop())
+        if refusal:
+            raise UsageError(refusal)
 
     def state(self, sequence: int) -> bytes:
         """The keys and values of a sequence, for `restore`; empty if it holds nothing."""
@@ -547,7 +573,9 @@ class Context:
 
     def close(self) -> None:
         """Free the cache; samplers must be closed before, the model after."""
-        llama_cpp.llama_free(self.handle)
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            llama_cpp.llama_free(handle)
 
     def abort(self) -> None:
         """Make the decode under way, and every later one, raise AbortedError until `resume`."""

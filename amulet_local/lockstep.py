@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +49,13 @@ class _Saved(msgspec.Struct):
 
 
 class Lockstep:
-    """The streams of one loaded model. Not for several threads, but for `abort` and `resume`."""
+    """The streams of one loaded model. Not for several threads, but for `abort` and `resume`.
+
+    close: frees the caches; the model must still be alive.
+    """
 
     def __init__(self, model: Model, options: LoadOptions, streams: int = 2) -> None:
-        """Raises UsageError where the context cannot be made."""
+        """Raises UsageError where the context cannot be made, and what its first decode raises."""
         self.length = options.context or usual_context(model.context_trained)
         self.arrangement: Arrangement = (
             "two-contexts" if options.streams == "two-contexts" else "one-context"
@@ -60,40 +64,36 @@ class Lockstep:
         flash_attention = _flash_attention(options)
         batch = options.batch or (BATCH_PLAIN_ATTENTION if flash_attention == "off" else BATCH)
         per_context = streams if together else 1
-        self._contexts: list[Context] = []
-        try:
-            for _ in range(1 if together else streams):
-                self._contexts.append(
-                    Context(
-                        model,
-                        length=self.length + (per_context > 1) * own_cells(self.length),
-                        sequences=per_context,
-                        batch=batch,
-                        threads=options.threads,
-                        flash_attention=flash_attention,
-                        kv_type=options.kv_type,
-                        kv_on_host=options.kv_on_host,
+        with ExitStack() as owned:
+            self._contexts = [
+                owned.enter_context(
+                    closing(
+                        Context(
+                            model,
+                            length=self.length + (per_context > 1) * own_cells(self.length),
+                            sequences=per_context,
+                            batch=batch,
+                            threads=options.threads,
+                            flash_attention=flash_attention,
+                            kv_type=options.kv_type,
+                            kv_on_host=options.kv_on_host,
+                        )
                     )
                 )
-        except BaseException:
-            self.close()
-            raise
-        self._streams = [
-            _Stream(self._contexts[0 if together else k], k if together else 0, [])
-            for k in range(streams)
-        ]
-        self._active: list[_Stream] = []
-        self._batch = Batch(batch)
-        self.evaluated = self.steps = 0  # rows decoded and blocks advanced, for those who count
-        self._most_cells = self.length * per_context
-        self._last_prompts: list[list[int]] = []
-        self._last_logits: list[Row] = []
-        self.can_rewind = self._probe_rewind()
-
-    def close(self) -> None:
-        """Free the caches; the model must still be alive."""
-        for context in self._contexts:
-            context.close()
+                for _ in range(1 if together else streams)
+            ]
+            self._streams = [
+                _Stream(self._contexts[0 if together else k], k if together else 0, [])
+                for k in range(streams)
+            ]
+            self._active: list[_Stream] = []
+            self._batch = Batch(min(context.rows for context in self._contexts))
+            self.evaluated = self.steps = 0  # rows decoded and blocks advanced, for who counts
+            self._most_cells = self.length * per_context
+            self._last_prompts: list[list[int]] = []
+            self._last_logits: list[Row] = []
+            self.can_rewind = self._probe_rewind()
+            self.close = owned.pop_all().close
 
     def abort(self) -> None:
         """From any thread: make the evaluation under way, and later ones, raise AbortedError."""
@@ -119,6 +119,12 @@ class Lockstep:
     def room(self) -> int:
         """Tokens that every active stream can still take."""
         return self.length - self.used
+
+    @property
+    def longest_block(self) -> int:
+        """Tokens that can be appended to every active stream in one decode."""
+        contexts = [stream.context for stream in self._active]
+        return min(context.outputs // contexts.count(context) for context in contexts)
 
     def prefill(
         self, prompts: Mapping[int, Sequence[int]], on_progress: Progress | None = None
@@ -181,28 +187,39 @@ class Lockstep:
         )
 
     def advance(self, block: Sequence[int]) -> list[list[Row]]:
-        """Append the same tokens to every active stream.
+        """Append the same tokens to every active stream, in one decode where it is no longer than
+        `longest_block`.
 
         Returns the logits after each token of the block: (block, streams, vocabulary), valid until
         the next evaluation. Raises AbortedError; the block is then not appended.
         """
-        rows: list[list[Row]] = [[] for _ in block]
+        rows: list[list[Row]] = []
         before = [len(stream.tokens) for stream in self._active]
+        most = self.longest_block
         try:
-            for context in self._contexts:
-                streams = [stream for stream in self._active if stream.context is context]
-                self._begin()
-                for stream in streams:
-                    self._add(stream, block, outputs=len(block))
-                if streams:
-                    self._decode(context)
-                    for index, row in enumerate(context.logits(len(block) * len(streams))):
-                        rows[index % len(block)].append(row)
+            for start in range(0, len(block), most):
+                # Logits last until the next decode only.
+                rows = [[row.copy() for row in streams] for streams in rows]
+                rows += self._appended(block[start : start + most])
         except BaseException:
             for stream, length in zip(self._active, before, strict=True):
                 self._cut(stream, min(length, len(stream.tokens)))
             raise
         self.steps += 1
+        return rows
+
+    def _appended(self, block: Sequence[int]) -> list[list[Row]]:
+        """A block that one decode can evaluate, appended; the logits as `advance` returns them."""
+        rows: list[list[Row]] = [[] for _ in block]
+        for context in self._contexts:
+            streams = [stream for stream in self._active if stream.context is context]
+            self._begin()
+            for stream in streams:
+                self._add(stream, block, outputs=len(block))
+            if streams:
+                self._decode(context)
+                for index, row in enumerate(context.logits(len(block) * len(streams))):
+                    rows[index % len(block)].append(row)
         return rows
 
     def advance_each(self, tokens: Mapping[int, int]) -> dict[int, Row]:

@@ -6,6 +6,7 @@ them. Nothing here knows of editors or screens.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,19 @@ import msgspec
 import tomlkit
 
 from amulet_local import paths
-from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.presets import BUILT_IN, NAME, Preset, load_presets, not_found, read_preset
+from amulet_local.errors import NotUsableError, UsageError, advice, cause
+from amulet_local.presets import (
+    BUILT_IN,
+    MOST_BYTES,
+    NAME,
+    Preset,
+    load_presets,
+    not_found,
+    read_preset,
+)
 from amulet_local.protocol import Sampling
 from amulet_local.settings import presets_folder
+from amulet_local.text_files import read_text
 
 _NOT_IN_FILES = ("name", "path", "built_in")
 
@@ -44,7 +54,7 @@ def own_preset(name: str) -> Path:
         if paths.exists(_own(name)):
             return _own(name)
         if paths.exists(_built_in(name)):
-            return _write(_own(name), _built_in(name).read_text("utf-8"))
+            return _write(_own(name), read_text(_built_in(name), MOST_BYTES))
     raise NotUsableError(not_found(name, load_presets().presets))
 
 
@@ -60,7 +70,7 @@ def save_preset(preset: Preset, *, new: bool = False) -> Path:
         _must_be_new(preset.name, "choose another name.")
     source = next((path for path in (own, _built_in(preset.name)) if paths.exists(path)), None)
     before = _keys(read_preset(source)) if source else {}
-    document = tomlkit.parse(source.read_text("utf-8") if source else "")
+    document = tomlkit.parse(read_text(source, MOST_BYTES) if source else "")
     usual = _keys(Preset(preference=preset.preference, name="", path=own, built_in=False))
     for key, value in _keys(preset).items():
         if key == "sampling":
@@ -111,7 +121,10 @@ def _write(path: Path, text: str) -> Path:
         unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(path)
     except OSError as error:
-        raise NotUsableError(f"{path} cannot be written ({error.strerror}); mend that.") from None
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        remedy = advice(error, "make it writable, or set AMULET_HOME to another folder")
+        raise NotUsableError(f"{path} cannot be written ({cause(error)}); {remedy}.") from None
     return path
 
 

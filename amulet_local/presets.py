@@ -18,10 +18,11 @@ from typing import Annotated, Any
 import msgspec
 
 from amulet_local import paths
-from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.errors import NotUsableError, UsageError, cause
 from amulet_local.protocol import STRONGEST, Fraction, Placement, Positive, Sampling, Strength
 from amulet_local.realignment import AMULET, Update
 from amulet_local.settings import presets_folder
+from amulet_local.text_files import TOML_ERRORS, NotTextError, at_key, read_text, toml_reason
 
 # In the order in which lists show them; users may have others.
 GROUPS = {
@@ -42,7 +43,7 @@ USUAL_SAMPLING = Sampling(dry_multiplier=0.8, penalty_last_n=512)  # realigned r
 
 BUILT_IN = Path(__file__).with_suffix("")  # the folder beside this module
 NAME = re.compile("[a-z0-9-]+")
-_MOST_BYTES = 64 * 1024
+MOST_BYTES = 64 * 1024
 
 Words = Annotated[str, msgspec.Meta(pattern=r"\S")]
 
@@ -124,7 +125,7 @@ def load_presets() -> Presets:
         try:
             files = _files(folder)
         except OSError as error:
-            broken[str(folder)] = f"the presets in {folder} cannot be read ({error.strerror})."
+            broken[str(folder)] = f"the presets in {folder} cannot be read ({cause(error)})."
             continue
         for path in files:
             try:
@@ -186,7 +187,7 @@ def preset_of(name: str, values: dict[str, Any]) -> Preset:
     try:
         keys = msgspec.convert(values, _Keys, strict=False)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{_key_reason(str(error), '')}.") from None
+        raise UsageError(f"{toml_reason(error, '', _Keys)}.") from None
     return Preset(**msgspec.structs.asdict(keys), name=name, path=presets_folder(), built_in=False)
 
 
@@ -210,18 +211,6 @@ def explodes(update: Update) -> bool:
 
 # -- reading --------------------------------------------------------------------------------------
 
-_PLAIN_WORDS = {  # for those of msgspec
-    "`str` matching regex '\\\\S'": "some text",
-    "`str`": "text",
-    "`int`": "a whole number",
-    "`float`": "a number",
-    "`bool`": "true or false",
-    "`array`": "a list",
-    "`object`": "a table",
-    "`object | null`": "a table",
-    "Invalid enum value": "It cannot be",
-}
-
 
 class _BadFileError(Exception):
     """Why a file is no preset; the text says where, as far as that is known."""
@@ -231,16 +220,11 @@ def _text(path: Path) -> str:
     if not paths.is_file(path):
         raise _BadFileError("it is not a file")
     try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise _BadFileError(f"it is larger than {_MOST_BYTES:,} bytes")
-        return data.decode("utf-8")
+        return read_text(path, MOST_BYTES)
     except OSError as error:
-        raise _BadFileError(f"it cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise _BadFileError(f"line {line}: it is not text in UTF-8") from None
+        raise _BadFileError(f"it cannot be read: {cause(error)}") from None
+    except NotTextError as error:
+        raise _BadFileError(str(error)) from None
 
 
 def _parse(text: str) -> dict[str, Any]:
@@ -248,51 +232,13 @@ def _parse(text: str) -> dict[str, Any]:
     try:
         keys = tomllib.loads(text)
         values = msgspec.structs.asdict(msgspec.convert(keys, _File))
-    except tomllib.TOMLDecodeError as error:
-        raise _BadFileError(_toml_reason(str(error), text)) from None
-    except RecursionError:
-        raise _BadFileError("its values are nested too deeply") from None
-    except msgspec.ValidationError as error:
-        raise _BadFileError(_key_reason(str(error), text)) from None
+    except TOML_ERRORS as error:
+        raise _BadFileError(toml_reason(error, text, _File)) from None
     if update := values.pop("update"):
         if "strength" in keys:
-            raise _BadFileError(_at("update", "give a strength or an [update], not both", text))
+            raise _BadFileError(at_key("update", "give a strength or an [update], not both", text))
         try:
             values["strength"] = bounded_strength(Update(*msgspec.structs.astuple(update)))
         except ValueError as error:
-            raise _BadFileError(_at("update", str(error), text)) from None
+            raise _BadFileError(at_key("update", str(error), text)) from None
     return values
-
-
-def _toml_reason(message: str, text: str) -> str:
-    """tomllib's message with the line in front."""
-    reason, _, place = message.partition(" (at ")
-    found = re.match(r"line (\d+)", place)
-    line = int(found[1]) if found else max(1, len(text.splitlines()))
-    return f"line {line}: {_lower(reason)}"
-
-
-def _key_reason(message: str, text: str) -> str:
-    """msgspec's message with the key that it is about, and its line, in front."""
-    reason, _, place = message.partition(" - at ")
-    if missing := re.fullmatch("Object missing required field `(.+)`", reason):
-        return f"the key {missing[1]} is missing"
-    if unknown := re.fullmatch("Object contains unknown field `(.+)`", reason):
-        return _at(unknown[1], "there is no such key", text)
-    for theirs, ours in _PLAIN_WORDS.items():
-        reason = reason.replace(theirs, ours)
-    return _at(re.findall(r"[\w-]+", place)[-1], _lower(reason), text)
-
-
-def _at(key: str, reason: str, text: str) -> str:
-    """A reason with the key in front, and the first line where it seems to be set."""
-    name = re.escape(key)
-    setting = re.compile(rf"""[^#"']*(?<![\w-])({name}|"{name}"|'{name}')\s*[]=]""")
-    for number, line in enumerate(text.splitlines(), 1):
-        if setting.match(line):
-            return f"line {number}: {key}: {reason}"
-    return f"{key}: {reason}"
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]

@@ -18,7 +18,13 @@ from amulet_local.errors import UsageError
 MAX_FRAME = 16 * 1024 * 1024
 MOST_COMPARED = 6
 MOST_DEVICES = 16  # llama.cpp's own bound
+MOST_THREADS = 512  # likewise; with more, it ends the process
+MOST_WHOLE = 2**31 - 1  # what llama.cpp can count to
+LONGEST_CONTEXT = 2**24  # tokens; beyond, cells of several streams could not be counted
+LARGEST_BATCH = 2**16
 STRONGEST = 1000.0  # either way; beyond, logits lose the digits that tell tokens apart
+# In the engine's log: what stands above is settled, and no reason for anything that comes.
+SETTLED = "---- settled ----"
 _LENGTH = struct.Struct("<I")
 
 Method = Literal["base", "pref", "la", "amulet"]
@@ -29,9 +35,9 @@ KvType = Literal["f16", "q8_0", "q4_0"]
 FinishReason = Literal["stop", "length", "cancelled"]
 
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-Natural = Annotated[int, msgspec.Meta(ge=0)]
-Share = Annotated[float, msgspec.Meta(ge=0.0)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=MOST_WHOLE)]
+Natural = Annotated[int, msgspec.Meta(ge=0, le=MOST_WHOLE)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1e18)]  # of bytes, if need be
 Strength = Annotated[float, msgspec.Meta(ge=-STRONGEST, le=STRONGEST)]
 
 
@@ -69,16 +75,16 @@ class LoadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     insist: load the model even if it seems not to fit.
     flash_attention: its default is the faster one, as far as that is known.
     kv_type: storage of the KV cache; the quantised ones need flash attention.
-    batch: most prompt tokens evaluated at once.
+    batch: most tokens evaluated at once, of all streams; at least two, and one a stream.
     draft: "ngram", "off", or the path of a small model with the same vocabulary.
     step_cost: what each further token of a block costs, in steps of one token; it decides how
     many tokens are guessed ahead, never which are chosen.
     """
 
-    context: Natural = 0
+    context: Annotated[int, msgspec.Meta(ge=0, le=LONGEST_CONTEXT)] = 0
     streams: Literal["auto", "one-context", "two-contexts"] = "auto"
-    threads: Natural = 0
-    gpu_layers: Annotated[int, msgspec.Meta(ge=-1)] | Literal["auto"] = "auto"
+    threads: Annotated[int, msgspec.Meta(ge=0, le=MOST_THREADS)] = 0
+    gpu_layers: Annotated[int, msgspec.Meta(ge=-1, le=MOST_WHOLE)] | Literal["auto"] = "auto"
     devices: tuple[str, ...] = ()
     tensor_split: Annotated[tuple[Share, ...], msgspec.Meta(max_length=MOST_DEVICES)] = ()
     kv_on_host: bool = False
@@ -86,9 +92,9 @@ class LoadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     insist: bool = False
     flash_attention: FlashAttention = "auto"
     kv_type: KvType = "f16"
-    batch: Natural = 0
+    batch: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_BATCH)] = 0
     draft: str = "ngram"
-    step_cost: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    step_cost: Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)] = 0.0
 
 
 class Memory(msgspec.Struct, frozen=True):

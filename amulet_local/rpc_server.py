@@ -6,7 +6,10 @@ Needs a build with -DGGML_RPC=on. Whoever reaches the port can read and write th
 it belongs on a trusted network only.
 """
 
-from __future__ import annotations
+from amulet_local.children import leave_current_folder
+
+if __name__ == "__main__":
+    leave_current_folder()
 
 import argparse
 import sys

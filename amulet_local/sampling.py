@@ -10,6 +10,7 @@ model is sure of itself, nothing is left but the token that goes on with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,19 +26,20 @@ _ENOUGH = 1000
 class Sampler:
     """What draws the tokens of one reply; close it after. The penalties look at the reply alone.
 
-    With top_k off and top_p on, the nucleus is taken of the 1,000 likeliest tokens.
+    With top_k off and top_p on, the nucleus is taken of the 1,000 likeliest tokens. close: frees
+    the chains.
     """
 
     def __init__(self, settings: Sampling, seed: int, vocabulary: Vocabulary) -> None:
-        self._penalties = _penalties(settings, vocabulary)
-        self._drawing = _drawing(settings, seed, vocabulary)
-        self._said: dict[int, None] = {}
-
-    def close(self) -> None:
-        """Free the chains."""
-        for chain in (self._penalties, self._drawing):
-            if chain:
-                chain.close()
+        with ExitStack() as owned:
+            self._penalties: SamplerChain | None = None
+            if _penalises(settings):
+                self._penalties = owned.enter_context(closing(SamplerChain(vocabulary)))
+                _add_penalties(self._penalties, settings)
+            self._drawing = owned.enter_context(closing(SamplerChain(vocabulary)))
+            _add_drawing(self._drawing, settings, seed)
+            self._said: dict[int, None] = {}
+            self.close = owned.pop_all().close
 
     def penalised(self, logits: Sequence[Row]) -> Sequence[Row]:
         """Each stream's row, float32 (vocabulary,), with the tokens that were said before less
@@ -75,14 +77,24 @@ def _penalised(row: Row, said: NDArray[np.int32], penalties: SamplerChain) -> Ro
     return row
 
 
-def _penalties(settings: Sampling, vocabulary: Vocabulary) -> SamplerChain | None:
-    repeat, frequency = settings.repeat_penalty, settings.frequency_penalty
-    counted = repeat != 1 or frequency or settings.presence_penalty
-    if not counted and not settings.dry_multiplier:
-        return None
-    chain = SamplerChain(vocabulary)
-    if counted:
-        chain.penalties(settings.penalty_last_n, repeat, frequency, settings.presence_penalty)
+def _counts(settings: Sampling) -> bool:
+    return bool(
+        settings.repeat_penalty != 1 or settings.frequency_penalty or settings.presence_penalty
+    )
+
+
+def _penalises(settings: Sampling) -> bool:
+    return _counts(settings) or bool(settings.dry_multiplier)
+
+
+def _add_penalties(chain: SamplerChain, settings: Sampling) -> None:
+    if _counts(settings):
+        chain.penalties(
+            settings.penalty_last_n,
+            settings.repeat_penalty,
+            settings.frequency_penalty,
+            settings.presence_penalty,
+        )
     if settings.dry_multiplier:
         chain.dry(
             settings.dry_multiplier,
@@ -90,15 +102,13 @@ def _penalties(settings: Sampling, vocabulary: Vocabulary) -> SamplerChain | Non
             settings.dry_allowed_length,
             settings.penalty_last_n,
         )
-    return chain
 
 
-def _drawing(settings: Sampling, seed: int, vocabulary: Vocabulary) -> SamplerChain:
+def _add_drawing(chain: SamplerChain, settings: Sampling, seed: int) -> None:
     """In llama.cpp's own order."""
-    chain = SamplerChain(vocabulary)
     if settings.temperature == 0:
         chain.greedy()
-        return chain
+        return
     if settings.top_k or settings.top_p < 1:
         chain.top_k(settings.top_k or _ENOUGH)
     if settings.top_p < 1:
@@ -107,4 +117,3 @@ def _drawing(settings: Sampling, seed: int, vocabulary: Vocabulary) -> SamplerCh
         chain.min_p(settings.min_p)
     chain.temperature(settings.temperature)
     chain.draw(seed)
-    return chain

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from amulet_local.children import environment, python
 from amulet_local.errors import AmuletError
 from amulet_local.placing import Device
 
@@ -34,7 +35,8 @@ def seen_devices(servers: Sequence[str] = ()) -> list[Device]:
         return []
     with suppress(OSError, subprocess.SubprocessError, msgspec.DecodeError):
         answer = subprocess.run(
-            [sys.executable, "-m", "amulet_local.seen", *servers],
+            python("-m", "amulet_local.seen", *servers),
+            env=environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE_S,

@@ -18,10 +18,12 @@ import msgspec
 import platformdirs
 
 from amulet_local import paths
-from amulet_local.errors import NotUsableError
+from amulet_local.errors import NotUsableError, advice, cause
 from amulet_local.protocol import LoadOptions, Positive
+from amulet_local.text_files import TOML_ERRORS, NotTextError, read_text, toml_reason
 
 _APP = "amulet"
+_MOST_BYTES = 1 << 20
 
 
 def _folder(name: str, usual: Callable[..., Path]) -> Path:
@@ -136,12 +138,18 @@ def load_settings() -> Settings:
     """
     path = config_folder() / "config.toml"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, _MOST_BYTES)
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise NotUsableError(
+            f"{path} cannot be read ({cause(error)}); "
+            f"{advice(error, 'make it readable, or remove it')}."
+        ) from None
+    except NotTextError as error:
         raise NotUsableError(f"{path} cannot be read ({error}); mend or remove it.") from None
     try:
         return msgspec.convert(tomllib.loads(text), Settings)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise NotUsableError(f"{path} is not valid ({error}); mend or remove it.") from None
+    except TOML_ERRORS as error:
+        reason = toml_reason(error, text, Settings)
+        raise NotUsableError(f"{path} is not valid ({reason}); mend or remove it.") from None

@@ -27,7 +27,8 @@ class GrowingText:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         before = "".join(self._decoder.decode(piece(token)) for token in begun)
         self._held = before[len(said) :] if before.startswith(said) else ""
-        self._open = len(self._held.encode()) + len(self._decoder.getstate()[0])
+        self._decoded = len(self._held)  # characters so far, certain or held
+        self._ends: list[int] = []  # of each token, in characters, one that it breaks off included
         self._certain: list[str] = []
         self.tokens: list[int] = []
         self.stopped = False
@@ -39,29 +40,41 @@ class GrowingText:
 
     def add(self, token: int) -> str:
         """What became certain with one more token: nothing while a character is incomplete or a
-        stop string may be coming. Sets `stopped` once one is found."""
+        stop string may be coming. Sets `stopped` once it is certain which one comes first."""
         self.tokens.append(token)
-        self._held += self._decoder.decode(self._piece(token))
-        found = [place for text in self._stop if (place := self._held.find(text)) >= 0]
-        if found:
-            self.stopped = True
-            self._held = self._held[: min(found)]
-            return self._release(len(self._held))
-        return self._release(len(self._held) - self._possible_stop())
+        self._take(self._decoder.decode(self._piece(token)))
+        self._ends.append(self._decoded + bool(self._decoder.getstate()[0]))
+        coming = len(self._held) - self._possible_stop()
+        # Where a longer one may have begun before it, the next tokens decide which ends the text.
+        place = self._first_stop()
+        return self._stop_at(place) if 0 <= place <= coming else self._release(coming)
 
     def finish(self) -> str:
         """What was held back until the end. After a stop string, `tokens` ends with the text."""
+        told = ""
         if not self.stopped:
-            self._held += self._decoder.decode(b"", final=True)
-            return self._release(len(self._held))
-        size = len(self.text.encode())
-        ends = self._open
-        for count, token in enumerate(self.tokens):
-            ends += len(self._piece(token))
-            if ends > size:
-                del self.tokens[count:]
-                break
-        return ""
+            self._take(self._decoder.decode(b"", final=True))
+            place = self._first_stop()
+            told = self._stop_at(place) if place >= 0 else self._release(len(self._held))
+        if self.stopped:
+            size = len(self.text)
+            kept = next((i for i, end in enumerate(self._ends) if end > size), len(self._ends))
+            del self.tokens[kept:]
+        return told
+
+    def _take(self, text: str) -> None:
+        self._held += text
+        self._decoded += len(text)
+
+    def _first_stop(self) -> int:
+        """Where the first stop string begins in the held text; -1 if none is there."""
+        places = (self._held.find(text) for text in self._stop)
+        return min((place for place in places if place >= 0), default=-1)
+
+    def _stop_at(self, place: int) -> str:
+        self.stopped = True
+        self._held = self._held[:place]
+        return self._release(place)
 
     def _release(self, length: int) -> str:
         released, self._held = self._held[:length], self._held[length:]

@@ -19,6 +19,7 @@ from amulet_local.engine import Engine
 from amulet_local.errors import AmuletError, EngineDiedError
 from amulet_local.llama import AbortedError, NoDeviceMemoryError
 from amulet_local.protocol import (
+    SETTLED,
     Command,
     Compare,
     Event,
@@ -26,6 +27,7 @@ from amulet_local.protocol import (
     Failed,
     Finished,
     Load,
+    Loaded,
     Loading,
     Notice,
     Quit,
@@ -96,6 +98,7 @@ class Worker:
                 logging.exception("while carrying out %s", type(job.command).__name__)
                 text = f"the engine met an error ({error!r}); its log says more."
                 self._fail(job, text, EngineDiedError.exit_code)
+            logging.info(SETTLED)
             with self._lock:
                 self._unfinished.remove(job)
                 if self._engine:
@@ -160,6 +163,8 @@ class Worker:
         self._emit(Failed(text, exit_code, _request_of(job.command)))
 
     def _emit(self, event: Event) -> None:
+        if isinstance(event, Finished | Failed | Loaded | Unloaded):
+            logging.info(SETTLED)  # before anybody hears of it, and may end this process
         write_frame(self._events, event)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import astuple
 
 from msgspec.structs import replace
@@ -42,7 +42,6 @@ class Writing:
         self.request = request
         self._strength = strength
         self.begun = begun_tokens(request, vocabulary)
-        self.sampler = Sampler(request.sampling, request.seed, vocabulary)
         self.costs = Costs()
         self._vocabulary, self._emit = vocabulary, emit
         self._piece = _piece(vocabulary)
@@ -51,7 +50,12 @@ class Writing:
         answering = bool(self.begun or request.thought)
         self._split = ThoughtSplitter(opened_thought, answering=answering)
         self._answer_start = 0
-        self.sampler.accept(*request.thought, *self.begun)
+        with ExitStack() as owned:
+            self.sampler = owned.enter_context(
+                closing(Sampler(request.sampling, request.seed, vocabulary))
+            )
+            self.sampler.accept(*request.thought, *self.begun)
+            owned.pop_all()
 
     def close(self) -> None:
         """Free the sampler."""
@@ -145,9 +149,10 @@ class Costs:
 
     @contextmanager
     def prefilling(
-        self, lockstep: Lockstep, prompts: Mapping[int, Sequence[int]]
+        self, lockstep: Lockstep, prompts: Mapping[int, Sequence[int]], written: int = 0
     ) -> Iterator[None]:
-        """Count what is evaluated, and the time it takes, while prompts are read."""
+        """Count what is evaluated, and the time it takes, while prompts are read, with what is
+        written of the reply at their ends."""
         if self._lockstep is None:
             self._lockstep, self._steps_before = lockstep, lockstep.steps
         began, evaluated = time.perf_counter(), lockstep.evaluated
@@ -157,7 +162,8 @@ class Costs:
             self._prefill_s += time.perf_counter() - began
             self._evaluated += lockstep.evaluated - evaluated
             self._given += sum(map(len, prompts.values()))
-            self._prompt_tokens, self._streams = max(map(len, prompts.values())), len(prompts)
+            self._prompt_tokens = max(map(len, prompts.values())) - written
+            self._streams = len(prompts)
 
     def token(self) -> None:
         """A token was chosen."""
@@ -167,6 +173,11 @@ class Costs:
     def before_answer(self) -> None:
         """The token is none of the answer's."""
         self._before_answer_s = time.perf_counter() - self._started
+
+    def _held(self, tokens: int) -> int:
+        """What the longest stream holds with so many: a full one has no room for the last."""
+        held = self._prompt_tokens + tokens
+        return min(held, self._lockstep.length) if self._lockstep else held
 
     def stats(self, tokens: int, thought_tokens: int = 0) -> Stats:
         """What it has come to, with so many tokens written, some of them before the answer."""
@@ -181,7 +192,7 @@ class Costs:
             first_token_s=self._first_token_s,
             decode_s=decode_s,
             tokens_per_s=tokens / decode_s if tokens else 0.0,
-            context_tokens=self._prompt_tokens + tokens,
+            context_tokens=self._held(tokens),
             streams=self._streams,
             blocks=self._lockstep.steps - self._steps_before if self._lockstep else 0,
             thought_tokens=thought_tokens,

@@ -9,11 +9,10 @@ their medians is told, with and without busy programs beside. A Markdown table o
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
-import sys
 
+from amulet_local.children import environment, python
 from models.library import resolve
 
 SPINS = (300_000, 10_000, 1_000, 100)
@@ -49,7 +48,7 @@ def main() -> None:
 
 def measure(model: str, busy: int, repeat: int) -> dict[int, float]:
     """Median milliseconds of a step by number of spins."""
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
+    others = [subprocess.Popen(python("-c", "while True: pass")) for _ in range(busy)]
     try:
         times: dict[int, list[float]] = {spins: [] for spins in SPINS}
         for _ in range(repeat):
@@ -63,8 +62,8 @@ def measure(model: str, busy: int, repeat: int) -> dict[int, float]:
 
 def step_ms(model: str, spins: int) -> float:
     done = subprocess.run(
-        [sys.executable, "-c", _STEPS, model],
-        env=os.environ | {"GOMP_SPINCOUNT": str(spins)},
+        python("-c", _STEPS, model),
+        env=environment() | {"GOMP_SPINCOUNT": str(spins)},
         capture_output=True,
         text=True,
         check=True,

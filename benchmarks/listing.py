@@ -13,11 +13,11 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from amulet_local.children import environment, python
 from models.header import read_header
 from models.library import resolve
 
@@ -41,15 +41,15 @@ def main() -> None:
         folder = Path(home, "models")
         folder.mkdir()
         write_copies(model, folder, arguments.files)
-        environment = os.environ | {"AMULET_HOME": home, "HOME": home, "AMULET_MODELS": str(folder)}
+        apart = environment() | {"AMULET_HOME": home, "HOME": home, "AMULET_MODELS": str(folder)}
         print("| | listing, s | processor, s | command, s | processor, s |\n|---|---|---|---|---|")
         for label in ("first", "second", "third"):
-            inside = once([sys.executable, "-c", _LISTING], environment)
+            inside = once(python("-c", _LISTING), apart)
             count, seconds, used = inside.split()
             if int(count) != arguments.files:
                 raise SystemExit(f"{count} models were listed, not {arguments.files}.")
             began, worked = time.perf_counter(), children_s()
-            once([sys.executable, "-m", "amulet_local", "models", "--json"], environment)
+            once(python("-m", "amulet_local", "models", "--json"), apart)
             command = time.perf_counter() - began
             times = (float(seconds), float(used), command, children_s() - worked)
             print(f"| {label} | " + " | ".join(f"{each:.2f}" for each in times) + " |")
@@ -76,8 +76,8 @@ def children_s() -> float:
     return times.children_user + times.children_system
 
 
-def once(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+def once(command: list[str], apart: dict[str, str]) -> str:
+    done = subprocess.run(command, env=apart, capture_output=True, text=True, check=True)
     return done.stdout
 
 

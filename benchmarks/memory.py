@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 import re
 import subprocess
-import sys
 from pathlib import Path
 
+from amulet_local.children import environment, python
 from amulet_local.client import EngineProcess
 from amulet_local.conversation import Message
 from amulet_local.protocol import Died, Failed, Finished, LoadOptions, Reply
@@ -43,8 +43,8 @@ def main() -> None:
 
 
 def plain_peak(model: str, context: int) -> int:
-    command = [sys.executable, "-c", _PLAIN, model, str(context), _WORDS]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = python("-c", _PLAIN, model, str(context), _WORDS)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
     return peak(done.stdout)
 
 

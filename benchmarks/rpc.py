@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 
 from msgspec.structs import replace
 
+from amulet_local.children import environment, python
 from amulet_local.client import EngineProcess
 from amulet_local.conversation import Message
 from amulet_local.devices import try_server
@@ -90,8 +91,8 @@ def server() -> Iterator[str]:
     """A server on a free port of this machine; its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "amulet_local.rpc_server", f"--port={port}", "--threads=1"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    command = python("-m", "amulet_local.rpc_server", f"--port={port}", "--threads=1")
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL) as process:
         try:
             address = f"127.0.0.1:{port}"
             await_server(process, address)

@@ -17,13 +17,13 @@ import os
 import pty
 import queue
 import subprocess
-import sys
 import tempfile
 import termios
 import threading
 import time
 from pathlib import Path
 
+from amulet_local.children import environment, python
 from amulet_local.conversation import Conversation, Message, Node, Role
 from amulet_local.history import History, history_file
 from amulet_local.ids import new_chat_id, new_id
@@ -157,11 +157,11 @@ def measured(case: dict[str, object]) -> tuple[float, float]:
         termios.tcsetwinsize(slave, _SIZE)
         out = Path(home, "result.json")
         app = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.screen", "--run", json.dumps(case)],
+            python("-m", "benchmarks.screen", "--run", json.dumps(case)),
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env=os.environ | {"TERM": "xterm-256color", "AMULET_HOME": home, "RESULT": str(out)},
+            env=environment() | {"TERM": "xterm-256color", "AMULET_HOME": home, "RESULT": str(out)},
             start_new_session=True,
         )
         os.close(slave)

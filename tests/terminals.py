@@ -12,7 +12,6 @@ import re
 import subprocess
 import termios
 import threading
-import time
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -21,11 +20,11 @@ from typing import Any
 import pyte
 import pytest
 
+from tests.checks import comes
+
 COLUMNS, LINES = 100, 30
 PROMPT = "here>"
 _SHELL = ["/usr/bin/env", f"PS1={PROMPT} ", "/bin/sh"]
-_PATIENCE_S = 60  # for machines that are busy; what is waited for comes in a second or few
-_LOOKS_PER_S = 25
 
 
 class Terminal:
@@ -51,13 +50,16 @@ class Terminal:
 
     def until(self, *wanted: str) -> str:
         """Wait until all of these (regular expressions) are on the screen; returns all of it."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while time.monotonic() < deadline:
+        shown = ""
+
+        def is_shown() -> bool:
+            nonlocal shown
             shown = self.shown()
-            if all(re.search(each, shown, re.MULTILINE) for each in wanted):
-                return shown
-            time.sleep(1 / _LOOKS_PER_S)
-        pytest.fail(f"{wanted} is not shown:\n{self.shown()}", pytrace=False)
+            return all(re.search(each, shown, re.MULTILINE) for each in wanted)
+
+        if not comes(is_shown):
+            pytest.fail(f"{wanted} is not shown:\n{shown}", pytrace=False)
+        return shown
 
 
 class Emulated(Terminal):

@@ -144,6 +144,10 @@ def _put(document: dict[str, Any], key: str, value: object) -> str:
     return json.dumps({**document, key: value})
 
 
+def _another(document: dict[str, Any]) -> dict[str, Any]:
+    return {**document, "format": "another"}
+
+
 def _put_in_message(document: dict[str, Any], place: int, key: str, value: object) -> str:
     document["messages"][place][key] = value
     return json.dumps(document)
@@ -158,7 +162,9 @@ def _put_in_message(document: dict[str, Any], place: int, key: str, value: objec
         lambda d: json.dumps(d)[:-40],
         lambda d: "[]",
         lambda d: _put(d, "format", "another"),
-        lambda d: _put(d, "version", 2),
+        lambda d: _put(d, "version", 0),
+        lambda d: _put(d, "version", "2"),
+        lambda d: _put(_another(d), "version", 2),
         lambda d: _put(d, "more", "keys"),
         lambda d: _put(d, "id", "../../escape"),
         lambda d: _put(d, "messages", []),
@@ -184,6 +190,26 @@ def test_a_file_that_is_no_chat_is_refused_in_a_sentence_and_changes_nothing(
         import_chat(store, path)
     assert len(str(raised.value)) < 400
     assert store.count() == 0
+
+
+@pytest.mark.parametrize("version", [2, 9, 10**15])
+def test_a_chat_of_a_newer_version_is_said_to_be_one(
+    version: int, store: History, tmp_path: Path
+) -> None:
+    path = tmp_path / "chat.json"
+    path.write_text(json.dumps({**a_file(), "version": version, "messages": {"all": "new"}}))
+    with pytest.raises(NotUsableError, match=r"exported by a newer Amulet .* update Amulet"):
+        import_chat(store, path)
+    assert store.count() == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_chat_is_imported_from_whatever_an_editor_made_of_its_file(
+    encoding: str, store: History, tmp_path: Path
+) -> None:
+    path = tmp_path / "chat.json"
+    path.write_text(json.dumps(a_file(), ensure_ascii=False), encoding)
+    assert import_chat(store, path).conversation.messages()[0].text == "What?"
 
 
 def test_a_file_that_is_not_there_is_a_sentence(store: History, tmp_path: Path) -> None:

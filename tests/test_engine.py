@@ -27,6 +27,7 @@ from amulet_local.protocol import (
 from amulet_local.realignment import AMULET
 from amulet_local.writing import Writing
 from tests.asking import HOLIDAY, ask, collect, reply, steps
+from tests.checks import some
 from tests.tiny_models import write_llama
 
 pytestmark = pytest.mark.model
@@ -99,15 +100,14 @@ def test_a_chat_that_is_opened_again_is_not_read_again(default_model: Path) -> N
     second.close()
 
 
-@pytest.mark.parametrize("trace", [True, False])
-def test_measures_come_only_where_asked_for(engine: Engine, trace: bool) -> None:
-    measured = steps(collect(engine, ask(trace=trace, max_tokens=12)))
-    for step in measured:
-        assert (step.shift is not None) == trace
-        assert (step.logp_base is not None) == trace
-    if trace:
-        assert any(step.flip for step in measured)
-        assert all(step.flip == (step.flip_strength < AMULET) for step in measured)  # type: ignore[operator]
+def test_measures_come_only_where_asked_for(tiny_engine: Engine) -> None:
+    traced = some(steps(collect(tiny_engine, ask(trace=True, max_tokens=12))))
+    assert None not in {measure for step in traced for measure in (step.shift, step.logp_base)}
+    flips = [step.flip for step in traced]
+    assert True in flips
+    assert flips == [step.flip_strength < AMULET for step in traced]  # type: ignore[operator]
+    untraced = some(steps(collect(tiny_engine, ask(max_tokens=12))))
+    assert {measure for step in untraced for measure in (step.shift, step.logp_base)} == {None}
 
 
 def test_traced_and_untraced_replies_are_the_same(tiny_engine: Engine) -> None:
@@ -173,22 +173,21 @@ def test_when_the_context_is_full_the_oldest_turns_go_and_the_user_is_told(engin
     assert finished.stats.evaluated_tokens < 60  # the same turns are left out as before
 
 
-def test_a_reply_that_fills_the_context_goes_on_without_the_oldest_turns(engine: Engine) -> None:
-    chat = [Message("user", "Tell me. " + "word " * 150), Message("assistant", "Yes.")]
-    request = ask(
-        *chat,
-        Message("user", "Count from one to two hundred in words."),
-        method="base",
-        max_tokens=400,
-        sampling=Sampling(temperature=1.0),
-        stop=(),
-    )
-    events = collect(engine, request)
+def test_a_reply_that_fills_the_context_goes_on_without_the_oldest_turns(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gguf"  # it never ends a reply by itself
+    write_llama(path)
+    chat = [Message("user", "Tell me. " + "word " * 25), Message("assistant", "Yes.")]
+    request = ask(*chat, Message("user", "And?"), method="base", max_tokens=400, stop=())
+    with closing(Engine(Load(str(path), LoadOptions(context=512)), lambda _: True)) as tiny:
+        events = collect(tiny, request)
     finished = events[-1]
     assert isinstance(finished, Finished)
-    if len(finished.token_ids) > 250:
-        assert [event for event in events if isinstance(event, Notice)]
-    assert finished.stats.context_tokens <= 512
+    assert finished.reason == "length"
+    (told,) = [place for place, event in enumerate(events) if isinstance(event, Notice)]
+    assert len(steps(events[:told])) > 100
+    assert len(steps(events[told:])) > 100
+    assert finished.stats.prompt_tokens + len(finished.token_ids) == 513  # no room for the last
+    assert finished.stats.context_tokens == 512
 
 
 def test_a_message_longer_than_the_context_is_refused(engine: Engine) -> None:

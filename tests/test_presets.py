@@ -7,8 +7,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from amulet_local.errors import NotUsableError
+from amulet_local.own_presets import save_preset
 from amulet_local.presets import (
     GROUPS,
     USUAL_SAMPLING,
@@ -23,6 +25,7 @@ from amulet_local.presets import (
 from amulet_local.protocol import Sampling
 from amulet_local.realignment import AMULET, LINEAR, Update
 from amulet_local.settings import presets_folder
+from tests.checks import some
 
 PAPER = (
     "complex",
@@ -64,13 +67,13 @@ def in_group(presets: Presets, group: str) -> list[Preset]:
 def test_all_built_in_presets_load() -> None:
     loaded = load_presets()
     assert loaded.problems == []
-    assert all(preset.built_in and preset.path.exists() for preset in loaded.presets.values())
+    assert all(preset.built_in and preset.path.exists() for preset in some(loaded.presets.values()))
 
 
 def test_the_papers_eight_have_its_words() -> None:
     eight = in_group(load_presets(), "paper")
     assert tuple(preset.name for preset in eight) == PAPER
-    for preset in eight:
+    for preset in some(eight):
         assert preset.preference == f"Your answer should be {preset.name} as much as possible."
         assert preset.sampling == USUAL_SAMPLING
         assert preset.guard == 0.1
@@ -89,7 +92,7 @@ def test_there_are_twelve_at_least_in_the_papers_three_groups_and_some_of_style(
 def test_our_own_are_guarded_and_described() -> None:
     ours = [preset for preset in load_presets().presets.values() if preset.group != "paper"]
     assert len(ours) == 16
-    for preset in ours:
+    for preset in some(ours):
         assert preset.sampling == USUAL_SAMPLING
         assert preset.guard == 0.1
         assert preset.title
@@ -98,7 +101,7 @@ def test_our_own_are_guarded_and_described() -> None:
 
 def test_the_documentation_has_the_strengths_that_the_presets_have() -> None:
     page = DOCUMENTATION.with_name("alignment.md").read_text(encoding="utf-8")
-    for preset in load_presets().presets.values():
+    for preset in some(load_presets().presets.values()):
         assert f"| {preset.name} | **{preset.strength:g}** |" in page
 
 
@@ -233,6 +236,7 @@ def test_an_unknown_name_comes_with_names_near_it() -> None:
         ('preference = "x"\n[update]\niterations = 10_000_000', "line 2: update: iterations must"),
         ('preference = "x"\nupdate = 3', "line 2: update: expected a table, got a whole number"),
         (b'preference = "x"\ntitle = "\xff"', "line 2: it is not text in UTF-8"),
+        (b'preference = "x"\n\0', "line 2: it is binary, not text"),
         ("x = " + "[" * 5000, "its values are nested too deeply"),
         ("#" * 70_000, "it is larger than 65,536 bytes"),
         (b"GGUF\x00\x00\x00", "line 1: "),
@@ -241,6 +245,16 @@ def test_an_unknown_name_comes_with_names_near_it() -> None:
 )
 def test_a_bad_file_is_refused_with_the_line_and_the_reason(text: str | bytes, why: str) -> None:
     assert reason(text).startswith(why)
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_preset_may_begin_with_a_byte_order_mark_and_be_saved_again(codec: str) -> None:
+    path = put("mine.toml", '\ufeff# Kept.\r\npreference = "Où ?"\r\n'.encode(codec))
+    mine = load_presets().get("mine")
+    assert mine.preference == "Où ?"
+    save_preset(replace(mine, guard=0.5))
+    assert load_presets().get("mine").guard == 0.5
+    assert path.read_text("utf-8").startswith('# Kept.\npreference = "Où ?"\n')
 
 
 def test_a_folder_by_the_name_of_a_preset_is_a_problem_and_no_more() -> None:

@@ -32,7 +32,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     commands: list[tuple[str, ...]] = []
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
-        commands.append(tuple(command[3:]))
+        commands.append(tuple(command[4:]))
         return subprocess.CompletedProcess(command, 0, msgspec.json.encode([GPU]))
 
     monkeypatch.setattr("subprocess.run", run)

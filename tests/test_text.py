@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import codecs
+import itertools
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amulet_local.text import GrowingText
@@ -96,3 +99,88 @@ def test_a_text_that_was_begun_within_a_character_begins_with_that_character() -
     assert [growing.add(token) for token in (2, 3, 4)] == ["é", "b", ""]
     growing.finish()
     assert growing.tokens == [2, 3]
+
+
+def test_replacement_marks_before_a_stop_string_cost_no_token() -> None:
+    _, growing = spell([b"a", b"\xff\xff", b"b", b"EN", b"D"], ("END",))
+    growing.finish()
+    assert growing.text == "a��b"
+    assert growing.tokens == [0, 1, 2]
+
+
+def test_the_longer_of_two_stop_strings_ends_the_text_where_it_begins_first() -> None:
+    _, growing = spell([b"x a", b" b", b" c"], ("a b c", "b"))
+    growing.finish()
+    assert growing.text == "x "
+    _, growing = spell([b"x a", b" b", b" d"], ("a b c", "b"))
+    growing.finish()
+    assert growing.text == "x a "
+    assert growing.tokens == [0]
+
+
+def test_a_stop_string_that_waits_for_a_longer_one_counts_at_the_end() -> None:
+    _, growing = spell([b"x a", b" b"], ("a b c", "b"))
+    assert not growing.stopped
+    assert growing.finish() == "a "
+    assert growing.stopped
+    assert growing.text == "x a "
+
+
+def test_a_stop_string_that_the_last_half_character_completes_is_found() -> None:
+    _, growing = spell([b"one", b"\xc3"], ("e�",))
+    growing.finish()
+    assert growing.text == "on"
+    assert growing.tokens == []
+
+
+_PIECES = st.lists(
+    st.one_of(
+        st.binary(max_size=3),
+        st.sampled_from(
+            [b"a", b"ab", b"b", b"\xff", b"\xf0\x9f", b"\x98\x80", b"\xc3", b"\xa9", "�".encode()]
+        ),
+    ),
+    max_size=12,
+)
+_STOPS = st.lists(st.one_of(st.text("ab�é😀", max_size=4), st.text(max_size=2)), max_size=4).map(
+    tuple
+)
+
+
+def cut(text: str, stop: tuple[str, ...]) -> str:
+    return text[: min((at for s in stop if s and (at := text.find(s)) >= 0), default=len(text))]
+
+
+@settings(max_examples=400)
+@given(_PIECES, _STOPS)
+def test_the_text_is_all_bytes_decoded_at_once_and_cut_at_the_first_stop_string(
+    pieces: list[bytes], stop: tuple[str, ...]
+) -> None:
+    given_out, growing = spell(pieces, stop)
+    last = growing.finish()
+    assert "".join(given_out) + last == growing.text
+    assert growing.text == cut(b"".join(pieces).decode("utf-8", "replace"), stop)
+
+
+def characters(data: bytes) -> list[int]:
+    """The number of the character that each byte belongs to."""
+    decoder, begun, numbers = codecs.getincrementaldecoder("utf-8")("replace"), 0, []
+    for at in range(len(data)):
+        begun += len(decoder.decode(data[at : at + 1]))
+        numbers.append(begun if decoder.getstate()[0] else begun - 1)
+    return numbers
+
+
+@settings(max_examples=400)
+@given(_PIECES, _STOPS)
+def test_the_tokens_left_are_those_with_no_byte_behind_the_text(
+    pieces: list[bytes], stop: tuple[str, ...]
+) -> None:
+    _, growing = spell(pieces, stop)
+    fed = pieces[: len(growing.tokens)]
+    growing.finish()
+    within = [number < len(growing.text) for number in characters(b"".join(fed))]
+    ends = list(itertools.accumulate(map(len, fed)))
+    assert growing.tokens == list(
+        itertools.takewhile(lambda token: all(within[: ends[token]]), range(len(fed)))
+    )

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,13 @@ from typing import Any
 import psutil
 import pytest
 
-from amulet_local.client import EngineProcess, _epitaph
+from amulet_local.children import python
+from amulet_local.client import EngineProcess, _epitaph, _last_lines
 from amulet_local.conversation import Message
 from amulet_local.errors import UsageError
 from amulet_local.protocol import (
     MAX_FRAME,
+    SETTLED,
     Died,
     Event,
     Failed,
@@ -30,6 +31,8 @@ from amulet_local.protocol import (
     Sampling,
     Step,
 )
+from tests.checks import comes
+from tests.tiny_models import write_llama
 
 pytestmark = pytest.mark.model
 
@@ -86,12 +89,12 @@ def test_a_stop_is_heard_at_once_and_keeps_what_was_written(
 ) -> None:
     engine.load(str(default_model), OPTIONS)
     until(engine, Loaded)
-    engine.reply(ask())
+    engine.reply(ask(max_tokens=800))
     until(engine, Step)
     engine.stop()
-    sent = time.perf_counter()
-    finished = until(engine, Finished)[-1]
-    assert time.perf_counter() - sent < 1.5
+    rest = until(engine, Finished)
+    finished = rest[-1]
+    assert sum(isinstance(event, Step) for event in rest) < 200  # one or two, on a machine at rest
     assert isinstance(finished, Finished)
     assert finished.reason == "cancelled"
     assert finished.text
@@ -154,10 +157,71 @@ def test_a_file_that_changes_while_a_reply_is_written_is_named(
     assert f"since {path} changed while it was in use; fetch or copy" in died.text
 
 
-def test_an_assertion_of_llama_cpp_is_quoted() -> None:
-    log = ["loaded", "ggml.c:7: GGML_ASSERT(a == b) failed", "backtrace"]
-    assert "GGML_ASSERT(a == b) failed" in _epitaph(-signal.SIGABRT, log)
-    assert "exit status 3" in _epitaph(3, [])
+_ABORTED = ["process_ubatch: failed to compute graph", "llama_decode: failed to decode, ret = 2"]
+_ASSERTION = "ggml.c:7: GGML_ASSERT(a == b) failed"
+_BEHIND = ["ptrace: operation failed.", "Fatal Python error: Aborted", '  File "errors.py"']
+
+
+@pytest.mark.parametrize(
+    ("status", "lines", "reason"),
+    [
+        (-signal.SIGABRT, [_ASSERTION, *_BEHIND], f"it crashed with SIGABRT: {_ASSERTION}"),
+        (
+            -signal.SIGABRT,
+            ["CUDA error: out of memory"],
+            "it crashed with SIGABRT: CUDA error: out",
+        ),
+        (
+            -signal.SIGABRT,
+            ["terminate called", "  what():  bad_alloc"],
+            "SIGABRT: what():  bad_all",
+        ),
+        (-signal.SIGABRT, ["ggml-cuda.cu:9: no kernel", *_ABORTED], "ggml-cuda.cu:9: no kernel)"),
+        (-signal.SIGSEGV, _BEHIND[1:], "(it crashed with SIGSEGV)"),
+        (-signal.SIGSEGV, [], "(it crashed with SIGSEGV)"),
+        (-signal.SIGTERM, _ABORTED, "(it was ended from outside, by SIGTERM)"),
+        (-signal.SIGHUP, [_ASSERTION], "(it was ended from outside, by SIGHUP)"),
+        (-40, _ABORTED, "(it was ended from outside, by signal 40)"),
+        (-signal.SIGKILL, _ABORTED, "(it was killed, most likely because memory ran out)"),
+        (4, ["a device ran out of memory: no"], "(a device ran out of memory: no)"),
+        (1, ["Traceback", "ImportError: no llama."], "(ImportError: no llama)"),
+        (3, ["fine"], "(exit status 3)"),
+    ],
+)
+def test_the_reason_for_a_death_is_its_signal_and_the_line_that_tells_it(
+    status: int, lines: list[str], reason: str
+) -> None:
+    assert reason in _epitaph(status, lines)
+
+
+def test_what_was_settled_before_is_no_reason_for_a_death(tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    log.write_text("\n".join([*_ABORTED, SETTLED, _ASSERTION, SETTLED, "told later"]))
+    assert _last_lines(log) == ["told later"]
+    log.write_bytes(b"\xff" * (1 << 20) + f"\n{_ASSERTION}\n".encode())
+    assert _last_lines(log)[-1] == _ASSERTION
+    assert _last_lines(tmp_path / "none.log") == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT])
+def test_after_a_stop_a_death_is_not_laid_on_it(number: int, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gguf"
+    write_llama(path)
+    engine = EngineProcess()
+    engine.load(str(path), LoadOptions(context=4096))
+    until(engine, Loaded)
+    engine.reply(ask("again and " * 300, max_tokens=4000))
+    until(engine, Step)
+    engine.stop()
+    finished = until(engine, Finished)[-1]
+    assert isinstance(finished, Finished)
+    assert finished.reason == "cancelled"
+    os.kill(process_of(engine), number)
+    died = until(engine, Died)[-1]
+    assert isinstance(died, Died)
+    assert signal.Signals(number).name in died.text
+    assert "decode" not in died.text
+    engine.close()
 
 
 # A worker whose engine needs a GPU with room for 16 of 31 layers; with more, it runs out while it
@@ -200,7 +264,7 @@ def test_where_a_devices_memory_runs_out_the_next_engine_puts_fewer_layers_there
     start: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
 
     def short_of_memory(command: list[str], **settings: Any) -> subprocess.Popen[bytes]:
-        assert command[1:] == ["-m", "amulet_local.worker"]
+        assert command == python("-m", "amulet_local.worker")
         return start([command[0], "-c", _SHORT_OF_MEMORY, way], **settings)
 
     monkeypatch.setattr("amulet_local.client.subprocess.Popen", short_of_memory)
@@ -278,10 +342,7 @@ def test_the_engine_does_not_outlive_its_front_end(default_model: Path) -> None:
     front.kill()
     front.wait()
     front.stdout.close()
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(worker) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not psutil.pid_exists(worker)
+    assert comes(lambda: not psutil.pid_exists(worker))
 
 
 @pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", b"\x01\x00\x00\x00\xc1"])

@@ -13,7 +13,8 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from amulet_local import paths
-from amulet_local.errors import UsageError
+from amulet_local.errors import UsageError, advice, cause
+from amulet_local.text_files import NotTextError, decode_text
 
 _NAMED = re.compile(r"(?:^|(?<=\s))@((?:\\ |[^\s@])(?:\\ |\S)*)")
 _FENCE = re.compile("`{3,}")
@@ -65,16 +66,15 @@ def _read(path: Path, name: str, context: int) -> tuple[str, int]:
             data = file.read(most + 1)
         size = path.stat().st_size
     except OSError as error:
-        raise UsageError(f"{name} cannot be read ({error.strerror}).") from None
+        remedy = advice(error, "attach a file that can be")
+        raise UsageError(f"{name} cannot be read ({cause(error)}); {remedy}.") from None
     if len(data) > most:
         raise UsageError(
             f"{name} has {decimal(size)}, more than the model can hold ({decimal(most)}); attach "
             "a part of it, or load the model with a larger context."
         )
     try:
-        content = data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise UsageError(f"{name} is not a text in UTF-8; only texts can be attached.") from None
-    if "\0" in content:
-        raise UsageError(f"{name} is a binary file; only texts can be attached.")
-    return content, size
+        return decode_text(data), size
+    except NotTextError as error:
+        what = f"not a text in {error.encoding}" if error.encoding else "a binary file"
+        raise UsageError(f"{name} is {what} ({error.place}); only texts can be attached.") from None

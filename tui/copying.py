@@ -11,8 +11,10 @@ import sys
 from functools import partial
 from typing import Any
 
-from markdown_it import MarkdownIt
 from textual.app import App
+
+from tui.dialect import parse
+from tui.text import clean
 
 _TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "darwin": (("pbcopy",),),
@@ -53,6 +55,6 @@ def _feed(tool: tuple[str, ...], text: str) -> None:
 
 
 def code_blocks(text: str) -> list[str]:
-    """The code blocks of a Markdown text, in order, without their fences."""
-    tokens = MarkdownIt("commonmark").parse(text)
+    """The code blocks of a Markdown text as they are shown, in order, without their fences."""
+    tokens = parse(clean(text))
     return [token.content for token in tokens if token.type in ("fence", "code_block")]

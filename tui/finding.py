@@ -65,8 +65,9 @@ def first_row(content: Content, width: int) -> int | None:
 
 
 def _pattern(text: str) -> str:
-    """Words that stand together, whatever stands between them; whole ones, where words are."""
-    words = re.findall(r"\w+", text)
-    joined = r"\W*".join(map(re.escape, words))
+    """Words that stand together, whatever stands between them; whole ones, where words are. For
+    the store, an underline is no part of a word: of snake_case or of x_1 it finds either part."""
+    words = re.findall(r"[^\W_]+", text)
+    joined = r"[\W_]*".join(map(re.escape, words))
     whole = words and spaced(text) == text
-    return rf"(?<!\w){joined}(?!\w)" if whole else joined
+    return rf"(?<![^\W_]){joined}(?![^\W_])" if whole else joined

@@ -3,30 +3,40 @@
 Text goes in, Blocks come out. Lists and quotes become the gutter left of their lines, so a block is
 a leaf however deep it lies, and costs one widget. Nothing is dropped: HTML is text, a link shows
 where it leads, a line break is a line break. While a text grows, only what follows its last closed
-block is parsed again, and long code comes in several blocks, so that a token late in a long reply
-costs what an early one does. Widgets and colours are not known here; styles are named by classes.
+block is parsed again, and the less often the longer that is; long code and long paragraphs come in
+several blocks. So a token late in a long reply costs what an early one does. Which Markdown it is
+says dialect.py. Widgets and colours are not known here; styles are named by classes.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from textual.content import Content, Span
 from textual.style import Style
 
+from tui.dialect import parse
 from tui.opening import openable
 from tui.text import clean
 
 Kind = Literal["text", "heading", "code", "table", "rule"]
 
 CODE_LINES = 24  # in one block; what a growing code block draws anew with every token
+TEXT_LENGTH = 2000  # characters of a paragraph in one block, or a line more
+_LONGEST_LINE = 8000  # characters; only a longer one is broken, at a space
+# A text that is still open, an item or a row for instance, is parsed whole with every addition as
+# long as that takes as much as so many characters of prose; then each time it has grown by a share.
+# In between, what is new is shown as it was written. Each character is so parsed _SHARE times.
+_PARSED_AT_ONCE = 4000
+_SHARE = 32
+_TOKEN_COST = 4  # characters of prose that take as long as a token
 _LONGEST_HIGHLIGHT = 20_000  # characters
 _TAB = 4
 _BULLETS = "•◦▪"
@@ -86,36 +96,84 @@ class GrowingMarkdown:
     """The blocks of a text that arrives piece by piece."""
 
     def __init__(self) -> None:
-        self._parsers: dict[bool, MarkdownIt] = {}
-        self._closed = 0
-        self._tail = ""
-        self.text = ""
+        self._pieces: list[str] = []
+        self._closed = 0  # blocks that stay
+        self._tail = ""  # what follows them, as far as it was parsed
+        self._fresh: list[str] = []  # and what has come since
+        self._fresh_length = 0
+        self._work = 0  # what parsing the open part takes, in characters of prose
+        self._shown = 0  # all blocks
+        self._last: Block | None = None
+        self._last_parsed = False
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(self._pieces)
 
     def add(self, text: str) -> tuple[int, list[Block]]:
         """Take more text; returns (n, blocks): the first n blocks stay, these follow them."""
         text = clean(text)
-        self.text += text
-        self._tail += text
-        bare = _has_address(self._tail)
-        if bare not in self._parsers:
-            self._parsers[bare] = _parser(bare=bare)
-        tokens = self._parsers[bare].parse(self._tail)
+        self._pieces.append(text)
+        self._fresh.append(text)
+        self._fresh_length += len(text)
+        if self._last and self._fresh_length * _SHARE < self._work - _PARSED_AT_ONCE:
+            return self._as_written(self._last, text)
+        self._tail += "".join(self._fresh)
+        self._fresh, self._fresh_length = [], 0
+        tokens = parse(self._tail)
         start, line = _last_opened(tokens, before=self._tail.count("\n"))
         kept = self._closed
         closed = list(_blocks(tokens[:start], first=not kept))
         self._closed += len(closed)
+        still_open = list(_blocks(tokens[start:], first=not self._closed))
         self._tail = self._tail.split("\n", line)[-1]
-        return kept, [*closed, *_blocks(tokens[start:], first=not self._closed)]
+        self._work = len(self._tail) + _TOKEN_COST * _count(tokens[start:])
+        self._shown = self._closed + len(still_open)
+        self._last, self._last_parsed = (still_open or [None])[-1], True
+        return kept, [*closed, *still_open]
+
+    def _as_written(self, last: Block, text: str) -> tuple[int, list[Block]]:
+        """Show what is new behind the last block, without parsing it."""
+        if self._last_parsed:  # which is shown without the line feeds at its end
+            text = self._tail[len(self._tail.rstrip("\n")) :] + text
+            self._last_parsed = False
+        kept = self._shown
+        if last.kind in ("text", "code") and not _is_full(last, text):
+            kept -= 1
+            styled = replace(last.styled, text=last.styled.text + _as_shown(last.kind, text))
+            self._last = replace(last, styled=styled)
+        else:
+            kind: Kind = "code" if last.kind == "code" else "text"
+            text = _as_shown(kind, text.removeprefix("\n"))
+            self._last = Block(kind, Styled(text), last.rest, last.rest, gap=False)
+        self._shown = kept + 1
+        return kept, [self._last]
 
     def finish(self) -> list[Block]:
         """All blocks, now that nothing follows: code is highlighted as a whole."""
         return blocks(self.text)
 
 
+def _is_full(block: Block, text: str) -> bool:
+    """Whether a block takes no more text, but another one goes on."""
+    if "\n" not in text[:1]:
+        return len(block.styled.text) > _LONGEST_LINE
+    lines = block.styled.text.count("\n") + 1
+    return lines >= CODE_LINES if block.kind == "code" else len(block.styled.text) >= TEXT_LENGTH
+
+
+def _as_shown(kind: Kind, text: str) -> str:
+    return text.expandtabs(_TAB) if kind == "code" else text
+
+
+def _count(tokens: Sequence[Token]) -> int:
+    return len(tokens) + sum(len(token.children or ()) for token in tokens)
+
+
 def blocks(text: str) -> list[Block]:
     """The blocks of a whole text."""
-    parser = _parser(bare=_has_address(text))
-    return list(_blocks(parser.parse(clean(text)), first=True, whole=True))
+    return list(_blocks(parse(clean(text)), first=True, whole=True))
 
 
 def links(text: str) -> list[Link]:
@@ -129,22 +187,6 @@ def links(text: str) -> list[Link]:
     return list(found.values())[::-1]
 
 
-def _parser(*, bare: bool) -> MarkdownIt:
-    """bare: whether addresses are links without being marked as such, which takes longer to look
-    for. Reference definitions are off: they are not shown, and a later one changes earlier text."""
-    parser = MarkdownIt("commonmark", {"html": False, "linkify": bare})
-    parser.enable(["table", "strikethrough"]).disable("reference")
-    if bare and parser.linkify:
-        parser.enable("linkify")
-        parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
-        parser.linkify.add("//", None).add("ftp:", None)
-    return parser
-
-
-def _has_address(text: str) -> bool:
-    return "://" in text or "mailto:" in text
-
-
 def _click(action: str, *arguments: object) -> Style:
     return Style.from_meta({"@click": (action, arguments)})
 
@@ -153,13 +195,16 @@ def _last_opened(tokens: Sequence[Token], before: int) -> tuple[int, int]:
     """Index and line of the last top-level block that a complete line has opened.
 
     `before` counts the complete lines. An incomplete one may still turn out to belong to the block
-    before it: "#" opens a heading, "#tag" goes on with a paragraph.
+    before it: "#" opens a heading, "#tag" goes on with a paragraph. Nor is anything closed behind
+    a block whose end is undecided.
     """
-    for index in range(len(tokens) - 1, 0, -1):
-        token = tokens[index]
+    found = 0, 0
+    for index, token in enumerate(tokens):
         if token.level == 0 and token.nesting >= 0 and token.map and token.map[0] < before:
-            return index, token.map[0]
-    return 0, 0
+            found = index, token.map[0]
+            if token.meta.get("undecided"):
+                break
+    return found
 
 
 # -- blocks ---------------------------------------------------------------------------------------
@@ -218,7 +263,9 @@ def _blocks(tokens: Sequence[Token], *, first: bool, whole: bool = False) -> Ite
             case "paragraph_open" if not token.hidden and token.level:
                 walk.gap = True
             case "inline" if tokens[index - 1].type == "paragraph_open":
-                yield walk.block("text", _inline(token))
+                yield from _text(_inline(token), walk)
+            case "math_block":
+                yield from _text(Styled(clean(token.content)), walk)
             case "inline" if tokens[index - 1].type == "heading_open":
                 yield walk.block("heading", _inline(token), level=int(tokens[index - 1].tag[1]))
             case "fence" | "code_block":
@@ -260,27 +307,59 @@ def _end_of_head(tokens: Sequence[Token]) -> int:
     return next(at for at, token in enumerate(tokens) if token.type == "thead_close")
 
 
+def _text(styled: Styled, walk: _Walk) -> Iterator[Block]:
+    """A paragraph; a long one in several blocks, so that what grows draws little anew."""
+    for part in _divided(styled, list(_cuts(styled.text))):
+        yield walk.block("text", part)
+
+
+def _cuts(text: str) -> Iterator[tuple[int, int]]:
+    """Where a block ends and the next one begins: between them is a line feed, or in a line without
+    end a space, or nothing."""
+    start = 0
+    while len(text) - start > TEXT_LENGTH:
+        end = text.find("\n", start + TEXT_LENGTH, start + _LONGEST_LINE)
+        if end < 0:
+            if len(text) - start <= _LONGEST_LINE:
+                return
+            end = text.rfind(" ", start + TEXT_LENGTH, start + _LONGEST_LINE)
+        cut = (end, end + 1) if end >= 0 else (start + _LONGEST_LINE,) * 2
+        yield cut
+        start = cut[1]
+
+
+def _divided(styled: Styled, cuts: Sequence[tuple[int, int]]) -> list[Styled]:
+    """The same text without what lies between the ends of each cut."""
+    if not cuts:
+        return [styled]
+    parts = Content(styled.text, list(styled.spans)).divide(list(chain.from_iterable(cuts)))[::2]
+    starts = [0, *(start for _, start in cuts)]
+    links: list[list[Link]] = [[] for _ in parts]
+    for link in styled.links:
+        for at in range(bisect_right(starts, link.start) - 1, bisect_left(starts, link.end)):
+            begin, length = starts[at], len(parts[at].plain)
+            own = (max(0, link.start - begin), min(length, link.end - begin))
+            links[at].append(replace(link, start=own[0], end=own[1]))
+    return [
+        Styled(part.plain, tuple(part.spans), tuple(own))
+        for part, own in zip(parts, links, strict=True)
+    ]
+
+
 def _code(token: Token, walk: _Walk) -> Iterator[Block]:
     code = clean(token.content.rstrip("\n")).expandtabs(_TAB)
     language = (token.info.split() or [""])[0].lower()
     lines = code.split("\n")
     chunks = ["\n".join(lines[at : at + CODE_LINES]) for at in range(0, len(lines), CODE_LINES)]
     if walk.whole:
-        parts = _cut(Styled(code, _highlights(code, language)), chunks)
+        ends = list(accumulate(len(chunk) + 1 for chunk in chunks[:-1]))
+        parts = _divided(
+            Styled(code, _highlights(code, language)), [(end - 1, end) for end in ends]
+        )
     else:
         parts = [Styled(chunk, _highlights(chunk, language)) for chunk in chunks]
     for styled in parts:
         yield walk.block("code", styled)
-
-
-def _cut(styled: Styled, chunks: Sequence[str]) -> list[Styled]:
-    """The same highlights, in chunks of whole lines."""
-    ends, end = [], -1
-    for chunk in chunks:
-        end += len(chunk) + 1
-        ends.append(end)
-    parts = styled.content.divide([offset for end in ends[:-1] for offset in (end, end + 1)])
-    return [Styled(part.plain, tuple(part.spans)) for part in parts[::2]]
 
 
 @lru_cache(maxsize=1024)
@@ -302,7 +381,7 @@ def _inline(token: Token) -> Styled:
     line, targets = _Line(), []
     for child in token.children or ():
         match child.type:
-            case "text":
+            case "text" | "math_inline":
                 line.add(child.content)
             case "code_inline":
                 line.add(child.content, ".code_inline")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,43 +75,54 @@ class Arm:
     name: str
     task: Task
     write: Callable[[int], _Run]
-    close: Callable[[], None]
 
 
 def make_arms(
-    model: Model, path: str, prompter: Prompter, options: LoadOptions, draft: str, threads: int
+    owned: ExitStack,
+    model: Model,
+    path: str,
+    prompter: Prompter,
+    options: LoadOptions,
+    draft: str,
+    threads: int,
 ) -> list[Arm]:
-    """All arms that this machine and these files allow; close each when done.
+    """All arms that this machine and these files allow; `owned` frees what they take.
 
     The first is the plain one, against which overhead is reckoned.
     """
     cost = linear_cost(options.step_cost)
     arms = [
-        _lockstep_arm("plain", "prose", model, prompter, options, streams=1),
-        _raw_arm("llama_decode alone, 1 row", model, options, rows=1),
-        _high_level_arm(path, options, threads),
+        _lockstep_arm(owned, "plain", "prose", model, prompter, options, streams=1),
+        _raw_arm(owned, "llama_decode alone, 1 row", model, options, rows=1),
+        _high_level_arm(owned, path, options, threads),
         _lockstep_arm(
+            owned,
             "two contexts",
             "prose",
             model,
             prompter,
             msgspec.structs.replace(options, streams="two-contexts"),
         ),
-        _lockstep_arm("one context", "prose", model, prompter, options),
-        _raw_arm("llama_decode alone, 2 rows", model, options, rows=2),
+        _lockstep_arm(owned, "one context", "prose", model, prompter, options),
+        _raw_arm(owned, "llama_decode alone, 2 rows", model, options, rows=2),
     ]
-    lockstep = Lockstep(model, options)
-    can_rewind = lockstep.can_rewind
-    lockstep.close()
+    with closing(Lockstep(model, options)) as lockstep:
+        can_rewind = lockstep.can_rewind
     if can_rewind:
         for task in ("prose", "copy-edit"):
             arms.append(
                 _lockstep_arm(
-                    "one context, n-gram drafts", task, model, prompter, options, _ngrams(cost)
+                    owned,
+                    "one context, n-gram drafts",
+                    task,
+                    model,
+                    prompter,
+                    options,
+                    _ngrams(cost),
                 )
             )
         if draft:
-            arms.append(_draft_model_arm(model, prompter, options, draft, cost))
+            arms.append(_draft_model_arm(owned, model, prompter, options, draft, cost))
     return arms
 
 
@@ -157,6 +169,7 @@ def _prompts(prompter: Prompter, task: Task, streams: int) -> Prompts:
 
 
 def _lockstep_arm(
+    owned: ExitStack,
     name: str,
     task: Task,
     model: Model,
@@ -166,7 +179,7 @@ def _lockstep_arm(
     streams: int = 2,
     draft: DraftModel | None = None,
 ) -> Arm:
-    lockstep = Lockstep(model, options, streams)
+    lockstep = owned.enter_context(closing(Lockstep(model, options, streams)))
     evaluating = [lockstep, draft.lockstep] if draft else [lockstep]
     prompts = _prompts(prompter, task, streams)
     steering = _STEERING if streams == 2 else Steering((), 0.0)
@@ -177,35 +190,29 @@ def _lockstep_arm(
 
     def write(tokens: int) -> _Run:
         logits = lockstep.prefill(prompts)
-        sampler = Sampler(Sampling(temperature=0), 0, model.vocabulary)
         text = GrowingText(model.vocabulary.piece)
-        decoded = decode(lockstep, logits, lambda: steering, sampler, work, drafter_of(prompts))
-        text.add(next(decoded).token)
-        began, inside, steps = time.perf_counter(), decode_s(), lockstep.steps
-        for one in itertools.islice(decoded, tokens):
-            text.add(one.token)
-            if model.vocabulary.ends_turn(one.token):
-                break
-        seconds = time.perf_counter() - began
-        sampler.close()
+        with closing(Sampler(Sampling(temperature=0), 0, model.vocabulary)) as sampler:
+            decoded = decode(lockstep, logits, lambda: steering, sampler, work, drafter_of(prompts))
+            text.add(next(decoded).token)
+            began, inside, steps = time.perf_counter(), decode_s(), lockstep.steps
+            for one in itertools.islice(decoded, tokens):
+                text.add(one.token)
+                if model.vocabulary.ends_turn(one.token):
+                    break
+            seconds = time.perf_counter() - began
         written = len(text.tokens) - 1
         return _Run(written, seconds, decode_s() - inside, lockstep.steps - steps)
 
-    def close() -> None:
-        lockstep.close()
-        if draft:
-            draft.close()
-
-    return Arm(name, task, write, close)
+    return Arm(name, task, write)
 
 
 def _draft_model_arm(
-    model: Model, prompter: Prompter, options: LoadOptions, draft: str, cost: Cost
+    owned: ExitStack, model: Model, prompter: Prompter, options: LoadOptions, draft: str, cost: Cost
 ) -> Arm:
-    target = Lockstep(model, options)
-    small = DraftModel(draft, options, model.vocabulary, target)
-    target.close()
+    with closing(Lockstep(model, options)) as target:
+        small = owned.enter_context(closing(DraftModel(draft, options, model.vocabulary, target)))
     return _lockstep_arm(
+        owned,
         "one context, draft model",
         "prose",
         model,
@@ -216,15 +223,19 @@ def _draft_model_arm(
     )
 
 
-def _raw_arm(name: str, model: Model, options: LoadOptions, rows: int) -> Arm:
+def _raw_arm(owned: ExitStack, name: str, model: Model, options: LoadOptions, rows: int) -> Arm:
     """Nothing but llama_decode and a look at the logits: the limit of the hardware."""
-    context = Context(
-        model,
-        length=1024,
-        sequences=2,
-        threads=options.threads,
-        flash_attention=options.flash_attention,
-        kv_type=options.kv_type,
+    context = owned.enter_context(
+        closing(
+            Context(
+                model,
+                length=1024,
+                sequences=2,
+                threads=options.threads,
+                flash_attention=options.flash_attention,
+                kv_type=options.kv_type,
+            )
+        )
     )
     batch = Batch(128)
 
@@ -243,12 +254,14 @@ def _raw_arm(name: str, model: Model, options: LoadOptions, rows: int) -> Arm:
             context.logits(rows)
         return _Run(tokens, time.perf_counter() - began, 0.0, tokens)
 
-    return Arm(name, "prose", write, context.close)
+    return Arm(name, "prose", write)
 
 
-def _high_level_arm(path: str, options: LoadOptions, threads: int) -> Arm:
+def _high_level_arm(owned: ExitStack, path: str, options: LoadOptions, threads: int) -> Arm:
     """llama-cpp-python's chat completion, streamed."""
-    chat = HighLevelChat(path, context=options.context, threads=threads)
+    chat = owned.enter_context(
+        closing(HighLevelChat(path, context=options.context, threads=threads))
+    )
     messages = [
         {"role": "system", "content": DEFAULT_SYSTEM},
         {"role": "user", "content": _QUESTIONS["prose"]},
@@ -258,4 +271,4 @@ def _high_level_arm(path: str, options: LoadOptions, threads: int) -> Arm:
         times = list(chat.write(messages, tokens + 1))
         return _Run(len(times) - 1, times[-1] - times[0], 0.0, len(times) - 1)
 
-    return Arm("high-level chat completion", "prose", write, chat.close)
+    return Arm("high-level chat completion", "prose", write)

@@ -59,9 +59,7 @@ def run(
         say("blocks of rows")
         blocks = block_ms(model, options, repeat)
         options = msgspec.structs.replace(options, step_cost=step_cost(blocks))
-        arms = make_arms(model, path, prompter, options, draft, threads)
-        for arm in arms:
-            opened.callback(arm.close)
+        arms = make_arms(opened, model, path, prompter, options, draft, threads)
         results = race(arms, tokens, repeat, say)
         turns = measure_turns(model, prompter, options, repeat, say)
         say("memory")

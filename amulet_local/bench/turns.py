@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import msgspec
 
@@ -83,10 +84,9 @@ def measure_kv(model: Model, options: LoadOptions) -> list[KvMemory]:
     kv = []
     for name, streams, arrangement, prompts in fills:
         arranged = msgspec.structs.replace(options, streams=arrangement)
-        lockstep = Lockstep(model, arranged, streams)
-        lockstep.prefill(prompts)
-        kv.append(KvMemory(name, lockstep.cells, round(lockstep.cells * per_token)))
-        lockstep.close()
+        with closing(Lockstep(model, arranged, streams)) as lockstep:
+            lockstep.prefill(prompts)
+            kv.append(KvMemory(name, lockstep.cells, round(lockstep.cells * per_token)))
     return kv
 
 
@@ -123,17 +123,16 @@ def _fresh_and_next(
     streams: int,
     placement: Placement,
 ) -> Iterator[Turn]:
-    lockstep = Lockstep(model, options, streams)
-    fresh, following = _Record(lockstep), _Record(lockstep)
-    for variant in range(repeat):
-        chat = _chat(prompter, 1000, variant)
-        fresh.read(_prompts(prompter, chat, streams, placement))
-        reply = prompter.prompt("", [Message("user", _FILLER)])
-        for token in reply[:32]:
-            lockstep.advance([token])
-        chat += [Message("assistant", "", tuple(reply[:32])), Message("user", "Why is that?")]
-        following.read(_prompts(prompter, chat, streams, placement))
-    lockstep.close()
+    with closing(Lockstep(model, options, streams)) as lockstep:
+        fresh, following = _Record(lockstep), _Record(lockstep)
+        for variant in range(repeat):
+            chat = _chat(prompter, 1000, variant)
+            fresh.read(_prompts(prompter, chat, streams, placement))
+            reply = prompter.prompt("", [Message("user", _FILLER)])
+            for token in reply[:32]:
+                lockstep.advance([token])
+            chat += [Message("assistant", "", tuple(reply[:32])), Message("user", "Why is that?")]
+            following.read(_prompts(prompter, chat, streams, placement))
     yield fresh.turn(f"fresh 1k-token prompt, {name}")
     yield following.turn(f"next turn, {name}")
 
@@ -141,13 +140,12 @@ def _fresh_and_next(
 def _changed_preference(
     model: Model, prompter: Prompter, options: LoadOptions, repeat: int, placement: Placement
 ) -> Turn:
-    lockstep = Lockstep(model, options, 2)
-    record = _Record(lockstep)
-    chat = _chat(prompter, 2000, 0)
-    lockstep.prefill(_prompts(prompter, chat, 2, placement, _PREFERENCES[0]))
-    for turn in range(repeat):
-        record.read(_prompts(prompter, chat, 2, placement, _PREFERENCES[(turn + 1) % 2]))
-    lockstep.close()
+    with closing(Lockstep(model, options, 2)) as lockstep:
+        record = _Record(lockstep)
+        chat = _chat(prompter, 2000, 0)
+        lockstep.prefill(_prompts(prompter, chat, 2, placement, _PREFERENCES[0]))
+        for turn in range(repeat):
+            record.read(_prompts(prompter, chat, 2, placement, _PREFERENCES[(turn + 1) % 2]))
     return record.turn(f"other preference in a 2k-token chat, {placement} placement")
 
 
@@ -173,15 +171,14 @@ class _Record:
 
 def _kv_bytes_per_token(model: Model, options: LoadOptions) -> float:
     """From the difference of two saved states, so that what is constant falls out."""
-    context = Context(
-        model, length=512, flash_attention=options.flash_attention, kv_type=options.kv_type
-    )
     batch = Batch(256)
     sizes = []
-    for start in (0, 128):
-        batch.clear()
-        batch.add(some_tokens(model, 128), start, 0, outputs=1)
-        context.decode(batch)
-        sizes.append(len(context.state(0)))
-    context.close()
+    with closing(
+        Context(model, length=512, flash_attention=options.flash_attention, kv_type=options.kv_type)
+    ) as context:
+        for start in (0, 128):
+            batch.clear()
+            batch.add(some_tokens(model, 128), start, 0, outputs=1)
+            context.decode(batch)
+            sizes.append(len(context.state(0)))
     return (sizes[1] - sizes[0]) / 128

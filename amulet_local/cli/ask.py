@@ -26,6 +26,7 @@ from amulet_local.cli.options import (
     apply_paper,
     piped,
     read_input,
+    unread_input,
     value,
     with_given,
     words,
@@ -107,7 +108,13 @@ def add_parser(subparsers: Subparsers) -> None:
         "question",
         nargs="?",
         type=words,
-        help="what to ask; - or nothing reads standard input; piped text goes below the question",
+        help="what to ask; without one, standard input is the question",
+    )
+    parser.add_argument(  # an option to argparse, so that it may stand anywhere
+        "-",
+        dest="below",
+        action="store_true",
+        help="read standard input, and put it below the question",
     )
     add_chat_options(parser)
     reply = parser.add_argument_group("reply")
@@ -143,7 +150,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--trace adds to the JSON document; give --json with it.")
     apply_paper(args)
     settings = load_settings()
-    question = _question(args.question)
+    question = _question(args.question, below=args.below)
+    reads = args.below or args.question in (None, "-")
+    told = reads or _told_unread()
     preset = _preset(args, settings)
     model = chat_model(args.model or settings.model)
     request = _request(args, settings, question, preset, str(model))
@@ -153,6 +162,8 @@ def run(args: argparse.Namespace) -> int:
         answer = _answer(engine, request, show_text=not args.json, to_think=bool(args.thinking))
     finally:
         engine.close()
+    if not told:
+        _told_unread()  # what came late
     if args.json:
         print_json(_document(request, preset, answer))
     return _INTERRUPTED if answer.finished.reason == "cancelled" else 0
@@ -161,17 +172,28 @@ def run(args: argparse.Namespace) -> int:
 # -- from what was typed to a request -------------------------------------------------------------
 
 
-def _question(typed: str | None) -> str:
-    """The question, with what is piped below it."""
-    if typed in (None, "-"):
-        if typed is None and not piped():
+def _question(typed: str | None, *, below: bool) -> str:
+    """The question; standard input where there is none, and below it only where that was asked for:
+    in a loop, the rest of it is not for this command, and a pipe may stay open for ever."""
+    if typed is None or typed == "-":
+        if not below and typed is None and not piped():
             raise UsageError('there is no question; type one: amulet ask "question"')
         typed = read_input()
-    elif piped() and (below := read_input()):
-        typed = f"{typed}\n\n{below}"
+    elif below:
+        if text := read_input():
+            typed = f"{typed}\n\n{text}"
+        else:
+            say("standard input is empty, so there is nothing below the question.")
     if not typed.strip():
         raise UsageError('the question is empty; type one: amulet ask "question"')
     return typed
+
+
+def _told_unread() -> bool:
+    """Whether something was piped for nothing; then that is said."""
+    if unread := unread_input():
+        say("standard input is not read; to have it below the question, add: -")
+    return unread
 
 
 def _preset(args: argparse.Namespace, settings: Settings) -> Preset | None:

@@ -25,6 +25,7 @@ import psutil
 from rich.filesize import decimal
 
 from amulet_local import __version__, paths, settings
+from amulet_local.children import environment, python
 from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, listed
 from amulet_local.cli.output import print_json, without_controls
@@ -132,7 +133,8 @@ def _versions(missing: list[str]) -> dict[str, str | None]:
 def _apart(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python code in a process that may crash. Raises TimeoutExpired."""
     return subprocess.run(
-        [sys.executable, "-c", script, *arguments],
+        python("-c", script, *arguments),
+        env=environment(),
         capture_output=True,
         text=True,
         encoding="utf-8",

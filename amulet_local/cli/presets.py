@@ -18,9 +18,10 @@ from amulet_local.cli.options import Subparsers
 from amulet_local.cli.output import console, print_json, say, without_controls, write
 from amulet_local.errors import UsageError
 from amulet_local.own_presets import new_preset, own_preset
-from amulet_local.presets import GROUPS, Preset, load_presets, read_preset
+from amulet_local.presets import GROUPS, MOST_BYTES, Preset, load_presets, read_preset
 from amulet_local.realignment import label
 from amulet_local.settings import presets_folder
+from amulet_local.text_files import read_text
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -78,7 +79,7 @@ def _show(args: argparse.Namespace) -> int:
     if args.json:
         print_json(_described(preset))
         return 0
-    write(f"# {preset.path}\n{preset.path.read_text('utf-8').rstrip()}\n")
+    write(f"# {preset.path}\n{read_text(preset.path, MOST_BYTES).rstrip()}\n")
     write(f"\n# strength {preset.strength:.2f} ({label(preset.strength)}); the model reads:\n")
     write(f"# {preset.words()}\n")
     return 0

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from amulet_local.evaluation.subject import Subject
 from amulet_local.lockstep import Lockstep
 from amulet_local.realignment import Row, log_softmax
-from amulet_local.settled import OUTPUTS
 
 
 def log_probabilities(
@@ -46,7 +45,7 @@ def log_probabilities(
                 break
         read = len(columns)
         # The last token is read only where what comes after it counts.
-        block = tokens[read - 1 : len(tokens) if ended else -1][: OUTPUTS // len(prompts)]
+        block = tokens[read - 1 : len(tokens) if ended else -1][: lockstep.longest_block]
         if len(columns) < wanted:
             rows = lockstep.advance(block)
     return np.array(columns).reshape(wanted, len(prompts)).T

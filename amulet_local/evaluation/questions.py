@@ -13,7 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from amulet_local.errors import NotUsableError
+from amulet_local.errors import NotUsableError, advice, cause
+from amulet_local.text_files import read_text
 
 _MOST_BYTES = 32 * 1024 * 1024
 
@@ -42,16 +43,13 @@ def read_questions(path: Path) -> list[Question]:
     Raises NotUsableError where it cannot be read or holds none.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise ValueError(f"it is larger than {_MOST_BYTES:,} bytes")
-        questions = _parse(data.decode("utf-8-sig"))
+        questions = _parse(read_text(path, _MOST_BYTES))
     except FileNotFoundError:
         raise NotUsableError(f"there is no file {path}; give one with --questions.") from None
     except OSError as error:
-        raise NotUsableError(f"{path} cannot be read ({error.strerror}); mend that.") from None
-    except ValueError as error:  # of msgspec and of decoding too
+        remedy = advice(error, "give a file that can be, with --questions")
+        raise NotUsableError(f"{path} cannot be read ({cause(error)}); {remedy}.") from None
+    except (ValueError, RecursionError) as error:  # of msgspec and of decoding too
         raise NotUsableError(
             f"{path} holds no questions that can be used ({error}); give a JSON list of "
             '{"index": 0, "question": "text"}, such objects one a line, or plain lines.'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -32,10 +32,12 @@ class Subject:
         self.path = path
         self.name = Path(path).stem
         self._options = settle(options, path)
-        self.model = Model(path, gpu_layers=layers_asked(options))
-        self.vocabulary = self.model.vocabulary
-        self.prompter = Prompter(self.vocabulary, self.model.chat_template)
-        self.work = Workspace(self.vocabulary.size)
+        with ExitStack() as owned:
+            self.model = owned.enter_context(closing(Model(path, gpu_layers=layers_asked(options))))
+            self.vocabulary = self.model.vocabulary
+            self.prompter = Prompter(self.vocabulary, self.model.chat_template)
+            self.work = Workspace(self.vocabulary.size)
+            owned.pop_all()
 
     def __enter__(self) -> Subject:
         return self

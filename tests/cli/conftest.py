@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import pytest
 
@@ -39,12 +39,20 @@ Amulet = Callable[..., Result]
 
 @pytest.fixture
 def amulet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Amulet:
-    """`amulet("ask", "question")`: typed at a terminal, unless piped; shown on one if terminal."""
+    """`amulet("ask", "question")`: typed at a terminal, unless piped; shown on one if terminal.
 
-    def run(*arguments: str, piped: bytes | None = None, terminal: bool = False) -> Result:
+    stdin: another standard input.
+    """
+
+    def run(
+        *arguments: str,
+        piped: bytes | None = None,
+        terminal: bool = False,
+        stdin: TextIO | None = None,
+    ) -> Result:
         source = io.BytesIO(piped or b"")
-        stdin = Keyboard(source) if piped is None else io.TextIOWrapper(source)
-        monkeypatch.setattr(sys, "stdin", stdin)
+        usual = Keyboard(source) if piped is None else io.TextIOWrapper(source)
+        monkeypatch.setattr(sys, "stdin", stdin or usual)
         monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
         monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
         try:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import psutil
 import pytest
 
 from amulet_local.presets import load_presets
+from tests.checks import some
 from tests.tiny_models import write_llama
 
 AMULET_COMMAND = [sys.executable, "-m", "amulet_local"]
@@ -58,7 +58,7 @@ def test_a_trace_measures_every_token(tiny: str) -> None:
     options = ("-m", tiny, "--threads", "1", "-p", "concise", "--max-tokens", "6", "--trace")
     reply = document("ask", "Hello?", *options)
     assert [step["token"] for step in reply["steps"]] == reply["token_ids"]
-    assert all(step["shift"] >= 0 and step["logp_base"] < 0 for step in reply["steps"])
+    assert all(step["shift"] >= 0 and step["logp_base"] < 0 for step in some(reply["steps"]))
     assert reply["stats"]["streams"] == 2
     assert reply["strength"] == load_presets().get("concise").strength
 
@@ -75,11 +75,9 @@ def test_an_interrupted_reply_stands_and_the_engine_is_gone(tiny: str) -> None:
         assert process.stderr is not None
         begun = process.stdout.read(1)
         (engine,) = psutil.Process(process.pid).children()
-        stopped_at = time.monotonic()
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
         told = process.stderr.read()
-    assert time.monotonic() - stopped_at < 2
     assert process.returncode == 130
     assert (begun + rest).endswith(b"\n")
     assert told == b""

@@ -90,11 +90,10 @@ def test_a_reply_that_ends_counts_its_end(
     subject: Subject, after: Callable[[tuple[int, ...]], NDArray[np.floating]]
 ) -> None:
     end = int(after(()).argmax())
-    found = search(subject, 4, 10, ends=lambda token: token == end)
-    assert end not in found.tokens
-    if not found.tokens:
-        assert found.ended
-        assert found.log_probability == pytest.approx(float(after(())[end]), abs=0.02)
+    assert end not in search(subject, 4, 10, ends=lambda token: token == end).tokens
+    found = search(subject, 4, 1, ends=lambda token: token == end)
+    assert (found.tokens, found.ended) == ((), True)
+    assert found.log_probability == pytest.approx(float(after(())[end]), abs=0.02)
 
 
 def test_scores_are_per_token_with_the_end_among_them() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from models import catalogue
 from models.catalogue import Entry, Packaged
+from tests.checks import some
 
 
 def test_the_default_model_is_the_one_in_the_readme() -> None:
@@ -66,6 +67,6 @@ def test_there_are_about_a_dozen_from_135_million_to_14_billion() -> None:
 
 
 def test_what_was_not_verified_is_not_written_down() -> None:
-    for entry in catalogue.entries():
+    for entry in some(catalogue.entries()):
         facts = msgspec.to_builtins(entry)
         assert ("sha256" in facts) == ("size" in facts) == isinstance(entry, Packaged)

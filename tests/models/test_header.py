@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Mapping
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gguf import GGUFReader, GGUFWriter
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from amulet_local.errors import NotUsableError
 from models.header import Header, Omitted, read_header
 from models.inspection import inspect
+from tests.checks import calls
 from tests.models.gguf_files import Damage, cut, poke, poke_after, u32, u64, write_model
 
 
@@ -158,7 +160,6 @@ def test_a_folder_is_no_model(tmp_path: Path) -> None:
         read_header(tmp_path)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
 def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.gguf")
     with pytest.raises(NotUsableError, match="not a regular file"):
@@ -181,10 +182,17 @@ def test_a_hostile_header_is_read_to_the_bound_only(
     data = poke_after(key, 8, u64(1 << 30))(path.read_bytes())
     path.write_bytes(data[: data.index(key) + len(key) + 16])
     os.truncate(path, 1 << 34)
-    began = time.perf_counter()
+    read: list[int] = []
+
+    class Counted(FileIO):
+        def readinto(self, buffer: Any) -> int | None:
+            read.append(super().readinto(buffer) or 0)
+            return read[-1]
+
+    monkeypatch.setattr(Path, "open", lambda self, *_, **__: Counted(self))
     with pytest.raises(NotUsableError, match="over 4 MiB"):
         read_header(path)
-    assert time.perf_counter() - began < 2
+    assert 0 < sum(read) <= 5 << 20
 
 
 STRANGE = st.one_of(
@@ -270,13 +278,11 @@ class TestTheDefaultModel:
         os.truncate(path, size)
         return path
 
-    def test_it_is_read_in_150_ms(self, default_model: Path) -> None:
-        def seconds() -> float:
-            began = time.perf_counter()
-            assert len(read_header(default_model).tensors) == 272
-            return time.perf_counter() - began
-
-        assert min(seconds() for _ in range(3)) < 0.15
+    def test_it_is_read_with_few_calls(self, default_model: Path) -> None:
+        """It has 49,152 tokens and as many merges; looked at only, none costs a call."""
+        assert len(read_header(default_model).tensors) == 272
+        assert calls(lambda: read_header(default_model)) < 7 * 49_152
+        assert calls(lambda: read_header(default_model, compare_tokens=False)) < 49_152
 
     def test_cut_at_half_the_missing_bytes_are_told(self, head: bytes, tmp_path: Path) -> None:
         path = self.copy(head, 98_362_432 // 2, tmp_path)

@@ -18,7 +18,10 @@ from models.library import listing, resolve
 from models.places import Place, places
 from tests.models.gguf_files import write_model
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the folders are those of Linux")
+
+@pytest.fixture(autouse=True)
+def _the_folders_of_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
 
 
 @pytest.fixture
@@ -148,7 +151,26 @@ def test_gpt4all_may_keep_models_elsewhere(user: Path) -> None:
     assert found() == {"m": "GPT4All"}
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"downloadsFolder": 7, "data_folder": null}'])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_settings_of_other_programs_may_begin_with_a_byte_order_mark(
+    encoding: str, user: Path
+) -> None:
+    for name in ("studio", "gpt"):
+        put(user / name, f"{name}.gguf", width=len(name))
+    (user / ".lmstudio").mkdir()
+    (user / ".lmstudio/settings.json").write_text(
+        json.dumps({"downloadsFolder": str(user / "studio")}), encoding
+    )
+    (user / ".config/nomic.ai").mkdir(parents=True)
+    (user / ".config/nomic.ai/GPT4All.ini").write_text(
+        f"[General]\nmodelPath={user / 'gpt'}\n", encoding
+    )
+    assert found() == {"studio": "LM Studio", "gpt": "GPT4All"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "[" * 100_000, '{"downloadsFolder": 7, "data_folder": null}']
+)
 def test_settings_that_are_not_understood_are_passed_over(text: str, user: Path) -> None:
     put(user / ".lmstudio/models", "m.gguf")
     (user / ".lmstudio/settings.json").write_text(text)

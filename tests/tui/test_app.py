@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import termios
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from amulet_local.presets import load_presets
 from amulet_local.protocol import LoadOptions, Sampling
 from amulet_local.realignment import BASE
 from amulet_local.settings import Settings, log_folder
+from tests.checks import comes, some
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, SMALL, chat, shelf_with
 from tui.actions import APP, CHAT, CHATS, DIAL, HELP, LINE, MESSAGES, PICKER, PLACES, PROMPT
@@ -131,8 +132,8 @@ async def test_help_tells_every_action_and_its_keys(size: tuple[int, int], key: 
         assert "Help" in running.shown()
         visuals = [static.visual for static in running.app.screen.query(Static)]
         shown = "".join(it.text(99) if isinstance(it, Stack) else str(it) for it in visuals)
-        for actions in PLACES.values():
-            for action in actions:
+        for actions in some(PLACES.values()):
+            for action in some(actions):
                 assert action.help in shown
         for text in ("^q", "^j", "pgup", "5.65 (Amulet)"):
             assert text in shown
@@ -168,21 +169,21 @@ def test_every_action_has_its_method_and_no_key_is_promised_twice_in_a_place() -
         (LINE, LineForm),
         (HELP, HelpScreen),
     ]
-    for actions, place in places:
+    for actions, place in some(places):
         keys = [key for action in actions for key in action.keys.split(",") if key]
         twice = {key for key in keys if keys.count(key) > 1}
         assert twice <= {"escape"}  # stops, or else settles
-        for action in actions:
+        for action in some(actions):
             screen = ChatsScreen if place is ChatList else ChatScreen
             on = screen if action.name.startswith("screen.") else place
             assert hasattr(on, f"action_{action.name.removeprefix('screen.').split('(')[0]}")
 
 
 def test_no_action_is_on_keys_that_terminals_keep_or_cannot_tell_apart() -> None:
-    for action in (*APP, *CHAT, *PROMPT, *DIAL, *PICKER, *CHATS, *LINE, *HELP):
+    for action in some((*APP, *CHAT, *PROMPT, *DIAL, *PICKER, *CHATS, *LINE, *HELP)):
         keys = set(action.keys.split(","))
         assert not keys & {"ctrl+i", "ctrl+m", "ctrl+h", "ctrl+s", "ctrl+z"}
-        assert not all(re.fullmatch(r"f\d+", key) for key in keys)
+        assert not all(re.fullmatch(r"f\d+", key) for key in some(keys))
 
 
 # -- the rest -------------------------------------------------------------------------------------
@@ -269,14 +270,13 @@ class Terminal:
     def read_until(self, text: str) -> None:
         """Wait for a text to be drawn."""
         os.set_blocking(self.master, False)
-        deadline = time.monotonic() + 20
-        while text.encode() not in self.output and time.monotonic() < deadline:
-            time.sleep(0.02)
-            try:
+
+        def is_drawn() -> bool:
+            with suppress(OSError):
                 self.output += os.read(self.master, 1 << 16)
-            except (BlockingIOError, OSError):
-                continue
-        assert text.encode() in self.output
+            return text.encode() in self.output
+
+        assert comes(is_drawn)
 
     def end(self) -> int:
         """The exit code; asserts that the terminal is as it was."""

@@ -13,6 +13,7 @@ from amulet_local.presets import load_presets
 from amulet_local.realignment import AMULET, MARKS
 from amulet_local.strengths import Calibrated, keep_strength
 from tests.asking import built_in_strength
+from tests.checks import some
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat
 from tui.changes import ChosenModel
@@ -142,7 +143,7 @@ def column(running: Running, mark: str) -> int:
 @SIZES
 async def test_a_click_sets_the_strength_and_writing_goes_on(size: tuple[int, int]) -> None:
     async with chat(FakeEngine(), size=size) as running:
-        for mark, strength in MARKS.items():
+        for mark, strength in some(MARKS.items()):
             await running.pilot.click(Dial, offset=(column(running, mark), 0))
             assert running.session.steering.strength == strength
         await running.pilot.click(Dial, offset=(column(running, "prompt") + 3, 0))

@@ -62,6 +62,22 @@ def test_phrases_stand_together_whatever_markdown_was_between() -> None:
     assert marked(text, "coast **path**") == ["coast path"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a `my_needle_2 = 1`",
+        "```py\nmy_needle = 1\n```",
+        "```md\n```py\nneedle\n```\n```",
+        r"\(x_{needle}\)",
+        r"\[ \needle\,dx \]",
+        "$$\nx_needle\n$$",
+        "_needle_",
+    ],
+)
+def test_words_are_found_in_code_and_mathematics_too(text: str) -> None:
+    assert marked(text, "needle") == ["needle"]
+
+
 def test_scripts_without_spaces_are_found_in_parts() -> None:
     assert marked("海岸の道を歩く", "海岸") == ["海岸"]
 

@@ -20,6 +20,7 @@ from amulet_local.protocol import (
 )
 from amulet_local.provenance import unpack
 from amulet_local.realignment import AMULET
+from tests.checks import some
 from tests.fake_engine import CANDIDATES, HOLD, FakeEngine, Measured, Script
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
 from tui.changes import ChosenModel
@@ -229,7 +230,7 @@ async def test_flips_are_underlined_and_warmer_tokens_have_warmer_colours() -> N
             False, True, True, False, False, True
         ]  # fmt: skip
         assert len({style.bgcolor for style in styles}) == 5
-        assert not any(style.bold for style in styles)
+        assert not any(style.bold for style in some(styles))
         await running.press("end")
         dark = styles[2].bgcolor
         running.app.theme = "amulet-light"
@@ -292,7 +293,7 @@ async def test_the_written_token_stands_below_a_list_that_it_is_not_in() -> None
         lines = [line.plain for line in card._lines(40)]
         marked = [line for line in lines if line.startswith("●")]
         assert len(marked) == 3
-        assert all("␣the" in line for line in marked)
+        assert all("␣the" in line for line in some(marked))
         assert f"{math.exp(-2.0):.0%}" in marked[0]
         assert f"{math.exp(-0.5):.0%}" in marked[2]
 

@@ -16,6 +16,7 @@ from amulet_local.protocol import LoadOptions, Sampling
 from amulet_local.provenance import unpack
 from amulet_local.realignment import LINEAR
 from amulet_local.settings import Settings
+from tests.checks import some
 from tests.tui.running import LARGE, shelf_with
 from tui.app import AmuletApp
 from tui.changes import Steering
@@ -98,7 +99,7 @@ async def test_the_card_names_what_was_written_and_columns_part_where_they_are_m
             await until(pilot, lambda: all(column.ended for column in columns))
             assert [column.trouble for column in columns] == ["", "", ""]
             base, *others = columns
-            for number, column in enumerate(others, 1):
+            for number, column in some(enumerate(others, 1)):
                 place = compare.comparison.parting(number)
                 assert place is not None
                 assert column.text[:place] == base.text[:place]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checks import some
 from tests.fake_engine import FakeEngine
 from tests.tui.running import LARGE, SMALL, Running, chat
 from tui.markdown import blocks, links
@@ -147,7 +148,7 @@ async def test_keys_choose_among_the_links_and_see_where_they_lead(
         await running.say("Where to?")
         await running.press("ctrl+up", "o")
         assert isinstance(running.app.screen, LinkPicker)
-        for address in MAY:
+        for address in some(MAY):
             assert address in running.shown()
         assert "vscode" not in running.shown()
         await running.press("down", "down", "enter")

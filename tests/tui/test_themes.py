@@ -9,6 +9,7 @@ from textual.app import App
 from textual.color import Color
 from textual.theme import Theme
 
+from tests.checks import some
 from tui.contrast import READABLE, contrast
 from tui.heat import legend, ramp
 from tui.themes import OWN
@@ -62,7 +63,7 @@ def test_what_the_user_sets_and_what_warns_can_be_read(theme: Theme) -> None:
 @pytest.mark.parametrize("coloured", [True, False])
 def test_letters_can_be_read_on_every_tint_of_the_heat_view(theme: Theme, coloured: bool) -> None:
     variables = App().get_css_variables() | theme.to_color_system().generate()
-    for text, style in legend(ramp(variables, coloured=coloured)):
+    for text, style in some(legend(ramp(variables, coloured=coloured))):
         assert style.color
         assert style.bgcolor
         letters, tint = map(Color.from_rich_color, (style.color, style.bgcolor))

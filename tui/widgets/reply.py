@@ -6,7 +6,9 @@ peace. Of what is on the screen, only blocks that differ are touched.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 from textual.widget import Widget
 
@@ -15,6 +17,7 @@ from tui.markdown import Block, GrowingMarkdown
 from tui.widgets.page import Page
 
 _PAGE_LINES = 40
+_LINE_LENGTH = 100  # about how many characters a wrapped line has
 
 
 class Reply(Widget):
@@ -29,6 +32,7 @@ class Reply(Widget):
         self._blocks: list[Block] = []
         self._found: Found | None = None
         self._pages: list[Page] = []
+        self._starts: list[int] = []  # the number of the first block of each page
 
     def on_mount(self) -> None:
         """Draw what came before there was a place for it."""
@@ -70,17 +74,23 @@ class Reply(Widget):
         """Have blocks from number `kept` on look like these."""
         self._blocks[kept:] = blocks
         self.display = bool(self._blocks)
-        shown = self._found.in_blocks(self._blocks) if self._found else self._blocks
+        first = max(0, bisect_left(self._starts, kept) - 1)  # the page that may have room for more
+        begin = self._starts[first] if self._starts else 0
+        following = self._blocks[begin:]
+        shown = self._found.in_blocks(following) if self._found else following
         wanted = list(_paged(shown))
+        starts = accumulate(map(len, wanted[:-1]), initial=begin)
+        self._starts = [*self._starts[:first], *starts] if wanted else self._starts[:first]
+        pages = self._pages[first:]
         with self.app.batch_update():
-            for page, content in zip(self._pages, wanted, strict=False):
+            for page, content in zip(pages, wanted, strict=False):
                 page.show(content)
-            for page in self._pages[len(wanted) :]:
+            for page in pages[len(wanted) :]:
                 page.remove()
-            added = [Page(content) for content in wanted[len(self._pages) :]]
+            added = [Page(content) for content in wanted[len(pages) :]]
             if added:
                 self.mount_all(added)
-        self._pages = [*self._pages[: len(wanted)], *added]
+        self._pages[first:] = [*pages[: len(wanted)], *added]
 
 
 def _paged(blocks: Iterable[Block]) -> Iterator[list[Block]]:
@@ -88,7 +98,8 @@ def _paged(blocks: Iterable[Block]) -> Iterator[list[Block]]:
     page: list[Block] = []
     lines = 0
     for block in blocks:
-        more = block.styled.text.count("\n") + 1
+        text = block.styled.text
+        more = text.count("\n") + len(text) // _LINE_LENGTH + len(block.rows) + 1
         if page and lines + more > _PAGE_LINES:
             yield page
             page, lines = [], 0

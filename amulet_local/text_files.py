@@ -1,0 +1,140 @@
+"""Text that comes from outside: files that users write or name, and what is piped.
+
+Bytes go in, text comes out, without a byte order mark and with line breaks as \n; or NotTextError,
+which says what they are instead, and where. Nothing here knows what the text is for.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+
+import msgspec
+
+# The longer marks first: one of UTF-32 begins as one of UTF-16 does.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8", "UTF-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le", "UTF-32"),
+    (codecs.BOM_UTF32_BE, "utf-32-be", "UTF-32"),
+    (codecs.BOM_UTF16_LE, "utf-16-le", "UTF-16"),
+    (codecs.BOM_UTF16_BE, "utf-16-be", "UTF-16"),
+)
+
+
+class NotTextError(ValueError):
+    """Why something is not text that can be used, to stand in brackets.
+
+    encoding: the one that it fails to be in; empty where it is binary, or too large. place: the
+    first byte that shows it.
+    """
+
+    def __init__(self, reason: str, encoding: str = "", place: str = "") -> None:
+        super().__init__(f"{reason}, {place}" if place else reason)
+        self.encoding = encoding
+        self.place = place
+
+
+def decode_text(data: bytes, *, lossy: bool = False) -> str:
+    """Text in UTF-8, or in UTF-16 or UTF-32 where it begins with their byte order mark.
+
+    lossy: what cannot be decoded becomes U+FFFD. Raises NotTextError for what is no text.
+    """
+    mark, codec, name = next(
+        (known for known in _MARKS if data.startswith(known[0])), (b"", "utf-8", "UTF-8")
+    )
+    body = data[len(mark) :]
+    if codec == "utf-8" and b"\0" in body:
+        raise _binary(len(mark), body[: body.index(b"\0")], codec)
+    try:
+        text = body.decode(codec, "replace" if lossy else "strict")
+    except UnicodeDecodeError as error:
+        line = body[: error.start].decode(codec, "replace").count("\n") + 1
+        place = f"byte {len(mark) + error.start + 1}, 0x{body[error.start]:02X}, cannot be decoded"
+        raise NotTextError(f"line {line}: it is not text in {name}", name, place) from None
+    if "\0" in text:
+        raise _binary(len(mark), text[: text.index("\0")].encode(codec, "replace"), codec)
+    return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _binary(mark: int, before: bytes, codec: str) -> NotTextError:
+    """before: what stands between the mark, of so many bytes, and the first NUL."""
+    line = before.decode(codec, "replace").count("\n") + 1
+    place = f"byte {mark + len(before) + 1} is zero"
+    return NotTextError(f"line {line}: it is binary, not text", place=place)
+
+
+def read_text(path: Path, most: int) -> str:
+    """The text of a file of at most so many bytes. Raises OSError, NotTextError."""
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise NotTextError(f"it is larger than {most:,} bytes")
+    return decode_text(data)
+
+
+# -- TOML -----------------------------------------------------------------------------------------
+
+_PLAIN_WORDS = {  # for those of msgspec
+    "`str` matching regex '\\\\S'": "some text",
+    "`str`": "text",
+    "`int`": "a whole number",
+    "`float`": "a number",
+    "`bool`": "true or false",
+    "`array`": "a list",
+    "`object`": "a table",
+    "`object | null`": "a table",
+    "Invalid enum value": "It cannot be",
+}
+
+TOML_ERRORS = (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError)
+
+
+def toml_reason(error: Exception, text: str, kind: type[msgspec.Struct]) -> str:
+    """What is wrong with a text in TOML that was to become a struct of a kind, and in which line.
+
+    error: one of TOML_ERRORS.
+    """
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return _syntax(str(error), text)
+    if isinstance(error, RecursionError):
+        return "its values are nested too deeply"
+    return _wrong_key(str(error), text, kind)
+
+
+def _syntax(message: str, text: str) -> str:
+    """tomllib's message with the line in front."""
+    reason, _, place = message.partition(" (at ")
+    found = re.match(r"line (\d+)", place)
+    line = int(found[1]) if found else max(1, len(text.splitlines()))
+    return f"line {line}: {_lower(reason)}"
+
+
+def _wrong_key(message: str, text: str, kind: type[msgspec.Struct]) -> str:
+    """msgspec's message with the key that it is about, and its line, in front."""
+    reason, _, place = message.partition(" - at ")
+    if missing := re.fullmatch("Object missing required field `(.+)`", reason):
+        return f"the key {missing[1]} is missing"
+    if unknown := re.fullmatch("Object contains unknown field `(.+)`", reason):
+        near = get_close_matches(unknown[1], kind.__struct_encode_fields__, 1)
+        hint = f"; near it is {near[0]}" if near and not place else ""
+        return at_key(unknown[1], f"there is no such key{hint}", text)
+    for theirs, ours in _PLAIN_WORDS.items():
+        reason = reason.replace(theirs, ours)
+    return at_key(re.findall(r"[\w-]+", place)[-1], _lower(reason), text)
+
+
+def at_key(key: str, reason: str, text: str) -> str:
+    """A reason with the key in front, and the first line where it seems to be set."""
+    name = re.escape(key)
+    setting = re.compile(rf"""[^#"']*(?<![\w-])({name}|"{name}"|'{name}')\s*[]=]""")
+    for number, line in enumerate(text.splitlines(), 1):
+        if setting.match(line):
+            return f"line {number}: {key}: {reason}"
+    return f"{key}: {reason}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,78 @@
+"""config.toml: in whatever encoding an editor kept it, and why it is refused."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from amulet_local.errors import NotUsableError
+from amulet_local.settings import config_folder, load_settings
+
+
+def config(data: bytes) -> Path:
+    path = config_folder() / "config.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_the_config_may_begin_with_a_byte_order_mark(codec: str) -> None:
+    config('\ufeffmodel = "modèle"\r\n[engine]\r\nthreads = 3\r\n'.encode(codec))
+    assert load_settings().model == "modèle"
+    assert load_settings().engine.threads == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b'model = "caf\xe9"', "cannot be read (line 1: it is not text in UTF-8, byte 13"),
+        (b"\x7fELF\0", "cannot be read (line 1: it is binary, not text"),
+        (b"#" * 2_000_000, "cannot be read (it is larger than 1,048,576 bytes)"),
+        (b"\nmodel = ", "is not valid (line 2: invalid value)"),
+        (b"max_token = 9", "is not valid (line 1: max_token: there is no such key; near it is max"),
+        (b"colour = 9", "is not valid (line 1: colour: there is no such key)"),
+        (b"[engine]\nctx = 9", "is not valid (line 2: ctx: there is no such key)"),
+        (b"max_tokens = 0", "is not valid (line 1: max_tokens: expected"),
+        (b"model_folders = 'x'", "is not valid (line 1: model_folders: expected a list, got text)"),
+        (b"x = " + b"[" * 5000, "is not valid (its values are nested too deeply)"),
+    ],
+)
+def test_a_config_that_cannot_be_used_is_told_with_the_line_and_the_reason(
+    data: bytes, reason: str
+) -> None:
+    path = config(data)
+    with pytest.raises(NotUsableError) as raised:
+        load_settings()
+    assert str(raised.value).startswith(f"{path} {reason}")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EACCES, "(Permission denied); make it readable, or remove it."),
+        (errno.EIO, "(Input/output error); check the disk."),
+        (errno.EMFILE, "(Too many open files); end other programs, or allow more"),
+    ],
+)
+def test_a_config_that_the_system_does_not_give_is_told_with_the_cause(
+    number: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = config(b"")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(NotUsableError) as raised:
+        load_settings()
+    assert str(raised.value).startswith(f"{path} cannot be read {said}")
+
+
+def test_a_folder_in_place_of_the_config_is_told() -> None:
+    (config_folder() / "config.toml").mkdir(parents=True)
+    with pytest.raises(NotUsableError, match=r"cannot be read \(Is a directory\)"):
+        load_settings()
