@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.checks import comes
 from tests.closing import Closable
 from tests.tiny_models import write_llama
 
-PATIENCE_S = 30.0  # for machines that are busy; an app that hangs would do so for ever
 QUESTION = b"Tell me a long story.\r"
 
 
@@ -24,15 +23,12 @@ def opened(tmp_path: Path) -> Iterator[Closable]:
     write_llama(model)
     terminal = Closable(["-m", str(model), "-p", "concise"], {})
     yield terminal
-    assert terminal.await_end(0.0) == []
+    terminal.kill()
 
 
 def until(terminal: Closable, text: bytes) -> None:
     """Wait for something to be drawn."""
-    end = time.monotonic() + PATIENCE_S
-    while text not in terminal.output and time.monotonic() < end:
-        time.sleep(0.01)
-    assert text in terminal.output
+    assert comes(lambda: text in terminal.output)
 
 
 def begun(terminal: Closable) -> None:
@@ -67,12 +63,12 @@ def test_a_closed_terminal_leaves_nothing_alive(
 ) -> None:
     moment(opened)
     opened.close()
-    assert opened.await_end(PATIENCE_S) == []
+    assert comes(lambda: not opened.living())
 
 
 def test_a_signal_ends_an_app_that_waits_for_its_terminal(opened: Closable) -> None:
     frozen(opened)
     opened.app.send_signal(signal.SIGTERM)
-    assert opened.await_end(PATIENCE_S) == []
-    assert opened.app.returncode == 128 + signal.SIGTERM
+    assert comes(lambda: not opened.living())
+    assert opened.app.wait() == 128 + signal.SIGTERM
     opened.close()
