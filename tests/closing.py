@@ -77,8 +77,9 @@ class Closable:
         """What lives of the app, its engine included."""
         self.app.poll()
         found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
+        for pid in psutil.pids():
+            with suppress(psutil.Error, IndexError):  # gone while it was looked at
+                process = psutil.Process(pid)
                 if process.environ().get(_MARK) == self._mark:
                     found.append(process)
         return found

@@ -7,8 +7,6 @@ terminal is given back whole and the engine's process is closed.
 from __future__ import annotations
 
 import gc
-import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -144,8 +142,9 @@ class AmuletApp(App[None]):
         return self._chat
 
     def on_mount(self) -> None:
-        """What is chosen is kept."""
+        """What is chosen is kept; what was drawn is drawn again after a shell was there."""
         self.theme_changed_signal.subscribe(self, lambda theme: remember(theme.name))
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
 
     def on_ready(self) -> None:
         """From here on, the chat is there to go on with, whatever fails."""
@@ -175,7 +174,7 @@ class AmuletApp(App[None]):
             from tui.terminal import can_return
 
             if can_return():
-                os.killpg(0, signal.SIGTSTP)  # with what may have started us, such as a script
+                self.action_suspend_process()
                 return
         self.notify("No shell waits for this app, so it cannot be put in the background.")
 
