@@ -7,10 +7,10 @@ terminal is given back whole and the engine's process is closed.
 from __future__ import annotations
 
 import gc
-import os
-import signal
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from time import monotonic
 from types import MappingProxyType
 from typing import ClassVar
@@ -33,7 +33,7 @@ from tui.actions import APP, bindings, unknown_ids
 from tui.changes import Steering
 from tui.copying import copy
 from tui.ending import end_on_signals
-from tui.mishaps import survive, told
+from tui.mishaps import met, survive, told
 from tui.opening import open_address, openable
 from tui.palette import ActionProvider
 from tui.screens.chat import ChatScreen
@@ -134,6 +134,7 @@ class AmuletApp(App[None]):
         self._chat = ChatScreen(session, engine, shelf, model, notices)
         self._quit_asked_at = -_PATIENCE_S
         self._begun = False
+        self._told_at: dict[tuple[type, str], float] = {}  # errors by their place, when last told
         self.failure = ""
 
     def get_default_screen(self) -> ChatScreen:
@@ -141,8 +142,9 @@ class AmuletApp(App[None]):
         return self._chat
 
     def on_mount(self) -> None:
-        """What is chosen is kept."""
+        """What is chosen is kept; what was drawn is drawn again after a shell was there."""
         self.theme_changed_signal.subscribe(self, lambda theme: remember(theme.name))
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
 
     def on_ready(self) -> None:
         """From here on, the chat is there to go on with, whatever fails."""
@@ -172,7 +174,7 @@ class AmuletApp(App[None]):
             from tui.terminal import can_return
 
             if can_return():
-                os.killpg(0, signal.SIGTSTP)  # with what may have started us, such as a script
+                self.action_suspend_process()
                 return
         self.notify("No shell waits for this app, so it cannot be put in the background.")
 
@@ -251,11 +253,15 @@ class AmuletApp(App[None]):
         if self._exception is None:  # tests fail by it when the app has ended
             self._exception = error
             self._exception_event.set()
+        cause = met(error)
         if not self._begun:
-            self.failure = told(error)
+            self.failure = told(cause)
             self._return_code = 1
             self.panic()
             return
-        text = sentence(told(error))
-        if all(shown.message != text for shown in self._notifications):  # as a timer would tell it
-            self.notify(text, severity="error")
+        where = (type(cause), str(traceback.extract_tb(cause.__traceback__)[-1:]))
+        now = monotonic()
+        if now - self._told_at.get(where, -inf) < self.NOTIFICATION_TIMEOUT:
+            return  # as a timer would go on to tell it
+        self._told_at[where] = now
+        self.notify(sentence(told(cause)), severity="error")

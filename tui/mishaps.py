@@ -28,10 +28,13 @@ class UnexpectedError(AmuletError):
     """An error that nobody foresaw, as a sentence."""
 
 
+def met(error: Exception) -> BaseException:
+    """What was raised; Textual wraps what a worker raises."""
+    return error.error if isinstance(error, WorkerFailed) else error
+
+
 def told(error: BaseException) -> str:
     """What to say of an error; one that nobody foresaw goes to the log, with its traceback."""
-    if isinstance(error, WorkerFailed):
-        error = error.error
     if isinstance(error, AmuletError):
         return str(error)
     log = _log()

@@ -46,6 +46,14 @@ class SteadyDriver(LinuxDriver):
             os.write(terminal, _AS_FOUND)
             os.close(terminal)
 
+    def _sigtstp_application(self, *_: object) -> None:
+        """Give the terminal back, then stop, with what may have started us, such as a script: the
+        shell waits for that one. It would take the terminal too early if that stopped first."""
+        if self._auto_restart:
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+        os.killpg(0, signal.SIGSTOP)
+
     def run_input_thread(self) -> None:
         """Turn what is typed into messages, until the app wants no more or nobody can type more."""
         parser = XTermParser(self._debug)

@@ -1,0 +1,160 @@
+"""Closed standard streams, terminals that obey no codes, homes that are not known."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from amulet_local.cli.output import StatusLine, console
+from tests.cli.conftest import Amulet
+from tests.fake_engine import FakeEngine
+
+RESULTS = (
+    ["presets"],
+    ["models", "--json"],
+    ["chats", "list"],
+    ["doctor"],
+    ["--version"],
+    ["--help"],
+)
+ALL = (
+    ["ask", "hi"], ["models"], ["models", "pull", "default"], ["presets"], ["presets", "new", "x"],
+    ["chats"], ["chats", "import", "file"], ["bench"], ["eval"], ["calibrate"], ["doctor"], [],
+)  # fmt: skip
+
+
+def run(arguments: list[str], *closed: int) -> subprocess.CompletedProcess[str]:
+    """The command with these standard streams closed, as by `>&-`."""
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    return subprocess.run(
+        [sys.executable, "-m", "amulet_local", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        preexec_fn=close,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("arguments", RESULTS)
+def test_with_standard_output_closed_a_sentence_says_so(arguments: list[str]) -> None:
+    done = run(arguments, 1)
+    assert done.stderr == (
+        "amulet: standard output is closed, so the result has nowhere to go; leave it open.\n"
+    )
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("arguments", RESULTS)
+def test_with_standard_error_closed_the_result_is_the_same(arguments: list[str]) -> None:
+    open_, closed = run(arguments), run(arguments, 2)
+    assert closed.stdout
+    assert closed.returncode == open_.returncode
+
+
+def test_with_all_streams_closed_the_exit_code_tells() -> None:
+    assert run(["presets", "show", "nosuch"], 0, 1, 2).returncode == 3
+
+
+def test_a_full_disk_behind_standard_output_is_one_sentence() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-m", "amulet_local", "presets"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.stderr.count("\n") == 1
+    assert "No space left on device" in done.stderr
+    assert done.returncode == 1
+
+
+# -- terminals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["dumb", "DUMB", "unknown"])
+def test_a_terminal_without_codes_cannot_show_the_chat(
+    name: str, amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", name)
+    done = amulet()
+    assert done.code == 2
+    assert f"this terminal cannot show the chat (TERM is {name})" in done.err
+    assert 'amulet ask "question"' in done.err
+
+
+@pytest.mark.parametrize(
+    ("terminal", "plain"), [("dumb", True), ("unknown", True), ("xterm-256color", False)]
+)
+def test_a_terminal_without_codes_is_told_of_nothing_that_replaces_itself(
+    terminal: str,
+    plain: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TERM", terminal)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    line = StatusLine()
+    line.show("Loading the model: 10%")
+    line.clear()
+    assert ("\x1b" not in capsys.readouterr().err) is plain
+    assert console(stderr=True).is_terminal is not plain
+
+
+def test_on_a_terminal_without_codes_the_reply_is_plain_text(
+    amulet: Amulet, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    done = amulet("ask", "Where to?", terminal=True)
+    assert done == (0, "Take the coast path.\n", "")
+
+
+# -- homes ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def chat_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chat that would open is an error: it could keep nothing."""
+
+    def run_chat(**_: Any) -> int:
+        raise AssertionError
+
+    monkeypatch.setattr("tui.app.run_chat", run_chat)
+
+
+@pytest.mark.usefixtures("chat_opens")
+@pytest.mark.parametrize("arguments", ALL, ids=" ".join)
+def test_a_home_of_nobody_is_a_sentence(
+    arguments: list[str], amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMULET_HOME", "~nosuchuser/x")
+    done = amulet(*arguments)
+    assert done.code == 3
+    assert "AMULET_HOME is ~nosuchuser/x, but ~nosuchuser is nobody's home folder" in done.err
+
+
+@pytest.mark.usefixtures("chat_opens")
+@pytest.mark.parametrize("arguments", ALL, ids=" ".join)
+def test_no_home_and_an_unknown_user_is_a_sentence(
+    arguments: list[str], amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_id: int) -> Callable[[], None]:
+        raise KeyError
+
+    monkeypatch.delenv("AMULET_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    done = amulet(*arguments)
+    assert done.code == 3
+    assert "set HOME or AMULET_HOME to the full path of a folder" in done.err

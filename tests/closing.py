@@ -1,0 +1,129 @@
+"""Terminals that are closed at any moment under the real app, and what is left of it then.
+
+The app runs with its real engine on a tiny model. `python -m tests.closing 200` closes as many
+terminals and counts what lives on; the suite closes a few (tests/tui/test_ending.py).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+
+from tests.tiny_models import write_llama
+
+_MARK = "AMULET_TESTED_AS"  # tells every process of a run, whatever became of its parents
+_LOOKS = 50
+
+
+class Closable:
+    """The app in a terminal of its own, whose other end is here."""
+
+    def __init__(self, arguments: list[str], variables: Mapping[str, str]) -> None:
+        self._mark = uuid4().hex
+        self._ours, theirs = os.openpty()
+        termios.tcsetwinsize(theirs, (24, 80))
+        self.app = subprocess.Popen(
+            [sys.executable, "-m", "amulet_local", *arguments],
+            env=os.environ | variables | {"TERM": "xterm-256color", _MARK: self._mark},
+            preexec_fn=lambda: os.login_tty(theirs),
+        )
+        os.close(theirs)
+        self._reads = threading.Event()
+        self._reads.set()
+        self.output = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        os.set_blocking(self._ours, False)
+        while self._reads.wait():
+            try:
+                self.output += os.read(self._ours, 1 << 16)
+            except BlockingIOError:
+                time.sleep(0.005)
+            except OSError:  # nobody has the other end, or this one is closed
+                return
+
+    def type(self, keys: bytes) -> None:
+        with suppress(OSError):  # not heard any more
+            os.write(self._ours, keys)
+
+    def freeze(self) -> None:
+        """Take no more of what is written, like a connection that hangs, and have much written."""
+        self._reads.clear()
+        for columns in [200, 300] * 8:
+            with suppress(OSError):
+                termios.tcsetwinsize(self._ours, (60, columns))
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        """As by the button of its window."""
+        os.close(self._ours)
+        self._reads.set()
+
+    def living(self) -> list[psutil.Process]:
+        """What lives of the app, its engine included."""
+        self.app.poll()
+        found = []
+        for pid in psutil.pids():
+            with suppress(psutil.Error, IndexError):  # gone while it was looked at
+                process = psutil.Process(pid)
+                if process.environ().get(_MARK) == self._mark:
+                    found.append(process)
+        return found
+
+    def kill(self) -> list[psutil.Process]:
+        """End what lives; returns what that was."""
+        left = self.living()
+        for process in left:
+            with suppress(psutil.Error):
+                process.kill()
+        self.app.wait()
+        return left
+
+
+def main(times: int) -> int:
+    """Close so many terminals, each at a random moment; returns how many left something alive that
+    was not gone after three seconds."""
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder, "tiny.gguf")
+        write_llama(model)
+        variables = {"AMULET_HOME": str(Path(folder, "home")), "HOME": folder}
+        for number in range(times):
+            chance = random.Random(number)
+            opened = Closable(["-m", str(model), "-p", "concise"], variables)
+            time.sleep(chance.uniform(0.0, 5.0))
+            if chance.random() < 0.6:
+                opened.type(b"Tell me a long story.\r")
+                time.sleep(chance.uniform(0.0, 1.5))
+            if chance.random() < 0.3:
+                opened.freeze()
+                time.sleep(chance.uniform(0.0, 1.0))
+            seen = len(opened.living())
+            opened.close()
+            for _ in range(_LOOKS):
+                if not opened.living():
+                    break
+                time.sleep(3.0 / _LOOKS)
+            left = opened.kill()
+            failed += bool(left)
+            print(number, f"{seen} processes,", left or "all gone", flush=True)
+    print(f"{failed} of {times} left something alive")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(bool(main(int(sys.argv[1]))))

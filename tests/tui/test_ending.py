@@ -1,0 +1,121 @@
+"""Whatever the app is at, a closed terminal and a signal end it, and its engine with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.checks import comes
+from tests.closing import Closable
+from tests.terminals import PROMPT, Emulated
+from tests.tiny_models import write_llama
+
+CTRL_Z = "\x1a"
+ENTER = "\r"
+QUESTION = b"Tell me a long story.\r"
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Closable]:
+    """The app on a tiny model, as it starts."""
+    model = tmp_path / "tiny.gguf"
+    write_llama(model)
+    terminal = Closable(["-m", str(model), "-p", "concise"], {})
+    yield terminal
+    terminal.kill()
+
+
+def until(terminal: Closable, text: bytes) -> None:
+    """Wait for something to be drawn."""
+    assert comes(lambda: text in terminal.output)
+
+
+def begun(terminal: Closable) -> None:
+    until(terminal, b"\x1b[?1049h")
+
+
+def ready(terminal: Closable) -> None:
+    until(terminal, b"ready")
+
+
+def frozen(terminal: Closable) -> None:
+    ready(terminal)
+    terminal.freeze()
+
+
+def frozen_while_it_writes(terminal: Closable) -> None:
+    ready(terminal)
+    terminal.type(QUESTION)
+    until(terminal, b"writing")
+    terminal.freeze()
+
+
+def stopped(terminal: Closable) -> None:
+    ready(terminal)
+    terminal.app.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, terminal.app.pid, os.WSTOPPED | os.WNOWAIT)
+
+
+@pytest.mark.parametrize("moment", [begun, frozen, frozen_while_it_writes, stopped])
+def test_a_closed_terminal_leaves_nothing_alive(
+    opened: Closable, moment: Callable[[Closable], None]
+) -> None:
+    moment(opened)
+    opened.close()
+    assert comes(lambda: not opened.living())
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["by-itself", "in-a-script"])
+def test_ctrl_z_goes_to_the_shell_and_fg_comes_back_to_the_same_engine(
+    tmp_path: Path, wrapped: bool
+) -> None:
+    write_llama(tmp_path / "tiny.gguf")
+    command = f"{sys.executable} -m amulet_local -m tiny.gguf -p concise"
+    (tmp_path / "script").write_text(f"{command}\necho ended\n", "utf-8")
+    terminal = Emulated(tmp_path, {})
+    try:
+        terminal.until(f"^{PROMPT}")
+        terminal.type(("sh script" if wrapped else command) + ENTER)
+        terminal.until("ready")
+        (job,) = psutil.Process(terminal.shell).children()
+        (app,) = job.children() if wrapped else [job]
+        (engine,) = app.children()
+        terminal.type(CTRL_Z)
+        terminal.until(f"^{PROMPT} $|^{PROMPT}$")
+        assert comes(lambda: app.status() == psutil.STATUS_STOPPED)
+        assert terminal.is_plain()
+        assert engine.status() != psutil.STATUS_STOPPED
+        terminal.type(f"fg{ENTER}")
+        terminal.until("Ask anything", "ready")
+        terminal.type(f"Tell me a story.{ENTER}")
+        terminal.until("▌ Tell me a story", "tokens/s|first after")
+        assert app.children() == [engine]
+    finally:
+        terminal.close()
+
+
+def test_ctrl_z_without_a_shell_to_come_back_from_is_a_sentence(opened: Closable) -> None:
+    ready(opened)
+    opened.type(CTRL_Z.encode())
+    until(opened, b"No shell waits for this app")
+
+
+def test_bytes_that_are_no_text_do_not_end_the_app(opened: Closable) -> None:
+    ready(opened)
+    opened.type(b"\xff\xc3\x28 hi")
+    until(opened, b"hi")
+    assert opened.app.poll() is None
+
+
+def test_a_signal_ends_an_app_that_waits_for_its_terminal(opened: Closable) -> None:
+    frozen(opened)
+    opened.app.send_signal(signal.SIGTERM)
+    assert comes(lambda: not opened.living())
+    assert opened.app.wait() == 128 + signal.SIGTERM
+    opened.close()
