@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -274,7 +275,7 @@ def test_a_quantised_kv_cache_says_nearly_the_same(model: Model) -> None:
     )
     half = len(text) // 2  # a block that is read at once is no longer than this
 
-    def rows(kv_type: KvType) -> list[NDArray[np.float64]]:
+    def rows(kv_type: KvType) -> list[NDArray[np.floating[Any]]]:
         options = LoadOptions(context=256, flash_attention="on", kv_type=kv_type)
         with closing(Lockstep(model, options, streams=1)) as lockstep:
             lockstep.prefill({0: text[:half]})

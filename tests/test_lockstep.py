@@ -79,7 +79,7 @@ def test_both_arrangements_agree_on_the_default_model(model: Model) -> None:
         k: vocabulary.tokenize(CHAT.format(preference), parse_special=True)
         for k, preference in enumerate(("", " Rhyme as a pirate would."))
     }
-    rows: list[list[NDArray[np.float64]]] = []
+    rows: list[list[NDArray[np.floating[Any]]]] = []
     for arrangement in ARRANGEMENTS:
         lockstep = Lockstep(model, LoadOptions(context=512, streams=arrangement))
         found = [*lockstep.prefill(prompts)]
@@ -93,7 +93,7 @@ def test_both_arrangements_agree_on_the_default_model(model: Model) -> None:
     assert divergence(together, apart) < 0.015 < 0.04 < divergence(together[::2], together[1::2])
 
 
-def divergence(ps: list[NDArray[np.float64]], qs: list[NDArray[np.float64]]) -> float:
+def divergence(ps: list[NDArray[np.floating[Any]]], qs: list[NDArray[np.floating[Any]]]) -> float:
     """The mean of KL(p || q) over pairs of rows of log-probabilities, in nats."""
     return float(np.mean([(np.exp(p) * (p - q)).sum() for p, q in zip(ps, qs, strict=True)]))
 
