@@ -17,6 +17,8 @@ from pathlib import Path
 
 import msgspec
 
+from amulet_local.children import environment, python
+
 _PATIENCE_S = 20.0
 _SURE = b"llama"  # an architecture that every build knows
 
@@ -58,7 +60,8 @@ def types() -> dict[int, Type]:
     """All types by number, as the library has them; empty where it cannot be asked."""
     with suppress(OSError, subprocess.SubprocessError, msgspec.DecodeError):
         answer = subprocess.run(
-            [sys.executable, "-P", "-m", "amulet_local.build"],
+            python("-m", "amulet_local.build"),
+            env=environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE_S,

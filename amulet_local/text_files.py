@@ -123,7 +123,8 @@ def _wrong_key(message: str, text: str, kind: type[msgspec.Struct]) -> str:
         return at_key(unknown[1], f"there is no such key{hint}", text)
     for theirs, ours in _PLAIN_WORDS.items():
         reason = reason.replace(theirs, ours)
-    return at_key(re.findall(r"[\w-]+", place)[-1], _lower(reason), text)
+    names = re.findall(r"[\w-]+", re.sub(r"\[[^]]*\]", "", place))  # not an item's number
+    return at_key(names[-1], _lower(reason), text)
 
 
 def at_key(key: str, reason: str, text: str) -> str:

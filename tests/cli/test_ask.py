@@ -612,9 +612,11 @@ def test_a_loop_over_the_lines_of_a_file_has_each_answered(
     lines = tmp_path / "lines"
     lines.write_text("one?\ntwo?\nthree?\n")
     with lines.open("rb", buffering=0) as file:  # as a shell reads: no further than it needs
+        codes = []
         while line := file.readline().decode().strip():
             with os.fdopen(os.dup(file.fileno())) as source:
-                assert amulet("ask", line, stdin=source).code == 0
+                codes.append(amulet("ask", line, stdin=source).code)
+    assert codes == [0, 0, 0]
     assert [each.messages[0].text for each in engine.requests] == ["one?", "two?", "three?"]
 
 

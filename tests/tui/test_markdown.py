@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it.token import Token
 
+from tests.checks import some
 from tui import markdown
 from tui.dialect import parse
 from tui.markdown import CODE_LINES, Block, GrowingMarkdown, Styled, blocks, links
@@ -139,7 +140,7 @@ def test_nesting_becomes_a_gutter() -> None:
         ("▎ ", "f"),
         ("▎ • ", "g"),
     ]
-    assert all(len(block.first) == len(block.rest) for block in found)
+    assert all(len(block.first) == len(block.rest) for block in some(found))
 
 
 def test_tight_lists_are_tight_and_paragraphs_are_apart() -> None:
@@ -262,7 +263,7 @@ def test_nothing_is_lost_while_parsing_waits(pieces: list[str]) -> None:
     numbered = [f"{piece}w{number}w" for number, piece in enumerate(pieces)]
     growing, shown = GrowingMarkdown(), list[Block]()
     with patch.object(markdown, "_PARSED_AT_ONCE", 0), patch.object(markdown, "_SHARE", 2):
-        for piece in numbered:
+        for piece in some(numbered):
             kept, following = growing.add(piece)
             shown[kept:] = following
             seen = "".join(

@@ -15,6 +15,7 @@ from amulet_local.errors import UsageError
 from amulet_local.history import History, history_file
 from amulet_local.protocol import LoadOptions
 from amulet_local.settings import Settings, log_folder
+from tests.checks import some
 from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat, shelf_with
 from tests.tui.test_snapshots import SCENES
@@ -241,7 +242,7 @@ async def test_a_strange_path_is_refused_in_the_form(name: str, command: str, he
         await running.say(f"{command} {name}")
         await running.workers_done()
         await running.settle()
-        said = running.shown()
+        said = " ".join(running.shown().replace("│", " ").split())
         assert any(word in said for word in ("home folder", "cannot be", "device or a pipe"))
 
 
@@ -264,12 +265,12 @@ async def test_the_app_goes_on_in_a_folder_that_was_removed(here: Path) -> None:
 # -- windows --------------------------------------------------------------------------------------
 
 
-NARROW = ((1, 1), (3, 6), (6, 6), (12, 2))  # a frame, its padding and margins take six columns
+NARROW = [(1, 1), (3, 6), (6, 6), (12, 2)]  # a frame, its padding and margins take six columns
 
 
 @pytest.mark.parametrize("name", sorted(SCENES))
 async def test_a_window_may_be_of_any_size(name: str) -> None:
     async with SCENES[name]({"size": (60, 18), "theme": "amulet-dark"}) as running:
-        for size in NARROW:
+        for size in some(NARROW):
             await running.pilot.resize_terminal(*size)
             assert len(running.shown().split("\n")) == size[1]

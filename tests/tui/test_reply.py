@@ -8,6 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from amulet_local.history import Snippet
+from tests.checks import some
 from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat
 from tui.finding import Found
@@ -79,5 +80,5 @@ async def test_pages_come_and_go_with_the_text_and_its_marks() -> None:
         await running.settle()
         blocks = [block for page in made.query(Page) for block in page.blocks]
         assert [block.styled.text for block in blocks] == [f"item {n}" for n in range(101)]
-        assert all(block.styled.spans for block in blocks)
+        assert all(block.styled.spans for block in some(blocks))
         assert made.found_place() is not None
