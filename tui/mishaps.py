@@ -60,9 +60,9 @@ def as_sentences(*foreseen: type[Exception]) -> Iterator[None]:
     those that are foreseen."""
     try:
         yield
-    except (AmuletError, *foreseen):
-        raise
     except Exception as error:
+        if isinstance(error, (AmuletError, *foreseen)):
+            raise
         raise UnexpectedError(told(error)) from error
 
 

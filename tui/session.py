@@ -416,7 +416,7 @@ class Session:
                 wanted, self._wants_thoughts = self._wants_thoughts, False
                 told = [Noticed(self._thoughtless)] if wanted and not event.thinks else []
                 return [*told, *self._send_next()]
-            case Prefilling() if self._is_reading:
+            case Prefilling() if self._writing and self._is_reading:
                 self._activity = Activity.READING
                 self._done, self._total = event.done, event.total
                 self._context_used = event.total // (2 if self._writing.request.preference else 1)
@@ -460,7 +460,7 @@ class Session:
     def _is_reading(self) -> bool:
         """Whether what the engine reads is for the reply under way: it is at those that were left
         first, and being stopped."""
-        return bool(self._writing) and not self._left and self._activity is not Activity.STOPPING
+        return not self._left and self._activity is not Activity.STOPPING
 
     def _take_step(self, step: Step) -> list[Change]:
         writing = self._writing

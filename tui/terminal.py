@@ -14,7 +14,7 @@ import sys
 import termios
 from codecs import getincrementaldecoder
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
@@ -33,7 +33,7 @@ class SteadyDriver(LinuxDriver):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._file = _Output(_terminal())
+        self._file = cast(Any, _Output(_terminal()))  # as much of a file as is used
 
     def give_back(self) -> None:
         """Have the terminal as it was found, at once, if it is still there and can be written to;

@@ -23,7 +23,7 @@ RESULTS = (
     ["--version"],
     ["--help"],
 )
-ALL = (
+ALL: tuple[list[str], ...] = (
     ["ask", "hi"], ["models"], ["models", "pull", "default"], ["presets"], ["presets", "new", "x"],
     ["chats"], ["chats", "import", "file"], ["bench"], ["eval"], ["calibrate"], ["doctor"], [],
 )  # fmt: skip
