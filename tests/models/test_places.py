@@ -6,12 +6,15 @@ import errno
 import hashlib
 import json
 import os
+import pwd
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from amulet_local.errors import UsageError
+from amulet_local.settings import config_folder
 from models import discovery
 from models.discovery import look_into
 from models.library import listing, resolve
@@ -293,3 +296,55 @@ def test_a_folder_named_by_several_comes_once(user: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("OLLAMA_MODELS", str(user / ".ollama/models"))
     here = [place.folder for place in places([user / "a", user / "a/"])]
     assert len(here) == len(set(here))
+
+
+# -- folders that cannot be ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", ["~nosuchuser/models", "a\0b", "\ud800", "x" * 300, "~\0"])
+def test_a_folder_that_cannot_be_in_another_programs_settings_hides_no_model(
+    folder: str, user: Path
+) -> None:
+    settings = user / ".lmstudio" / "settings.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(json.dumps({"downloadsFolder": folder}))
+    put(user / ".lmstudio/models", "here.gguf")
+    assert [model.name for model in listing().models] == ["here"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [
+        ("~nosuchuser/models", "'~nosuchuser' is nobody's home folder here"),
+        ("a\\u0000b", "holds a character that no file's name can have"),
+    ],
+)
+def test_a_folder_of_the_users_own_that_cannot_be_is_a_sentence(folder: str, reason: str) -> None:
+    config_folder().mkdir(parents=True)
+    (config_folder() / "config.toml").write_text(f'model_folders = ["{folder}"]')
+    with pytest.raises(UsageError, match=reason):
+        listing()
+
+
+@pytest.mark.parametrize("variable", ["HF_HOME", "HF_HUB_CACHE", "LLAMA_CACHE", "OLLAMA_MODELS"])
+@pytest.mark.parametrize("folder", ["~nosuchuser/models", "x" * 300, "/dev/null/x"])
+def test_a_variable_of_another_program_that_leads_nowhere_hides_no_model(
+    variable: str, folder: str, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, folder)
+    put(user / ".lmstudio/models", "here.gguf")
+    assert [model.name for model in listing().models] == ["here"]
+    assert resolve("here") == user / ".lmstudio/models/here.gguf"
+
+
+def test_without_a_home_the_folders_that_variables_name_are_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_id: int) -> None:
+        raise KeyError
+
+    put(tmp_path / "cache", "here.gguf")
+    monkeypatch.setenv("LLAMA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert [model.name for model in listing().models] == ["here"]

@@ -138,7 +138,7 @@ async def test_a_choice_while_a_reply_streams_counts_from_the_next_message() -> 
 async def test_presets_of_the_users_own_are_there_and_bad_files_are_named() -> None:
     own_preset("pirate", 'title = "[b]Pirate[/]"\npreference = "Talk like a pirate [/x]."')
     path = own_preset("broken", "preference = ")
-    async with chat(FakeEngine(), size=(120, 40)) as running:
+    async with chat(FakeEngine(), size=(160, 48)) as running:
         await running.press("ctrl+p", *"pirate")
         assert "[b]Pirate[/]" in running.shown()
         assert "Talk like a pirate [/x]." in running.shown()
