@@ -40,7 +40,12 @@ def collect(engine: Engine, request: Reply) -> list[Event]:
 
 
 def reply(engine: Engine, request: Reply) -> Finished:
-    (finished,) = (it for it in collect(engine, request) if isinstance(it, Finished))
+    return end(collect(engine, request))
+
+
+def end(events: list[Event]) -> Finished:
+    """The one end of a reply; the first on a model is followed by its pace, once."""
+    (finished,) = (event for event in events if isinstance(event, Finished))
     return finished
 
 

@@ -58,8 +58,7 @@ def ask(messages: tuple[Message, ...]) -> Reply:
 def reply(engine: Engine, messages: tuple[Message, ...]) -> Finished:
     events: list[Event] = []
     engine.reply(ask(messages), events.append)
-    finished = events[-2] if not isinstance(events[-1], Finished) else events[-1]
-    assert isinstance(finished, Finished)
+    finished = end(events)
     return finished
 
 

@@ -37,7 +37,7 @@ from amulet_local.protocol import (
 )
 from amulet_local.realignment import AMULET, log_softmax
 from amulet_local.writing import Writing
-from tests.asking import HOLIDAY, ask, collect, reply, steps
+from tests.asking import HOLIDAY, ask, collect, end, reply, steps
 from tests.checks import some
 from tests.tiny_models import write_llama
 
@@ -80,9 +80,10 @@ def test_without_a_preference_there_is_nothing_to_realign(tiny_engine: Engine) -
 def test_events_come_in_order_and_steps_spell_the_reply(engine: Engine) -> None:
     events = collect(engine, ask(max_tokens=20))
     assert isinstance(events[0], Prefilling)
-    assert isinstance(events[-1], Finished)
-    assert "".join(step.text for step in steps(events)) == events[-1].text
-    assert tuple(step.token for step in steps(events)) == events[-1].token_ids
+    finished = end(events)
+    assert not steps(events[events.index(finished) :])
+    assert "".join(step.text for step in steps(events)) == finished.text
+    assert tuple(step.token for step in steps(events)) == finished.token_ids
 
 
 def test_the_same_seed_writes_the_same_reply(tiny_engine: Engine) -> None:
@@ -163,8 +164,7 @@ def test_a_reply_can_be_stopped_and_the_next_one_is_fine(tiny_engine: Engine) ->
 
     tiny_engine.reply(ask(method="base"), listen)
     tiny_engine.resume()
-    finished = events[-1]
-    assert isinstance(finished, Finished)
+    finished = end(events)
     assert finished.reason == "cancelled"
     assert len(finished.token_ids) == 5
     assert reply(tiny_engine, ask(max_tokens=4)).reason != "cancelled"
@@ -181,15 +181,13 @@ def test_when_the_context_is_full_the_oldest_turns_go_and_the_user_is_told(engin
     notices = [event.text for event in events if isinstance(event, Notice)]
     assert len(notices) == 1
     assert "oldest" in notices[0]
-    finished = events[-1]
-    assert isinstance(finished, Finished)
+    finished = end(events)
     assert finished.stats.context_tokens < 512
     answer = Message("assistant", finished.text, finished.token_ids)
     more = [*chat, Message("user", "And now?"), answer, Message("user", "Why?")]
     events = collect(engine, ask(*more, max_tokens=8))
     assert not [event for event in events if isinstance(event, Notice)]
-    finished = events[-1]
-    assert isinstance(finished, Finished)
+    finished = end(events)
     assert finished.stats.evaluated_tokens < 60  # the same turns are left out as before
 
 
@@ -200,8 +198,7 @@ def test_a_reply_that_fills_the_context_goes_on_without_the_oldest_turns(tmp_pat
     request = ask(*chat, Message("user", "And?"), method="base", max_tokens=400, stop=())
     with closing(Engine(Load(str(path), LoadOptions(context=512)), lambda _: True)) as tiny:
         events = collect(tiny, request)
-    finished = events[-1]
-    assert isinstance(finished, Finished)
+    finished = end(events)
     assert finished.reason == "length"
     (told,) = [place for place, event in enumerate(events) if isinstance(event, Notice)]
     assert len(steps(events[:told])) > 100

@@ -236,7 +236,7 @@ async def test_a_held_reply_is_drawn_when_the_reader_comes_back() -> None:
         pages = running.screen.query(Page)
         assert "More." not in [block.styled.text for page in pages for block in page.blocks]
         await running.press("pagedown", "pagedown")
-        assert "More." in running.shown()
+        await running.until("More.")
 
 
 async def test_a_short_chat_stands_above_the_prompt_and_counts_as_followed() -> None:
