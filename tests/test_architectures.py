@@ -15,7 +15,6 @@ from amulet_local.conversation import Message
 from amulet_local.engine import Engine
 from amulet_local.protocol import (
     Arrangement,
-    Event,
     Finished,
     Load,
     LoadOptions,
@@ -26,6 +25,7 @@ from models.cards import require_chat_model
 from models.inspection import inspect
 from models.memory import needs_of
 from tests import tiny_models
+from tests.asking import collect, end
 from tests.checks import some
 
 WRITERS: dict[str, Callable[[Path], None]] = {
@@ -56,10 +56,7 @@ def ask(messages: tuple[Message, ...]) -> Reply:
 
 
 def reply(engine: Engine, messages: tuple[Message, ...]) -> Finished:
-    events: list[Event] = []
-    engine.reply(ask(messages), events.append)
-    finished = end(events)
-    return finished
+    return end(collect(engine, ask(messages)))
 
 
 def opened(path: Path, streams: Arrangement) -> Engine:
