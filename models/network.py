@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import get_session, hf_raise_for_status
 
-from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.errors import AmuletError, NotUsableError, UsageError, cause
 from models.cards import printable
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def require_session() -> None:
             "with: pip install socksio"
         ) from None
     except OSError as error:
-        reason = printable(getattr(error, "strerror", None) or str(error))
+        reason = printable(cause(error))
         which = next((v for v in _CERTIFICATES if os.environ.get(v)), "")
         what = f"{which} names, {printable(os.environ[which])}," if which else "the system has"
         raise UsageError(

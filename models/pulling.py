@@ -8,7 +8,6 @@ right. How they come is known to transfer.py; how progress is shown is not known
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import re
@@ -25,7 +24,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.utils import build_hf_headers
 
 from amulet_local import paths
-from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.path_text import as_text, encodable
 from amulet_local.settings import models_folder
 from models import catalogue, download, receipts
@@ -422,8 +421,9 @@ def _require_space(what: str, folder: Path, needed: int) -> None:
 
 def _unstored(what: str, error: Exception) -> UsageError:
     """What kept a model from being stored."""
-    reason = getattr(error, "strerror", None) or str(error)
-    hint = "make room" if getattr(error, "errno", None) == errno.ENOSPC else "mend that"
+    reason, hint = str(error), "mend that"
+    if isinstance(error, OSError):
+        reason, hint = cause(error), advice(error, hint)
     return UsageError(
         f"{printable(what)} cannot be stored in {models_folder()} ({reason}); {hint}, or set "
         "AMULET_MODELS to another folder."

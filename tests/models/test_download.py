@@ -162,7 +162,9 @@ def test_a_disk_that_fills_up_under_pip_is_told(
     python.write_text("#!/bin/sh\necho 'OSError: [Errno 28] No space left on device'\nexit 2\n")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    assert "(No space left on device); mend that" in refused(index.entry, UsageError)
+    assert "(the disk is full: No space left on device); free some space" in refused(
+        index.entry, UsageError
+    )
 
 
 def test_a_folder_that_cannot_be_made_is_named(index: Index, tmp_path: Path) -> None:
