@@ -28,6 +28,8 @@ from tests import tiny_models
 from tests.asking import collect, end
 from tests.checks import some
 
+pytestmark = pytest.mark.model
+
 WRITERS: dict[str, Callable[[Path], None]] = {
     "llama": tiny_models.write_llama,
     "llama 2": tiny_models.write_sentencepiece_llama,

@@ -17,6 +17,8 @@ from amulet_local.settled import Calibration, settle
 from tests.checks import some
 from tests.tiny_models import write_llama, write_mamba
 
+pytestmark = pytest.mark.model
+
 OPTIONS = LoadOptions(context=2560)
 
 

@@ -27,6 +27,8 @@ from amulet_local.realignment import Row, Steering, Workspace, steered
 from amulet_local.sampling import Sampler
 from tests import tiny_models
 
+pytestmark = pytest.mark.model
+
 STEERING = Steering((3.0,), guard=0.1)
 PROMPTS = {0: [*range(97, 117)], 1: [*range(97, 112), *range(70, 90)]}
 

@@ -24,6 +24,8 @@ from tests.cli.conftest import Amulet
 from tests.cli.conftest import amulet as amulet  # the fixture
 from tests.tiny_models import write_llama
 
+pytestmark = pytest.mark.model
+
 DEAD = "999999999 1.5"
 LONG = list(range(1, 251)) + list(range(1, 51))
 

@@ -13,6 +13,8 @@ import pytest
 from amulet_local.llama import Context, Model
 from tests.tiny_models import write_llama
 
+pytestmark = pytest.mark.model
+
 
 def test_ctrl_c_stops_a_load_under_way_and_what_follows_works(tmp_path: Path) -> None:
     path = tmp_path / "tiny.gguf"

@@ -19,6 +19,8 @@ from amulet_local.realignment import AMULET, Workspace, log_softmax, realign
 from tests import tiny_models
 from tests.checks import some
 
+pytestmark = pytest.mark.model
+
 Logits = NDArray[np.float32] | list[NDArray[np.float32]]
 ARRANGEMENTS: tuple[Arrangement, ...] = ("one-context", "two-contexts")
 CHAT = (
@@ -66,7 +68,6 @@ def numbers(seed: int, count: int) -> list[int]:
     return [int(n) for n in np.random.default_rng(seed).integers(0, 250, count)]
 
 
-@pytest.mark.model
 def test_both_arrangements_agree_on_the_default_model(model: Model) -> None:
     """Behind every token of a reply, up to rounding: by the batch, and on quantised activations the
     last bit becomes a unit at some token. What the streams say differs ten times as much."""
@@ -239,7 +240,6 @@ def test_an_abort_leaves_no_trace(lockstep: Lockstep, tiny: Model) -> None:
         assert same(row, fresh(tiny, [*prompt, 8]))
 
 
-@pytest.mark.model
 @pytest.mark.parametrize("elsewhere", [True, False], ids=["from a thread", "at its beginning"])
 def test_a_long_prefill_stops_in_the_batch_under_way(
     model: Model, monkeypatch: pytest.MonkeyPatch, elsewhere: bool

@@ -29,6 +29,8 @@ from tests.asking import HOLIDAY, ask, collect, reply, steps
 from tests.checks import some
 from tests.tiny_models import write_llama
 
+pytestmark = pytest.mark.model
+
 
 def begun(*tokens: int, text: str = "") -> Message:
     return Message("assistant", text, tokens)
@@ -254,7 +256,6 @@ def test_an_empty_reply_cannot_be_examined(tiny_engine: Engine) -> None:
 # -- what it costs --------------------------------------------------------------------------------
 
 
-@pytest.mark.model
 def test_the_cost_of_realigning_is_told_once(default_model: Path) -> None:
     engine = Engine(Load(str(default_model), LoadOptions(context=512)), lambda _: True)
     told = [

@@ -35,6 +35,8 @@ from tests.asking import ask, collect
 from tests.checks import some
 from tests.tiny_models import write_llama
 
+pytestmark = pytest.mark.model
+
 _PAIRS = {
     "llama_model_load_from_file": "llama_model_free",
     "llama_init_from_model": "llama_free",

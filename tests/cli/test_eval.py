@@ -16,6 +16,8 @@ from amulet_local.strengths import calibrated_strength
 from tests.cli.conftest import Amulet
 from tests.tiny_models import write_llama
 
+pytestmark = pytest.mark.model
+
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> str:

@@ -17,6 +17,8 @@ from amulet_local.presets import load_presets
 from tests.checks import some
 from tests.tiny_models import write_llama
 
+pytestmark = pytest.mark.model
+
 AMULET_COMMAND = [sys.executable, "-m", "amulet_local"]
 HOLIDAY = "What makes a good walking holiday?"
 
@@ -114,7 +116,6 @@ def test_it_runs_in_a_locale_without_unicode(tiny: str) -> None:
     assert b'title = "Today is ?"' in done.stdout
 
 
-@pytest.mark.model
 def test_the_methods_differ_in_streams_and_strength_on_the_default_model(
     default_model: Path,
 ) -> None:

@@ -30,6 +30,8 @@ from tests.asking import reply as reply_of
 from tests.checks import some
 from tests.tiny_models import write_llama
 
+pytestmark = pytest.mark.model
+
 QUESTIONS = [Question(n, text) for n, text in enumerate(["Why?", "How far is it?", "And then?"])]
 CONCISE = Preference("concise", "Be concise.", 4.0, 0.1)
 WARM = Preference("warm", "Be warm.", 2.0, 0.0)

@@ -16,6 +16,8 @@ from tests.closing import Closable
 from tests.terminals import PROMPT, Emulated
 from tests.tiny_models import write_llama
 
+pytestmark = pytest.mark.model
+
 CTRL_Z = "\x1a"
 ENTER = "\r"
 QUESTION = b"Tell me a long story.\r"

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from msgspec import structs
 from textual.pilot import Pilot
 
@@ -28,6 +29,8 @@ from tui.shelf import find_model
 from tui.widgets.heat_text import HeatText
 from tui.widgets.prompt import Prompt
 from tui.widgets.token_card import TokenCard
+
+pytestmark = pytest.mark.model
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:

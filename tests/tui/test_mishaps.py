@@ -15,10 +15,8 @@ from amulet_local.errors import UsageError
 from amulet_local.history import History, history_file
 from amulet_local.protocol import LoadOptions
 from amulet_local.settings import Settings, log_folder
-from tests.checks import some
 from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat, shelf_with
-from tests.tui.test_snapshots import SCENES
 from tui.app import AmuletApp
 from tui.changes import Steering
 from tui.mishaps import as_sentences, told
@@ -260,17 +258,3 @@ async def test_the_app_goes_on_in_a_folder_that_was_removed(here: Path) -> None:
         await running.workers_done()
         await running.settle()
         assert "cannot be read" in running.shown()
-
-
-# -- windows --------------------------------------------------------------------------------------
-
-
-NARROW = [(1, 1), (3, 6), (6, 6), (12, 2)]  # a frame, its padding and margins take six columns
-
-
-@pytest.mark.parametrize("name", sorted(SCENES))
-async def test_a_window_may_be_of_any_size(name: str) -> None:
-    async with SCENES[name]({"size": (60, 18), "theme": "amulet-dark"}) as running:
-        for size in some(NARROW):
-            await running.pilot.resize_terminal(*size)
-            assert len(running.shown().split("\n")) == size[1]

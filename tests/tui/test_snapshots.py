@@ -34,6 +34,7 @@ from tui.themes import OWN
 FILES = Path(__file__).parent / "snapshots"
 SIZES = (SMALL, LARGE)
 OPENED_ANEW = ("palette",)  # Textual's own keeps the theme that it was opened in
+NARROW = ((1, 1), (3, 6), (6, 6), (12, 2))  # a frame, its padding and margins take six columns
 RENEW = "`make snapshots` renews it; look at the diff before you keep it."
 
 
@@ -381,7 +382,7 @@ async def seen(running: Running) -> Look:
 
 async def looks(name: str, size: tuple[int, int], themes: Sequence[str]) -> dict[str, Look]:
     """What a screen looks like, opened in the first theme and turned to the others. Fails where it
-    cannot be read."""
+    cannot be read, or a window of another size ends the app."""
     found = {}
     async with SCENES[name]({"size": size, "theme": themes[0]}) as running:
         for theme in themes:
@@ -390,6 +391,10 @@ async def looks(name: str, size: tuple[int, int], themes: Sequence[str]) -> dict
             await running.settle()
             found[theme] = await seen(running)
             assert unreadable(found[theme], running.app.screen) == {}, theme
+        if size == SMALL:
+            for narrow in NARROW:
+                await running.pilot.resize_terminal(*narrow)
+                assert len(running.shown().split("\n")) == narrow[1]
     return found
 
 
