@@ -35,6 +35,8 @@ from tui.widgets.transcript import Transcript
 if TYPE_CHECKING:
     from models.download import Progress
 
+# What screens look like at both sizes is in the snapshots. What keys do is tried at the one where
+# least fits, and at both only where the layout is another.
 SMALL, LARGE = (60, 18), (120, 40)
 MODEL = ChosenModel(Path("/models/small.gguf"), "SmolLM2-135M-Instruct", "Q4_1")
 

@@ -44,9 +44,6 @@ from tui.widgets.page import Page
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript
 
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
-
-
 # -- keys -----------------------------------------------------------------------------------------
 
 
@@ -124,10 +121,9 @@ async def test_q_is_a_letter_in_the_message_and_closes_the_help() -> None:
         assert running.prompt.text == "q"
 
 
-@SIZES
 @pytest.mark.parametrize("key", ["ctrl+g", "f1"])
-async def test_help_tells_every_action_and_its_keys(size: tuple[int, int], key: str) -> None:
-    async with chat(FakeEngine(), size=size) as running:
+async def test_help_tells_every_action_and_its_keys(key: str) -> None:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await running.press(key)
         assert "Help" in running.shown()
         visuals = [static.visual for static in running.app.screen.query(Static)]

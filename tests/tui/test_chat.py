@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from textual import events
 
 from amulet_local.errors import UsageError
@@ -14,14 +13,12 @@ from tests.tui.running import LARGE, SMALL, chat
 from tui.widgets.message import MessageView
 from tui.widgets.page import Page
 
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 STRENGTH = f"{built_in_strength('concise'):.2f} {label(built_in_strength('concise'))}"
 LONG = [f"Paragraph {number} goes on for a while.\n\n" for number in range(60)]
 
 
-@SIZES
-async def test_one_can_write_at_once_and_everything_is_in_sight(size: tuple[int, int]) -> None:
-    async with chat(FakeEngine(), size=size) as running:
+async def test_one_can_write_at_once_and_everything_is_in_sight() -> None:
+    async with chat(FakeEngine(), size=SMALL) as running:
         assert running.prompt.has_focus
         shown = running.shown()
         for text in ("Amulet", "Ask anything", "Concise", STRENGTH, "base", "prompt", "LA", "8"):
@@ -30,11 +27,8 @@ async def test_one_can_write_at_once_and_everything_is_in_sight(size: tuple[int,
             assert text in shown
 
 
-@SIZES
-async def test_a_message_and_its_reply_are_shown_with_how_it_came_about(
-    size: tuple[int, int],
-) -> None:
-    async with chat(FakeEngine(["Take ", "the **coast**", " path."]), size=size) as running:
+async def test_a_message_and_its_reply_are_shown_with_how_it_came_about() -> None:
+    async with chat(FakeEngine(["Take ", "the **coast**", " path."]), size=SMALL) as running:
         await running.say("Where [b]to[/b]?")
         shown = running.shown()
         assert "Where [b]to[/b]?" in shown
@@ -55,10 +49,9 @@ async def test_several_turns_stand_below_each_other() -> None:
         assert places == sorted(places)
 
 
-@SIZES
-async def test_a_message_before_the_model_is_ready_is_seen_to_wait(size: tuple[int, int]) -> None:
+async def test_a_message_before_the_model_is_ready_is_seen_to_wait() -> None:
     engine = FakeEngine(["Hello."], loading=(Loading(0.43), HOLD))
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         assert "loading 43%" in running.shown()
         await running.say("Hi")
         assert "waits until the model is ready" in running.shown()
@@ -78,17 +71,15 @@ async def test_a_waiting_message_can_be_taken_back_into_what_is_being_written() 
         assert "Your preference is a dial" in running.shown()
 
 
-@SIZES
-async def test_reading_the_prompt_is_seen_before_the_first_word(size: tuple[int, int]) -> None:
+async def test_reading_the_prompt_is_seen_before_the_first_word() -> None:
     engine = FakeEngine([Prefilling(512, 1024), HOLD])
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await running.say("Hi")
         assert "reading the prompt 512/1,024" in running.shown()
 
 
-@SIZES
-async def test_escape_stops_a_reply_and_keeps_it(size: tuple[int, int]) -> None:
-    async with chat(FakeEngine(["By the ", HOLD]), size=size) as running:
+async def test_escape_stops_a_reply_and_keeps_it() -> None:
+    async with chat(FakeEngine(["By the ", HOLD]), size=SMALL) as running:
         assert "esc Stop" not in running.shown()
         await running.say("Where to?")
         assert "esc Stop" in running.shown()
@@ -163,10 +154,9 @@ async def test_nothing_is_sent_of_nothing() -> None:
 # -- what models write ----------------------------------------------------------------------------
 
 
-@SIZES
-async def test_markup_and_escapes_in_a_reply_are_only_text(size: tuple[int, int]) -> None:
+async def test_markup_and_escapes_in_a_reply_are_only_text() -> None:
     text = "[b]x[/] [/y] \x1b[2J [@click=app.quit]z[/]\n\n| [/] |\n|---|\n| [/b] |\n"
-    async with chat(FakeEngine([text]), size=size) as running:
+    async with chat(FakeEngine([text]), size=SMALL) as running:
         await running.say("\x1b]0;title\x07 [/]")
         shown = running.shown()
         assert "[b]x[/] [/y] [2J [@click=app.quit]z[/]" in shown
@@ -196,12 +186,9 @@ async def test_an_empty_reply_is_said_to_be_empty() -> None:
 # -- following ------------------------------------------------------------------------------------
 
 
-@SIZES
-async def test_the_newest_text_is_followed_until_the_reader_scrolls_up(
-    size: tuple[int, int],
-) -> None:
+async def test_the_newest_text_is_followed_until_the_reader_scrolls_up() -> None:
     engine = FakeEngine([*LONG, HOLD, "The end."])
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await running.say("Go on.")
         assert running.transcript.following
         await running.press("pageup")
@@ -249,10 +236,9 @@ async def test_a_short_chat_stands_above_the_prompt_and_counts_as_followed() -> 
 # -- what goes wrong ------------------------------------------------------------------------------
 
 
-@SIZES
-async def test_a_dead_engine_is_told_of_and_the_next_message_goes_on(size: tuple[int, int]) -> None:
+async def test_a_dead_engine_is_told_of_and_the_next_message_goes_on() -> None:
     engine = FakeEngine(["By the ", Died("The engine stopped (out of memory).")], ["sea."])
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await running.say("Where to?")
         shown = " ".join(running.shown().split())
         assert "By the" in shown
@@ -318,9 +304,8 @@ async def test_a_wide_terminal_shows_the_words_of_the_preset_beside_the_chat() -
         assert words not in running.shown()
 
 
-@SIZES
-async def test_what_the_dial_does_is_said_once_in_two_lines(size: tuple[int, int]) -> None:
-    async with chat(FakeEngine(), size=size) as running:
+async def test_what_the_dial_does_is_said_once_in_two_lines() -> None:
+    async with chat(FakeEngine(), size=SMALL) as running:
         rows = running.shown().split("\n")
         row = next(number for number, line in enumerate(rows) if "The dial: " in line)
         assert rows[row].strip() == "The dial: at 0 the preset is ignored, at 1 only"
@@ -329,6 +314,6 @@ async def test_what_the_dial_does_is_said_once_in_two_lines(size: tuple[int, int
         await running.press("ctrl+n")
         assert "Your preference is a dial" in running.shown()
         assert "The dial: " not in running.shown()
-    async with chat(FakeEngine(), size=size) as running:
+    async with chat(FakeEngine(), size=SMALL) as running:
         assert "Your preference is a dial" in running.shown()
         assert "The dial: " not in running.shown()

@@ -28,7 +28,6 @@ from tui.session import BUSY
 from tui.widgets.chat_list import ChatList
 from tui.widgets.preview import Preview
 
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 ORIGIN = Origin(model="SmolLM2", file="/m.gguf", seed=7, system="You help.")
 DAY_S = 24 * 3600.0
 
@@ -135,12 +134,11 @@ async def search(running: Running, words: str) -> None:
 # -- the list -------------------------------------------------------------------------------------
 
 
-@SIZES
-async def test_chats_are_listed_by_day_the_last_changed_first(size: tuple[int, int]) -> None:
+async def test_chats_are_listed_by_day_the_last_changed_first() -> None:
     keep("Why is the sky blue?", "It scatters.", days=9)
     keep("Where to?", "To Wales.", "And then?", days=1)
     keep("[bold]\x1b[2JWhat?[/]", "That.")
-    async with chat(FakeEngine(), size=size) as running:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+l")
         shown = [row.split() for row in rows(running) if row]
         days = [at for at, row in enumerate(rows(running)) if row and not row.startswith(" ")]
@@ -284,12 +282,9 @@ async def test_of_a_long_chat_the_end_is_shown_and_how_much_comes_before() -> No
 # -- opening --------------------------------------------------------------------------------------
 
 
-@SIZES
-async def test_enter_opens_a_chat_and_the_draft_of_the_other_is_kept(
-    size: tuple[int, int],
-) -> None:
+async def test_enter_opens_a_chat_and_the_draft_of_the_other_is_kept() -> None:
     keep("Where to?", "To Wales.")
-    async with chat(FakeEngine(["One."]), size=size) as running:
+    async with chat(FakeEngine(["One."]), size=SMALL) as running:
         await running.say("Mine")
         mine = running.session.chat.id
         running.prompt.insert("half a tho")
@@ -375,13 +370,10 @@ async def test_a_fork_is_left_for_the_chat_that_it_comes_from() -> None:
 # -- searching ------------------------------------------------------------------------------------
 
 
-@SIZES
-async def test_what_is_typed_is_searched_and_the_words_found_are_marked(
-    size: tuple[int, int],
-) -> None:
+async def test_what_is_typed_is_searched_and_the_words_found_are_marked() -> None:
     keep("Where to?", "Far " * 30 + "to the [Coast] of Wales.", title="Holidays")
     keep("Newer", "Yes.")
-    async with chat(FakeEngine(), size=size) as running:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+l", "slash", *"coa")
         await running.until("[Coast]")
         (row,) = (row for row in rows(running) if "[Coast]" in row)
@@ -426,12 +418,11 @@ async def test_a_hit_opens_the_chat_at_its_message_on_the_branch_that_holds_it()
         assert running.said == ["Where to?", "Stay at home."]
 
 
-@SIZES
-async def test_a_message_deep_in_a_long_chat_is_scrolled_to(size: tuple[int, int]) -> None:
+async def test_a_message_deep_in_a_long_chat_is_scrolled_to() -> None:
     texts = [f"message {number}\n\n" + "word " * 60 for number in range(60)]
     texts[22] = "the needle"
     keep(*texts)
-    async with chat(FakeEngine(), size=size) as running:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await running.say("/search needle")
         await answered(running)
         await running.press("enter")
@@ -539,10 +530,9 @@ async def test_a_store_that_cannot_be_read_is_told_of(monkeypatch: pytest.Monkey
 # -- titles ---------------------------------------------------------------------------------------
 
 
-@SIZES
-async def test_a_chat_is_renamed(size: tuple[int, int]) -> None:
+async def test_a_chat_is_renamed() -> None:
     name = keep("Where to?", "To Wales.")
-    async with chat(FakeEngine(), size=size) as running:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+l", "r")
         assert running.app.screen.query_one(Input).value == "Where to?"
         await fill_in(running, "  Holi[d]ays ")
@@ -608,11 +598,10 @@ async def test_what_another_app_has_removed_is_told_of_and_gone_from_the_list() 
 # -- deleting -------------------------------------------------------------------------------------
 
 
-@SIZES
-async def test_a_chat_is_deleted_and_brought_back(size: tuple[int, int]) -> None:
+async def test_a_chat_is_deleted_and_brought_back() -> None:
     for number in range(3):
         keep(f"Chat {number}", days=number)
-    async with chat(FakeEngine(), size=size) as running:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+l", "j", "d")
         assert titles(running) == ["Chat 0", "Chat 2"]
         assert running.notified[-1] == "Deleted: Chat 1. u brings it back."
@@ -687,12 +676,9 @@ def exported(name: str, write: Any) -> str:
         return str(write(Chat(history, name)))
 
 
-@SIZES
-async def test_a_chat_is_exported_to_a_file_named_by_its_title(
-    size: tuple[int, int], here: Path
-) -> None:
+async def test_a_chat_is_exported_to_a_file_named_by_its_title(here: Path) -> None:
     name = keep("Where to?", "To Wales.", title="Ferien: wohin?")
-    async with chat(FakeEngine(), size=size) as running:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+l", "e")
         assert running.app.screen.query_one(Input).value == "Ferien-wohin.md"
         await running.press("enter")
@@ -768,17 +754,14 @@ async def test_a_chat_that_is_gone_cannot_be_exported(here: Path) -> None:
         assert not (here / "a.md").exists()
 
 
-@SIZES
-async def test_a_chat_is_imported_with_nothing_lost_and_opened(
-    size: tuple[int, int], here: Path
-) -> None:
+async def test_a_chat_is_imported_with_nothing_lost_and_opened(here: Path) -> None:
     name, _ = two_branches()
     text = exported(name, to_json)
     (here / "chat.json").write_text(text)
     with elsewhere() as history:
         history.destroy(name)
     keep("Newer")
-    async with chat(FakeEngine(), size=size) as running:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+l", "i")
         running.app.screen.query_one(Input).value = "ch"
         await running.settle()

@@ -9,17 +9,12 @@ import pytest
 from amulet_local.settings import config_folder, load_settings
 from tests.checks import some
 from tests.fake_engine import HOLD, FakeEngine
-from tests.tui.running import LARGE, SMALL, chat
+from tests.tui.running import SMALL, chat
 from tui.actions import commands, unknown_ids
 
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
-
-@SIZES
-async def test_a_slash_lists_commands_and_what_is_typed_narrows_them(
-    size: tuple[int, int],
-) -> None:
-    async with chat(FakeEngine(), size=size) as running:
+async def test_a_slash_lists_commands_and_what_is_typed_narrows_them() -> None:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("/")
         assert "/preset name" in running.shown()
         await running.press("n", "e")

@@ -19,8 +19,6 @@ from tests.tui.running import LARGE, MODEL, SMALL, Running, chat
 from tui.changes import ChosenModel
 from tui.widgets.dial import HIGH, LOW, Dial, next_mark, step
 
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
-
 
 @pytest.mark.parametrize(
     ("strength", "steps", "expected"),
@@ -63,10 +61,9 @@ def test_marks_are_walked_from_end_to_end() -> None:
     assert next_mark(4.0, -1) == 3.0
 
 
-@SIZES
-async def test_keys_turn_the_dial_and_the_next_message_takes_it(size: tuple[int, int]) -> None:
+async def test_keys_turn_the_dial_and_the_next_message_takes_it() -> None:
     engine = FakeEngine()
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await running.press("ctrl+t")
         assert running.dial.has_focus
         for keys, strength, words in [
@@ -101,12 +98,9 @@ async def test_letters_typed_into_the_message_leave_the_dial_alone() -> None:
         assert running.session.steering.strength == built_in_strength("concise")
 
 
-@SIZES
-async def test_the_dial_turns_the_reply_that_streams_and_those_that_follow(
-    size: tuple[int, int],
-) -> None:
+async def test_the_dial_turns_the_reply_that_streams_and_those_that_follow() -> None:
     engine = FakeEngine(["One", HOLD], ["Two"])
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await running.say("a?")
         await running.press("ctrl+t", "a")
         assert engine.turns == [(1, AMULET)]
@@ -119,12 +113,9 @@ async def test_the_dial_turns_the_reply_that_streams_and_those_that_follow(
         assert strengths == [built_in_strength("concise"), pytest.approx(AMULET)]
 
 
-@SIZES
-async def test_another_preset_while_a_reply_streams_counts_from_the_next_message(
-    size: tuple[int, int],
-) -> None:
+async def test_another_preset_while_a_reply_streams_counts_from_the_next_message() -> None:
     engine = FakeEngine(["One", HOLD])
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await running.say("a?")
         await running.say("/preset verbose")
         assert "→ from the next message" in running.shown()
@@ -140,9 +131,8 @@ def column(running: Running, mark: str) -> int:
     return running.dial._column(MARKS[mark])
 
 
-@SIZES
-async def test_a_click_sets_the_strength_and_writing_goes_on(size: tuple[int, int]) -> None:
-    async with chat(FakeEngine(), size=size) as running:
+async def test_a_click_sets_the_strength_and_writing_goes_on() -> None:
+    async with chat(FakeEngine(), size=SMALL) as running:
         for mark, strength in some(MARKS.items()):
             await running.pilot.click(Dial, offset=(column(running, mark), 0))
             assert running.session.steering.strength == strength

@@ -9,11 +9,9 @@ from amulet_local.conversation import Conversation, Message, Node
 from amulet_local.history import Snippet
 from amulet_local.ids import new_chat_id, new_id
 from tests.fake_engine import FakeEngine
-from tests.tui.running import LARGE, SMALL, Running, chat
+from tests.tui.running import SMALL, Running, chat
 from tui.finding import STYLE, Found, first_row
 from tui.markdown import blocks
-
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
 MANY = "\n\n".join(
     f"Paragraph {number} says what a walker would like to know." for number in range(60)
@@ -113,16 +111,15 @@ async def search(running: Running, word: str) -> None:
     await running.press("enter")
 
 
-@SIZES
 @pytest.mark.parametrize("where", FOUND_IN)
 async def test_the_word_is_in_sight_and_marked_until_the_next_key(
-    where: str, size: tuple[int, int]
+    where: str,
 ) -> None:
-    async with chat(FakeEngine(), size=size) as running:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await opened(running, "Where to?", FOUND_IN[where], "And then?", "Home.")
         rows = [row for row, line in enumerate(running.shown().split("\n")) if "eedle" in line]
         assert rows, running.shown()
-        assert size[1] // 8 <= rows[0] <= size[1] * 2 // 3
+        assert SMALL[1] // 8 <= rows[0] <= SMALL[1] * 2 // 3
         assert marked_words(running) >= {"Needle"}
         assert running.transcript.selected is not None
         await running.press("x")
@@ -144,10 +141,9 @@ def marked_words(running: Running) -> set[str]:
     }
 
 
-@SIZES
-async def test_in_a_long_question_the_fold_is_opened(size: tuple[int, int]) -> None:
+async def test_in_a_long_question_the_fold_is_opened() -> None:
     lines = "\n".join(f"line {number}" for number in range(60))
-    async with chat(FakeEngine(), size=size) as running:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await opened(running, f"{lines}\nThe needle is here.\n{lines}", "Home.")
         assert "The needle is here." in running.shown()
         assert marked_words(running) == {"needle"}

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-
 from amulet_local.conversation import Conversation, Message, Node
 from amulet_local.ids import new_chat_id, new_id
 from tests.fake_engine import HOLD, FakeEngine
-from tests.tui.running import LARGE, SMALL, chat
+from tests.tui.running import SMALL, chat
 from tui.widgets.message import MessageView
 
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
-
-@SIZES
-async def test_a_reply_is_written_anew_and_the_versions_can_be_walked(
-    size: tuple[int, int],
-) -> None:
-    async with chat(FakeEngine(["One."], ["Two."]), size=size) as running:
+async def test_a_reply_is_written_anew_and_the_versions_can_be_walked() -> None:
+    async with chat(FakeEngine(["One."], ["Two."]), size=SMALL) as running:
         await running.say("Where to?")
         await running.press("ctrl+r")
         assert "Two." in running.shown()
@@ -42,10 +35,9 @@ async def test_a_click_on_the_arrow_walks_too() -> None:
         assert "One." in running.shown()
 
 
-@SIZES
-async def test_a_question_is_edited_in_the_prompt_and_answered(size: tuple[int, int]) -> None:
+async def test_a_question_is_edited_in_the_prompt_and_answered() -> None:
     engine = FakeEngine(["One."], ["Two."])
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await running.say("Where to?")
         await running.press("ctrl+up", "k", "e")
         assert running.prompt.text == "Where to?"

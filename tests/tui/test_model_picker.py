@@ -16,12 +16,11 @@ from models.download import FetchCancelledError, Progress
 from models.pulling import Pulled
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tiny_models import write_llama
-from tests.tui.running import LARGE, MODEL, SMALL, Running, chat
+from tests.tui.running import MODEL, SMALL, Running, chat
 from tui.changes import ChosenModel, Steering
 from tui.screens.model_picker import ModelPicker
 from tui.shelf import Shelf, ShelfModel, list_models, show_prompts
 
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 MODELS = (
     ShelfModel(
         str(MODEL.path), "SmolLM2-135M-Instruct Q4_1", "Takes about 416 MB.", True, faster="q4_0"
@@ -72,9 +71,8 @@ def loaded(running: Running) -> str:
     return str(model.path) if model else ""
 
 
-@SIZES
-async def test_it_lists_what_is_here_with_what_each_takes(size: tuple[int, int]) -> None:
-    async with chat(FakeEngine(), size=size, shelf=shelf()) as running:
+async def test_it_lists_what_is_here_with_what_each_takes() -> None:
+    async with chat(FakeEngine(), size=SMALL, shelf=shelf()) as running:
         await running.say("/model")
         await running.until("416 MB")
         assert "● SmolLM2-135M-Instruct Q4_1" in running.shown()
@@ -87,10 +85,9 @@ async def test_the_card_shows_what_the_model_sees() -> None:
         await running.until("<|system|>Your answer should be concise")
 
 
-@SIZES
-async def test_typing_narrows_the_list_and_enter_loads(size: tuple[int, int]) -> None:
+async def test_typing_narrows_the_list_and_enter_loads() -> None:
     engine = FakeEngine()
-    async with chat(engine, size=size, shelf=shelf()) as running:
+    async with chat(engine, size=SMALL, shelf=shelf()) as running:
         await running.say("/model")
         await running.until("416 MB")
         await running.press(*"big", "enter")
@@ -141,9 +138,8 @@ async def test_escape_leaves_it() -> None:
 # -- what is not here ---------------------------------------------------------------------------
 
 
-@SIZES
-async def test_what_can_be_fetched_stands_below_what_is_here(size: tuple[int, int]) -> None:
-    async with chat(FakeEngine(), size=size, shelf=shelf()) as running:
+async def test_what_can_be_fetched_stands_below_what_is_here() -> None:
+    async with chat(FakeEngine(), size=SMALL, shelf=shelf()) as running:
         await running.say("/model")
         await running.until("416 MB")
         shown = running.shown()
@@ -153,10 +149,9 @@ async def test_what_can_be_fetched_stands_below_what_is_here(size: tuple[int, in
         assert "Enter fetches it." in running.shown()
 
 
-@SIZES
-async def test_enter_fetches_it_while_the_chat_goes_on(size: tuple[int, int]) -> None:
+async def test_enter_fetches_it_while_the_chat_goes_on() -> None:
     pull, engine = SlowPull(), FakeEngine(["Hello."])
-    async with chat(engine, size=size, shelf=shelf(pull)) as running:
+    async with chat(engine, size=SMALL, shelf=shelf(pull)) as running:
         await running.say("/model")
         await running.until("416 MB")
         await running.press(*"qwen3-4b", "enter")

@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import pytest
-
 from amulet_local.conversation import Message, Node
 from amulet_local.provenance import TokenMeasures, pack
 from tests.fake_engine import HOLD, FakeEngine, Measured
-from tests.tui.running import LARGE, SMALL, chat
+from tests.tui.running import SMALL, chat
 from tui.notes import sparks
 from tui.screens.look import LookScreen
 
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 STEPS = [Measured(f"word{number} ", number % 7 / 2, number % 3 == 0) for number in range(80)]
 
 
@@ -50,10 +47,9 @@ def damaged(measures: str) -> Node:
     return Node("0", None, Message("assistant", "x"), measures=measures.encode())
 
 
-@SIZES
-async def test_it_stands_below_the_reply_once_that_is_complete(size: tuple[int, int]) -> None:
+async def test_it_stands_below_the_reply_once_that_is_complete() -> None:
     engine = FakeEngine([*STEPS, HOLD])
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await running.say("Where to?")
         assert "shift" not in running.shown()
         engine.go_on()
@@ -61,7 +57,7 @@ async def test_it_stands_below_the_reply_once_that_is_complete(size: tuple[int, 
         lines = [line.strip() for line in running.shown().split("\n") if "shift" in line]
         assert len(lines) == 1
         assert re.fullmatch(r"shift [▁▂▃▄▅▆▇█]{24} to 3.00", lines[0])
-    async with chat(FakeEngine(), size=size) as running:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+b")
         assert lines[0] in running.shown()
 

@@ -12,10 +12,8 @@ from amulet_local.errors import NotUsableError
 from amulet_local.protocol import Failed
 from models.download import FetchCancelledError, Progress
 from tests.fake_engine import FakeEngine
-from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
+from tests.tui.running import MODEL, SMALL, Running, chat, shelf_with
 from tui.shelf import Shelf, ShelfModel, find_model, has_default
-
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
 
 class SlowFetch:
@@ -47,9 +45,8 @@ async def begin_fetch(running: Running, fetch: SlowFetch) -> None:
     await running.settle()
 
 
-@SIZES
-async def test_without_a_model_the_default_is_offered_for_one_key(size: tuple[int, int]) -> None:
-    async with chat(FakeEngine(), size=size, shelf=shelf_with(None)) as running:
+async def test_without_a_model_the_default_is_offered_for_one_key() -> None:
+    async with chat(FakeEngine(), size=SMALL, shelf=shelf_with(None)) as running:
         shown = running.shown()
         assert "The model small is not here yet; fetch it." in shown
         assert "^d  fetches the default model (92.9 MB, Apache-2.0)" in shown
@@ -59,7 +56,6 @@ async def test_without_a_model_the_default_is_offered_for_one_key(size: tuple[in
         assert running.prompt.has_focus
 
 
-@SIZES
 @pytest.mark.parametrize(
     ("labels", "told"),
     [
@@ -68,23 +64,18 @@ async def test_without_a_model_the_default_is_offered_for_one_key(size: tuple[in
         (["A", "B", "C", "D"], "of the 4 on this disk (A, B, C, …), or any GGUF file by its path"),
     ],
 )
-async def test_models_found_on_this_disk_are_named(
-    size: tuple[int, int], labels: list[str], told: str
-) -> None:
+async def test_models_found_on_this_disk_are_named(labels: list[str], told: str) -> None:
     others = [ShelfModel(f"/models/{label}.gguf", label, "", True) for label in labels]
     others += [ShelfModel("fetchable", "fetchable", "", True, here=False)] * 14
-    async with chat(FakeEngine(), size=size, shelf=shelf_with(None, others=others)) as running:
+    async with chat(FakeEngine(), size=SMALL, shelf=shelf_with(None, others=others)) as running:
         await running.settle()
         words = " ".join(running.shown().replace("▌", "").split())
         assert f"/model chooses {told}" in words
 
 
-@SIZES
-async def test_the_key_fetches_it_with_progress_loads_it_and_sends_what_waits(
-    size: tuple[int, int],
-) -> None:
+async def test_the_key_fetches_it_with_progress_loads_it_and_sends_what_waits() -> None:
     fetch, engine = SlowFetch(), FakeEngine(["Hello."])
-    async with chat(engine, size=size, shelf=shelf_with(None, fetch)) as running:
+    async with chat(engine, size=SMALL, shelf=shelf_with(None, fetch)) as running:
         await running.say("Hi")
         await begin_fetch(running, fetch)
         assert "50%" in running.shown()
@@ -128,15 +119,12 @@ async def test_quitting_stops_a_fetch() -> None:
     assert fetch.cancelled.wait(5)
 
 
-@SIZES
-async def test_a_bad_path_is_one_sentence_and_the_default_is_a_key_away(
-    size: tuple[int, int], tmp_path: Path
-) -> None:
+async def test_a_bad_path_is_one_sentence_and_the_default_is_a_key_away(tmp_path: Path) -> None:
     path = tmp_path / "text.gguf"
     path.write_text("not a model")
     engine = FakeEngine()
     shelf = Shelf(find_model, lambda: True, SlowFetch())
-    async with chat(engine, size=size, shelf=shelf, model=str(path)) as running:
+    async with chat(engine, size=SMALL, shelf=shelf, model=str(path)) as running:
         shown = "".join(running.shown().replace("▌", "").split())
         assert "".join(str(path).split()) in shown
         assert "^d  opens the default model, smollm2-135m-instruct" in running.shown()

@@ -10,12 +10,10 @@ import pytest
 
 from tests.checks import some
 from tests.fake_engine import FakeEngine
-from tests.tui.running import LARGE, SMALL, Running, chat
+from tests.tui.running import SMALL, Running, chat
 from tui.markdown import blocks, links
 from tui.opening import open_address, openable
 from tui.screens.link_picker import LinkPicker
-
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
 TEXT = (
     "See [the path](https://example.org/path),\nhttps://example.org/map. or\n"
@@ -124,11 +122,8 @@ async def click(running: Running, text: str) -> None:
     await running.settle()
 
 
-@SIZES
-async def test_a_click_opens_what_it_points_at_and_says_so(
-    size: tuple[int, int], opened: Path
-) -> None:
-    async with chat(FakeEngine([TEXT]), size=size) as running:
+async def test_a_click_opens_what_it_points_at_and_says_so(opened: Path) -> None:
+    async with chat(FakeEngine([TEXT]), size=SMALL) as running:
         await running.say("Where to?")
         await click(running, "the path")
         assert opened.read_text() == f"{MAY[0]}\n"
@@ -140,11 +135,8 @@ async def test_a_click_opens_what_it_points_at_and_says_so(
         assert opened.read_text().split() == MAY[:2]
 
 
-@SIZES
-async def test_keys_choose_among_the_links_and_see_where_they_lead(
-    size: tuple[int, int], opened: Path
-) -> None:
-    async with chat(FakeEngine([TEXT], ["None."]), size=size) as running:
+async def test_keys_choose_among_the_links_and_see_where_they_lead(opened: Path) -> None:
+    async with chat(FakeEngine([TEXT], ["None."]), size=SMALL) as running:
         await running.say("Where to?")
         await running.press("ctrl+up", "o")
         assert isinstance(running.app.screen, LinkPicker)

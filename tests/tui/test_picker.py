@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from textual.widgets import OptionList
 
 from amulet_local.presets import GROUPS, USUAL_STRENGTH
 from amulet_local.settings import presets_folder
 from tests.fake_engine import HOLD, FakeEngine
-from tests.tui.running import LARGE, SMALL, Running, chat
+from tests.tui.running import SMALL, Running, chat
 from tui.screens.picker import PresetPicker
-
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
 
 def chosen(running: Running) -> str:
@@ -29,9 +26,8 @@ def own_preset(name: str, text: str) -> Path:
     return path
 
 
-@SIZES
-async def test_it_opens_at_the_current_one_with_its_words(size: tuple[int, int]) -> None:
-    async with chat(FakeEngine(), size=size) as running:
+async def test_it_opens_at_the_current_one_with_its_words() -> None:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+p")
         shown = " ".join(running.shown().replace("│", " ").split())
         assert "● Concise" in shown
@@ -48,10 +44,9 @@ async def test_presets_stand_in_their_groups_after_no_preset() -> None:
         assert headings == [title for group, title in GROUPS.items() if group != "own"]
 
 
-@SIZES
-async def test_typing_narrows_the_list_and_enter_takes_the_first(size: tuple[int, int]) -> None:
+async def test_typing_narrows_the_list_and_enter_takes_the_first() -> None:
     engine = FakeEngine()
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await running.press("ctrl+p")
         for key in ("p", "r", "i", "v", "enter"):
             running.app.simulate_key(key)  # faster than the list can follow
@@ -105,9 +100,8 @@ async def test_a_click_on_the_name_opens_it() -> None:
         assert isinstance(running.app.screen, PresetPicker)
 
 
-@SIZES
-async def test_escape_leaves_everything_as_it_is(size: tuple[int, int]) -> None:
-    async with chat(FakeEngine(), size=size) as running:
+async def test_escape_leaves_everything_as_it_is() -> None:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+t", "l", "ctrl+p", "down", "escape")
         assert chosen(running) == "concise"
         assert running.session.steering.strength == 3.0

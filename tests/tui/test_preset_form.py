@@ -8,12 +8,10 @@ from textual.widgets import Input, TextArea
 from amulet_local.presets import load_presets
 from tests.asking import built_in_strength
 from tests.fake_engine import FakeEngine
-from tests.tui.running import LARGE, SMALL, Running, chat
+from tests.tui.running import SMALL, Running, chat
 from tui.screens.chat import ChatScreen
 from tui.screens.preset_form import PresetForm
 from tui.widgets.dial import Dial
-
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
 
 async def write(running: Running, field: str, text: str) -> None:
@@ -30,10 +28,9 @@ def is_open(running: Running) -> bool:
     return isinstance(running.app.screen, PresetForm)
 
 
-@SIZES
-async def test_a_preset_that_is_written_is_saved_and_chosen(size: tuple[int, int]) -> None:
+async def test_a_preset_that_is_written_is_saved_and_chosen() -> None:
     engine = FakeEngine()
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await running.press("ctrl+p", "ctrl+n", *"pirate", "tab")
         await running.press(*"Arr", "ctrl+s")
         assert isinstance(running.app.screen, ChatScreen)
@@ -96,9 +93,8 @@ async def test_what_cannot_be_is_said_and_nothing_is_lost(field: str, text: str,
     assert load_presets().get("concise").built_in
 
 
-@SIZES
-async def test_what_was_typed_goes_only_if_it_is_said_twice(size: tuple[int, int]) -> None:
-    async with chat(FakeEngine(), size=size) as running:
+async def test_what_was_typed_goes_only_if_it_is_said_twice() -> None:
+    async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+p", "ctrl+n", *"mine", "escape")
         assert is_open(running)
         assert "This is not saved" in running.shown()

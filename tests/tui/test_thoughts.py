@@ -6,18 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from amulet_local.chat_files import import_chat, to_json
 from amulet_local.conversation import Message, Thought
 from amulet_local.protocol import Examined
 from tests.fake_engine import CANDIDATES, HOLD, LOADED, FakeEngine, Measured, Script, Thinks
-from tests.tui.running import LARGE, MODEL, SMALL, Running, chat
+from tests.tui.running import MODEL, SMALL, Running, chat
 from tui.changes import Activity
 from tui.notes import duration, in_words
 from tui.screens.look import LookScreen
-
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
 THINKER = msgspec.structs.replace(LOADED, thinks=True)
 THOUGHT = (Thinks(""), Thinks("Walk "), Thinks("or [b]ride[/b]?"), Thinks(""))
@@ -42,12 +39,9 @@ def row_of(running: Running, text: str) -> tuple[int, int]:
 # -- shown ----------------------------------------------------------------------------------------
 
 
-@SIZES
-async def test_while_it_thinks_there_is_one_line_and_then_the_reply_below_it(
-    size: tuple[int, int],
-) -> None:
+async def test_while_it_thinks_there_is_one_line_and_then_the_reply_below_it() -> None:
     engine = thinker((*THOUGHT, HOLD, "Take ", HOLD, "the path."))
-    async with chat(engine, size=size, thinking=True) as running:
+    async with chat(engine, size=SMALL, thinking=True) as running:
         await running.say("Where to?")
         assert activity(running) is Activity.THINKING
         assert "▸ thinking… 4 tokens, 0 s" in running.shown()
@@ -66,12 +60,9 @@ async def test_while_it_thinks_there_is_one_line_and_then_the_reply_below_it(
         assert "ride" not in running.shown()
 
 
-@SIZES
-async def test_a_key_and_a_click_unfold_it_as_text_and_fold_it_again(
-    size: tuple[int, int],
-) -> None:
+async def test_a_key_and_a_click_unfold_it_as_text_and_fold_it_again() -> None:
     engine = thinker((*THOUGHT[:2], HOLD, *THOUGHT[2:], HOLD, "Take it."))
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await running.say("Where to?")
         await running.press("ctrl+up", "space")
         assert "▾ thinking…" in running.shown()
@@ -225,12 +216,9 @@ async def test_lists_need_the_tokens_of_the_thought() -> None:
 # -- on and off -----------------------------------------------------------------------------------
 
 
-@SIZES
-async def test_thinking_is_off_until_it_is_asked_for_and_kept_with_the_chat(
-    size: tuple[int, int],
-) -> None:
+async def test_thinking_is_off_until_it_is_asked_for_and_kept_with_the_chat() -> None:
     engine = thinker()
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await running.say("a?")
         assert not engine.requests[-1].thinking
         assert "think" not in running.shown().split("\n")[-2]
@@ -242,7 +230,7 @@ async def test_thinking_is_off_until_it_is_asked_for_and_kept_with_the_chat(
         assert "think" not in running.shown().split("\n")[-2]
         await running.say("/think sometimes")
         assert "on or off, not sometimes" in running.notified[-1]
-    async with chat(thinker(), size=size) as running:
+    async with chat(thinker(), size=SMALL) as running:
         assert not running.session.thinking
         await running.press("ctrl+b")
         assert running.session.thinking
