@@ -29,8 +29,6 @@ from tui.widgets.curves import Curves
 from tui.widgets.heat_text import HeatText
 from tui.widgets.token_card import TokenCard
 
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
-
 WALK: Script = (
     Measured("Take", 0.02),
     Measured(" the", 0.3, True, 1.4),
@@ -69,11 +67,8 @@ async def looking(running: Running, key: str = "ctrl+f") -> None:
 # -- opening --------------------------------------------------------------------------------------
 
 
-@SIZES
-async def test_a_key_opens_it_from_the_message_and_from_the_messages(
-    size: tuple[int, int],
-) -> None:
-    async with chat(FakeEngine(WALK), size=size) as running:
+async def test_a_key_opens_it_from_the_message_and_from_the_messages() -> None:
+    async with chat(FakeEngine(WALK), size=SMALL) as running:
         await looking(running)
         shown = running.shown()
         assert "Concise 5.65 Amulet" in shown
@@ -187,9 +182,8 @@ async def test_up_and_down_keep_to_their_column() -> None:
         assert cursor(running) == 3
 
 
-@SIZES
-async def test_a_click_on_a_token_or_a_bar_goes_there(size: tuple[int, int]) -> None:
-    async with chat(FakeEngine(WALK), size=size) as running:
+async def test_a_click_on_a_token_or_a_bar_goes_there() -> None:
+    async with chat(FakeEngine(WALK), size=SMALL) as running:
         await looking(running)
         rows = running.shown().split("\n")
         row = next(number for number, text in enumerate(rows) if "coast" in text)
@@ -258,10 +252,9 @@ def tints(running: Running):  # type: ignore[no-untyped-def]
 # -- the card -------------------------------------------------------------------------------------
 
 
-@SIZES
-async def test_the_card_says_what_else_could_have_been_said(size: tuple[int, int]) -> None:
+async def test_the_card_says_what_else_could_have_been_said() -> None:
     engine = FakeEngine(WALK)
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await looking(running)
         await running.press("n")
         shown = running.shown()
@@ -405,10 +398,9 @@ async def test_going_on_before_the_answer_stops_the_reading_and_not_the_reply() 
         assert running.said[-1].endswith(" on and on.")
 
 
-@SIZES
-async def test_another_strength_goes_on_from_before_the_token(size: tuple[int, int]) -> None:
+async def test_another_strength_goes_on_from_before_the_token() -> None:
     engine = FakeEngine(WALK, [Measured(" short way.")])
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await looking(running)
         await running.press("n", "minus", "minus")
         assert "4.70" in running.shown()
@@ -453,10 +445,9 @@ async def test_the_reply_is_gone_on_with_as_it_was_steered_then() -> None:
         assert steering.preset.name == "concise"
 
 
-@SIZES
-async def test_another_token_is_picked_from_the_lists(size: tuple[int, int]) -> None:
+async def test_another_token_is_picked_from_the_lists() -> None:
     engine = FakeEngine(WALK, [Measured("on.")])
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await looking(running)
         await running.press("n", "tab")
         card = screen(running).query_one(TokenCard)
