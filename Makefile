@@ -29,21 +29,21 @@ install: $(VENV)/.installed ## Make the environment with Amulet in it
 # Bytecode is kept even where the environment says otherwise: tests start many processes.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev $(VENV)/.model ## Set up what is missing, run the whole suite on the real model
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest
 
 fresh: ## README's two commands on a clone in an empty home (PIP_CACHE_DIR=... to compile but once)
 	.ci/fresh
 
 test-terminal: $(VENV)/.dev $(VENV)/.model ## A day in the app once more, in tmux
 	@command -v tmux >/dev/null || { echo "tmux is missing; install it with the system's package manager"; exit 1; }
-	$(BIN)/python -m pytest tests/test_terminal.py --terminal tmux
+	$(BIN)/python -m pytest --numprocesses 0 tests/test_terminal.py --terminal tmux
 
 test-kernels: $(VENV)/.dev $(VENV)/.model $(KERNELS_VENV)/.dev ## Test with llama.cpp's plain kernels, and with 1, 2 and 3 threads
 	for python in $(KERNELS_VENV)/bin/python $(BIN)/python; do \
 		for threads in 1 2 3; do \
 			echo "$$python, $$threads threads"; \
 			AMULET_TEST_THREADS=$$threads PYTHONPATH=$(CURDIR)/tests/threads \
-				$$python -m pytest -m model || exit 1; \
+				$$python -m pytest --numprocesses 0 -m model || exit 1; \
 		done; \
 	done
 

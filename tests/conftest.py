@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,13 @@ _ELSEWHERE = (
 
 
 # How long an example takes says more of the machine than of the code.
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, since tests wait for processes and terminals."""
+    return (os.cpu_count() or 1) + 1
+
+
 hypothesis.settings.register_profile(
     "here", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )

@@ -138,9 +138,8 @@ async def test_a_stop_leaves_what_is_written() -> None:
         assert running.said == ["Where to?", "Take "]
 
 
-@SIZES
-async def test_the_selection_moves_by_keys_and_mouse(size: tuple[int, int]) -> None:
-    async with chat(FakeEngine(*ALL), size=size) as running:
+async def test_the_selection_moves_by_keys_and_mouse() -> None:
+    async with chat(FakeEngine(*ALL), size=SMALL) as running:
         await comparing(running)
         assert selected(running) == "5.65 Amulet"
         for keys, name in (
@@ -192,10 +191,9 @@ async def test_the_selected_column_is_in_sight_at_any_width(width: int) -> None:
 # -- adding and removing --------------------------------------------------------------------------
 
 
-@SIZES
-async def test_a_column_at_another_strength_is_added(size: tuple[int, int]) -> None:
+async def test_a_column_at_another_strength_is_added() -> None:
     engine = FakeEngine(*ALL, ["Go."])
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await comparing(running)
         await running.press("plus")
         assert running.app.screen.query_one(Input).value == "6.649"
@@ -409,10 +407,9 @@ async def test_votes_are_not_kept_for_words_of_the_users_own() -> None:
 # -- taking one, and what goes wrong --------------------------------------------------------------
 
 
-@SIZES
-async def test_a_column_is_taken_into_the_chat_with_its_measures(size: tuple[int, int]) -> None:
+async def test_a_column_is_taken_into_the_chat_with_its_measures() -> None:
     engine = FakeEngine(*ALL)
-    async with chat(engine, size=size) as running:
+    async with chat(engine, size=SMALL) as running:
         await comparing(running)
         await running.press("enter")
         assert running.said == ["Where to?", "Take it."]
