@@ -74,6 +74,7 @@ def test_a_child_finds_none_of_them(
     assert ran(hostile) == ""
 
 
+@pytest.mark.model
 def test_the_engine_runs_none_of_them(hostile: Path) -> None:
     engine = EngineProcess()
     try:
@@ -93,6 +94,7 @@ def test_who_looks_for_devices_runs_none_of_them(
     assert ran(hostile) == ""
 
 
+@pytest.mark.model
 def test_the_quantiser_runs_none_of_them(hostile: Path) -> None:
     source = hostile / "model.gguf"
     source.write_bytes(b"no model")

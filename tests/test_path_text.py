@@ -149,6 +149,7 @@ def test_a_split_one_is_found(tmp_path: Path) -> None:
     assert resolve(model.name) == moved[0]
 
 
+@pytest.mark.model
 def test_it_can_be_asked_and_its_chat_is_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
