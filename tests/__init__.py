@@ -12,3 +12,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # inherited; tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Scrolling takes as many drawings as the machine has time for; tests have it done at once.
+os.environ["TEXTUAL_ANIMATIONS"] = "none"
