@@ -122,7 +122,7 @@ class Running:
     async def settle(self) -> None:
         """Have everything that was said heard and drawn: until the screen has stopped changing."""
         same, before, drawn = 0, "", -1
-        while same < 3:
+        while same < 2:
             self.screen.poll()
             if isinstance(self.app.screen, LookScreen | CompareScreen):
                 self.app.screen.poll()
