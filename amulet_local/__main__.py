@@ -1,6 +1,6 @@
 """`python -m amulet_local`: the command `amulet`."""
 
-from amulet_local.children import leave_current_folder
+from amulet_local.system.child_processes import leave_current_folder
 
 leave_current_folder()
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
-from amulet_local import paths
 from amulet_local.errors import NotUsableError, advice, cause
 from amulet_local.path_text import as_text, from_text
-from amulet_local.protocol import LoadOptions, Positive
-from amulet_local.text_files import TOML_ERRORS, NotTextError, read_text, toml_reason
+from amulet_local.protocol.messages import LoadOptions, Positive
+from amulet_local.system import paths
+from amulet_local.system.text_files import TOML_ERRORS, NotTextError, read_text, toml_reason
 
 _APP = "amulet"
 _MOST_BYTES = 1 << 20

@@ -12,15 +12,15 @@ import argparse
 import statistics
 import subprocess
 
-from amulet_local.children import environment, python
+from amulet_local.system.child_processes import environment, python
 from models.library import resolve
 
 SPINS = (300_000, 10_000, 1_000, 100)
 _STEPS = """
 import statistics, sys, time
-from amulet_local.llama import Model
-from amulet_local.lockstep import Lockstep
-from amulet_local.protocol import LoadOptions
+from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.lockstep import Lockstep
+from amulet_local.protocol.messages import LoadOptions
 lockstep = Lockstep(Model(sys.argv[1]), LoadOptions(context=512))
 lockstep.prefill({0: [1, 2, 3], 1: [1, 2, 4]})
 times, end = [], time.monotonic() + 3

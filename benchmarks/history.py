@@ -19,12 +19,12 @@ from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
-from amulet_local.chat import Chat
-from amulet_local.conversation import Conversation, Message, Node
-from amulet_local.history import History
-from amulet_local.ids import new_chat_id, new_id
-from amulet_local.protocol import Stats, Step
-from amulet_local.provenance import Ending, Origin, TokenMeasures, pack
+from amulet_local.chats.chat import Chat
+from amulet_local.chats.conversation import Conversation, Message, Node
+from amulet_local.chats.history import History
+from amulet_local.chats.ids import new_chat_id, new_id
+from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, pack
+from amulet_local.protocol.messages import Stats, Step
 
 _WORDS = 20_000
 _QUESTION, _REPLY = 15, 60  # words

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 import numpy as np
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
-from amulet_local.conversation import Message
-from amulet_local.llama import Model
-from amulet_local.lockstep import Lockstep
-from amulet_local.prompting import DEFAULT_SYSTEM, Prompter
-from amulet_local.protocol import KvType, LoadOptions
+from amulet_local.chats.conversation import Message
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
+from amulet_local.protocol.messages import KvType, LoadOptions
 from amulet_local.realignment import LINEAR, Row, Steering, Workspace, log_softmax, steered
+from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.lockstep import Lockstep
 from models.library import resolve
 
 QUESTIONS = (

@@ -13,11 +13,19 @@ import json
 import statistics
 from pathlib import Path
 
-from amulet_local.conversation import Message
-from amulet_local.engine import Engine
-from amulet_local.presets import load_presets
-from amulet_local.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol import Event, Finished, Load, LoadOptions, Method, Reply, Sampling
+from amulet_local.chats.conversation import Message
+from amulet_local.engine.engine import Engine
+from amulet_local.presets.preset import load_presets
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.messages import (
+    Event,
+    Finished,
+    Load,
+    LoadOptions,
+    Method,
+    Reply,
+    Sampling,
+)
 from amulet_local.realignment import AMULET
 from models.library import resolve
 

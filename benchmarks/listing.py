@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from amulet_local.children import environment, python
+from amulet_local.system.child_processes import environment, python
 from models.header import read_header
 from models.library import resolve
 

@@ -13,10 +13,10 @@ import re
 import subprocess
 from pathlib import Path
 
-from amulet_local.children import environment, python
-from amulet_local.client import EngineProcess
-from amulet_local.conversation import Message
-from amulet_local.protocol import Died, Failed, Finished, LoadOptions, Reply
+from amulet_local.chats.conversation import Message
+from amulet_local.engine.client import EngineProcess
+from amulet_local.protocol.messages import Died, Failed, Finished, LoadOptions, Reply
+from amulet_local.system.child_processes import environment, python
 from models.library import resolve
 
 _WORDS = "word " * 3400

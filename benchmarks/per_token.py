@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from amulet_local.bench.outside import outside_ms
-from amulet_local.llama import Model
+from amulet_local.runtime.llama.model import Model
 from tests.tiny_models import write_llama
 
 

@@ -21,12 +21,10 @@ from contextlib import ExitStack, contextmanager
 
 from msgspec.structs import replace
 
-from amulet_local.children import environment, python
-from amulet_local.client import EngineProcess
-from amulet_local.conversation import Message
-from amulet_local.devices import try_server
+from amulet_local.chats.conversation import Message
+from amulet_local.engine.client import EngineProcess
 from amulet_local.errors import NotUsableError
-from amulet_local.protocol import (
+from amulet_local.protocol.messages import (
     Died,
     Failed,
     Finished,
@@ -36,6 +34,8 @@ from amulet_local.protocol import (
     Reply,
     Sampling,
 )
+from amulet_local.runtime.llama.devices import try_server
+from amulet_local.system.child_processes import environment, python
 from models.inspection import inspect
 from models.library import resolve
 from models.memory import needs_of
@@ -91,7 +91,7 @@ def server() -> Iterator[str]:
     """A server on a free port of this machine; its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = python("-m", "amulet_local.rpc_server", f"--port={port}", "--threads=1")
+    command = python("-m", "amulet_local.runtime.rpc_server", f"--port={port}", "--threads=1")
     with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL) as process:
         try:
             address = f"127.0.0.1:{port}"

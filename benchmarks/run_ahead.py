@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import statistics
 
-from amulet_local.calibration import block_ms, some_tokens
-from amulet_local.conversation import Message
-from amulet_local.llama import Model
-from amulet_local.lockstep import Lockstep
-from amulet_local.prompting import DEFAULT_SYSTEM, Prompter
-from amulet_local.protocol import LoadOptions
+from amulet_local.chats.conversation import Message
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
+from amulet_local.protocol.messages import LoadOptions
 from amulet_local.realignment import Steering, Workspace, steered
+from amulet_local.runtime.autotune import block_ms, some_tokens
+from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.lockstep import Lockstep
 from benchmarks.kv_types import PREFERENCE, QUESTIONS
 from models.library import resolve
 

@@ -23,20 +23,12 @@ import threading
 import time
 from pathlib import Path
 
-from amulet_local.children import environment, python
-from amulet_local.conversation import Conversation, Message, Node, Role
-from amulet_local.history import History, history_file
-from amulet_local.ids import new_chat_id, new_id
-from amulet_local.protocol import (
-    Event,
-    Finished,
-    Loaded,
-    LoadOptions,
-    Reply,
-    Stats,
-    Step,
-)
+from amulet_local.chats.conversation import Conversation, Message, Node, Role
+from amulet_local.chats.history import History, history_file
+from amulet_local.chats.ids import new_chat_id, new_id
+from amulet_local.protocol.messages import Event, Finished, Loaded, LoadOptions, Reply, Stats, Step
 from amulet_local.settings import Settings
+from amulet_local.system.child_processes import environment, python
 
 _SIZE = (40, 120)
 _ROLES: tuple[Role, ...] = ("user", "assistant")
@@ -182,10 +174,10 @@ def _read_all(master: int) -> None:
 def run(case: dict[str, object]) -> None:
     """The app, in the terminal that it finds itself in."""
     from tui.app import AmuletApp
-    from tui.changes import ChosenModel, Steering
     from tui.screens.chat import ChatScreen
-    from tui.session import Session
-    from tui.shelf import Shelf
+    from tui.session.changes import ChosenModel, Steering
+    from tui.session.model_store import Shelf
+    from tui.session.session import Session
 
     pieces = case["pieces"]
     assert isinstance(pieces, list)

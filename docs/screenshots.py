@@ -12,17 +12,17 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from amulet_local.client import EngineProcess
-from amulet_local.conversation import Conversation, Message, Node
-from amulet_local.history import History
-from amulet_local.ids import new_chat_id, new_id
-from amulet_local.presets import load_presets
-from amulet_local.protocol import LoadOptions
+from amulet_local.chats.conversation import Conversation, Message, Node
+from amulet_local.chats.history import History
+from amulet_local.chats.ids import new_chat_id, new_id
+from amulet_local.engine.client import EngineProcess
+from amulet_local.presets.preset import load_presets
+from amulet_local.protocol.messages import LoadOptions
 from amulet_local.settings import Settings
 from tui.app import AmuletApp
-from tui.changes import Steering
-from tui.session import Session
-from tui.shelf import Shelf
+from tui.session.changes import Steering
+from tui.session.model_store import Shelf
+from tui.session.session import Session
 
 _PICTURES = Path(__file__).parent / "pictures"
 _QUESTION = "What makes a good walking holiday?"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from amulet_local.build import knows_architecture
 from amulet_local.errors import NotUsableError
 from amulet_local.path_text import as_text, encodable
+from amulet_local.runtime.build import knows_architecture
 
 Kind = Literal[
     "chat",

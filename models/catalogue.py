@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from amulet_local import paths
+from amulet_local.system import paths
 
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]*$")]

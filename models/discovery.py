@@ -18,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from amulet_local import paths
 from amulet_local.errors import cause
 from amulet_local.path_text import as_text
+from amulet_local.system import paths
 from models.cards import part_paths
 from models.places import Place
 

@@ -24,9 +24,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from amulet_local.children import environment, python
 from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.settings import models_folder
+from amulet_local.system.child_processes import environment, python
 from models.cards import printable
 from models.catalogue import Packaged, is_complete
 

@@ -34,8 +34,8 @@ from gguf.constants import (
     Keys,
 )
 
-from amulet_local.build import Type, knows_type, types
 from amulet_local.errors import NotUsableError, cause
+from amulet_local.runtime.build import Type, knows_type, types
 from models.reader import Reader
 
 MAGIC = b"GGUF"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from gguf.constants import GGUFType, Keys, LlamaFileType
 
-from amulet_local import paths
 from amulet_local.errors import NotUsableError
+from amulet_local.system import paths
 from models.cards import Kind, ModelCard, Shape, file_title, part_paths, printable
 from models.header import Header, Omitted, Tensor, read_header
 

@@ -15,13 +15,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from amulet_local import paths
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.path_text import as_text, encodable, from_text
-from amulet_local.placing import Device, Placing, chosen_devices, free_memory, place
-from amulet_local.protocol import LoadOptions, Memory
-from amulet_local.seen import seen_devices
+from amulet_local.protocol.messages import LoadOptions, Memory
+from amulet_local.runtime.device_probe import seen_devices
+from amulet_local.runtime.offload import Device, Placing, chosen_devices, free_memory, place
 from amulet_local.settings import load_settings, models_folder
+from amulet_local.system import paths
 from models import catalogue
 from models.cards import ModelCard, file_title, obstacle, part_paths, printable
 from models.catalogue import Entry, Packaged, is_complete

@@ -17,9 +17,8 @@ from msgspec.structs import replace
 
 from amulet_local.errors import NotUsableError
 from amulet_local.path_text import as_text, from_text
-from amulet_local.placing import Device, place
-from amulet_local.protocol import LoadOptions, Memory
-from amulet_local.settled import (
+from amulet_local.protocol.messages import LoadOptions, Memory
+from amulet_local.runtime.load_defaults import (
     BATCH,
     BATCH_PLAIN_ATTENTION,
     OUTPUTS,
@@ -28,6 +27,7 @@ from amulet_local.settled import (
     settle,
     usual_context,
 )
+from amulet_local.runtime.offload import Device, place
 from models.cards import ModelCard
 
 USUAL = LoadOptions()

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from amulet_local import paths
 from amulet_local.errors import NotUsableError
 from amulet_local.settings import models_folder
-from amulet_local.text_files import NotTextError, read_text
+from amulet_local.system import paths
+from amulet_local.system.text_files import NotTextError, read_text
 
 OWN = "Amulet"
 _MOST_BYTES = 16 << 20  # of other programs' settings

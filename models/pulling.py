@@ -23,10 +23,10 @@ from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download, try
 from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.utils import build_hf_headers
 
-from amulet_local import paths
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.path_text import as_text, encodable
 from amulet_local.settings import models_folder
+from amulet_local.system import paths
 from models import catalogue, download, receipts
 from models.cards import printable
 from models.catalogue import Hosted, Packaged

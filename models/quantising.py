@@ -1,4 +1,4 @@
-"""Another quantisation of a model, beside it: by llama.cpp's own quantizer, never half a file.
+"""Another quantisation of a model, beside it: by model.cpp's own quantizer, never half a file.
 
 Which type decodes fastest in lockstep depends on the machine; `amulet bench` measures it.
 
@@ -19,20 +19,20 @@ from pathlib import Path
 
 import msgspec
 
-from amulet_local import paths
-from amulet_local.children import environment, python
 from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.path_text import as_text, from_text
-from amulet_local.placing import Placing
+from amulet_local.runtime.offload import Placing
 from amulet_local.settings import models_folder
+from amulet_local.system import paths
+from amulet_local.system.child_processes import environment, python
 from models.cards import ModelCard
 from models.memory import repacks
 
-# The keys of llama.QUANTISATIONS, spelled out so that listing them loads no native library.
+# The keys of model.QUANTISATIONS, spelled out so that listing them loads no native library.
 TYPES = ("q4_0", "q4_1", "q4_k_m", "q5_0", "q5_k_m", "q6_k", "q8_0", "f16", "f32")
 
 FASTER = "q4_0"  # what `faster_type` recommends
-_FAST = ("Q4_0", "IQ4_NL", "Q4_K_S", "Q4_K_M")  # kept by llama.cpp in an order for several rows
+_FAST = ("Q4_0", "IQ4_NL", "Q4_K_S", "Q4_K_M")  # kept by model.cpp in an order for several rows
 _SLOW = ("Q4_1", "Q5_0", "Q5_1", "Q5_K_S", "Q5_K_M", "Q6_K", "Q8_0", "F16", "BF16", "F32")
 
 _BITS = {"f32": 32.0, "f16": 16.0, "q8_0": 8.5, "q6_k": 6.6}
@@ -43,11 +43,11 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
     """Write `source` as `quantisation` into the models folder and return the new file.
 
     on_progress(tensors done, tensors in all). The work runs on a thread of its own, so that an
-    interrupt is heard while llama.cpp is busy; the unfinished file is then removed.
+    interrupt is heard while model.cpp is busy; the unfinished file is then removed.
     Raises UsageError where the file exists, cannot be written or has no room, NotUsableError where
-    llama.cpp cannot.
+    model.cpp cannot.
     """
-    from amulet_local import llama  # loads the native library, which only this needs
+    from amulet_local.runtime.llama import model  # loads the native library, which only this needs
 
     stem = _TYPE_IN_NAME.sub("", source.stem)
     target = models_folder() / f"{stem}.{quantisation.upper()}.gguf"
@@ -60,7 +60,7 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
 
     def work() -> None:
         try:
-            llama.quantize(as_text(source), as_text(part), quantisation, on_progress)
+            model.quantize(as_text(source), as_text(part), quantisation, on_progress)
         except BaseException as error:
             failures.append(error)
 
@@ -149,7 +149,7 @@ def faster_type(card: ModelCard, placing: Placing) -> str:
     """What to do where another type of the same model would make lockstep faster on this machine's
     processor; "" where none is known to.
 
-    Two streams make batches of two rows and more, and llama.cpp multiplies Q4_0 by several rows at
+    Two streams make batches of two rows and more, and model.cpp multiplies Q4_0 by several rows at
     a time on processors with AVX2 or ARM's dot product: 1.3 to 1.7 times a plain step, against 1.6
     to 2.0 for types without such kernels (SmolLM2-135M; `amulet bench` tells it here). On a GPU
     the type matters little.

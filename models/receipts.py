@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from amulet_local import paths
 from amulet_local.path_text import from_text
 from amulet_local.settings import models_folder
+from amulet_local.system import paths
 
 _FILE = ".receipts.json"
 

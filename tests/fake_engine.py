@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from amulet_local.protocol import (
+from amulet_local.protocol.messages import (
     Candidate,
     Candidates,
     Died,

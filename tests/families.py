@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.conversation import Message
-from amulet_local.llama import Model
-from amulet_local.prompting import Prompter, PromptWriter
+from amulet_local.chats.conversation import Message
+from amulet_local.prompts.prompting import Prompter, PromptWriter
+from amulet_local.runtime.llama.model import Model
 
 SOURCE = Path(os.environ["AMULET_FAMILIES"])
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amulet_local.chats.history import History, history_file
 from amulet_local.cli import main
 from amulet_local.errors import NotUsableError
-from amulet_local.history import History, history_file
 from amulet_local.path_text import as_text, encodable, from_text
-from amulet_local.protocol import LoadOptions
+from amulet_local.protocol.messages import LoadOptions
 from amulet_local.settings import Settings, models_folder
 from models.library import listing, remove, resolve
 from models.receipts import Part, Receipt, keep, receipts
@@ -24,9 +24,9 @@ from tests.fake_engine import FakeEngine
 from tests.models.gguf_files import write_model
 from tests.models.test_inspection import write_part
 from tests.tiny_models import write_llama
-from tui.changes import Steering
-from tui.session import Session
-from tui.shelf import find_model, list_models
+from tui.session.changes import Steering
+from tui.session.model_store import find_model, list_models
+from tui.session.session import Session
 
 NAMES = {
     b"caf\xe9": r"caf\xe9",

@@ -23,26 +23,26 @@ from textual.driver import Driver
 from textual.notifications import SeverityLevel
 from textual.widgets import Input, TextArea
 
-from amulet_local.client import EngineHandle, EngineProcess
+from amulet_local.chats.history import History, history_file
+from amulet_local.engine.client import EngineHandle, EngineProcess
 from amulet_local.errors import AmuletError
-from amulet_local.history import History, history_file
-from amulet_local.presets import load_presets
-from amulet_local.protocol import LoadOptions
+from amulet_local.presets.preset import load_presets
+from amulet_local.protocol.messages import LoadOptions
 from amulet_local.settings import load_settings
 from tui.actions import APP, bindings, unknown_ids
-from tui.changes import Steering
-from tui.copying import copy
-from tui.ending import end_on_signals
-from tui.mishaps import met, survive, told
-from tui.opening import open_address, openable
+from tui.markdown.sanitising import clean, sentence
 from tui.palette import ActionProvider
 from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
-from tui.session import Session
-from tui.shelf import Shelf, needs_of
+from tui.session.changes import Steering
+from tui.session.model_store import Shelf, needs_of
+from tui.session.session import Session
 from tui.stylesheet import ParsedOnce
-from tui.text import clean, sentence
+from tui.system.clipboard import copy
+from tui.system.links import open_address, openable
+from tui.system.signals import end_on_signals
 from tui.themes import DARK, OWN, first_theme, remember
+from tui.unexpected import met, survive, told
 
 _PATIENCE_S = 2.0
 
@@ -154,7 +154,7 @@ class AmuletApp(App[None]):
         """How the terminal is used; TEXTUAL_DRIVER counts first, as with any app of Textual's."""
         if sys.platform == "win32" or constants.DRIVER:
             return super().get_driver_class()
-        from tui.terminal import SteadyDriver
+        from tui.system.terminal import SteadyDriver
 
         return SteadyDriver
 
@@ -171,7 +171,7 @@ class AmuletApp(App[None]):
     def action_suspend(self) -> None:
         """Ctrl+Z: back to the shell, until its `fg`. The engine goes on meanwhile."""
         if sys.platform != "win32" and self._driver and self._driver.can_suspend:
-            from tui.terminal import can_return
+            from tui.system.terminal import can_return
 
             if can_return():
                 self.action_suspend_process()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from amulet_local import paths
+from amulet_local.system import paths
 from tui.actions import Action
 
 MOST = 8

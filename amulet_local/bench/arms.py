@@ -12,17 +12,17 @@ from typing import Literal
 import msgspec
 
 from amulet_local.bench.timing import Timing
-from amulet_local.calibration import some_tokens
-from amulet_local.conversation import Message
-from amulet_local.decoding import decode
-from amulet_local.drafting import Cost, Drafter, DraftModel, NgramDrafter, linear_cost
-from amulet_local.llama import Batch, Context, HighLevelChat, Model
-from amulet_local.lockstep import Lockstep
-from amulet_local.prompting import DEFAULT_SYSTEM, Prompter
-from amulet_local.protocol import LoadOptions, Sampling
+from amulet_local.chats.conversation import Message
+from amulet_local.generation.decoding import decode
+from amulet_local.generation.detokenizer import GrowingText
+from amulet_local.generation.sampling import Sampler
+from amulet_local.generation.speculative import Cost, Drafter, DraftModel, NgramDrafter, linear_cost
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
+from amulet_local.protocol.messages import LoadOptions, Sampling
 from amulet_local.realignment import LINEAR, Steering, Workspace
-from amulet_local.sampling import Sampler
-from amulet_local.text import GrowingText
+from amulet_local.runtime.autotune import some_tokens
+from amulet_local.runtime.llama.model import Batch, Context, HighLevelChat, Model
+from amulet_local.runtime.lockstep import Lockstep
 
 Task = Literal["prose", "copy-edit"]
 Prompts = dict[int, list[int]]

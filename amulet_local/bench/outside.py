@@ -7,9 +7,10 @@ import io
 import numpy as np
 
 from amulet_local.bench.timing import median_ms
-from amulet_local.decoding import choose
-from amulet_local.llama import Model
-from amulet_local.protocol import Sampling, Step, read_event, write_frame
+from amulet_local.generation.decoding import choose
+from amulet_local.generation.detokenizer import GrowingText
+from amulet_local.generation.sampling import Sampler
+from amulet_local.protocol.messages import Sampling, Step, read_event, write_frame
 from amulet_local.realignment import (
     AMULET,
     Steering,
@@ -21,8 +22,7 @@ from amulet_local.realignment import (
     realign,
     recurrence,
 )
-from amulet_local.sampling import Sampler
-from amulet_local.text import GrowingText
+from amulet_local.runtime.llama.model import Model
 
 _STEERING = Steering((AMULET,), guard=0.1)
 

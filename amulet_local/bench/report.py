@@ -10,12 +10,12 @@ import msgspec
 from amulet_local.bench.arms import ArmResult, make_arms, race
 from amulet_local.bench.outside import outside_ms
 from amulet_local.bench.turns import KvMemory, Turn, measure_kv, measure_turns
-from amulet_local.calibration import block_ms, step_cost
-from amulet_local.devices import add_servers
-from amulet_local.llama import Model, physical_cores
-from amulet_local.prompting import Prompter
-from amulet_local.protocol import LoadOptions
-from amulet_local.settled import layers_asked, settle
+from amulet_local.prompts.prompting import Prompter
+from amulet_local.protocol.messages import LoadOptions
+from amulet_local.runtime.autotune import block_ms, step_cost
+from amulet_local.runtime.llama.devices import add_servers
+from amulet_local.runtime.llama.model import Model, physical_cores
+from amulet_local.runtime.load_defaults import layers_asked, settle
 
 _CONTEXT = 3072
 

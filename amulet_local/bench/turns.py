@@ -9,12 +9,12 @@ from contextlib import closing
 import msgspec
 
 from amulet_local.bench.timing import Timing, seconds
-from amulet_local.calibration import some_tokens
-from amulet_local.conversation import Message
-from amulet_local.llama import Batch, Context, Model
-from amulet_local.lockstep import Lockstep
-from amulet_local.prompting import DEFAULT_SYSTEM, Prompter
-from amulet_local.protocol import Arrangement, LoadOptions, Placement
+from amulet_local.chats.conversation import Message
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
+from amulet_local.protocol.messages import Arrangement, LoadOptions, Placement
+from amulet_local.runtime.autotune import some_tokens
+from amulet_local.runtime.llama.model import Batch, Context, Model
+from amulet_local.runtime.lockstep import Lockstep
 
 _PREFERENCES = (
     "Your answer should be verbose as much as possible.",

@@ -18,6 +18,7 @@ from typing import Any, cast, get_args
 
 from msgspec import structs
 
+from amulet_local.chats.conversation import Message
 from amulet_local.cli.loading import chat_model, load_options
 from amulet_local.cli.options import (
     Subparsers,
@@ -33,11 +34,11 @@ from amulet_local.cli.options import (
     words,
 )
 from amulet_local.cli.output import StatusLine, print_json, say, write
-from amulet_local.client import EngineHandle, EngineProcess
-from amulet_local.conversation import Message
+from amulet_local.engine.client import EngineHandle, EngineProcess
 from amulet_local.errors import AmuletError, EngineDiedError, UsageError
 from amulet_local.path_text import as_text
-from amulet_local.presets import (
+from amulet_local.presets.calibrated import calibrated_strength, usual_strength
+from amulet_local.presets.preset import (
     USUAL_SAMPLING,
     USUAL_STRENGTH,
     Preset,
@@ -45,8 +46,9 @@ from amulet_local.presets import (
     explodes,
     load_presets,
 )
-from amulet_local.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol import (
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.prompts.reasoning import CANNOT
+from amulet_local.protocol.messages import (
     Died,
     Event,
     Failed,
@@ -63,8 +65,6 @@ from amulet_local.protocol import (
 )
 from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT, Update
 from amulet_local.settings import Settings, load_settings
-from amulet_local.strengths import calibrated_strength, usual_strength
-from amulet_local.thinking import CANNOT
 from models import library
 from models.memory import needs_of
 

@@ -12,13 +12,13 @@ from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, add_device_options, add_fields, value, with_given
 from amulet_local.cli.output import StatusLine, console, keeps, print_json, write
 from amulet_local.path_text import as_text
-from amulet_local.protocol import LoadOptions, Positive
+from amulet_local.protocol.messages import LoadOptions, Positive
 from amulet_local.settings import load_settings
 from models import library
 
 if TYPE_CHECKING:
     from amulet_local.bench.report import Report
-    from amulet_local.settled import Calibration
+    from amulet_local.runtime.load_defaults import Calibration
 
 _LOADING = {
     "context": "tokens of context (0: 3072)",
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _calibrate(model: str, options: LoadOptions, status: StatusLine, *, as_json: bool) -> int:
-    from amulet_local.calibration import calibrate, keep
+    from amulet_local.runtime.autotune import calibrate, keep
 
     kept = False
 

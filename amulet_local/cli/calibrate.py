@@ -22,11 +22,11 @@ from amulet_local.evaluation.questions import bundled_questions
 from amulet_local.evaluation.records import Setting
 from amulet_local.evaluation.subject import Subject
 from amulet_local.path_text import as_text
-from amulet_local.presets import Preset, load_presets
-from amulet_local.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol import Positive
+from amulet_local.presets.calibrated import Calibrated, forget_strengths, keep_strength
+from amulet_local.presets.preset import Preset, load_presets
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.messages import Positive
 from amulet_local.settings import Settings, load_settings
-from amulet_local.strengths import Calibrated, forget_strengths, keep_strength
 
 _PRESETS = "creative,verbose,concise,uplifting"
 _QUESTIONS = 8

@@ -24,17 +24,18 @@ from typing import Any
 import psutil
 from rich.filesize import decimal
 
-from amulet_local import __version__, paths, settings
-from amulet_local.children import environment, python
+from amulet_local import __version__, settings
 from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, listed
 from amulet_local.cli.output import print_json, without_controls
 from amulet_local.errors import NotUsableError
 from amulet_local.path_text import as_text
-from amulet_local.placing import chosen_devices, free_memory, place
-from amulet_local.presets import load_presets
-from amulet_local.seen import seen_devices
+from amulet_local.presets.preset import load_presets
+from amulet_local.runtime.device_probe import seen_devices
+from amulet_local.runtime.offload import chosen_devices, free_memory, place
 from amulet_local.settings import is_calibrated
+from amulet_local.system import paths
+from amulet_local.system.child_processes import environment, python
 from models.inspection import inspect
 from models.memory import estimate
 
@@ -42,13 +43,13 @@ REQUIREMENT = "llama-cpp-python>=0.3.36,<0.4"
 _PATIENCE_S = 60
 _PROBE = (
     "import json; from dataclasses import asdict; "
-    "from amulet_local.llama import build_info, physical_cores; "
+    "from amulet_local.runtime.llama.model import build_info, physical_cores; "
     "print(json.dumps({**asdict(build_info()), 'threads': physical_cores()}))"
 )
 _ASK_SERVER = """
 import json, sys
 from dataclasses import asdict
-from amulet_local.devices import add_servers, devices
+from amulet_local.runtime.llama.devices import add_servers, devices
 from amulet_local.errors import AmuletError
 try:
     add_servers(sys.argv[1:])

@@ -34,9 +34,9 @@ from amulet_local.evaluation.questions import Question, bundled_questions, read_
 from amulet_local.evaluation.records import Folder, Setting, Skipped
 from amulet_local.evaluation.variants import PAPER, Variant, parse_variants
 from amulet_local.path_text import as_text
-from amulet_local.presets import load_presets
-from amulet_local.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol import Natural, Positive, Reply, Sampling
+from amulet_local.presets.preset import load_presets
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.messages import Natural, Positive, Reply, Sampling
 from amulet_local.realignment import AMULET
 from amulet_local.settings import Settings, load_settings
 

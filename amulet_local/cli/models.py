@@ -17,14 +17,14 @@ from typing import Any
 from msgspec import structs
 from rich.filesize import decimal
 
-from amulet_local import paths
 from amulet_local.cli.options import value, words
 from amulet_local.cli.output import console, print_json, without_controls, write
 from amulet_local.errors import UsageError
 from amulet_local.path_text import as_text
-from amulet_local.placing import Placing, free_memory, place
-from amulet_local.protocol import Memory, Natural
+from amulet_local.protocol.messages import Memory, Natural
+from amulet_local.runtime.offload import Placing, free_memory, place
 from amulet_local.settings import load_settings, models_folder
+from amulet_local.system import paths
 from models import catalogue, library
 from models.cards import ModelCard, file_title, printable, require_chat_model
 from models.library import LeftOut, LocalModel
@@ -136,7 +136,7 @@ def _pull(args: argparse.Namespace) -> int:
 def _info(args: argparse.Namespace) -> int:
     from rich.table import Table
 
-    from amulet_local.prompting import DEFAULT_SYSTEM
+    from amulet_local.prompts.prompting import DEFAULT_SYSTEM
     from models.inspection import inspect
     from models.preview import preview
 

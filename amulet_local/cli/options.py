@@ -32,8 +32,8 @@ import msgspec
 
 from amulet_local.cli.output import say
 from amulet_local.errors import UsageError, advice, cause
-from amulet_local.protocol import MOST_DEVICES, MOST_WHOLE, LoadOptions, Share, Strength
-from amulet_local.text_files import NotTextError, decode_text
+from amulet_local.protocol.messages import MOST_DEVICES, MOST_WHOLE, LoadOptions, Share, Strength
+from amulet_local.system.text_files import NotTextError, decode_text
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Struct = TypeVar("Struct", bound=msgspec.Struct)

@@ -17,11 +17,11 @@ from rich.text import Text
 from amulet_local.cli.options import Subparsers
 from amulet_local.cli.output import console, print_json, say, without_controls, write
 from amulet_local.errors import UsageError
-from amulet_local.own_presets import new_preset, own_preset
-from amulet_local.presets import GROUPS, MOST_BYTES, Preset, load_presets, read_preset
+from amulet_local.presets.editing import new_preset, own_preset
+from amulet_local.presets.preset import GROUPS, MOST_BYTES, Preset, load_presets, read_preset
 from amulet_local.realignment import label
 from amulet_local.settings import presets_folder
-from amulet_local.text_files import read_text
+from amulet_local.system.text_files import read_text
 
 
 def add_parser(subparsers: Subparsers) -> None:

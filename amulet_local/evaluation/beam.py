@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amulet_local.llama import DecodeError
-from amulet_local.lockstep import Lockstep
 from amulet_local.realignment import Row, log_softmax
+from amulet_local.runtime.llama.model import DecodeError
+from amulet_local.runtime.lockstep import Lockstep
 
 
 @dataclass(frozen=True)

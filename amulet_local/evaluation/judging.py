@@ -24,9 +24,9 @@ from amulet_local.evaluation.records import (
     digest,
 )
 from amulet_local.evaluation.subject import Subject
-from amulet_local.lockstep import Lockstep
-from amulet_local.prompting import DEFAULT_SYSTEM
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.realignment import log_softmax
+from amulet_local.runtime.lockstep import Lockstep
 
 OTHERS = 2  # other questions that a reply is held against
 _ANSWER = "Reply"  # how the judge's answer is made to begin

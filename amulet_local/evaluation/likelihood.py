@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amulet_local.evaluation.subject import Subject
-from amulet_local.lockstep import Lockstep
 from amulet_local.realignment import Row, log_softmax
+from amulet_local.runtime.lockstep import Lockstep
 
 
 def log_probabilities(

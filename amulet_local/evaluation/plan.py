@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from amulet_local.evaluation.questions import Question
 from amulet_local.evaluation.records import Key, Setting, WrittenReply
 from amulet_local.evaluation.variants import Variant
-from amulet_local.presets import USUAL_GUARD, USUAL_STRENGTH
-from amulet_local.protocol import Sampling
+from amulet_local.presets.preset import USUAL_GUARD, USUAL_STRENGTH
+from amulet_local.protocol.messages import Sampling
 
 GREEDY = Sampling(temperature=0.0)
 

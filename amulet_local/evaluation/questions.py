@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from amulet_local.errors import NotUsableError, advice, cause
-from amulet_local.text_files import read_text
+from amulet_local.system.text_files import read_text
 
 _MOST_BYTES = 32 * 1024 * 1024
 

@@ -11,15 +11,15 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from amulet_local.conversation import Message
+from amulet_local.chats.conversation import Message
 from amulet_local.errors import NotUsableError
-from amulet_local.llama import Model
-from amulet_local.lockstep import Lockstep
-from amulet_local.prompting import Prompter
-from amulet_local.protocol import LoadOptions, Placement
+from amulet_local.prompts.prompting import Prompter
+from amulet_local.prompts.templates import TemplateError
+from amulet_local.protocol.messages import LoadOptions, Placement
 from amulet_local.realignment import Workspace
-from amulet_local.settled import layers_asked, settle
-from amulet_local.templates import TemplateError
+from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.load_defaults import layers_asked, settle
+from amulet_local.runtime.lockstep import Lockstep
 
 
 class Subject:

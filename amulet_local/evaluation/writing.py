@@ -12,19 +12,19 @@ from contextlib import ExitStack, closing
 from functools import lru_cache
 from typing import cast
 
-from amulet_local.conversation import Message
-from amulet_local.decoding import Steer
+from amulet_local.chats.conversation import Message
 from amulet_local.evaluation.beam import beam_search
 from amulet_local.evaluation.plan import Assignment
 from amulet_local.evaluation.records import Setting, Skipped, WrittenReply
 from amulet_local.evaluation.subject import Subject
-from amulet_local.lockstep import Lockstep
-from amulet_local.protocol import Event, Finished, Reply, Step
-from amulet_local.protocol import Method as WritingMethod
+from amulet_local.generation.batch import Side, write_together
+from amulet_local.generation.decoding import Steer
+from amulet_local.generation.detokenizer import GrowingText
+from amulet_local.generation.reply import Writing
+from amulet_local.protocol.messages import Event, Finished, Reply, Step
+from amulet_local.protocol.messages import Method as WritingMethod
 from amulet_local.realignment import Steering
-from amulet_local.side_by_side import Side, write_together
-from amulet_local.text import GrowingText
-from amulet_local.writing import Writing
+from amulet_local.runtime.lockstep import Lockstep
 
 TOGETHER = 8  # replies at once: the rows of larger batches cost hardly less each
 

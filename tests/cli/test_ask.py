@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from amulet_local.chats.conversation import Message
 from amulet_local.cli import options
-from amulet_local.conversation import Message
-from amulet_local.presets import USUAL_STRENGTH, load_presets
-from amulet_local.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol import (
+from amulet_local.presets.calibrated import Calibrated, keep_strength
+from amulet_local.presets.preset import USUAL_STRENGTH, load_presets
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.messages import (
     Died,
     Failed,
     Finished,
@@ -30,7 +31,6 @@ from amulet_local.protocol import (
 )
 from amulet_local.realignment import AMULET, Update
 from amulet_local.settings import config_folder, presets_folder
-from amulet_local.strengths import Calibrated, keep_strength
 from tests.asking import built_in_strength
 from tests.cli.conftest import Amulet, Result, use
 from tests.fake_engine import HOLD, FakeEngine, Item, Thinks

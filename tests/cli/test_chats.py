@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from rich.prompt import Confirm
 
-from amulet_local.chat import Chat
-from amulet_local.history import History, history_file
-from amulet_local.ids import new_chat_id
-from amulet_local.provenance import Origin
+from amulet_local.chats.chat import Chat
+from amulet_local.chats.history import History, history_file
+from amulet_local.chats.ids import new_chat_id
+from amulet_local.chats.provenance import Origin
+from tests.chats.test_export import talk
 from tests.cli.conftest import Amulet
-from tests.test_chat_files import talk
 
 ORIGIN = Origin(model="SmolLM2", file="/m.gguf", seed=7, system="You help.")
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from amulet_local.cli import doctor
-from amulet_local.presets import load_presets
+from amulet_local.presets.preset import load_presets
 from amulet_local.settings import calibration_file, config_folder, presets_folder
 from tests.checks import some
 from tests.cli.conftest import Amulet

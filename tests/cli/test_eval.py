@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from amulet_local.evaluation.writing import Writer
-from amulet_local.presets import load_presets
+from amulet_local.presets.calibrated import calibrated_strength
+from amulet_local.presets.preset import load_presets
 from amulet_local.settings import config_folder
-from amulet_local.strengths import calibrated_strength
 from tests.cli.conftest import Amulet
 from tests.tiny_models import write_llama
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.presets import GROUPS, load_presets, read_preset
+from amulet_local.presets.preset import GROUPS, load_presets, read_preset
 from amulet_local.settings import presets_folder
 from tests.asking import built_in_strength
 from tests.cli.conftest import Amulet

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from amulet_local.presets import load_presets
+from amulet_local.presets.preset import load_presets
 from tests.checks import some
 from tests.tiny_models import write_llama
 

@@ -22,8 +22,8 @@ from amulet_local.evaluation.scores.on_question import on_question
 from amulet_local.evaluation.scores.perplexity import perplexity
 from amulet_local.evaluation.scores.preference_gain import preference_gain
 from amulet_local.evaluation.subject import Subject
-from amulet_local.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol import LoadOptions
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.messages import LoadOptions
 from amulet_local.realignment import log_softmax
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amulet_local.presets import load_presets
+from amulet_local.presets.preset import load_presets
 from benchmarks.wished import WISHED
 
 MORE_AND_LESS = {

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.placing import Device
-from amulet_local.protocol import LoadOptions
+from amulet_local.protocol.messages import LoadOptions
+from amulet_local.runtime.offload import Device
 from amulet_local.settings import cache_folder, config_folder, models_folder
 from models import catalogue
 from models.library import listing, remove, resolve, resolve_own

@@ -12,12 +12,20 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
-from amulet_local.client import EngineProcess
-from amulet_local.conversation import Message
-from amulet_local.llama import build_info
-from amulet_local.placing import Device
-from amulet_local.protocol import Died, Failed, Finished, Loaded, LoadOptions, Reply, Sampling
-from amulet_local.settled import own_cells
+from amulet_local.chats.conversation import Message
+from amulet_local.engine.client import EngineProcess
+from amulet_local.protocol.messages import (
+    Died,
+    Failed,
+    Finished,
+    Loaded,
+    LoadOptions,
+    Reply,
+    Sampling,
+)
+from amulet_local.runtime.llama.model import build_info
+from amulet_local.runtime.load_defaults import own_cells
+from amulet_local.runtime.offload import Device
 from models import memory
 from models.inspection import inspect
 from models.memory import estimate, largest_context

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from gguf.constants import MODEL_ARCH_NAMES, GGMLQuantizationType
 
-from amulet_local import build
-from amulet_local.build import Type, knows_architecture, knows_type, types
 from amulet_local.cli import main
 from amulet_local.errors import NotUsableError
-from amulet_local.llama import Model
+from amulet_local.runtime import build
+from amulet_local.runtime.build import Type, knows_architecture, knows_type, types
+from amulet_local.runtime.llama.model import Model
 from amulet_local.settings import models_folder
 from models.header import read_header
 from models.library import listing

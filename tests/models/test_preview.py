@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.conversation import Message
+from amulet_local.chats.conversation import Message
 from amulet_local.errors import NotUsableError
-from amulet_local.llama import Model
-from amulet_local.prompting import Prompter
+from amulet_local.prompts.prompting import Prompter
+from amulet_local.runtime.llama.model import Model
 from models.header import Omitted, read_header, read_string
 from models.preview import preview
 from tests.models.gguf_files import VOCABULARY, write_model

@@ -12,8 +12,8 @@ from textual.css.model import RuleSet
 from textual.geometry import Region
 from textual.screen import Screen
 
-from amulet_local.own_presets import save_preset
-from amulet_local.presets import load_presets
+from amulet_local.presets.editing import save_preset
+from amulet_local.presets.preset import load_presets
 from amulet_local.realignment import AMULET
 
 

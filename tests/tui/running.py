@@ -14,19 +14,19 @@ from unittest.mock import patch
 from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
-from amulet_local.client import EngineHandle
+from amulet_local.chats.history import History, history_file
+from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import NotUsableError
-from amulet_local.history import History, history_file
-from amulet_local.presets import load_presets
-from amulet_local.protocol import LoadOptions
+from amulet_local.presets.preset import load_presets
+from amulet_local.protocol.messages import LoadOptions
 from amulet_local.settings import Settings
 from tui.app import AmuletApp
-from tui.changes import ChosenModel, Steering
 from tui.screens.chat import ChatScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.look import LookScreen
-from tui.session import Session
-from tui.shelf import Shelf, ShelfModel
+from tui.session.changes import ChosenModel, Steering
+from tui.session.model_store import Shelf, ShelfModel
+from tui.session.session import Session
 from tui.themes import DARK
 from tui.widgets.dial import Dial
 from tui.widgets.prompt import Prompt

@@ -18,7 +18,7 @@ from rich.style import Style
 from textual.color import Color
 from textual.screen import Screen
 
-from tui.contrast import contrast
+from tui.heatmap.contrast import contrast
 
 _NAMES = " " + string.ascii_letters + string.digits + "#$%&*+=?@<>!^~:;"
 _WEIGHTS = ("bold", "dim", "italic", "underline", "strike", "reverse")

@@ -17,10 +17,10 @@ import pytest
 from msgspec import structs
 from textual.widgets import Static
 
-from amulet_local.client import EngineProcess
-from amulet_local.history import History, history_file
-from amulet_local.presets import load_presets
-from amulet_local.protocol import LoadOptions, Sampling
+from amulet_local.chats.history import History, history_file
+from amulet_local.engine.client import EngineProcess
+from amulet_local.presets.preset import load_presets
+from amulet_local.protocol.messages import LoadOptions, Sampling
 from amulet_local.realignment import BASE
 from amulet_local.settings import Settings
 from tests.checks import comes, some
@@ -28,15 +28,15 @@ from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, SMALL, chat, shelf_with
 from tui.actions import APP, CHAT, CHATS, DIAL, HELP, LINE, MESSAGES, PICKER, PLACES, PROMPT
 from tui.app import AmuletApp
-from tui.changes import Steering
+from tui.markdown.drawing import Stack
 from tui.screens.chat import ChatScreen
 from tui.screens.chats import ChatsScreen
 from tui.screens.help import HelpScreen
 from tui.screens.line_form import LineForm
 from tui.screens.picker import PresetPicker
-from tui.session import Session
-from tui.shelf import find_model
-from tui.visuals import Stack
+from tui.session.changes import Steering
+from tui.session.model_store import find_model
+from tui.session.session import Session
 from tui.widgets.chat_list import ChatList
 from tui.widgets.dial import Dial
 from tui.widgets.keys import KeyLine
@@ -222,7 +222,8 @@ async def test_idle_the_screen_draws_nothing(monkeypatch: pytest.MonkeyPatch) ->
 # -- in a terminal --------------------------------------------------------------------------------
 
 RUN = (
-    "import sys; from amulet_local.protocol import LoadOptions; from tui.app import run_chat; "
+    "import sys; from amulet_local.protocol.messages import LoadOptions; "
+    "from tui.app import run_chat; "
     "sys.exit(run_chat('', '', None, LoadOptions(context=512)))"
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual import events
 
 from amulet_local.errors import UsageError
-from amulet_local.protocol import Died, Failed, Loading, Notice, Prefilling
+from amulet_local.protocol.messages import Died, Failed, Loading, Notice, Prefilling
 from amulet_local.realignment import label
 from tests.asking import built_in_strength
 from tests.fake_engine import HOLD, FakeEngine

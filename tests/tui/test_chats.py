@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
-from amulet_local.chat import Chat
-from amulet_local.chat_files import to_json, to_markdown
-from amulet_local.conversation import Conversation, Message, Node
+from amulet_local.chats.chat import Chat
+from amulet_local.chats.conversation import Conversation, Message, Node
+from amulet_local.chats.export import to_json, to_markdown
+from amulet_local.chats.history import History, Summary, history_file
+from amulet_local.chats.ids import new_chat_id, new_id
+from amulet_local.chats.provenance import Origin
 from amulet_local.errors import UsageError
-from amulet_local.history import History, Summary, history_file
-from amulet_local.ids import new_chat_id, new_id
-from amulet_local.provenance import Origin
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, SMALL, Running, chat
 from tui.screens.chat import ChatScreen
 from tui.screens.chats import FOUND, PAGE, ChatsScreen
 from tui.screens.line_form import LineForm
-from tui.session import BUSY
+from tui.session.session import BUSY
 from tui.widgets.chat_list import ChatList
 from tui.widgets.preview import Preview
 

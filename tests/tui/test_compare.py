@@ -8,18 +8,18 @@ from dataclasses import replace
 import pytest
 from textual.widgets import Input
 
-from amulet_local.presets import load_presets, read_preset
-from amulet_local.protocol import Died, Failed
-from amulet_local.provenance import unpack
+from amulet_local.chats.provenance import unpack
+from amulet_local.chats.votes import Choice, Tally
+from amulet_local.presets.preset import load_presets, read_preset
+from amulet_local.protocol.messages import Died, Failed
 from amulet_local.realignment import AMULET
 from amulet_local.settings import presets_folder
-from amulet_local.votes import Choice, Tally
 from tests.fake_engine import HOLD, FakeEngine, Measured, Script
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
-from tui.changes import Steering
-from tui.comparing import LONGEST, Column, Comparison, parts, same, usual
+from tui.comparison.comparison import LONGEST, Column, Comparison, parts, same, usual
 from tui.screens.compare import CompareScreen
 from tui.screens.picker import PresetPicker
+from tui.session.changes import Steering
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual import events
 
-from amulet_local.presets import load_presets
+from amulet_local.presets.calibrated import Calibrated, keep_strength
+from amulet_local.presets.preset import load_presets
 from amulet_local.realignment import AMULET, MARKS
-from amulet_local.strengths import Calibrated, keep_strength
 from tests.asking import built_in_strength
 from tests.checks import some
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat
-from tui.changes import ChosenModel
+from tui.session.changes import ChosenModel
 from tui.widgets.dial import HIGH, LOW, Dial, next_mark, step
 
 

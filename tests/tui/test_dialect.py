@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui.copying import code_blocks
-from tui.dialect import parse
-from tui.markdown import Block, GrowingMarkdown, blocks, links
+from tui.markdown.dialect import parse
+from tui.markdown.parsing import Block, GrowingMarkdown, blocks, links
+from tui.system.clipboard import code_blocks
 
 
 def shown(text: str) -> str:

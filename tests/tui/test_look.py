@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from amulet_local.conversation import Message
-from amulet_local.protocol import (
+from amulet_local.chats.conversation import Message
+from amulet_local.chats.provenance import unpack
+from amulet_local.protocol.messages import (
     Candidate,
     Candidates,
     Died,
@@ -18,13 +19,12 @@ from amulet_local.protocol import (
     Prefilling,
     Reply,
 )
-from amulet_local.provenance import unpack
 from amulet_local.realignment import AMULET
 from tests.checks import some
 from tests.fake_engine import CANDIDATES, HOLD, FakeEngine, Measured, Script
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
-from tui.changes import ChosenModel
 from tui.screens.look import LookScreen
+from tui.session.changes import ChosenModel
 from tui.widgets.curves import Curves
 from tui.widgets.heat_text import HeatText
 from tui.widgets.token_card import TokenCard

@@ -10,22 +10,22 @@ import pytest
 from msgspec import structs
 from textual.pilot import Pilot
 
-from amulet_local.client import EngineProcess
-from amulet_local.history import History, history_file
-from amulet_local.presets import load_presets
-from amulet_local.protocol import LoadOptions, Sampling
-from amulet_local.provenance import unpack
+from amulet_local.chats.history import History, history_file
+from amulet_local.chats.provenance import unpack
+from amulet_local.engine.client import EngineProcess
+from amulet_local.presets.preset import load_presets
+from amulet_local.protocol.messages import LoadOptions, Sampling
 from amulet_local.realignment import LINEAR
 from amulet_local.settings import Settings
 from tests.checks import some
 from tests.tiny_models import write_llama
 from tests.tui.running import LARGE, shelf_with
 from tui.app import AmuletApp
-from tui.changes import Steering
 from tui.screens.compare import CompareScreen
 from tui.screens.look import LookScreen
-from tui.session import Session
-from tui.shelf import find_model
+from tui.session.changes import Steering
+from tui.session.model_store import find_model
+from tui.session.session import Session
 from tui.widgets.heat_text import HeatText
 from tui.widgets.prompt import Prompt
 from tui.widgets.token_card import TokenCard

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from markdown_it.token import Token
 
 from tests.checks import some
-from tui import markdown
-from tui.dialect import parse
-from tui.markdown import CODE_LINES, Block, GrowingMarkdown, Styled, blocks, links
+from tui.markdown import parsing
+from tui.markdown.dialect import parse
+from tui.markdown.parsing import CODE_LINES, Block, GrowingMarkdown, Styled, blocks, links
 
 PIECES = [
     *(
@@ -210,7 +210,7 @@ def parsed() -> Iterator[list[int]]:
         lengths.append(len(text))
         return parse(text)
 
-    with patch.object(markdown, "parse", counted):
+    with patch.object(parsing, "parse", counted):
         yield lengths
 
 
@@ -262,7 +262,7 @@ def test_all_parsing_comes_to_a_fixed_number_of_times_each_character() -> None:
 def test_nothing_is_lost_while_parsing_waits(pieces: list[str]) -> None:
     numbered = [f"{piece}w{number}w" for number, piece in enumerate(pieces)]
     growing, shown = GrowingMarkdown(), list[Block]()
-    with patch.object(markdown, "_PARSED_AT_ONCE", 0), patch.object(markdown, "_SHARE", 2):
+    with patch.object(parsing, "_PARSED_AT_ONCE", 0), patch.object(parsing, "_SHARE", 2):
         for piece in some(numbered):
             kept, following = growing.add(piece)
             shown[kept:] = following

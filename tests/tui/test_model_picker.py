@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from amulet_local.errors import NotUsableError
-from amulet_local.protocol import LoadOptions
+from amulet_local.protocol.messages import LoadOptions
 from models.download import FetchCancelledError, Progress
 from models.pulling import Pulled
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tiny_models import write_llama
 from tests.tui.running import MODEL, SMALL, Running, chat
-from tui.changes import ChosenModel, Steering
 from tui.screens.model_picker import ModelPicker
-from tui.shelf import Shelf, ShelfModel, list_models, show_prompts
+from tui.session.changes import ChosenModel, Steering
+from tui.session.model_store import Shelf, ShelfModel, list_models, show_prompts
 
 MODELS = (
     ShelfModel(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from textual.widgets import OptionList
 
-from amulet_local.presets import GROUPS, USUAL_STRENGTH
+from amulet_local.presets.preset import GROUPS, USUAL_STRENGTH
 from amulet_local.settings import presets_folder
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import SMALL, Running, chat

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.widgets import Input, TextArea
 
-from amulet_local.presets import load_presets
+from amulet_local.presets.preset import load_presets
 from tests.asking import built_in_strength
 from tests.fake_engine import FakeEngine
 from tests.tui.running import SMALL, Running, chat

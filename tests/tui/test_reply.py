@@ -7,13 +7,13 @@ from unittest.mock import patch
 
 import pytest
 
-from amulet_local.history import Snippet
+from amulet_local.chats.history import Snippet
 from tests.checks import some
 from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat
-from tui.finding import Found
-from tui.markdown import Block
-from tui.visuals import Hanging
+from tui.markdown.drawing import Hanging
+from tui.markdown.parsing import Block
+from tui.markdown.search_marks import Found
 from tui.widgets.page import Page
 from tui.widgets.reply import Reply
 

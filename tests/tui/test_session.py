@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.conversation import Message, Node
+from amulet_local.chats.conversation import Message, Node
+from amulet_local.chats.history import History, history_file
 from amulet_local.errors import UsageError
-from amulet_local.history import History, history_file
-from amulet_local.presets import USUAL_SAMPLING, USUAL_STRENGTH, Presets, load_presets
-from amulet_local.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol import (
+from amulet_local.presets.preset import USUAL_SAMPLING, USUAL_STRENGTH, Presets, load_presets
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.messages import (
     Died,
     Failed,
     Finished,
@@ -27,7 +27,7 @@ from amulet_local.protocol import (
 )
 from amulet_local.settings import Settings
 from tests.fake_engine import HOLD, LOADED, FakeEngine
-from tui.changes import (
+from tui.session.changes import (
     Activity,
     BranchChanged,
     Change,
@@ -39,7 +39,7 @@ from tui.changes import (
     Unusable,
     Wrote,
 )
-from tui.session import BUSY, Session
+from tui.session.session import BUSY, Session
 
 MODEL = ChosenModel(Path("/models/small.gguf"), "small", "Q4_1")
 DEATH = Died("The engine stopped.")
@@ -676,7 +676,7 @@ def test_a_store_that_fails_is_told_of_once_and_the_reply_goes_on(
     def fail(*_: object) -> None:
         raise UsageError("the disk is full.")
 
-    monkeypatch.setattr("amulet_local.chat.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("amulet_local.chats.chat.SAVE_EVERY_S", 0.0)
     monkeypatch.setattr(store, "grow", fail)
     changes = ask(session, engine)
     told = [change for change in changes if isinstance(change, Noticed)]

@@ -17,18 +17,18 @@ import pytest
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
-from amulet_local.conversation import Conversation, Message, Node
-from amulet_local.history import History, history_file
-from amulet_local.ids import new_chat_id, new_id
-from amulet_local.protocol import LoadOptions
-from amulet_local.provenance import Origin
+from amulet_local.chats.conversation import Conversation, Message, Node
+from amulet_local.chats.history import History, history_file
+from amulet_local.chats.ids import new_chat_id, new_id
+from amulet_local.chats.provenance import Origin
+from amulet_local.protocol.messages import LoadOptions
 from tests.fake_engine import HOLD, FakeEngine, Measured, Script
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
 from tests.tui.snapshots import Look, written
-from tui.changes import ChosenModel, Steering
-from tui.comparing import Comparison
-from tui.contrast import READABLE
-from tui.shelf import Shelf, ShelfModel
+from tui.comparison.comparison import Comparison
+from tui.heatmap.contrast import READABLE
+from tui.session.changes import ChosenModel, Steering
+from tui.session.model_store import Shelf, ShelfModel
 from tui.themes import OWN
 
 FILES = Path(__file__).parent / "snapshots"
@@ -358,7 +358,7 @@ def _nothing_by_chance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     """One time zone, one seed, one order of columns, one folder with nothing in it."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setattr("tui.requests.secrets.randbelow", lambda end: 1234567)
+    monkeypatch.setattr("tui.session.requests.secrets.randbelow", lambda end: 1234567)
     monkeypatch.setattr(Comparison.__init__, "__defaults__", (list.reverse,))
     folder = tmp_path / "here"
     folder.mkdir()

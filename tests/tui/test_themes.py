@@ -10,8 +10,8 @@ from textual.color import Color
 from textual.theme import Theme
 
 from tests.checks import some
-from tui.contrast import READABLE, contrast
-from tui.heat import legend, ramp
+from tui.heatmap.colours import legend, ramp
+from tui.heatmap.contrast import READABLE, contrast
 from tui.themes import OWN
 
 BOTH = pytest.mark.parametrize("theme", OWN, ids=[theme.name for theme in OWN])

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from amulet_local.chat_files import import_chat, to_json
-from amulet_local.conversation import Message, Thought
-from amulet_local.protocol import Examined
+from amulet_local.chats.conversation import Message, Thought
+from amulet_local.chats.export import import_chat, to_json
+from amulet_local.protocol.messages import Examined
 from tests.fake_engine import CANDIDATES, HOLD, LOADED, FakeEngine, Measured, Script, Thinks
 from tests.tui.running import MODEL, SMALL, Running, chat
-from tui.changes import Activity
-from tui.notes import duration, in_words
+from tui.heatmap.summary import duration, in_words
 from tui.screens.look import LookScreen
+from tui.session.changes import Activity
 
 THINKER = msgspec.structs.replace(LOADED, thinks=True)
 THOUGHT = (Thinks(""), Thinks("Walk "), Thinks("or [b]ride[/b]?"), Thinks(""))

@@ -21,15 +21,18 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import OptionList, TextArea
 
-from amulet_local import paths
-from amulet_local.client import EngineHandle
-from amulet_local.conversation import Node
+from amulet_local.chats.conversation import Node
+from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import AmuletError, UsageError
 from amulet_local.path_text import as_text
-from amulet_local.protocol import Event
+from amulet_local.protocol.messages import Event
+from amulet_local.system import paths
 from tui.actions import CHAT, MESSAGES, Action, bindings, commands, shown_key
-from tui.attachments import attach
-from tui.changes import (
+from tui.completion import complete
+from tui.screens.model_picker import ModelChoice, ModelPicker
+from tui.screens.on_chats import OnChats
+from tui.screens.on_steering import OnSteering
+from tui.session.changes import (
     BranchChanged,
     Change,
     ChosenModel,
@@ -40,13 +43,10 @@ from tui.changes import (
     Unusable,
     Wrote,
 )
-from tui.completion import complete
-from tui.mishaps import as_sentences
-from tui.screens.model_picker import ModelChoice, ModelPicker
-from tui.screens.on_chats import OnChats
-from tui.screens.on_steering import OnSteering
-from tui.session import BUSY, Session
-from tui.shelf import Shelf
+from tui.session.model_store import Shelf
+from tui.session.session import BUSY, Session
+from tui.system.attachments import attach
+from tui.unexpected import as_sentences
 from tui.widgets.completions import Completions
 from tui.widgets.fetching import Bring, FetchLine
 from tui.widgets.keys import KeyLine

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from amulet_local import paths
-from amulet_local.chat import Chat
-from amulet_local.chat_files import export_chat, file_name, import_chat, kind_of
+from amulet_local.chats.chat import Chat
+from amulet_local.chats.export import export_chat, file_name, import_chat, kind_of
+from amulet_local.chats.history import History, title_of
 from amulet_local.errors import UsageError
-from amulet_local.history import History, title_of
+from amulet_local.system import paths
 from tui.screens.line_form import LineForm, Paths, Unsure
 
 _SHORT = 40  # characters of a title in a frame

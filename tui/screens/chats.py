@@ -22,15 +22,15 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static
 
-from amulet_local.chat import Chat
+from amulet_local.chats.chat import Chat
+from amulet_local.chats.history import Hit, Summary, title_of
 from amulet_local.errors import AmuletError
-from amulet_local.history import Hit, Summary, title_of
 from tui.actions import CHATS, PICKER, SEARCH, Action, bindings, shown_key
-from tui.glimpses import Glimpse, glimpse, quiet
-from tui.mishaps import as_sentences
+from tui.markdown.sanitising import clean, sentence
 from tui.screens.chat_forms import export_form, import_form, rename_form
-from tui.session import Session
-from tui.text import clean, sentence
+from tui.session.chat_preview import Glimpse, glimpse, quiet
+from tui.session.session import Session
+from tui.unexpected import as_sentences
 from tui.widgets.chat_list import ChatList, Row
 from tui.widgets.keys import KeyLine
 from tui.widgets.preview import Preview

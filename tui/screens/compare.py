@@ -17,18 +17,18 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from amulet_local.conversation import Node
+from amulet_local.chats.conversation import Node
 from amulet_local.errors import AmuletError
-from amulet_local.own_presets import save_preset
-from amulet_local.presets import Presets, read_preset
-from amulet_local.protocol import Strength
+from amulet_local.presets.editing import save_preset
+from amulet_local.presets.preset import Presets, read_preset
+from amulet_local.protocol.messages import Strength
 from tui.actions import COMPARE, bindings, shown_key
-from tui.changes import Steering
-from tui.comparing import Column, Comparison, usual, with_preset
+from tui.comparison.comparison import Column, Comparison, usual, with_preset
+from tui.comparison.verdicts import Favourite, told
+from tui.markdown.sanitising import clean, sentence
 from tui.screens.picker import Choice, PresetPicker
-from tui.session import Session
-from tui.text import clean, sentence
-from tui.voting import Favourite, told
+from tui.session.changes import Steering
+from tui.session.session import Session
 from tui.widgets.column import ColumnView
 from tui.widgets.column_tabs import ColumnTabs
 from tui.widgets.keys import KeyLine

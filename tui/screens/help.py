@@ -12,8 +12,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.actions import HELP, PLACES, Action, bindings, shown_keys
-from tui.markdown import Block, Styled
-from tui.visuals import Hanging, Stack
+from tui.markdown.drawing import Hanging, Stack
+from tui.markdown.parsing import Block, Styled
 
 _ABOUT = (
     "A preset is a preference in words. The dial says how strongly every word of the reply is "

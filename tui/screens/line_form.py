@@ -19,12 +19,12 @@ from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from amulet_local import paths
 from amulet_local.errors import AmuletError
+from amulet_local.system import paths
 from tui.actions import LINE, bindings, shown_key
 from tui.completion import propose_path
-from tui.mishaps import as_sentences
-from tui.text import clean, sentence
+from tui.markdown.sanitising import clean, sentence
+from tui.unexpected import as_sentences
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from tui.actions import PICKER, bindings, shown_key
-from tui.markdown import Link
+from tui.markdown.parsing import Link
+from tui.markdown.sanitising import clean
 from tui.screens.picking import Picking
-from tui.text import clean
 
 
 class LinkPicker(Picking[str]):

@@ -18,15 +18,15 @@ from textual.screen import ModalScreen
 from textual.style import Style
 from textual.widgets import Static
 
-from amulet_local.conversation import Node
-from amulet_local.protocol import STRONGEST
+from amulet_local.chats.conversation import Node
+from amulet_local.protocol.messages import STRONGEST
 from amulet_local.realignment import label
 from tui.actions import LOOK, bindings
-from tui.heat import legend, ramp
-from tui.looking import Look
-from tui.reading import Reading
-from tui.session import Session
-from tui.text import clean, count
+from tui.heatmap.alternatives import Look
+from tui.heatmap.colours import legend, ramp
+from tui.heatmap.tokens import Reading
+from tui.markdown.sanitising import clean, count
+from tui.session.session import Session
 from tui.widgets.curves import Curves
 from tui.widgets.dial import step
 from tui.widgets.heat_text import HeatText

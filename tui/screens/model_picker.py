@@ -16,13 +16,13 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from amulet_local.errors import AmuletError
-from amulet_local.protocol import LoadOptions
+from amulet_local.protocol.messages import LoadOptions
 from tui.actions import MODELS, PICKER, Action, bindings, shown_key
-from tui.changes import Steering
-from tui.mishaps import as_sentences
+from tui.markdown.sanitising import clean, sentence
 from tui.screens.picking import Picking
-from tui.shelf import Shelf, ShelfModel
-from tui.text import clean, sentence
+from tui.session.changes import Steering
+from tui.session.model_store import Shelf, ShelfModel
+from tui.unexpected import as_sentences
 
 _LOOKING = "Looking for models on this disk …"
 _NONE = "No model is called so here; Enter takes what is typed for a path."

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from amulet_local.chat import Chat
+from amulet_local.chats.chat import Chat
 from amulet_local.errors import AmuletError
-from amulet_local.presets import Presets, load_presets
-from tui.changes import Change
-from tui.finding import Found
+from amulet_local.presets.preset import Presets, load_presets
+from tui.markdown.sanitising import sentence
+from tui.markdown.search_marks import Found
 from tui.screens.chat_forms import export_form, import_form
 from tui.screens.chats import ChatsScreen, Place
 from tui.screens.on_messages import OnMessages
-from tui.text import sentence
+from tui.session.changes import Change
 from tui.widgets.title import TitleLine
 
 

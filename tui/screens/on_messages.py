@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 from textual.screen import Screen
 
-from amulet_local.conversation import Node
-from amulet_local.presets import Presets
-from tui.changes import Change
-from tui.copying import code_blocks, copy
-from tui.markdown import links
-from tui.notes import steered
-from tui.reading import Reading
+from amulet_local.chats.conversation import Node
+from amulet_local.presets.preset import Presets
+from tui.heatmap.summary import steered
+from tui.heatmap.tokens import Reading
+from tui.markdown.parsing import links
 from tui.screens.compare import CompareScreen, Taken
 from tui.screens.link_picker import LinkPicker
 from tui.screens.look import Branch, LookScreen
-from tui.session import BUSY, Session
+from tui.session.changes import Change
+from tui.session.session import BUSY, Session
+from tui.system.clipboard import code_blocks, copy
 from tui.widgets.message import Entry
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript

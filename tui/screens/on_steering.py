@@ -15,13 +15,13 @@ from textual.screen import Screen
 
 from amulet_local.errors import AmuletError
 from amulet_local.path_text import as_text
-from amulet_local.presets import Preset, Presets, load_presets
-from amulet_local.protocol import Fraction, Placement, Strength
-from amulet_local.strengths import calibrated_strength
-from tui.changes import GUARDS, Change, Steering
+from amulet_local.presets.calibrated import calibrated_strength
+from amulet_local.presets.preset import Preset, Presets, load_presets
+from amulet_local.protocol.messages import Fraction, Placement, Strength
 from tui.screens.picker import Choice, PresetPicker
 from tui.screens.preset_form import PresetForm
-from tui.session import Session
+from tui.session.changes import GUARDS, Change, Steering
+from tui.session.session import Session
 from tui.widgets.dial import Dial
 from tui.widgets.prompt import Prompt
 

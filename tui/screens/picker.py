@@ -14,12 +14,12 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from amulet_local.presets import GROUPS, Preset, Presets
+from amulet_local.presets.preset import GROUPS, Preset, Presets
 from amulet_local.realignment import label
 from tui.actions import PICKER, PRESETS, bindings, shown_key
+from tui.markdown.sanitising import clean, sentence
 from tui.screens.picking import Picking
 from tui.screens.preset_form import PresetForm
-from tui.text import clean, sentence
 
 _NONE = "No preset"
 _NONE_IS = "The model as it is, with no preference of yours."

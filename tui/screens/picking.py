@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 
 from tui.actions import LIST, bindings
-from tui.text import clean
+from tui.markdown.sanitising import clean
 
 Chosen = TypeVar("Chosen")
 

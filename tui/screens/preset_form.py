@@ -15,8 +15,8 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, Static, TextArea
 
 from amulet_local.errors import AmuletError
-from amulet_local.own_presets import save_preset
-from amulet_local.presets import (
+from amulet_local.presets.editing import save_preset
+from amulet_local.presets.preset import (
     GROUPS,
     USUAL_GUARD,
     USUAL_SAMPLING,
@@ -25,9 +25,9 @@ from amulet_local.presets import (
     preset_of,
     read_preset,
 )
-from amulet_local.protocol import Placement
+from amulet_local.protocol.messages import Placement
 from tui.actions import FORM, bindings, shown_key
-from tui.text import sentence
+from tui.markdown.sanitising import sentence
 from tui.widgets.dial import Dial
 
 _FIELDS = {  # in the order of the form: what each is called, and what it asks for

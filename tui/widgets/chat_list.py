@@ -22,10 +22,10 @@ from textual.visual import RenderOptions, Visual
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from amulet_local.history import Hit, Summary, by_day, day_in_words
+from amulet_local.chats.history import Hit, Summary, by_day, day_in_words
 from tui.actions import CHATS, bindings
-from tui.glimpses import UNTITLED, marked
-from tui.text import clean
+from tui.markdown.sanitising import clean
+from tui.session.chat_preview import UNTITLED, marked
 
 _NEAR = 20  # rows
 _ROOMY = 64  # columns from which numbers have their noun

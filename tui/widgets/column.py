@@ -12,9 +12,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from amulet_local.provenance import Reason
-from tui.comparing import Column
-from tui.text import clean, count, sentence
+from amulet_local.chats.provenance import Reason
+from tui.comparison.comparison import Column
+from tui.markdown.sanitising import clean, count, sentence
 
 _WORD = re.compile(r"\s*\S*")
 _ENDS: dict[Reason, str] = {"length": " · cut off", "cancelled": " · stopped"}

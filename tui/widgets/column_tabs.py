@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.style import Style
 from textual.widgets import Static
 
-from tui.text import clean
+from tui.markdown.sanitising import clean
 
 
 class ColumnTabs(Static):

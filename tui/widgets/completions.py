@@ -10,7 +10,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from tui.completion import MOST, Completion
-from tui.text import clean
+from tui.markdown.sanitising import clean
 
 _LABEL = 24
 

@@ -12,9 +12,9 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from amulet_local.realignment import BASE
-from tui.heat import LEAST_SHIFT
-from tui.reading import Reading
-from tui.sparks import bars, column_of, first_of, squeezed
+from tui.heatmap.colours import LEAST_SHIFT
+from tui.heatmap.sparkline import bars, column_of, first_of, squeezed
+from tui.heatmap.tokens import Reading
 
 _TOLD = 14  # cells for numbers
 _WIDEST = 4  # cells of a bar

@@ -20,8 +20,8 @@ from textual.worker import get_current_worker
 
 from amulet_local.errors import AmuletError
 from amulet_local.path_text import as_text
-from tui.mishaps import as_sentences
-from tui.text import clean, sentence
+from tui.markdown.sanitising import clean, sentence
+from tui.unexpected import as_sentences
 
 if TYPE_CHECKING:
     from models.download import Progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.containers import VerticalScroll
 
-from tui.finding import Found
+from tui.markdown.search_marks import Found
 from tui.widgets.message import MessageView
 
 _TRIES = 4  # what is above the word may still get its height

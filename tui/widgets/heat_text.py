@@ -15,9 +15,9 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.actions import HEAT, bindings
-from tui.heat import level, ramp
-from tui.reading import Reading
-from tui.token_text import Line, Run, lay_out
+from tui.heatmap.colours import level, ramp
+from tui.heatmap.token_lines import Line, Run, lay_out
+from tui.heatmap.tokens import Reading
 
 
 class HeatText(ScrollView, can_focus=True):

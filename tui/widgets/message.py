@@ -12,10 +12,10 @@ from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Static
 
-from amulet_local.conversation import Node
-from tui.finding import Found, first_row
-from tui.notes import how, sparks, thought_in_words
-from tui.text import clean
+from amulet_local.chats.conversation import Node
+from tui.heatmap.summary import how, sparks, thought_in_words
+from tui.markdown.sanitising import clean
+from tui.markdown.search_marks import Found, first_row
 from tui.widgets.reply import Reply
 from tui.widgets.thought import ThoughtView
 

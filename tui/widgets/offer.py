@@ -21,12 +21,12 @@ from textual.widgets import ProgressBar, Static
 from textual.worker import get_current_worker
 
 from amulet_local.errors import AmuletError
-from amulet_local.protocol import LoadOptions
+from amulet_local.protocol.messages import LoadOptions
 from models.catalogue import default
 from tui.actions import CHAT, shown_key
-from tui.mishaps import as_sentences
-from tui.shelf import Shelf
-from tui.text import sentence
+from tui.markdown.sanitising import sentence
+from tui.session.model_store import Shelf
+from tui.unexpected import as_sentences
 from tui.widgets.fetching import Progressed
 
 _NAMED = 3

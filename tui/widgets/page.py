@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from textual.selection import Selection
 from textual.widgets import Static
 
-from tui import visuals
-from tui.markdown import QUOTE, Block
-from tui.visuals import Hanging, Stack
+from tui.markdown import drawing
+from tui.markdown.drawing import Hanging, Stack
+from tui.markdown.parsing import QUOTE, Block
 
 # The component classes that the text of a page asks for; the transcript has them for all pages.
-STYLES = {"strong", "em", "s", "code_inline", "link", "address", "found", *visuals.STYLES}
+STYLES = {"strong", "em", "s", "code_inline", "link", "address", "found", *drawing.STYLES}
 
 
 class Page(Static):

@@ -8,9 +8,9 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
-from tui.glimpses import Glimpse, in_messages, quiet
-from tui.markdown import Block
-from tui.visuals import Hanging, Stack
+from tui.markdown.drawing import Hanging, Stack
+from tui.markdown.parsing import Block
+from tui.session.chat_preview import Glimpse, in_messages, quiet
 from tui.widgets.page import STYLES, Page
 
 _LINE = 2  # that says how much there is before, and the gap above it

@@ -14,7 +14,7 @@ from textual.widgets import TextArea
 
 from tui.actions import PROMPT, Action, keys_of, shown_key
 from tui.completion import Completion
-from tui.text import clean
+from tui.markdown.sanitising import clean
 from tui.widgets.completions import Completions
 
 _LINE_END = re.compile("\r\n?")

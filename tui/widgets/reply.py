@@ -12,8 +12,8 @@ from itertools import accumulate
 
 from textual.widget import Widget
 
-from tui.finding import Found
-from tui.markdown import Block, GrowingMarkdown
+from tui.markdown.parsing import Block, GrowingMarkdown
+from tui.markdown.search_marks import Found
 from tui.widgets.page import Page
 
 _PAGE_LINES = 40

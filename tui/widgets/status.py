@@ -8,8 +8,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from amulet_local.realignment import label
-from tui.changes import Activity, Status
-from tui.text import clean, speed
+from tui.markdown.sanitising import clean, speed
+from tui.session.changes import Activity, Status
 
 _BETWEEN = "  "
 _SHORTEST_NAME = 8

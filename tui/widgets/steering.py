@@ -10,8 +10,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from amulet_local.realignment import BASE, label
-from tui.changes import Steering
-from tui.text import clean
+from tui.markdown.sanitising import clean
+from tui.session.changes import Steering
 from tui.widgets.dial import Dial
 
 _UNSTEERED = "The model as it is: choose a preset, and the dial says how strongly it is followed."

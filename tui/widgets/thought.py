@@ -12,8 +12,8 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tui.notes import duration, in_words
-from tui.text import count
+from tui.heatmap.summary import duration, in_words
+from tui.markdown.sanitising import count
 from tui.widgets.reply import Reply
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.text import clean
+from tui.markdown.sanitising import clean
 
 _NEW = "New chat"
 

@@ -15,13 +15,13 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from amulet_local.protocol import Candidate, Candidates
-from amulet_local.provenance import TokenMeasures
+from amulet_local.chats.provenance import TokenMeasures
+from amulet_local.protocol.messages import Candidate, Candidates
 from amulet_local.realignment import label
 from tui.actions import CARD, bindings
-from tui.reading import Reading
-from tui.sparks import level_bar
-from tui.token_text import shown
+from tui.heatmap.sparkline import level_bar
+from tui.heatmap.token_lines import shown
+from tui.heatmap.tokens import Reading
 
 LISTS = ("base", "prompt only", "realigned")
 _GAP = 2

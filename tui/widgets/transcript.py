@@ -19,10 +19,10 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from amulet_local.conversation import Node
+from amulet_local.chats.conversation import Node
 from tui.actions import MESSAGES, bindings
-from tui.finding import Found
-from tui.text import sentence
+from tui.markdown.sanitising import sentence
+from tui.markdown.search_marks import Found
 from tui.widgets.found_mark import FoundMark
 from tui.widgets.message import Answer, Entry, MessageView, Question, Waiting
 from tui.widgets.page import STYLES

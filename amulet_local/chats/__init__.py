@@ -1,0 +1,1 @@
+"""Chats: the tree of messages, how replies came about, and where they are kept."""

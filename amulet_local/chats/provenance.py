@@ -1,0 +1,161 @@
+"""How a reply came about: what it was asked with, how it ended, and what was measured per token.
+
+All of it is kept with the reply, as MessagePack and as packed numbers. Fields may be added later,
+with defaults, so that what is stored stays readable. Nothing here knows of chats or of storage.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from amulet_local.protocol.messages import (
+    FinishReason,
+    Method,
+    Placement,
+    Reply,
+    Sampling,
+    Stats,
+    Step,
+)
+
+# died: the engine, while it wrote; interrupted: the front end, which could not say how it ended.
+Reason = Literal[FinishReason, "died", "interrupted"]
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reply was asked with: enough to write it once more.
+
+    model: its name; file: the path it was loaded from. preset: its name, empty for none.
+    preference, system: in words, as the model read them. strength: as asked; each token has its
+    own as well.
+    """
+
+    model: str
+    file: str
+    seed: int
+    system: str
+    preset: str = ""
+    preference: str = ""
+    method: Method = "amulet"
+    strength: float = 1.0
+    guard: float = 0.0
+    placement: Placement = "system"
+    sampling: Sampling = Sampling()
+    thinking: bool = False
+
+    @classmethod
+    def of(cls, request: Reply, *, model: str, file: str, preset: str = "") -> Origin:
+        """What a request to the engine says of it, and what it does not know."""
+        return cls(
+            model=model,
+            file=file,
+            preset=preset,
+            seed=request.seed,
+            system=request.system,
+            preference=request.preference,
+            method=request.method,
+            strength=request.strength,
+            guard=request.guard,
+            placement=request.placement,
+            sampling=request.sampling,
+            thinking=request.thinking,
+        )
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How a reply ended; stats are None where nobody could tell."""
+
+    reason: Reason
+    stats: Stats | None = None
+
+
+class TokenMeasures(msgspec.Struct, frozen=True):
+    """One token of a reply: how much of the text is its, and its measures (see protocol.Step).
+
+    characters: of the text, counted in code points; 0 where the token completes no character.
+    """
+
+    characters: int
+    strength: float
+    shift: float | None = None
+    flip: bool | None = None
+    flip_strength: float | None = None
+    logp_base: float | None = None
+    logp_pref: float | None = None
+    logp_realigned: float | None = None
+
+
+def measures_of(step: Step) -> TokenMeasures:
+    """What is kept of a step beside its token and text."""
+    return TokenMeasures(
+        len(step.text),
+        step.strength,
+        step.shift,
+        step.flip,
+        step.flip_strength,
+        step.logp_base,
+        step.logp_pref,
+        step.logp_realigned,
+    )
+
+
+# Little endian: strength, shift, flip strength and the log-probabilities of base, pref and
+# realigned as float32 (NaN: not measured), characters as uint32, and a byte of flags.
+_TOKEN = struct.Struct("<6fIB")
+BYTES_A_TOKEN = _TOKEN.size
+_FLIPPED, _FLIP_MEASURED = 1, 2
+_LARGEST = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
+
+
+def pack(tokens: Iterable[TokenMeasures]) -> bytes:
+    """BYTES_A_TOKEN for each token; numbers are rounded to float32."""
+    return b"".join(
+        _TOKEN.pack(
+            _single(token.strength),
+            _single(token.shift),
+            _single(token.flip_strength),
+            _single(token.logp_base),
+            _single(token.logp_pref),
+            _single(token.logp_realigned),
+            token.characters,
+            0 if token.flip is None else _FLIP_MEASURED | (_FLIPPED if token.flip else 0),
+        )
+        for token in tokens
+    )
+
+
+def unpack(packed: bytes) -> tuple[TokenMeasures, ...]:
+    """The tokens again, from first to last. Raises ValueError where the last is not whole."""
+    if len(packed) % BYTES_A_TOKEN:
+        raise ValueError(f"{len(packed)} bytes are no whole number of tokens")
+    return tuple(
+        TokenMeasures(
+            characters,
+            strength,
+            _known(shift),
+            bool(flags & _FLIPPED) if flags & _FLIP_MEASURED else None,
+            _known(flip_strength),
+            _known(base),
+            _known(pref),
+            _known(realigned),
+        )
+        for strength, shift, flip_strength, base, pref, realigned, characters, flags in (
+            _TOKEN.iter_unpack(packed)
+        )
+    )
+
+
+def _single(number: float | None) -> float:
+    """A number that float32 can hold; what is too large becomes infinite."""
+    if number is None:
+        return math.nan
+    return math.copysign(math.inf, number) if abs(number) > _LARGEST else number
+
+
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else number

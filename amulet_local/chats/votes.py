@@ -1,0 +1,72 @@
+"""Blind votes: which strength of a preset people liked best, not knowing which was which.
+
+Ballots go into the store, and come out counted, with the strength that they speak for. Nothing
+here knows of screens or engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amulet_local.chats.database import Database
+from amulet_local.chats.ids import new_id
+
+FEWEST = 3  # votes that are worth a suggestion
+_DECIMALS = 2  # of a strength, as people see it
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What stood on a ballot: a preset at a strength. 0 is base, 1 the prompt only."""
+
+    preset: str
+    strength: float
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How the votes for a preset went. won: by strength, rounded; what never won is left out."""
+
+    votes: int
+    won: dict[float, int]
+
+    @property
+    def favourite(self) -> float | None:
+        """The strength with most votes; None while there are few, or several have as many."""
+        ranked = sorted(self.won.items(), key=lambda item: -item[1])
+        if self.votes < FEWEST or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
+            return None
+        return ranked[0][0]
+
+
+class Votes:
+    """The ballots of a store. Every method raises as those of History do."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, model: str, ballot: Sequence[Choice], chosen: int) -> None:
+        """Keep a ballot. model: what wrote the replies. chosen: the number of the choice."""
+        name = new_id()
+        with self._database.writing() as db:
+            db.executemany(
+                "INSERT INTO votes (ballot, model, preset, strength, won) VALUES (?, ?, ?, ?, ?)",
+                [
+                    (name, model, choice.preset, round(choice.strength, _DECIMALS), at == chosen)
+                    for at, choice in enumerate(ballot)
+                ],
+            )
+
+    def tally(self, model: str, preset: str) -> Tally:
+        """How the votes between strengths of a preset went, on a model.
+
+        Votes that another preset won say nothing about this one's strengths, and are left out.
+        """
+        with self._database.reading() as db:
+            rows = db.execute(
+                """SELECT strength, count(*) FROM votes
+                WHERE model = ? AND preset = ? AND won GROUP BY strength""",
+                (model, preset),
+            ).fetchall()
+        return Tally(sum(count for _, count in rows), dict(rows))

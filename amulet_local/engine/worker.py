@@ -1,0 +1,207 @@
+"""The engine in a process of its own: commands from standard input, events to standard output.
+
+A native crash, a log flood or a lack of memory ends this process and nothing else. Everything that
+is printed here, by Python or llama.cpp, goes to standard error, which the front end keeps as a log.
+One thread reads commands, so that a stop is heard at once; the main thread alone uses llama.cpp.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import queue
+import sys
+import threading
+from typing import IO
+
+from amulet_local.engine.engine import Engine
+from amulet_local.errors import AmuletError, EngineDiedError
+from amulet_local.protocol.messages import (
+    SETTLED,
+    Command,
+    Compare,
+    Event,
+    Examine,
+    Failed,
+    Finished,
+    Load,
+    Loaded,
+    Loading,
+    Notice,
+    Quit,
+    Reply,
+    Stats,
+    Steer,
+    Stop,
+    Unload,
+    Unloaded,
+    read_command,
+    write_frame,
+)
+from amulet_local.runtime.llama.model import AbortedError, NoDeviceMemoryError
+
+_NO_MODEL = "no model is loaded; choose one first."
+
+
+class _Job:
+    """A command waiting or under way, and whether a Stop came after it."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self.stopped = False
+
+
+class Worker:
+    """Carries out commands in order; `listen` runs beside it and delivers stops."""
+
+    def __init__(self, commands: IO[bytes], events: IO[bytes]) -> None:
+        self._commands, self._events = commands, events
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._unfinished: list[_Job] = []
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+
+    def listen(self) -> None:
+        """Read commands until the pipe closes; then the front end is gone, and so are we."""
+        try:
+            while command := read_command(self._commands):
+                self._hear(command)
+        finally:
+            os._exit(0)
+
+    def _hear(self, command: Command) -> None:
+        with self._lock:
+            if isinstance(command, Steer):
+                if self._engine:
+                    self._engine.steer(command.id, command.strength)
+            elif isinstance(command, Stop):
+                for job in self._unfinished:
+                    job.stopped = True
+                if self._engine and self._unfinished:
+                    self._engine.stop()
+            else:
+                self._unfinished.append(job := _Job(command))
+                self._jobs.put(job)
+
+    def work(self) -> None:
+        """Carry out jobs until told to quit."""
+        while not isinstance((job := self._jobs.get()).command, Quit):
+            try:
+                self._carry_out(job)
+            except AmuletError as error:
+                self._fail(job, str(error), error.exit_code)
+            except NoDeviceMemoryError as error:
+                logging.error("a device ran out of memory: %s", error)  # noqa: TRY400 - as told
+                os._exit(EngineDiedError.exit_code)  # what such a failure leaves is of no use
+            except Exception as error:
+                logging.exception("while carrying out %s", type(job.command).__name__)
+                text = f"the engine met an error ({error!r}); its log says more."
+                self._fail(job, text, EngineDiedError.exit_code)
+            logging.info(SETTLED)
+            with self._lock:
+                self._unfinished.remove(job)
+                if self._engine:
+                    self._engine.resume()
+        self._unload()
+
+    def _carry_out(self, job: _Job) -> None:
+        match job.command:
+            case Load():
+                self._load(job, job.command)
+            case Reply():
+                if job.stopped:
+                    self._emit(_cancelled(job.command))
+                elif self._engine:
+                    self._engine.reply(job.command, self._emit)
+                else:
+                    self._fail(job, _NO_MODEL, 3)
+            case Compare(replies):
+                if job.stopped:
+                    for each in replies:
+                        self._emit(_cancelled(each))
+                elif self._engine:
+                    self._engine.compare(replies, self._emit)
+                else:
+                    self._fail(job, _NO_MODEL, 3)
+            case Examine(request, strengths):
+                if self._engine and not job.stopped:
+                    self._engine.examine(request, strengths, self._emit)
+            case Unload():
+                self._unload()
+                self._emit(Unloaded())
+
+    def _load(self, job: _Job, command: Load) -> None:
+        self._unload()
+        reported = -1
+
+        def progress(fraction: float) -> bool:
+            nonlocal reported
+            if (percent := int(fraction * 100)) > reported:
+                reported = percent
+                self._emit(Loading(fraction))
+            return not job.stopped
+
+        try:
+            engine = Engine(command, progress)
+        except AbortedError:
+            self._fail(job, "loading was stopped.", 130)
+            return
+        with self._lock:
+            self._engine = engine
+        for notice in engine.notices():
+            self._emit(Notice(notice))
+        self._emit(engine.card())
+
+    def _unload(self) -> None:
+        """Let go of the engine, which hears of a stop until it is closed: it may be writing."""
+        if not self._engine:
+            return
+        try:
+            self._engine.close()
+        finally:
+            with self._lock:
+                self._engine = None
+
+    def _fail(self, job: _Job, text: str, exit_code: int) -> None:
+        self._emit(Failed(text, exit_code, _request_of(job.command)))
+
+    def _emit(self, event: Event) -> None:
+        if isinstance(event, Finished | Failed | Loaded | Unloaded):
+            logging.info(SETTLED)  # before anybody hears of it, and may end this process
+        write_frame(self._events, event)
+
+
+def _request_of(command: Command) -> int | None:
+    match command:
+        case Reply():
+            return command.id
+        case Compare():
+            return command.replies[0].id
+        case Examine():
+            return command.request.id
+    return None
+
+
+def _cancelled(request: Reply) -> Finished:
+    return Finished(request.id, "", (), "cancelled", Stats(0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0, 0))
+
+
+def main() -> None:
+    """Keep the pipes for the protocol alone, and work."""
+    faulthandler.enable()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    commands, events = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a device, not a path of ours
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    worker = Worker(commands, events)
+    threading.Thread(target=worker.listen, daemon=True).start()
+    try:
+        worker.work()
+    except BrokenPipeError:
+        os._exit(0)  # the front end is gone
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Preferences with a name: built in, the user's own, and calibrated to a model."""

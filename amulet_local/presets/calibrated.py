@@ -1,0 +1,77 @@
+"""Strengths that `amulet calibrate` found for a model: one for each preset it was asked for.
+
+A small JSON file a model in the data folder. Of a preset, what its replies hang on is kept with
+the strength, so that one that was changed since is not taken for the one that was measured.
+Nothing here knows how strengths are found.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from amulet_local.presets.preset import Preset
+from amulet_local.protocol.messages import Placement, Strength
+from amulet_local.settings import strengths_file
+
+
+class Calibrated(msgspec.Struct, frozen=True):
+    """A strength, with what it was found for. perplexity, distinct_3, on_question: what replies
+    at it came to, in times those of prompting."""
+
+    strength: Strength
+    preference: str
+    guard: float
+    placement: Placement
+    perplexity: float
+    distinct_3: float
+    on_question: float
+
+    def belongs_to(self, preset: Preset) -> bool:
+        """Whether it was found for the preset as it is now."""
+        then = (self.preference, self.guard, self.placement)
+        return then == (preset.preference, preset.guard, preset.placement)
+
+
+def calibrated_strength(model: str, preset: Preset) -> float | None:
+    """The strength found for a preset on a model (the path of its file); None without one."""
+    found = _read(model).get(preset.name)
+    return found.strength if found and found.belongs_to(preset) else None
+
+
+def usual_strength(model: str, preset: Preset) -> float:
+    """The strength where none is given: what was found for the model (the path of its file; "" for
+    none) and the preset as it is used, guard and placement included, else what the preset says."""
+    found = calibrated_strength(model, preset) if model else None
+    return preset.strength if found is None else found
+
+
+def keep_strength(model: str, preset: Preset, found: Calibrated) -> None:
+    """Keep what was found, in place of what was before. Raises OSError."""
+    _write(model, {**_read(model), preset.name: found})
+
+
+def forget_strengths(model: str, names: list[str]) -> list[str]:
+    """Forget the strengths of these presets, of all where none is named; returns which those are.
+
+    Raises OSError.
+    """
+    kept = _read(model)
+    gone = [name for name in kept if name in names or not names]
+    if gone:
+        _write(model, {name: found for name, found in kept.items() if name not in gone})
+    return gone
+
+
+def _read(model: str) -> dict[str, Calibrated]:
+    try:
+        return msgspec.json.decode(strengths_file(model).read_bytes(), type=dict[str, Calibrated])
+    except (OSError, msgspec.DecodeError):  # none yet, or damaged: as good as none
+        return {}
+
+
+def _write(model: str, strengths: dict[str, Calibrated]) -> None:
+    file = strengths_file(model)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_bytes(msgspec.json.format(msgspec.json.encode(strengths)))
+    part.replace(file)

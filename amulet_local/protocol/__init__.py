@@ -1,0 +1,1 @@
+"""What a front end and the engine say to each other."""

@@ -1,0 +1,110 @@
+"""How a model comes into memory: as many layers on devices and as much context as fit, by estimate
+(placing.py), then by trying.
+
+A path, options and estimates go in; a loaded model and its streams come out, with what the user
+should know about it. Nothing here knows of files' contents or of the screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from amulet_local.errors import UsageError
+from amulet_local.protocol.messages import LoadOptions, Memory
+from amulet_local.runtime.llama.devices import add_servers, devices
+from amulet_local.runtime.llama.model import Model, NoDeviceMemoryError
+from amulet_local.runtime.lockstep import Lockstep
+from amulet_local.runtime.offload import Device, chosen_devices, fit, free_memory
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A loaded model with its streams. options: how, with numbers in place of "auto".
+
+    layers: on devices, the output layer among them. devices: which ones.
+    """
+
+    model: Model
+    lockstep: Lockstep
+    options: LoadOptions
+    layers: int
+    devices: tuple[Device, ...]
+    notices: tuple[str, ...]
+
+
+def load(
+    path: str,
+    options: LoadOptions,
+    needs: Sequence[Memory],
+    on_progress: Callable[[float], bool] | None = None,
+) -> Fitted:
+    """Load a model with its streams, or with less of what was asked for where that does not fit.
+
+    Raises NotUsableError, UsageError; AbortedError when cancelled.
+    """
+    add_servers(options.rpc)
+    found = [] if options.gpu_layers == 0 else chosen_devices(options, devices())
+    plan = fit(options, needs, found, free_memory())
+    notices = list(plan.notices)
+    for layers in _fewer(plan.layers, needs):
+        tried = replace(plan.options, gpu_layers=layers)
+        try:
+            model, lockstep = _load(path, tried, on_progress)
+        except NoDeviceMemoryError as error:
+            if layers == 0:
+                raise UsageError(
+                    f"{path} does not fit into memory ({error}); take a smaller --context or a "
+                    "smaller model."
+                ) from None
+            continue
+        all_layers = model.layers + 1
+        count = all_layers if layers < 0 else min(layers, all_layers)
+        if layers != plan.layers:
+            notices.append(
+                f"The memory of {_names(found)} ran out, so {_layers(count, all_layers)} are there "
+                "and the rest is on the processor."
+            )
+        on = tuple(found) if count else ()
+        return Fitted(model, lockstep, tried, count if on else 0, on, tuple(notices))
+    raise AssertionError("the last try is without devices")
+
+
+def _fewer(layers: int, needs: Sequence[Memory]) -> Iterator[int]:
+    """What to try: as planned, then ever fewer by a quarter of all, then none."""
+    yield layers
+    most = needs[0].layers + 1 if needs else 32
+    fewer = most if layers < 0 else layers
+    while layers and (fewer := fewer - max(1, most // 4)) > 0:
+        yield fewer
+    if layers:
+        yield 0
+
+
+def _load(
+    path: str, options: LoadOptions, on_progress: Callable[[float], bool] | None
+) -> tuple[Model, Lockstep]:
+    assert options.gpu_layers != "auto"
+    with ExitStack() as owned:
+        model = Model(
+            path,
+            gpu_layers=options.gpu_layers,
+            devices=options.devices,
+            tensor_split=options.tensor_split,
+            on_progress=on_progress,
+        )
+        owned.callback(model.close)
+        lockstep = Lockstep(model, options)
+        owned.pop_all()
+    return model, lockstep
+
+
+def _names(found: Sequence[Device]) -> str:
+    return ", ".join(device.name for device in found)
+
+
+def _layers(count: int, all_layers: int) -> str:
+    return f"{count} of {all_layers} layers" if count else "no layers"

@@ -1,0 +1,454 @@
+"""N prompt streams over one model, advanced by the same tokens.
+
+Stream 0 is the base, each other carries a preference. Token ids go in, logits come out, one row a
+stream. Two arrangements of the same thing: one context with a sequence for each stream, where a
+step reads the weights once for all of them, or one context per stream. What a stream has evaluated
+is kept, so a new prompt costs only what changed. Nothing here knows of text, templates or sampling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from amulet_local.chats.prompt_cache_files import part_of
+from amulet_local.protocol.messages import Arrangement, FlashAttention, LoadOptions
+from amulet_local.realignment import Row
+from amulet_local.runtime.llama.model import (
+    Batch,
+    Context,
+    Model,
+    NoCellsError,
+    offloads,
+    plain_attention_is_faster,
+)
+from amulet_local.runtime.load_defaults import (
+    BATCH,
+    BATCH_PLAIN_ATTENTION,
+    own_cells,
+    usual_context,
+)
+
+Progress = Callable[[int, int], None]
+_BLOCK = 4 * 1024 * 1024  # bytes
+
+
+@dataclass
+class _Stream:
+    """Where a stream lives, and the tokens whose keys and values its cache holds."""
+
+    context: Context
+    sequence: int
+    tokens: list[int]
+
+
+class _Saved(msgspec.Struct):
+    """The streams on disk: tokens and state of each."""
+
+    key: str
+    streams: list[tuple[list[int], bytes]]
+
+
+class Lockstep:
+    """The streams of one loaded model. Not for several threads, but for `abort` and `resume`.
+
+    close: frees the caches; the model must still be alive.
+    """
+
+    def __init__(self, model: Model, options: LoadOptions, streams: int = 2) -> None:
+        """Raises UsageError where the context cannot be made, and what its first decode raises."""
+        self.length = options.context or usual_context(model.context_trained)
+        self.arrangement: Arrangement = (
+            "two-contexts" if options.streams == "two-contexts" else "one-context"
+        )
+        together = self.arrangement == "one-context"
+        flash_attention = _flash_attention(options)
+        batch = options.batch or (BATCH_PLAIN_ATTENTION if flash_attention == "off" else BATCH)
+        per_context = streams if together else 1
+        with ExitStack() as owned:
+            self._contexts = [
+                owned.enter_context(
+                    closing(
+                        Context(
+                            model,
+                            length=self.length + (per_context > 1) * own_cells(self.length),
+                            sequences=per_context,
+                            batch=batch,
+                            threads=options.threads,
+                            flash_attention=flash_attention,
+                            kv_type=options.kv_type,
+                            kv_on_host=options.kv_on_host,
+                        )
+                    )
+                )
+                for _ in range(1 if together else streams)
+            ]
+            self._streams = [
+                _Stream(self._contexts[0 if together else k], k if together else 0, [])
+                for k in range(streams)
+            ]
+            self._active: list[_Stream] = []
+            self._batch = Batch(min(context.rows for context in self._contexts))
+            self.evaluated = self.steps = 0  # rows decoded and blocks advanced, for who counts
+            self._most_cells = self.length * per_context
+            self._last_prompts: list[list[int]] = []
+            self._last_logits: list[Row] = []
+            self.can_rewind = self._probe_rewind()
+            self.close = owned.pop_all().close
+
+    def abort(self) -> None:
+        """From any thread: make the evaluation under way, and later ones, raise AbortedError."""
+        for context in self._contexts:
+            context.abort()
+
+    def resume(self) -> None:
+        """Allow evaluation again."""
+        for context in self._contexts:
+            context.resume()
+
+    @property
+    def active(self) -> int:
+        """How many streams the last prefill named."""
+        return len(self._active)
+
+    @property
+    def used(self) -> int:
+        """Tokens of the longest active stream."""
+        return max((len(stream.tokens) for stream in self._active), default=0)
+
+    @property
+    def room(self) -> int:
+        """Tokens that every active stream can still take."""
+        return self.length - self.used
+
+    @property
+    def longest_block(self) -> int:
+        """Tokens that can be appended to every active stream in one decode."""
+        contexts = [stream.context for stream in self._active]
+        return min(context.outputs // contexts.count(context) for context in contexts)
+
+    def prefill(
+        self, prompts: Mapping[int, Sequence[int]], on_progress: Progress | None = None
+    ) -> list[Row]:
+        """Bring the named streams to the ends of their prompts; the other streams rest as they are.
+
+        prompts: stream -> token ids, at least one each, at most `length`. Only what differs from
+        the last call is evaluated, and what streams of one context have in common only once.
+        on_progress(done, total) counts prompt tokens in place, over the named streams.
+        Returns the logits after each prompt, float32 (streams, vocabulary), valid until the next
+        prefill. Raises AbortedError; what was evaluated until then stays for the next call.
+        """
+        self._active = [self._streams[k] for k in prompts]
+        wanted = list(prompts.values())
+        total = sum(map(len, wanted))
+
+        def report() -> None:
+            if on_progress:
+                on_progress(sum(len(stream.tokens) for stream in self._active), total)
+
+        if self._rewind_to_last(wanted):
+            report()
+            return self._last_logits
+        for stream, prompt in zip(self._active, wanted, strict=True):
+            self._cut(stream, min(_common_prefix(stream.tokens, prompt), len(prompt) - 1))
+        self._make_room(wanted)
+        self._share_prefixes(wanted, report)
+        rows: list[Row] = []
+        for context in self._contexts:
+            work = [
+                (stream, prompt)
+                for stream, prompt in zip(self._active, wanted, strict=True)
+                if stream.context is context
+            ]
+            self._begin()
+            for stream, prompt in work:
+                self._add(stream, prompt[len(stream.tokens) : -1], report)
+            # Logits last until the next decode only, so all streams end in the same one.
+            if self._batch.size + len(work) > self._batch.capacity:
+                self._decode(context, report)
+            for stream, prompt in work:
+                self._add(stream, prompt[-1:], report, outputs=1)
+            if work:
+                self._decode(context, report)
+                rows.extend(context.logits(len(work)))
+        self._last_prompts = [list(prompt) for prompt in wanted]
+        self._last_logits = [row.copy() for row in rows]
+        return self._last_logits
+
+    def _rewind_to_last(self, wanted: Sequence[Sequence[int]]) -> bool:
+        """Go back to the ends of the last prompts if they are wanted again: a reply written anew
+        costs nothing to begin, and the same seed meets the very same numbers."""
+        if self._last_prompts != [list(prompt) for prompt in wanted]:
+            return False
+        for stream, prompt in zip(self._active, wanted, strict=True):
+            self._cut(stream, _common_prefix(stream.tokens, prompt))
+        return all(
+            len(stream.tokens) == len(prompt)
+            for stream, prompt in zip(self._active, wanted, strict=True)
+        )
+
+    def advance(self, block: Sequence[int]) -> list[list[Row]]:
+        """Append the same tokens to every active stream, in one decode where it is no longer than
+        `longest_block`.
+
+        Returns the logits after each token of the block: (block, streams, vocabulary), valid until
+        the next evaluation. Raises AbortedError; the block is then not appended.
+        """
+        rows: list[list[Row]] = []
+        before = [len(stream.tokens) for stream in self._active]
+        most = self.longest_block
+        try:
+            for start in range(0, len(block), most):
+                # Logits last until the next decode only.
+                rows = [[row.copy() for row in streams] for streams in rows]
+                rows += self._appended(block[start : start + most])
+        except BaseException:
+            for stream, length in zip(self._active, before, strict=True):
+                self._cut(stream, min(length, len(stream.tokens)))
+            raise
+        self.steps += 1
+        return rows
+
+    def _appended(self, block: Sequence[int]) -> list[list[Row]]:
+        """A block that one decode can evaluate, appended; the logits as `advance` returns them."""
+        rows: list[list[Row]] = [[] for _ in block]
+        for context in self._contexts:
+            streams = [stream for stream in self._active if stream.context is context]
+            self._begin()
+            for stream in streams:
+                self._add(stream, block, outputs=len(block))
+            if streams:
+                self._decode(context)
+                for index, row in enumerate(context.logits(len(block) * len(streams))):
+                    rows[index % len(block)].append(row)
+        return rows
+
+    def advance_each(self, tokens: Mapping[int, int]) -> dict[int, Row]:
+        """Append to each of the named streams a token of its own; the others rest.
+
+        Returns the logits after it by stream, float32 (vocabulary,), valid until the next
+        evaluation. Raises AbortedError.
+        """
+        self._active = [self._streams[k] for k in tokens]
+        rows: dict[int, Row] = {}
+        for context in self._contexts:
+            here = [k for k in tokens if self._streams[k].context is context]
+            self._begin()
+            for k in here:
+                self._add(self._streams[k], [tokens[k]], outputs=1)
+            if here:
+                self._decode(context)
+                rows |= zip(here, context.logits(len(here)), strict=True)
+        return rows
+
+    def copy(self, source: int, target: int) -> None:
+        """Let a stream hold what another of its context holds, in place of what it holds; nothing
+        is evaluated, and the cells are shared."""
+        origin, copy = self._streams[source], self._streams[target]
+        assert origin.context is copy.context
+        self._cut(copy, 0)
+        origin.context.copy(origin.sequence, copy.sequence, len(origin.tokens))
+        copy.tokens = list(origin.tokens)
+
+    def rewind(self, count: int) -> None:
+        """Forget the last `count` tokens of every active stream; only where `can_rewind`."""
+        for stream in self._active:
+            self._cut(stream, len(stream.tokens) - count)
+
+    def cost(self) -> float:
+        """What a step of the active streams takes against one of the first alone, here and now: a
+        few tokens are evaluated and forgotten; only where `can_rewind`, and with `room`."""
+        streams, times = self._active, []
+        try:
+            for self._active in [streams, streams[:1]] * 3:
+                began = self.decode_s
+                self.advance([0])
+                times.append(self.decode_s - began)
+                self.rewind(1)
+        finally:
+            self._active = streams
+        return statistics.median(times[::2]) / statistics.median(times[1::2])
+
+    @property
+    def decode_s(self) -> float:
+        """Seconds spent in llama_decode so far."""
+        return sum(context.decode_s for context in self._contexts)
+
+    @property
+    def cells(self) -> int:
+        """KV cells allocated, over all contexts."""
+        return sum(context.length for context in self._contexts)
+
+    def save(self, path: Path, key: str, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Write what all streams hold to a file, for `restore`; it gets its name once it is whole.
+
+        key: names model, build and cache type. stopped: asked every few megabytes. Returns whether
+        it was written; what was there before stays where it was not. Raises OSError.
+        """
+        streams = []
+        for stream in self._streams:
+            if stopped():
+                return False
+            streams.append((stream.tokens, stream.context.state(stream.sequence)))
+        body = memoryview(msgspec.msgpack.encode(_Saved(key, streams)))
+        blocks = [body[start : start + _BLOCK] for start in range(0, len(body), _BLOCK)]
+        digest = hashlib.blake2b()
+        for block in blocks:
+            if stopped():
+                return False
+            digest.update(block)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = part_of(path)
+        try:
+            with part.open("wb") as file:
+                file.write(digest.digest())
+                for block in blocks:
+                    if stopped():
+                        return False
+                    file.write(block)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        return True
+
+    def restore(self, path: Path, key: str) -> int:
+        """Hold what `save` wrote; returns the tokens of the longest stream.
+
+        0 and nothing changed where the file is missing, damaged, or was saved under another key.
+        """
+        try:
+            data = path.read_bytes()
+            size = hashlib.blake2b().digest_size
+            if hashlib.blake2b(data[size:]).digest() != data[:size]:
+                return 0
+            saved = msgspec.msgpack.decode(memoryview(data)[size:], type=_Saved)
+        except (OSError, msgspec.DecodeError):
+            return 0
+        if saved.key != key or len(saved.streams) != len(self._streams):
+            return 0
+        for stream, (tokens, state) in zip(self._streams, saved.streams, strict=True):
+            held = stream.context.restore(stream.sequence, state)
+            stream.tokens = tokens if held else []
+        return max(len(stream.tokens) for stream in self._streams)
+
+    def _make_room(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Grow a shared context for prompts with little in common before they are evaluated, while
+        there is little to carry over."""
+        context = self._active[0].context
+        together = [
+            prompt
+            for stream, prompt in zip(self._active, prompts, strict=True)
+            if stream.context is context
+        ]
+        needed = len(prompts[0]) + sum(
+            len(prompt) - _common_prefix(prompts[0], prompt) for prompt in together[1:]
+        )
+        if needed > context.length and context.length < self._most_cells:
+            context.grow(self._most_cells)
+
+    def _share_prefixes(self, prompts: Sequence[Sequence[int]], report: Callable[[], None]) -> None:
+        """Evaluate what the first stream has in common with others of its context once, and copy.
+
+        Shortest first, so that the first stream ends exactly where each copy is taken: memory that
+        cannot be cut can only be copied whole.
+        """
+        first = self._active[0]
+        others = [
+            (min(_common_prefix(prompts[0], prompt), len(prompt) - 1, len(prompts[0]) - 1), stream)
+            for stream, prompt in zip(self._active[1:], prompts[1:], strict=True)
+            if stream.context is first.context
+        ]
+        for shared, stream in sorted(others, key=lambda pair: pair[0]):
+            if shared <= len(stream.tokens):
+                continue
+            self._begin()
+            self._add(first, prompts[0][len(first.tokens) : shared], report)
+            self._decode(first.context, report)
+            if self.can_rewind or len(first.tokens) == shared:
+                self._cut(stream, 0)
+                first.context.copy(first.sequence, stream.sequence, shared)
+                stream.tokens = list(prompts[0][:shared])
+                report()
+
+    def _begin(self) -> None:
+        self._batch.clear()
+        self._before = [len(stream.tokens) for stream in self._streams]
+
+    def _add(
+        self,
+        stream: _Stream,
+        tokens: Sequence[int],
+        report: Callable[[], None] | None = None,
+        outputs: int = 0,
+    ) -> None:
+        """Put tokens at a stream's end into the batch, which is decoded whenever it is full."""
+        while tokens:
+            if self._batch.size == self._batch.capacity:
+                self._decode(stream.context, report)
+            chunk = tokens[: self._batch.capacity - self._batch.size]
+            self._batch.add(chunk, len(stream.tokens), stream.sequence, outputs=outputs)
+            stream.tokens.extend(chunk)
+            tokens = tokens[len(chunk) :]
+
+    def _decode(self, context: Context, report: Callable[[], None] | None = None) -> None:
+        """Evaluate the batch; if that fails, its tokens were never there."""
+        if self._batch.size == 0:
+            return
+        try:
+            try:
+                context.decode(self._batch)
+            except NoCellsError:  # the streams share less than was hoped for
+                context.grow(self._most_cells)
+                context.decode(self._batch)
+        except BaseException:
+            for stream, length in zip(self._streams, self._before, strict=True):
+                self._cut(stream, min(length, len(stream.tokens)), uncertain=True)
+            raise
+        self.evaluated += self._batch.size
+        self._begin()
+        if report:
+            report()
+
+    def _cut(self, stream: _Stream, length: int, *, uncertain: bool = False) -> None:
+        """Keep a stream's first `length` tokens, or none where its memory cannot be cut there.
+
+        uncertain: the cache may hold more than `tokens` says.
+        """
+        if length == len(stream.tokens) and not uncertain:
+            return
+        removed = stream.context.remove(stream.sequence, length)
+        if length and (not removed or stream.context.first_position(stream.sequence) > 0):
+            length = 0
+            stream.context.remove(stream.sequence, 0)
+        del stream.tokens[length:]
+
+    def _probe_rewind(self) -> bool:
+        """Whether the model's memory can be cut: evaluate two tokens and try to forget one."""
+        context = self._contexts[0]
+        self._batch.clear()
+        self._batch.add([0, 0], 0, 0, outputs=1)
+        context.decode(self._batch)
+        rewound = context.remove(0, 1)
+        context.remove(0, 0)
+        return rewound
+
+
+def _flash_attention(options: LoadOptions) -> FlashAttention:
+    """The user's choice, else what is faster as a rule (docs/performance.md); a quantised cache
+    leaves none."""
+    choice = options.flash_attention
+    if choice == "auto" and options.kv_type == "f16" and not offloads(options.gpu_layers):
+        return "off" if plain_attention_is_faster() else "auto"
+    return choice
+
+
+def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two sequences share from their starts."""
+    shorter = min(len(a), len(b))
+    return next((i for i in range(shorter) if a[i] != b[i]), shorter)

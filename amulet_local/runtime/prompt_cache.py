@@ -1,0 +1,82 @@
+"""Chats whose evaluated tokens are kept on disk, so that reopening a long one starts at once.
+
+One file a chat (kept_files.py), the latest few; each names the model it belongs to and carries a
+checksum (see Lockstep.save). A file that does not fit is ignored, and the chat is read anew.
+Nothing is kept of a chat that was removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from amulet_local.chats.history import is_removed
+from amulet_local.chats.prompt_cache_files import clear_remnants, forget, kept_file, kept_folder
+from amulet_local.path_text import from_text
+from amulet_local.runtime.lockstep import Lockstep
+
+_LATEST = 8
+_WORTH_KEEPING = 256  # tokens; shorter chats are read again as fast
+_SAMPLE = 1 << 20
+
+
+class KeptChats:
+    """Moves the streams of one loaded model from chat to chat.
+
+    stopped: asked while a chat is being written, which is given up once it says so.
+    """
+
+    def __init__(
+        self,
+        lockstep: Lockstep,
+        model: str,
+        kv_type: str,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._lockstep, self._stopped = lockstep, stopped
+        self._key = f"{_fingerprint(from_text(model))} {kv_type} {version('llama-cpp-python')}"
+        self._chat = ""
+        clear_remnants(kept_folder())
+
+    def switch(self, chat: str) -> None:
+        """Keep the chat that the streams hold, and bring back this one if it was kept.
+
+        chat: letters, digits and hyphens; "" for one that is never kept.
+        """
+        if chat == self._chat:
+            return
+        self.keep()
+        self._chat = chat
+        if chat:
+            restored = self._lockstep.restore(kept_file(chat), self._key)
+            logging.info("%d tokens of chat %s were kept", restored, chat)
+
+    def keep(self) -> None:
+        """Keep the current chat, where that saves time; a full disk is no reason to fail."""
+        if not self._chat or self._lockstep.used < _WORTH_KEEPING:
+            return
+        if is_removed(self._chat):
+            return
+        try:
+            self._lockstep.save(kept_file(self._chat), self._key, self._stopped)
+            if is_removed(self._chat):  # meanwhile
+                forget(kept_folder(), [self._chat])
+            files = sorted(kept_folder().glob("*.kv"), key=lambda file: file.stat().st_mtime)
+            for stale in files[:-_LATEST]:
+                stale.unlink(missing_ok=True)
+        except OSError as error:
+            logging.warning("chat %s was not kept (%s)", self._chat, error)
+
+
+def _fingerprint(model: Path) -> str:
+    """Size and a hash of the file's beginning and end: gigabytes are not read for this."""
+    with model.open("rb") as file:
+        size = file.seek(0, 2)
+        digest = hashlib.blake2b(digest_size=16)
+        for start in (0, max(0, size - _SAMPLE)):
+            file.seek(start)
+            digest.update(file.read(_SAMPLE))
+    return f"{size}-{digest.hexdigest()}"

@@ -1,0 +1,126 @@
+"""The bench measures what it says; calibration is kept, used, and goes stale with its model."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from amulet_local.bench.report import run
+from amulet_local.cli import main
+from amulet_local.protocol.messages import LoadOptions
+from amulet_local.runtime.autotune import calibrate, step_cost
+from amulet_local.runtime.load_defaults import Calibration, settle
+from tests.checks import some
+from tests.tiny_models import write_llama, write_mamba
+
+pytestmark = pytest.mark.model
+
+OPTIONS = LoadOptions(context=2560)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tiny") / "llama.gguf"
+    write_llama(path, vocabulary=2048, context=4096)
+    return path
+
+
+def test_a_run_measures_every_way_to_decode(tiny: Path) -> None:
+    said: list[str] = []
+    report = run(str(tiny), OPTIONS, said.append, draft=str(tiny), tokens=8, repeat=1)
+    names = [arm.name for arm in report.arms]
+    assert names[0] == "plain"
+    for name in ("high-level chat completion", "two contexts", "one context"):
+        assert name in names
+    assert {arm.task for arm in report.arms if "n-gram" in arm.name} == {"prose", "copy-edit"}
+    for arm in some(report.arms):
+        assert arm.tokens_per_s.low <= arm.tokens_per_s.median <= arm.tokens_per_s.high
+        assert arm.layer >= 1
+    by_name = {arm.name: arm for arm in report.arms}
+    assert by_name["plain"].overhead == 1
+    assert by_name["one context, draft model"].tokens_per_step >= 1
+    rows = {turn.name: turn.rows for turn in report.turns}
+    assert rows["next turn, plain"] < 150
+    assert rows["next turn, lockstep, system placement"] == 2 * rows["next turn, plain"]
+    changed = "other preference in a 2k-token chat, "
+    assert rows[f"{changed}turn placement"] < rows[f"{changed}system placement"] / 5
+    cells = {kv.name: kv.cells for kv in report.kv}
+    assert cells["one context, turn placement"] <= 1.15 * cells["plain"]
+    assert cells["two contexts"] == 2 * cells["plain"]
+    assert set(report.outside_ms) >= {"realign", "guard", "sampler", "detokenise", "pipe"}
+    assert said
+
+
+def test_a_model_that_cannot_rewind_is_measured_without_drafts(tmp_path: Path) -> None:
+    path = tmp_path / "mamba.gguf"
+    write_mamba(path)
+    report = run(str(path), OPTIONS, lambda _: None, tokens=4, repeat=1)
+    assert not [arm for arm in report.arms if "drafts" in arm.name]
+
+
+def test_a_block_costs_what_its_rows_cost() -> None:
+    assert step_cost({1: 10.0, 2: 15.0, 4: 25.0}) == pytest.approx(0.5)
+    assert step_cost({1: 10.0, 2: 10.0}) == 0.01
+
+
+def test_calibration_fills_what_is_left_open_and_nothing_else(tiny: Path) -> None:
+    assert settle(OPTIONS, str(tiny)) == OPTIONS
+    found = calibrate(str(tiny), OPTIONS, lambda _: None, repeat=1)
+    settled = settle(OPTIONS, str(tiny))
+    assert settled.streams == found.streams
+    assert (settled.threads, settled.batch) == (found.threads, found.batch)
+    assert settled.step_cost == found.step_cost
+    assert settled.flash_attention == found.flash_attention != "auto"
+    chosen = LoadOptions(
+        streams="two-contexts", threads=7, flash_attention="on", batch=64, step_cost=2.0
+    )
+    assert settle(chosen, str(tiny)) == chosen
+
+
+def test_calibration_leaves_a_quantised_cache_its_flash_attention(tiny: Path) -> None:
+    calibrate(str(tiny), OPTIONS, lambda _: None, repeat=1)
+    quantised = msgspec.structs.replace(OPTIONS, kv_type="q8_0")
+    assert settle(quantised, str(tiny)).flash_attention == "auto"
+
+
+def test_a_model_file_that_changed_is_calibrated_anew(tmp_path: Path, home: Path) -> None:
+    path = tmp_path / "model.gguf"
+    write_llama(path, vocabulary=2048)
+    calibrate(str(path), OPTIONS, lambda _: None, repeat=1)
+    assert settle(OPTIONS, str(path)) != OPTIONS
+    os.utime(path, ns=(1, 1))
+    assert settle(OPTIONS, str(path)) == OPTIONS
+
+
+def test_a_damaged_calibration_is_as_none(tiny: Path, home: Path) -> None:
+    calibrate(str(tiny), OPTIONS, lambda _: None, repeat=1)
+    (kept,) = (home / "data" / "calibration").iterdir()
+    kept.write_text("{")
+    assert settle(OPTIONS, str(tiny)) == OPTIONS
+
+
+def test_what_cannot_be_kept_is_told_and_shown_all_the_same(
+    tiny: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.write_text("a file where the folder should be")
+    assert main(["bench", "-m", str(tiny), "--calibrate"]) == 0
+    shown = capsys.readouterr()
+    assert "step_cost" in shown.out
+    assert "Kept" not in shown.out
+    assert shown.err.startswith("amulet: what was found is not kept (")
+    assert shown.err.endswith("Not a directory).\n")
+
+
+def test_the_command(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short = ["bench", "-m", str(tiny), "--tokens", "4", "--repeat", "1", "--context", "2560"]
+    assert main([*short, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["arms"][0]["name"] == "plain"
+    assert main([*short, "--markdown"]) == 0
+    assert "| plain | prose |" in capsys.readouterr().out
+    assert main(["bench", "-m", str(tiny), "--calibrate", "--json"]) == 0
+    assert Calibration(**json.loads(capsys.readouterr().out)).threads >= 1
+    assert main(["bench", "-m", "nowhere.gguf"]) == 3

@@ -1,0 +1,232 @@
+"""Guesses make a reply faster, never different."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amulet_local.generation.decoding import decode
+from amulet_local.generation.sampling import Sampler
+from amulet_local.generation.speculative import (
+    LONGEST_DRAFT,
+    Drafter,
+    ModelDrafter,
+    NgramDrafter,
+    best_length,
+    linear_cost,
+)
+from amulet_local.protocol.messages import Arrangement, LoadOptions, Sampling
+from amulet_local.realignment import Row, Steering, Workspace, steered
+from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.lockstep import Lockstep
+from tests import tiny_models
+
+pytestmark = pytest.mark.model
+
+STEERING = Steering((3.0,), guard=0.1)
+PROMPTS = {0: [*range(97, 117)], 1: [*range(97, 112), *range(70, 90)]}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    path = tmp_path_factory.mktemp("tiny") / "llama.gguf"
+    tiny_models.write_llama(path)
+    model = Model(str(path))
+    yield model
+    model.close()
+
+
+def streams(model: Model, arrangement: Arrangement = "one-context") -> Lockstep:
+    """Without flash attention, larger batches round almost exactly as single rows do."""
+    options = LoadOptions(context=512, streams=arrangement, flash_attention="off")
+    return Lockstep(model, options)
+
+
+def write(
+    lockstep: Lockstep, model: Model, drafter: Drafter | None, settings: Sampling, count: int = 120
+) -> tuple[list[int], int]:
+    """A reply's tokens, and how many times the streams were advanced."""
+    logits = lockstep.prefill(PROMPTS)
+    advance, calls = lockstep.advance, 0
+
+    def counted(block: Sequence[int]) -> list[list[Row]]:
+        nonlocal calls
+        calls += 1
+        return advance(block)
+
+    lockstep.advance = counted  # type: ignore[method-assign]
+    sampler = Sampler(settings, 7, model.vocabulary)
+    work = Workspace(model.vocabulary.size)
+    decoded = decode(lockstep, logits, lambda: STEERING, sampler, work, drafter)
+    tokens = [one.token for one in itertools.islice(decoded, count)]
+    sampler.close()
+    lockstep.close()
+    return tokens, calls
+
+
+class Oracle:
+    """Knows the reply, and is wrong now and then on purpose."""
+
+    def __init__(self, reply: list[int], wrong_every: int) -> None:
+        self._reply, self._wrong_every, self._seen = reply, wrong_every, 0
+
+    def observe(self, token: int) -> None:
+        assert token == self._reply[self._seen]
+        self._seen += 1
+
+    def propose(self, room: int) -> list[int]:
+        draft = self._reply[self._seen : self._seen + min(room, 1 + self._seen % 6)]
+        wrong = range(self._wrong_every - 1, len(draft), self._wrong_every)
+        return [1 if place in wrong else token for place, token in enumerate(draft)]
+
+
+@pytest.mark.parametrize("arrangement", ["one-context", "two-contexts"])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("wrong_every", [1, 2, 4, 99])
+def test_right_and_wrong_guesses_leave_the_reply_as_it_is(
+    tiny: Model, arrangement: Arrangement, temperature: float, wrong_every: int
+) -> None:
+    settings = Sampling(temperature=temperature, dry_multiplier=0.5)
+    plain, steps = write(streams(tiny, arrangement), tiny, None, settings)
+    assert steps == len(plain) - 1
+    oracle = Oracle([*plain, *[0] * 20], wrong_every)
+    drafted, fewer = write(streams(tiny, arrangement), tiny, oracle, settings)
+    assert drafted == plain
+    assert fewer < steps / 2 or wrong_every < 99
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_ngrams_leave_the_reply_as_it_is(tiny: Model, temperature: float) -> None:
+    settings = Sampling(temperature=temperature)
+    plain, _ = write(streams(tiny), tiny, None, settings)
+    drafter = NgramDrafter([*PROMPTS[0], *plain], linear_cost(0.1))  # as if it had been said before
+    drafted, steps = write(streams(tiny), tiny, drafter, settings)
+    assert drafted == plain
+    assert steps < len(plain) / 2
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_draft_model_leaves_the_reply_as_it_is(
+    tiny: Model, tmp_path: Path, temperature: float
+) -> None:
+    other = tmp_path / "draft.gguf"
+    tiny_models.write_llama(other, seed=5)
+    settings = Sampling(temperature=temperature)
+    plain, steps = write(streams(tiny), tiny, None, settings)
+    evaluations = []
+    for path in (None, other):
+        model = Model(str(path)) if path else tiny
+        work = Workspace(model.vocabulary.size)
+        own = streams(model)
+
+        def choose(logits: Sequence[Row], work: Workspace = work) -> int:
+            return int(steered(logits, STEERING, work).argmax())
+
+        drafter = ModelDrafter(own, PROMPTS, [], choose, linear_cost(0.1), 0.05)
+        drafted, fewer = write(streams(tiny), tiny, drafter, settings)
+        assert drafted == plain
+        evaluations.append(fewer)
+        own.close()
+        if path:
+            model.close()
+    most = {0.0: steps / 2, 1.0: steps}  # of the same model, which draws otherwise than it guesses
+    assert evaluations[0] <= most[temperature]
+
+
+def test_ngrams_propose_what_followed_the_longest_recent_match() -> None:
+    drafter = NgramDrafter([1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3], linear_cost(0.01))
+    assert drafter.propose(3) == [4, 5, 6]
+    assert drafter.propose(1) == [4]
+    assert drafter.propose(0) == []
+
+
+def test_a_copy_resumes_where_it_fits_its_source_again() -> None:
+    source = list(range(1, 20))
+    drafter = NgramDrafter([*source, 1, 2, 3], linear_cost(0.01))
+    for departure, resumed in ((99, 5), (98, 7)):  # 4 and 6 were replaced
+        drafter.observe(departure)
+        drafter.observe(resumed)
+        assert drafter.propose(3) == [resumed + 1, resumed + 2, resumed + 3]
+    for other in range(50, 56):
+        drafter.observe(other)
+    assert drafter.propose(3) == []  # the source is given up
+
+
+def test_drafts_that_keep_failing_are_no_longer_made() -> None:
+    drafter = NgramDrafter([1, 2, 3, 4] * 3, linear_cost(0.4))
+    drafted = 0
+    for turn in range(40):
+        for token in (1, 2, 3):
+            drafter.observe(token)
+        drafted = len(drafter.propose(8))
+        drafter.observe(50 + turn)
+    assert drafted == 0
+
+
+def test_a_draft_is_as_long_as_pays() -> None:
+    cheap, dear = linear_cost(0.05), linear_cost(0.5)
+    assert best_length(0.95, cheap, 0.0, 15) > best_length(0.7, cheap, 0.0, 15) > 0
+    assert best_length(0.95, dear, 0.0, 15) < best_length(0.95, cheap, 0.0, 15)
+    assert best_length(0.3, dear, 0.0, 15) == 0
+    assert best_length(0.95, cheap, 1.0, 15) == 0  # a draft model as slow as the model itself
+    assert best_length(0.99, cheap, 0.0, 4) == 4
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 2), st.integers(0, 15), st.integers(0, 15))
+def test_no_other_length_pays_more(
+    acceptance: float, slope: float, drafting: float, limit: int, other: int
+) -> None:
+    def rate(length: int) -> float:
+        tokens = sum(acceptance**i for i in range(length + 1))
+        return tokens / (cost(length + 1) + drafting * length)
+
+    cost = linear_cost(slope)
+    best = best_length(acceptance, cost, drafting, limit)
+    assert best <= limit
+    assert rate(best) >= rate(min(other, limit)) - 1e-9
+
+
+def test_only_rows_of_the_last_block_are_looked_at(tiny: Model) -> None:
+    """The rows of an earlier block are gone; nothing may hold on to them."""
+    lockstep = streams(tiny)
+    lockstep.prefill(PROMPTS)
+    first = np.array(lockstep.advance([5])[0])
+    lockstep.rewind(1)
+    again = np.array(lockstep.advance([5, 6, 7])[0])
+    assert np.abs(first - again).max() < 0.01
+    lockstep.close()
+
+
+@pytest.mark.parametrize("arrangement", ["one-context", "two-contexts"])
+@pytest.mark.parametrize("batch", [1, 2, 7, 16, 20])
+def test_a_small_batch_bounds_the_guesses(
+    tiny: Model, arrangement: Arrangement, batch: int
+) -> None:
+    asked = []
+
+    class Bold:
+        """Knows the reply, and guesses as much as there is room for."""
+
+        def __init__(self, reply: list[int]) -> None:
+            self._reply, self._seen = reply, 0
+
+        def observe(self, token: int) -> None:
+            self._seen += 1
+
+        def propose(self, room: int) -> list[int]:
+            asked.append(room)
+            return self._reply[self._seen : self._seen + min(room, LONGEST_DRAFT)]
+
+    settings = Sampling(temperature=0)
+    plain, _ = write(streams(tiny, arrangement), tiny, None, settings)
+    options = LoadOptions(context=256, streams=arrangement, flash_attention="off", batch=batch)
+    drafted, _ = write(Lockstep(tiny, options), tiny, Bold([*plain, *[0] * 20]), settings)
+    assert drafted == plain
+    together = 2 if arrangement == "one-context" else 1
+    assert max(asked) == max(batch, 2) // together - 1

@@ -1,0 +1,260 @@
+"""Whatever fails, and whatever comes from outside, the app stays and says a sentence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual import events
+from textual.widgets import OptionList
+
+from amulet_local.chats.history import History, history_file
+from amulet_local.errors import UsageError
+from amulet_local.protocol.messages import LoadOptions
+from amulet_local.settings import Settings, log_folder
+from tests.fake_engine import FakeEngine
+from tests.tui.running import Running, chat, shelf_with
+from tui.app import AmuletApp
+from tui.screens.chat import ChatScreen
+from tui.screens.model_picker import ModelPicker
+from tui.session.changes import Steering
+from tui.session.session import Session
+from tui.unexpected import as_sentences, told
+
+SENTENCE = "Amulet met an error that it should not have; "
+# What no file can be called, or nobody can look at.
+STRANGE = (
+    "~nosuchuser",
+    "~nosuchuser/file.txt",
+    "~",
+    "x" * 300,
+    "y/" * 3000,
+    "a\0b",
+    "/proc/1/root/nothing",
+    "/dev/null/below",
+    "loop/file",
+    "/dev/stdin",
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the app is started in."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "loop").symlink_to("loop")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def fail(*_: object) -> None:
+    raise ZeroDivisionError
+
+
+# -- what fails -----------------------------------------------------------------------------------
+
+
+async def by_a_handler(running: Running) -> None:
+    running.prompt.post_message(events.Paste("x"))
+
+
+async def by_an_action(running: Running) -> None:
+    await running.press("ctrl+l")
+
+
+async def by_a_timer(running: Running) -> None:
+    running.screen.set_timer(0.001, fail)
+
+
+async def by_a_thread(running: Running) -> None:
+    running.screen.run_worker(lambda: fail(), thread=True)
+
+
+async def by_a_callback(running: Running) -> None:
+    running.screen.call_later(fail)
+
+
+async def told_of(running: Running) -> str:
+    """What the user is told once something has failed; the test does not fail by that."""
+    for _ in range(500):
+        if running.notified:
+            break
+        await running.pilot.pause(0.01)
+    error = running.app._exception
+    assert isinstance(getattr(error, "error", error), ZeroDivisionError)  # of a worker, or ours
+    running.app._exception = None
+    return running.notified[-1]
+
+
+HOW = (by_a_handler, by_an_action, by_a_timer, by_a_thread, by_a_callback)
+
+
+@pytest.mark.parametrize("raised", HOW)
+async def test_an_error_that_nobody_foresaw_is_a_sentence_and_the_app_goes_on(
+    raised: Callable[[Running], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("tui.widgets.prompt.Prompt._on_paste", fail)
+    monkeypatch.setattr(ChatScreen, "action_chats", fail)
+    log = log_folder() / "app.log"
+    async with chat(FakeEngine(["Here I am."])) as running:
+        await raised(running)
+        assert await told_of(running) == f"{SENTENCE}{log} says what it was."
+        await running.say("Are you there?")
+        assert running.said == ["Are you there?", "Here I am."]
+    assert "ZeroDivisionError" in log.read_text("utf-8")
+    assert capsys.readouterr() == ("", "")
+
+
+async def test_an_error_before_the_chat_is_there_ends_the_app_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ChatScreen, "recall", fail)
+    with History(history_file()) as history:
+        engine = FakeEngine()
+        session = Session(engine, history, Settings(), LoadOptions(), Steering())
+        app = AmuletApp(session, engine, shelf_with())
+        with pytest.raises(ZeroDivisionError):
+            async with app.run_test():
+                pass
+    assert app.failure.startswith(SENTENCE)
+    assert app.return_code == 1
+
+
+async def test_a_timer_that_fails_again_and_again_is_told_of_once() -> None:
+    failed: list[None] = []
+
+    def fail_again() -> None:
+        failed.append(None)
+        fail()
+
+    async with chat(FakeEngine()) as running:
+        timer = running.screen.set_interval(0.001, fail_again)
+        while len(failed) < 5:
+            await running.pilot.pause(0.01)
+        timer.stop()
+        await told_of(running)
+        assert len(running.notified) == 1
+
+
+def test_an_error_for_the_user_is_told_as_it_is() -> None:
+    assert told(UsageError("name another file.")) == "name another file."
+    assert not log_folder().exists()
+
+
+def test_what_the_system_refuses_is_told_by_its_reason() -> None:
+    assert told(OSError(28, "No space left on device")).startswith("the system refused ([Errno 28]")
+
+
+def test_work_on_a_thread_tells_of_any_error_as_a_sentence() -> None:
+    with pytest.raises(Exception, match=SENTENCE) as raised, as_sentences():
+        fail()
+    assert type(raised.value).__mro__[1].__name__ == "AmuletError"
+    with pytest.raises(KeyError), as_sentences(KeyError):
+        raise KeyError
+
+
+async def test_a_model_that_cannot_even_be_looked_for_is_offered_anew() -> None:
+    shelf = replace(shelf_with(), find=fail)  # type: ignore[arg-type]
+    async with chat(FakeEngine(), shelf=shelf) as running:
+        await running.until("Amulet met an error")
+        assert "^d" in running.shown()
+
+
+async def test_a_list_of_models_that_fails_says_why() -> None:
+    shelf = replace(shelf_with(), models=fail)  # type: ignore[arg-type]
+    async with chat(FakeEngine(), shelf=shelf) as running:
+        await running.say("/model")
+        await running.until("Amulet met an error")
+        assert isinstance(running.app.screen, ModelPicker)
+
+
+async def test_a_fetch_that_fails_in_an_unknown_way_can_be_begun_anew() -> None:
+    shelf = replace(shelf_with(), pull=fail)  # type: ignore[arg-type]
+    async with chat(FakeEngine(), shelf=shelf) as running:
+        for _ in range(2):
+            await running.say("/pull hf:some/model")
+            await running.workers_done()
+            await running.settle()
+            assert running.notified[-1].startswith(SENTENCE)
+
+
+# -- names of files -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", STRANGE)
+async def test_a_strange_name_behind_an_at_is_a_word_like_any_other(name: str, here: Path) -> None:
+    engine = FakeEngine(["Yes."])
+    async with chat(engine) as running:
+        running.prompt.insert(f"@{name}")
+        await running.settle()
+        running.prompt.write(f"@{name} hi")
+        await running.press("enter")
+        asked = [request.messages[-1].text for request in engine.requests]
+        refused = running.notified[-1:]
+        assert (
+            asked == [f"@{name} hi"] or "folder" in refused[0] or "no file can hold" in refused[0]
+        )
+
+
+async def test_a_draft_with_a_strange_name_is_there_at_the_next_start(here: Path) -> None:
+    async with chat(FakeEngine()) as running:
+        running.prompt.insert("@~nosuchuser hi")
+        await running.settle()
+        running.screen.save_draft()
+    engine = FakeEngine(["Yes."])
+    async with chat(engine) as running:
+        assert running.prompt.text == "@~nosuchuser hi"
+        await running.press("enter")
+        assert engine.requests[0].messages[-1].text == "@~nosuchuser hi"
+
+
+async def test_a_link_to_itself_hides_no_other_file(here: Path) -> None:
+    (here / "last.txt").touch()
+    async with chat(FakeEngine()) as running:
+        running.prompt.insert("@l")
+        await running.settle()
+        assert "last.txt" in running.shown()
+
+
+async def test_a_file_whose_name_is_no_text_is_not_proposed(here: Path) -> None:
+    Path(os.fsdecode(b"n\xff.txt")).touch()
+    (here / "notes.txt").touch()
+    async with chat(FakeEngine()) as running:
+        running.prompt.insert("@n")
+        await running.settle()
+        completions = running.screen.query_one("Completions", OptionList)
+        assert completions.option_count == 1
+
+
+@pytest.mark.parametrize("command", ["/export", "/import"])
+@pytest.mark.parametrize("name", ["~nosuchuser/x.json", "z" * 300, "pipe", "/dev/null/x.json"])
+async def test_a_strange_path_is_refused_in_the_form(name: str, command: str, here: Path) -> None:
+    os.mkfifo(here / "pipe")
+    async with chat(FakeEngine(["One."])) as running:
+        await running.say("Hi")
+        await running.say(f"{command} {name}")
+        await running.workers_done()
+        await running.settle()
+        said = " ".join(running.shown().replace("│", " ").split())
+        assert any(word in said for word in ("home folder", "cannot be", "device or a pipe"))
+
+
+async def test_the_app_goes_on_in_a_folder_that_was_removed(here: Path) -> None:
+    engine = FakeEngine(["Yes."])
+    async with chat(engine) as running:
+        (here / "loop").unlink()
+        here.rmdir()
+        running.prompt.insert("@a")
+        await running.settle()
+        running.prompt.clear()
+        await running.say("Hi @notes.md")
+        assert running.said == ["Hi @notes.md", "Yes."]
+        await running.say("/import x.json")
+        await running.workers_done()
+        await running.settle()
+        assert "cannot be read" in running.shown()

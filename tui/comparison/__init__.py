@@ -1,0 +1,1 @@
+"""Several replies to one question, side by side."""

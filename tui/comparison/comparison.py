@@ -1,0 +1,281 @@
+"""One question answered in several ways side by side, where the answers part, and a blind vote.
+
+Ways to steer go in; columns come out that grow as the engine writes. Nothing here knows of widgets.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from msgspec import structs
+
+from amulet_local.chats.chat import completed
+from amulet_local.chats.conversation import Node
+from amulet_local.chats.ids import new_id
+from amulet_local.chats.votes import Choice, Tally
+from amulet_local.engine.client import EngineHandle
+from amulet_local.presets.preset import Preset
+from amulet_local.protocol.messages import (
+    MOST_COMPARED,
+    Died,
+    Event,
+    Failed,
+    Finished,
+    Method,
+    Reply,
+    Step,
+)
+from amulet_local.realignment import BASE, LINEAR, PROMPT, label
+from tui.session.changes import Steering
+from tui.session.session import Session
+
+LONGEST = 512  # tokens of a column: each has a cache of its own while they are written
+SAME = 0.005  # between strengths
+
+
+@dataclass(eq=False)
+class Column:
+    """One way to answer. request: None until the engine is asked. trouble: why it came to nothing,
+    in a sentence."""
+
+    steering: Steering
+    request: Reply | None = None
+    steps: list[Step] = field(default_factory=list)
+    finished: Finished | None = None
+    trouble: str = ""
+
+    @property
+    def text(self) -> str:
+        """What is written so far."""
+        return self.finished.text if self.finished else "".join(step.text for step in self.steps)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing follows."""
+        return bool(self.finished or self.trouble)
+
+    @property
+    def name(self) -> str:
+        """The place on the dial, in words."""
+        strength = self.steering.strength
+        if method_of(strength) == "amulet":
+            return f"{strength:.2f} {label(strength)}"
+        return "base" if method_of(strength) == "base" else "prompt only"
+
+
+class Comparison:
+    """Columns that are written together; those added meanwhile are written after.
+
+    shuffle: puts a list in another order, in place. winner: the column voted for, if any.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        question: Node,
+        steerings: Iterable[Steering],
+        shuffle: Callable[[list[Column]], None] = random.shuffle,
+    ) -> None:
+        self.question = question
+        self.columns = [Column(steering) for steering in steerings]
+        self.blind = False
+        self.winner: Column | None = None
+        self._session, self._shuffle = session, shuffle
+        self._seed: int | None = None
+
+    # -- writing ------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether something is being written."""
+        return any(column.request and not column.ended for column in self.columns)
+
+    def begin(self) -> str:
+        """Have all that is not written yet be written, unless something is. Returns why it cannot
+        be, in a sentence; empty otherwise."""
+        new = [column for column in self.columns if not column.request]
+        if self.running or not new:
+            return ""
+        for column in new:
+            column.request = self._request(column.steering)
+        requests = tuple(column.request for column in new if column.request)
+
+        def ask(engine: EngineHandle) -> None:
+            engine.compare(requests)
+
+        refusal = self._session.lend(self._take, ask)
+        if refusal:
+            for column in new:
+                column.request = None
+        return refusal
+
+    def again(self) -> None:
+        """Forget what is written, so that it is written once more, by another seed."""
+        self._seed, self.winner, self.blind = None, None, False
+        self.columns = [Column(column.steering) for column in self.columns]
+
+    def stop(self) -> None:
+        """Leave what is written as it is; what waits for its turn goes."""
+        self.columns = [column for column in self.columns if column.request]
+        if self.running:
+            self._session.halt()
+
+    def close(self) -> None:
+        """Nobody looks any more."""
+        if self.running:
+            self._session.take_back()
+
+    def _request(self, steering: Steering) -> Reply:
+        """As it would be asked in the chat, all with one seed and without a thought; base and
+        prompt only as they are without Amulet, so unguarded."""
+        request = self._session.request(self.question, steering)
+        self._seed = request.seed if self._seed is None else self._seed
+        method = method_of(steering.strength)
+        return structs.replace(
+            request,
+            seed=self._seed,
+            method=method,
+            preference="" if method == "base" else request.preference,
+            guard=request.guard if method == "amulet" else 0.0,
+            trace=method != "base",
+            max_tokens=min(LONGEST, request.max_tokens),
+            thinking=False,
+        )
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Step():
+                for column in self._asked(event.id):
+                    column.steps.append(event)
+            case Finished():
+                for column in self._asked(event.id):
+                    column.finished = event
+            case Failed(id=int(asked)) if self._asked(asked):
+                self._fail(event.text)
+            case Failed(id=None) | Died():
+                self._fail(event.text)
+
+    def _asked(self, request: int) -> list[Column]:
+        return [it for it in self.columns if it.request and it.request.id == request]
+
+    def _fail(self, why: str) -> None:
+        for column in self.columns:
+            if column.request and not column.ended:
+                column.trouble = why
+
+    # -- which columns ------------------------------------------------------------------------
+
+    def add(self, steering: Steering) -> str:
+        """One more column at the end; returns why not, in a sentence, or nothing."""
+        if len(self.columns) >= MOST_COMPARED:
+            return f"{MOST_COMPARED} columns are the most; take one away first."
+        if any(same(steering, column.steering) for column in self.columns):
+            return "That column is there already."
+        self.winner = None
+        self.columns.append(Column(steering))
+        return ""
+
+    def remove(self, column: Column) -> str:
+        """Take a column away; returns why not, in a sentence, or nothing."""
+        if len(self.columns) < 2:
+            return "This is the last column."
+        if column.request and not column.ended:
+            return "This column is still being written; stop it first."
+        self.columns.remove(column)
+        return ""
+
+    # -- what is seen -------------------------------------------------------------------------
+
+    def parting(self, number: int) -> int | None:
+        """The place in a column's text at which it leaves the first column's; in the first, at
+        which the first other leaves it. None while they say the same."""
+        first, column = self.columns[0], self.columns[number]
+        others = self.columns[1:] if column is first else [column]
+        places = [parts(first, other) for other in others]
+        return min((place for place in places if place is not None), default=None)
+
+    def reply(self, column: Column) -> Node | None:
+        """A column as a reply of the chat; None while it is not complete, or where it is empty."""
+        request, finished = column.request, column.finished
+        if not request or not finished or not finished.text:
+            return None
+        conversation, origin = self._session.chat.conversation, self._session.origin
+        node = conversation.reply(self.question.id, origin(request, column.steering))
+        return replace(completed(node, column.steps, finished), id=new_id())
+
+    # -- voting -------------------------------------------------------------------------------
+
+    def hide(self) -> str:
+        """Shuffle the columns, and show no names; returns why not, in a sentence, or nothing."""
+        if not all(column.ended for column in self.columns):
+            return "Vote once all columns are written, or stop them."
+        if sum(bool(column.text) for column in self.columns) < 2:
+            return "There is nothing to choose between."
+        self.columns = [column for column in self.columns if column.text]
+        self._shuffle(self.columns)
+        self.blind, self.winner = True, None
+        return ""
+
+    def vote(self, number: int | None) -> None:
+        """Unveil the columns; number: of the best one, kept with the strengths it was up against.
+        Raises AmuletError where that cannot be stored."""
+        self.blind = False
+        if number is None:
+            return
+        self.winner = self.columns[number]
+        model = self._session.model
+        presets = [column.steering.preset for column in self.columns]
+        if model and all(presets):
+            ballot = [
+                Choice(preset.name, column.steering.strength)
+                for preset, column in zip(presets, self.columns, strict=True)
+                if preset
+            ]
+            self._session.history.votes.add(model.name, ballot, number)
+
+    def tally(self, preset: Preset) -> Tally:
+        """How the votes for a preset went so far. Raises AmuletError."""
+        model = self._session.model
+        return self._session.history.votes.tally(model.name if model else "", preset.name)
+
+
+def method_of(strength: float) -> Method:
+    """How a column at a strength is written: where Amulet has nothing to do, without it."""
+    if abs(strength - BASE) < SAME:
+        return "base"
+    return "pref" if abs(strength - PROMPT) < SAME else "amulet"
+
+
+def usual(steering: Steering, otherwise: float = LINEAR) -> Sequence[Steering]:
+    """What to begin with: base, prompt only, and realigned as it is set (or else as is usual)."""
+    strengths = [steering.strength, otherwise, LINEAR]
+    realigned = next(it for it in strengths if method_of(it) == "amulet")
+    return [steering.at(strength) for strength in (BASE, PROMPT, realigned)]
+
+
+def same(one: Steering, other: Steering) -> bool:
+    """Whether two ways to steer come to the same replies; without a strength, all do."""
+    if abs(one.strength - other.strength) >= SAME:
+        return False
+    return method_of(one.strength) == "base" or replace(one, strength=BASE) == replace(
+        other, strength=BASE
+    )
+
+
+def parts(one: Column, other: Column) -> int | None:
+    """The place at which two texts part; None while one of them may still go on like the other."""
+    shorter, longer = sorted((one, other), key=lambda column: len(column.text))
+    letters = enumerate(zip(shorter.text, longer.text, strict=False))
+    place = next((at for at, (a, b) in letters if a != b), len(shorter.text))
+    ends_there = place == len(shorter.text)
+    if ends_there and (len(longer.text) == place or not shorter.ended):
+        return None
+    return place
+
+
+def with_preset(steering: Steering, changed: Preset) -> Steering:
+    """The same, by a preset as it is now, if it goes by that one; the strength stays."""
+    known = steering.preset and steering.preset.name == changed.name
+    return replace(steering, preset=changed, given=True) if known else steering

@@ -1,0 +1,1 @@
+"""How every token of a reply was moved."""

@@ -1,0 +1,1 @@
+"""Text of models and people, made safe, parsed and drawn."""

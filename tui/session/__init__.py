@@ -1,0 +1,1 @@
+"""A chat without its screen."""

@@ -1,0 +1,198 @@
+"""Where the chat gets its model: found by name, or the default one fetched.
+
+Finding and fetching block and belong on a thread. What they need is imported when they run, so that
+the prompt is there before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amulet_local.errors import AmuletError, NotUsableError
+from amulet_local.path_text import as_text, from_text
+from amulet_local.protocol.messages import LoadOptions, Memory
+from amulet_local.settings import models_folder
+from models.catalogue import Entry, Hosted, default, entries, is_complete
+from tui.markdown.sanitising import sentence
+from tui.session.changes import ChosenModel, Steering
+
+if TYPE_CHECKING:
+    from models.download import Progress
+    from models.pulling import Pulled
+
+_QUESTION = "What makes a good walking holiday?"
+
+
+def find_model(name: str) -> ChosenModel:
+    """The model of a name or path, its header checked; "" is the default model.
+
+    Raises NotUsableError where there is none, or it is damaged or no chat model.
+    """
+    from models import cards, inspection, library
+
+    try:
+        path = library.resolve(name)
+    except library.NoModelError as error:  # its commands are for a command line
+        raise (error if name else NotUsableError("no model is chosen yet.")) from error
+    card = inspection.inspect(path)
+    cards.require_chat_model(card)
+    return ChosenModel(path, _without(card.quantisation, library.called(path)), card.quantisation)
+
+
+def has_default() -> bool:
+    """Whether the default model is here, by the size of its file."""
+    return is_complete(models_folder() / default().file, default())
+
+
+def fetch_default(on_progress: Callable[[Progress], object], cancelled: Callable[[], bool]) -> Path:
+    """Fetch the default model; raises AmuletError as models.download.fetch does."""
+    from models.download import fetch
+
+    return fetch(default(), on_progress, cancelled)
+
+
+def needs_of(path: str, options: LoadOptions) -> tuple[Memory, ...]:
+    """What a model takes with so much context, and with less (see models.memory.needs_of)."""
+    from models import memory
+
+    return memory.needs_of(path, options)
+
+
+def pull_model(
+    what: str, on_progress: Callable[[Progress], object], cancelled: Callable[[], bool]
+) -> Pulled:
+    """Fetch a model by its name in the catalogue, from the hub or a URL (see models.pulling)."""
+    from models.pulling import pull
+
+    return pull(what, on_progress, cancelled)
+
+
+def write_model(
+    path: str,
+    type_: str,
+    on_progress: Callable[[Progress], object],
+    cancelled: Callable[[], bool],
+) -> Pulled:
+    """Write a model in another type, beside it. Raises AmuletError (see models.quantising)."""
+    from models.download import Progress
+    from models.pulling import Pulled
+    from models.quantising import quantise_apart
+
+    def tell(done: int, total: int) -> None:
+        on_progress(Progress("writing", done, total))
+
+    written = quantise_apart(from_text(path), type_, tell, cancelled)
+    return Pulled(written.stem, written, written.stat().st_size, "", fetched=False)
+
+
+@dataclass(frozen=True)
+class ShelfModel:
+    """A model on this disk, or one that can be fetched. path: of its file, or its name in the
+    catalogue. label: what to call it, with its quantisation; card: what there is to know before it
+    is loaded, in lines; fits: whether there is memory for it; here: whether it is on this disk;
+    faster: the type in which it would be faster here, if any."""
+
+    path: str
+    label: str
+    card: str
+    fits: bool
+    here: bool = True
+    faster: str = ""
+
+
+def list_models(options: LoadOptions) -> list[ShelfModel]:
+    """All chat models on this disk, and what they would take; then those of the catalogue that are
+    not here. Raises AmuletError."""
+    from rich.filesize import decimal
+
+    from models import library, memory, quantising
+
+    listing = library.listing(options=options)
+    free, found = listing.free, []
+    for model in listing.models:
+        card, needed, placing = model.card, model.memory, model.placing
+        known = [
+            f"{card.architecture or 'unknown'}, {card.parameters:,} parameters",
+            f"{decimal(card.size)} on disk · trained for {card.context_trained:,} tokens",
+            f"chat template: {'yes' if card.template else 'no'} · "
+            f"licence: {card.licence or 'not stated'}",
+            f"kept by {model.program}: {as_text(card.path)}",
+            f"also called {', '.join(model.names[1:])}" if len(model.names) > 1 else "",
+        ]
+        takes = [
+            f"Takes about {decimal(needed.total)} for two streams of {needed.context:,} tokens "
+            f"(weights {decimal(needed.weights + needed.repacked)}, KV {decimal(needed.kv)}, "
+            f"compute {decimal(needed.compute)}); {decimal(free)} are free.",
+            f"Where: {placing}." if placing.devices else "",
+            memory.memory_advice(card, options, free, listing.devices),
+            hint := quantising.faster_type(card, placing),
+        ]
+        text = "\n".join([*filter(None, takes), "", *filter(None, known)])
+        label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
+        faster = quantising.FASTER if hint else ""
+        found.append(ShelfModel(as_text(model.path), label, text, placing.fits, faster=faster))
+    here = {name for model in listing.models for name in model.names}
+    free += sum(device.memory_free for device in listing.devices)
+    return found + [_offered(entry, free) for entry in entries() if entry.name not in here]
+
+
+def _offered(entry: Entry, free: int) -> ShelfModel:
+    """A model that can be fetched. free: bytes, here and on devices."""
+    from rich.filesize import decimal
+
+    if isinstance(entry, Hosted):  # of which the hub tells the size
+        type_, where = entry.quantisation, f"from {entry.repository}"
+    else:
+        type_, where = Path(entry.file).stem.rpartition(".")[2], decimal(entry.wheel.size)
+    fits = entry.memory <= free
+    lines = [
+        entry.description,
+        f"{entry.parameters} parameters · licence: {entry.licence}",
+        "",
+        f"Takes about {decimal(entry.memory)} for two streams of 4,096 tokens; {decimal(free)} are "
+        f"free{'' if fits else ', so it would not fit here'}.",
+        f"Not here: Enter fetches it ({where}).",
+    ]
+    label = f"{entry.name} {type_} · {entry.parameters} · {entry.licence}"
+    return ShelfModel(entry.name, label, "\n".join(lines), fits, here=False)
+
+
+def show_prompts(path: str, steering: Steering) -> str:
+    """What a model sees without the preference and with it; why not, where that cannot be shown."""
+    from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+    from models.preview import preview
+
+    system = steering.system or DEFAULT_SYSTEM
+    words = steering.preference or "(your preference)"
+    try:
+        shown = preview(
+            from_text(path), _QUESTION, words, system=system, placement=steering.placement
+        )
+    except AmuletError as error:
+        return sentence(str(error))
+    parts = ["Without the preference it sees:", shown.base, "With it:", shown.preference]
+    return "\n\n".join(filter(None, [shown.problem, *parts]))
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All of these, so that tests can put others in their place."""
+
+    find: Callable[[str], ChosenModel] = find_model
+    has_default: Callable[[], bool] = has_default
+    fetch: Callable[[Callable[[Progress], object], Callable[[], bool]], Path] = fetch_default
+    models: Callable[[LoadOptions], Sequence[ShelfModel]] = list_models
+    prompts: Callable[[str, Steering], str] = show_prompts
+    pull: Callable[[str, Callable[[Progress], object], Callable[[], bool]], Pulled] = pull_model
+    write: Callable[[str, str, Callable[[Progress], object], Callable[[], bool]], Pulled] = (
+        write_model
+    )
+
+
+def _without(quantisation: str, stem: str) -> str:
+    """A file's name without its quantisation, which is shown by itself."""
+    name, mark = stem[: -len(quantisation) - 1], stem[-len(quantisation) :]
+    return name if name and mark.casefold() == quantisation.casefold() else stem

@@ -1,0 +1,103 @@
+"""What the engine is asked: from a chat and how it is steered to a request, and from a stored reply
+to the request that it was the answer to.
+
+Nothing here knows of the engine's state or of widgets.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from amulet_local.chats.conversation import Message, Node, Thought
+from amulet_local.chats.provenance import Origin
+from amulet_local.path_text import as_text
+from amulet_local.presets.preset import Presets
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.messages import Reply
+from amulet_local.realignment import BASE
+from amulet_local.settings import Settings
+from tui.session.changes import ChosenModel, Steering
+
+_LARGEST_SEED = 0xFFFFFFFE
+
+
+def new_request(
+    number: int,
+    chat: str,
+    path: Iterable[Node],
+    model: ChosenModel | None,
+    steering: Steering,
+    settings: Settings,
+    *,
+    thinking: bool,
+    begun: Node | None = None,
+) -> Reply:
+    """A reply to the last question of a path. number, chat: ids. begun: what it begins with, as
+    `own` makes it."""
+    if begun and begun.origin and begun.thought.token_ids:
+        thinking = begun.origin.thinking  # as it stood before this thought
+    followed = bool(steering.preference)
+    return Reply(
+        id=number,
+        messages=tuple(own(node, model).message for node in path),
+        seed=secrets.randbelow(_LARGEST_SEED + 1),
+        system=steering.system or settings.system or DEFAULT_SYSTEM,
+        preference=steering.preference,
+        method="amulet" if followed else "base",
+        strength=steering.strength if followed else BASE,
+        guard=steering.guard if followed else 0.0,
+        placement=steering.placement,
+        sampling=steering.sampling,
+        max_tokens=settings.max_tokens,
+        trace=followed,
+        chat=chat,
+        begun=begun.message if begun else None,
+        thinking=thinking,
+        thought=begun.thought.token_ids if begun else (),
+    )
+
+
+def old_request(
+    number: int, chat: str, path: Iterable[Node], model: ChosenModel, reply: Node, origin: Origin
+) -> Reply:
+    """What a reply was asked with, to be read along both streams. path: to its question."""
+    return Reply(
+        id=number,
+        messages=tuple(own(node, model).message for node in path),
+        seed=origin.seed,
+        system=origin.system,
+        preference=origin.preference,
+        method=origin.method,
+        strength=origin.strength,
+        guard=origin.guard,
+        placement=origin.placement,
+        sampling=origin.sampling,
+        trace=True,
+        chat=chat,
+        begun=reply.message,
+        thinking=origin.thinking,
+        thought=reply.thought.token_ids,
+    )
+
+
+def own(node: Node, model: ChosenModel | None) -> Node:
+    """A message as a model can read it: token ids mean something to the model alone that sampled
+    them, so those of another one are left out, and its text is read."""
+    if not node.message.token_ids and not node.thought.token_ids:
+        return node
+    if model and node.origin and as_text(model.path.name) == Path(node.origin.file).name:
+        return node
+    message = Message(node.message.role, node.message.text)
+    return replace(node, message=message, thought=Thought(node.thought.text))
+
+
+def steering_of(origin: Origin, presets: Presets) -> Steering:
+    """How a reply was steered; in words, where its preset is not there any more."""
+    if not origin.preference:
+        return Steering()
+    preset = presets.presets.get(origin.preset)
+    words = "" if preset else origin.preference
+    return Steering(preset, words, origin.strength, origin.guard, origin.placement)

@@ -1,0 +1,80 @@
+"""Text files that a message names with @: read, checked, and put below the message.
+
+A text goes in; the text with the files' contents comes out, or UsageError with one sentence, before
+anything is sent. What a file says is a message's text like any other.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.filesize import decimal
+
+from amulet_local.errors import UsageError, advice, cause
+from amulet_local.system import paths
+from amulet_local.system.text_files import NotTextError, decode_text
+
+_NAMED = re.compile(r"(?:^|(?<=\s))@((?:\\ |[^\s@])(?:\\ |\S)*)")
+_FENCE = re.compile("`{3,}")
+_BYTES_A_TOKEN = 4  # of most texts; what is larger than that does not fit for sure
+_MOST_BYTES = 1 << 20  # while no model is loaded
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A message with its files. files: their names and sizes in bytes."""
+
+    text: str
+    files: tuple[tuple[str, int], ...]
+
+    @property
+    def told(self) -> str:
+        """What was attached, in words; empty for nothing."""
+        return ", ".join(f"{name} ({decimal(size)})" for name, size in self.files)
+
+
+def attach(text: str, folder: Path, context: int) -> Attached:
+    """Put the contents of the files that a text names below it.
+
+    folder: where relative names begin. context: tokens that the model can hold; 0 if not known.
+    A name of no file stays a word. Raises UsageError for what cannot be read, is no text, or is
+    more than fits.
+    """
+    parts: list[str] = [text]
+    files: list[tuple[str, int]] = []
+    for match in _NAMED.finditer(text):
+        name = match[1].replace("\\ ", " ").rstrip(".,;:!?)")
+        path = folder / paths.expand(name)
+        if not paths.is_file(path) or name in (known for known, _ in files):
+            if paths.is_dir(path):
+                raise UsageError(f"{name} is a folder; name a text file in it.")
+            continue
+        content, size = _read(path, name, context)
+        fence = max((len(run) for run in _FENCE.findall(content)), default=2) + 1
+        marks = "`" * max(3, fence)
+        parts.append(f"{name}:\n{marks}{path.suffix.lstrip('.')}\n{content.rstrip()}\n{marks}")
+        files.append((name, size))
+    return Attached("\n\n".join(parts), tuple(files))
+
+
+def _read(path: Path, name: str, context: int) -> tuple[str, int]:
+    most = context * _BYTES_A_TOKEN or _MOST_BYTES
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+        size = path.stat().st_size
+    except OSError as error:
+        remedy = advice(error, "attach a file that can be")
+        raise UsageError(f"{name} cannot be read ({cause(error)}); {remedy}.") from None
+    if len(data) > most:
+        raise UsageError(
+            f"{name} has {decimal(size)}, more than the model can hold ({decimal(most)}); attach "
+            "a part of it, or load the model with a larger context."
+        )
+    try:
+        return decode_text(data), size
+    except NotTextError as error:
+        what = f"not a text in {error.encoding}" if error.encoding else "a binary file"
+        raise UsageError(f"{name} is {what} ({error.place}); only texts can be attached.") from None
