@@ -20,10 +20,11 @@ from itertools import accumulate
 from pathlib import Path
 
 from amulet_local.chats.chat import Chat
-from amulet_local.chats.conversation import Conversation, Message, Node
+from amulet_local.chats.conversation import Conversation, Node
 from amulet_local.chats.history import History
 from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, pack
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Stats, Step
 
 _WORDS = 20_000

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
-from amulet_local.chats.conversation import Message
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import KvType, LoadOptions
 from amulet_local.realignment import LINEAR, Row, Steering, Workspace, log_softmax, steered
 from amulet_local.runtime.llama.model import Model

@@ -13,10 +13,10 @@ import json
 import statistics
 from pathlib import Path
 
-from amulet_local.chats.conversation import Message
 from amulet_local.engine.engine import Engine
 from amulet_local.presets.preset import load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Event,
     Finished,

@@ -21,9 +21,9 @@ from contextlib import ExitStack, contextmanager
 
 from msgspec.structs import replace
 
-from amulet_local.chats.conversation import Message
 from amulet_local.engine.client import EngineProcess
 from amulet_local.errors import NotUsableError
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Died,
     Failed,

@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 import statistics
 
-from amulet_local.chats.conversation import Message
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.realignment import Steering, Workspace, steered
 from amulet_local.runtime.autotune import block_ms, some_tokens

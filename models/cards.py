@@ -13,7 +13,7 @@ from typing import Literal
 
 from amulet_local.errors import NotUsableError
 from amulet_local.path_text import as_text, encodable
-from amulet_local.runtime.build import knows_architecture
+from amulet_local.runtime.llama.build import knows_architecture
 
 Kind = Literal[
     "chat",

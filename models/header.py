@@ -35,7 +35,7 @@ from gguf.constants import (
 )
 
 from amulet_local.errors import NotUsableError, cause
-from amulet_local.runtime.build import Type, knows_type, types
+from amulet_local.runtime.llama.build import Type, knows_type, types
 from models.reader import Reader
 
 MAGIC = b"GGUF"

@@ -17,7 +17,7 @@ import msgspec
 
 from amulet_local.errors import NotUsableError
 from amulet_local.path_text import as_text, from_text
-from amulet_local.runtime.build import build_stamp
+from amulet_local.runtime.llama.build import build_stamp
 from amulet_local.settings import cache_folder
 from amulet_local.system import paths
 from models.cards import ModelCard, part_paths

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from gguf.constants import Keys
 
-from amulet_local.chats.conversation import Message
 from amulet_local.errors import NotUsableError
 from amulet_local.prompts.prompting import PromptWriter
 from amulet_local.prompts.templates import TemplateError
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Placement
 from models.header import Header, Omitted, Value, read_header, read_string
 

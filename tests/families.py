@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.chats.conversation import Message
 from amulet_local.prompts.prompting import Prompter, PromptWriter
+from amulet_local.protocol.message import Message
 from amulet_local.runtime.llama.model import Model
 
 SOURCE = Path(os.environ["AMULET_FAMILIES"])

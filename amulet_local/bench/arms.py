@@ -12,12 +12,12 @@ from typing import Literal
 import msgspec
 
 from amulet_local.bench.timing import Timing
-from amulet_local.chats.conversation import Message
 from amulet_local.generation.decoding import decode
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.sampling import Sampler
 from amulet_local.generation.speculative import Cost, Drafter, DraftModel, NgramDrafter, linear_cost
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LoadOptions, Sampling
 from amulet_local.realignment import LINEAR, Steering, Workspace
 from amulet_local.runtime.autotune import some_tokens

@@ -9,8 +9,8 @@ from contextlib import closing
 import msgspec
 
 from amulet_local.bench.timing import Timing, seconds
-from amulet_local.chats.conversation import Message
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Arrangement, LoadOptions, Placement
 from amulet_local.runtime.autotune import some_tokens
 from amulet_local.runtime.llama.model import Batch, Context, Model

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from amulet_local.chats.conversation import Conversation, Message, Node, Thought
+from amulet_local.chats.conversation import Conversation, Node, Thought
 from amulet_local.chats.history import History, title_of
 from amulet_local.chats.ids import new_chat_id
 from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, measures_of, pack, unpack
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Finished, Step
 
 SAVE_EVERY_S = 0.4  # with the time that a step takes to arrive, under half a second

@@ -13,28 +13,12 @@ from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from amulet_local.chats.ids import new_id, renewed, time_of
-
-if TYPE_CHECKING:  # which needs Message itself
-    from amulet_local.chats.provenance import Ending, Origin
-
-Role = Literal["user", "assistant"]
-
-
-class Message(msgspec.Struct, frozen=True):
-    """One message of a chat.
-
-    `token_ids` are those the model sampled, without the end-of-turn token; empty for text that
-    did not come from the loaded model, which is then tokenised from `text`.
-    """
-
-    role: Role
-    text: str
-    token_ids: tuple[int, ...] = ()
+from amulet_local.chats.provenance import Ending, Origin
+from amulet_local.protocol.message import Message
 
 
 class Thought(msgspec.Struct, frozen=True):

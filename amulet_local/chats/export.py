@@ -15,11 +15,12 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from amulet_local.chats.chat import Chat
-from amulet_local.chats.conversation import Conversation, Message, Node, Role, Thought
+from amulet_local.chats.conversation import Conversation, Node, Thought
 from amulet_local.chats.history import History, title_of
 from amulet_local.chats.ids import CHAT_PATTERN, ID_PATTERN, new_chat_id
 from amulet_local.chats.provenance import Ending, Origin, Reason, unpack
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
+from amulet_local.protocol.message import Message, Role
 from amulet_local.system import paths
 from amulet_local.system.text_files import read_text
 

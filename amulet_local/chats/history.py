@@ -21,7 +21,7 @@ from types import TracebackType
 
 import msgspec
 
-from amulet_local.chats.conversation import NO_THOUGHT, Conversation, Message, Node, Role, Thought
+from amulet_local.chats.conversation import NO_THOUGHT, Conversation, Node, Thought
 from amulet_local.chats.database import DamagedError, Database, NotKeptError, removed_meanwhile
 from amulet_local.chats.ids import new_id
 from amulet_local.chats.migrations import SEPARATOR, spaced
@@ -29,6 +29,7 @@ from amulet_local.chats.prompt_cache_files import KEPT, clear_all_but, forget
 from amulet_local.chats.provenance import Ending, Origin
 from amulet_local.chats.votes import Votes
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.protocol.message import Message, Role
 from amulet_local.settings import data_folder
 from amulet_local.system.process_ids import is_alive, this_process
 

@@ -18,7 +18,6 @@ from typing import Any, cast, get_args
 
 from msgspec import structs
 
-from amulet_local.chats.conversation import Message
 from amulet_local.cli.loading import chat_model, load_options
 from amulet_local.cli.options import (
     Subparsers,
@@ -48,6 +47,7 @@ from amulet_local.presets.preset import (
 )
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.prompts.reasoning import CANNOT
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Died,
     Event,

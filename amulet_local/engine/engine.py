@@ -15,7 +15,6 @@ from pathlib import Path
 
 from msgspec import structs
 
-from amulet_local.chats.conversation import Message
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.generation.alternatives import examine
 from amulet_local.generation.batch import Side, write_together
@@ -32,6 +31,7 @@ from amulet_local.generation.speculative import (
 from amulet_local.path_text import from_text
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.prompts.templates import TemplateError
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Examined,
     FinishReason,

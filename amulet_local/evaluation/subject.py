@@ -11,10 +11,10 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from amulet_local.chats.conversation import Message
 from amulet_local.errors import NotUsableError
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.prompts.templates import TemplateError
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LoadOptions, Placement
 from amulet_local.realignment import Workspace
 from amulet_local.runtime.llama.model import Model

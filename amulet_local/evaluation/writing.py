@@ -12,7 +12,6 @@ from contextlib import ExitStack, closing
 from functools import lru_cache
 from typing import cast
 
-from amulet_local.chats.conversation import Message
 from amulet_local.evaluation.beam import beam_search
 from amulet_local.evaluation.plan import Assignment
 from amulet_local.evaluation.records import Setting, Skipped, WrittenReply
@@ -21,6 +20,7 @@ from amulet_local.generation.batch import Side, write_together
 from amulet_local.generation.decoding import Steer
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.reply import Writing
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Finished, Reply, Step
 from amulet_local.protocol.messages import Method as WritingMethod
 from amulet_local.realignment import Steering

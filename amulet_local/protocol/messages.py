@@ -12,8 +12,8 @@ from typing import IO, Annotated, Literal
 
 import msgspec
 
-from amulet_local.chats.conversation import Message
 from amulet_local.errors import UsageError
+from amulet_local.protocol.message import Message
 
 MAX_FRAME = 16 * 1024 * 1024
 MOST_COMPARED = 6

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from amulet_local.chats.chat import SAVE_EVERY_S, Chat, GrowingReply
-from amulet_local.chats.conversation import Message, Thought
+from amulet_local.chats.conversation import Thought
 from amulet_local.chats.history import History
 from amulet_local.chats.provenance import Ending, Origin, unpack
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Finished, FinishReason, Stats, Step
 
 ORIGIN = Origin(model="SmolLM2", file="/models/smollm2.gguf", seed=7, system="You help.")

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amulet_local.chats.conversation import Conversation, Message, Node
+from amulet_local.chats.conversation import Conversation, Node
 from amulet_local.chats.ids import new_id, renewed, time_of
 from amulet_local.chats.provenance import Origin
+from amulet_local.protocol.message import Message
 from tests.checks import some
 
 ORIGIN = Origin(model="SmolLM2", file="/models/smollm2.gguf", seed=7, system="You help.")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amulet_local.chats.chat import Chat
-from amulet_local.chats.conversation import Conversation, Message, Node, Thought
+from amulet_local.chats.conversation import Conversation, Node, Thought
 from amulet_local.chats.export import (
     export_chat,
     file_name,
@@ -26,6 +26,7 @@ from amulet_local.chats.history import History
 from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, pack
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Stats
 
 STATS = Stats(30, 0, 60, 3, 0.1, 0.12, 0.5, 25.0, 33, 2)

@@ -20,11 +20,12 @@ from tempfile import TemporaryFile
 import pytest
 
 from amulet_local.chats import database, history, migrations
-from amulet_local.chats.conversation import Conversation, Message, Node
+from amulet_local.chats.conversation import Conversation, Node
 from amulet_local.chats.history import History, by_day, day_in_words, history_file, title_of
 from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, pack, unpack
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.protocol.message import Message
 from tests.checks import some
 
 ORIGIN = Origin(model="SmolLM2", file="/models/smollm2.gguf", seed=7, system="You help.")

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amulet_local.chats.conversation import Message
 from amulet_local.chats.provenance import (
     BYTES_A_TOKEN,
     Ending,
@@ -20,6 +19,7 @@ from amulet_local.chats.provenance import (
     pack,
     unpack,
 )
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Reply, Sampling, Step
 
 _TOKEN_ID_BYTES = 4

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from amulet_local.chats.conversation import Message
 from amulet_local.engine.engine import Engine
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.evaluation.questions import bundled_questions
 from amulet_local.generation.decoding import Decoded
 from amulet_local.generation.reply import Writing
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Event,
     Finished,

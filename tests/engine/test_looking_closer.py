@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from msgspec import convert
 
-from amulet_local.chats.conversation import Message
 from amulet_local.engine.engine import Engine
 from amulet_local.errors import UsageError
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Candidates,
     Event,

@@ -15,10 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
-from amulet_local.chats.conversation import Message
 from amulet_local.chats.prompt_cache_files import kept_folder
 from amulet_local.engine.client import EngineProcess, _epitaph, _last_lines, _opened_log
 from amulet_local.errors import UsageError
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     MAX_FRAME,
     SETTLED,

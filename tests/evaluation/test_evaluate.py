@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from amulet_local.chats.conversation import Message
 from amulet_local.engine.engine import Engine
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.evaluation.evaluate import evaluate
@@ -25,6 +24,7 @@ from amulet_local.evaluation.records import (
 from amulet_local.evaluation.subject import Subject
 from amulet_local.evaluation.variants import parse_variants
 from amulet_local.evaluation.writing import Writer
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Load, LoadOptions, Reply
 from tests.asking import reply as reply_of
 from tests.checks import some

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
-from amulet_local.chats.conversation import Message
 from amulet_local.engine.client import EngineProcess
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Died,
     Failed,

@@ -10,8 +10,8 @@ from gguf.constants import MODEL_ARCH_NAMES, GGMLQuantizationType
 
 from amulet_local.cli import main
 from amulet_local.errors import NotUsableError
-from amulet_local.runtime import build
-from amulet_local.runtime.build import Type, knows_architecture, knows_type, types
+from amulet_local.runtime.llama import build
+from amulet_local.runtime.llama.build import Type, knows_architecture, knows_type, types
 from amulet_local.runtime.llama.model import Model
 from amulet_local.settings import models_folder
 from models.header import read_header

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.chats.conversation import Message
 from amulet_local.errors import NotUsableError
 from amulet_local.prompts.prompting import Prompter
+from amulet_local.protocol.message import Message
 from amulet_local.runtime.llama.model import Model
 from models.header import Omitted, read_header, read_string
 from models.preview import preview

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from amulet_local.chats.conversation import Message
 from amulet_local.prompts.prompting import Prompter
+from amulet_local.protocol.message import Message
 from amulet_local.runtime.llama.model import Model, Vocabulary
 
 pytestmark = pytest.mark.model

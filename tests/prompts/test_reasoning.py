@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from amulet_local.chats.conversation import Message
 from amulet_local.engine.engine import Engine
 from amulet_local.generation import decoding
 from amulet_local.generation.decoding import Decoded
@@ -23,6 +22,7 @@ from amulet_local.prompts.reasoning import (
     opened_thought,
     without_thought,
 )
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Examined, Finished, Load, LoadOptions
 from amulet_local.realignment import AMULET, Row, Steering, Workspace
 from tests.asking import HOLIDAY, ask, collect, reply, steps

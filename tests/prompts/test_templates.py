@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from amulet_local.chats.conversation import Message
 from amulet_local.prompts.prompting import PromptWriter
 from amulet_local.prompts.templates import ChatTemplate, TemplateError
+from amulet_local.protocol.message import Message
 from tests.checks import comes
 
 HELLO = [{"role": "user", "content": "Hello"}]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from amulet_local.chats.conversation import Message
 from amulet_local.engine.engine import Engine
 from amulet_local.errors import NotUsableError
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Load, LoadOptions
 from amulet_local.settings import config_folder, load_settings
 from tests.asking import ask, reply

@@ -8,8 +8,8 @@ import struct
 import msgspec
 import pytest
 
-from amulet_local.chats.conversation import Message
 from amulet_local.errors import UsageError
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     MAX_FRAME,
     Load,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.chats.conversation import Message
 from amulet_local.engine.engine import Engine
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Arrangement, Finished, Load, LoadOptions, Reply, Sampling
 from models.cards import require_chat_model
 from models.inspection import inspect

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from amulet_local.bench.report import run
-from amulet_local.chats.conversation import Message
 from amulet_local.engine import engine
 from amulet_local.engine.engine import Engine
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.evaluation.subject import Subject
 from amulet_local.generation.sampling import Sampler
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Load, LoadOptions, Sampling
 from amulet_local.runtime import lockstep
 from amulet_local.runtime.autotune import calibrate

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from amulet_local.chats import history
-from amulet_local.chats.conversation import Message, Node
+from amulet_local.chats.conversation import Node
 from amulet_local.chats.history import History, history_file
 from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.prompt_cache_files import clear_remnants, kept_file, kept_folder, part_of
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from amulet_local.chats.conversation import Message
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.prompts.templates import ChatTemplate, TemplateError
+from amulet_local.protocol.message import Message
 from amulet_local.runtime.llama.model import Batch, Context, Model
 from tests import tiny_models
 from tests.checks import some

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui.markdown.dialect import parse
-from tui.markdown.parsing import Block, GrowingMarkdown, blocks, links
-from tui.system.clipboard import code_blocks
+from tui.markdown.parsing import Block, GrowingMarkdown, blocks, code_blocks, links
 
 
 def shown(text: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from amulet_local.chats.conversation import Message
 from amulet_local.chats.provenance import unpack
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Candidate,
     Candidates,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from amulet_local.chats.conversation import Conversation, Message, Node
+from amulet_local.chats.conversation import Conversation, Node
 from amulet_local.chats.ids import new_chat_id, new_id
+from amulet_local.protocol.message import Message
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import SMALL, chat
 from tui.widgets.message import MessageView

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from textual.content import Content
 
-from amulet_local.chats.conversation import Conversation, Message, Node
+from amulet_local.chats.conversation import Conversation, Node
 from amulet_local.chats.history import Snippet
 from amulet_local.chats.ids import new_chat_id, new_id
+from amulet_local.protocol.message import Message
 from tests.fake_engine import FakeEngine
 from tests.tui.running import SMALL, Running, chat
 from tui.markdown.parsing import blocks

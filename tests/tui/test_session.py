@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.chats.conversation import Message, Node
+from amulet_local.chats.conversation import Node
 from amulet_local.chats.history import History, history_file
 from amulet_local.errors import UsageError
 from amulet_local.presets.preset import USUAL_SAMPLING, USUAL_STRENGTH, Presets, load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Died,
     Failed,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from amulet_local.chats.conversation import Message, Node
+from amulet_local.chats.conversation import Node
 from amulet_local.chats.provenance import TokenMeasures, pack
+from amulet_local.protocol.message import Message
 from tests.fake_engine import HOLD, FakeEngine, Measured
 from tests.tui.running import SMALL, chat
 from tui.heatmap.summary import sparks

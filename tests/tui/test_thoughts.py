@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from amulet_local.chats.conversation import Message, Thought
+from amulet_local.chats.conversation import Thought
 from amulet_local.chats.export import import_chat, to_json
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Examined
 from tests.fake_engine import CANDIDATES, HOLD, LOADED, FakeEngine, Measured, Script, Thinks
 from tests.tui.running import MODEL, SMALL, Running, chat

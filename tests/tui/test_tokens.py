@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from amulet_local.chats.chat import fitted
-from amulet_local.chats.conversation import Message, Node
+from amulet_local.chats.conversation import Node
 from amulet_local.chats.provenance import pack, unpack
 from amulet_local.generation.detokenizer import GrowingText
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Candidate, Candidates, Step
 from tests.fake_engine import CANDIDATES
 from tui.heatmap.token_lines import LINE_FEED, NOTHING, lay_out, shown

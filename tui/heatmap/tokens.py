@@ -12,9 +12,10 @@ from functools import cached_property
 
 import msgspec
 
-from amulet_local.chats.conversation import Message, Node
+from amulet_local.chats.conversation import Node
 from amulet_local.chats.ids import new_id
 from amulet_local.chats.provenance import BYTES_A_TOKEN, Ending, TokenMeasures, pack, unpack
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Candidate, Candidates
 
 _NO_CHARACTER = "\ufffd"  # what part of one decodes to

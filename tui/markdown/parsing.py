@@ -440,3 +440,9 @@ class _Line:
             self.add(f" ({target})", ".address")
         if openable(target):
             self.links.append(Link(start, len(self.text), text, target))
+
+
+def code_blocks(text: str) -> list[str]:
+    """The code blocks of a Markdown text as they are shown, in order, without their fences."""
+    tokens = parse(clean(text))
+    return [token.content for token in tokens if token.type in ("fence", "code_block")]

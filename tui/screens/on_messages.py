@@ -14,13 +14,13 @@ from amulet_local.chats.conversation import Node
 from amulet_local.presets.preset import Presets
 from tui.heatmap.summary import steered
 from tui.heatmap.tokens import Reading
-from tui.markdown.parsing import links
+from tui.markdown.parsing import code_blocks, links
 from tui.screens.compare import CompareScreen, Taken
 from tui.screens.link_picker import LinkPicker
 from tui.screens.look import Branch, LookScreen
 from tui.session.changes import Change
 from tui.session.session import BUSY, Session
-from tui.system.clipboard import code_blocks, copy
+from tui.system.clipboard import copy
 from tui.widgets.message import Entry
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from amulet_local.chats.conversation import Message, Node, Thought
+from amulet_local.chats.conversation import Node, Thought
 from amulet_local.chats.provenance import Origin
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import Presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Reply
 from amulet_local.realignment import BASE
 from amulet_local.settings import Settings

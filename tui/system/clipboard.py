@@ -13,9 +13,6 @@ from typing import Any
 
 from textual.app import App
 
-from tui.markdown.dialect import parse
-from tui.markdown.sanitising import clean
-
 _TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "darwin": (("pbcopy",),),
     "win32": (("clip",),),
@@ -52,9 +49,3 @@ def _feed(tool: tuple[str, ...], text: str) -> None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return
-
-
-def code_blocks(text: str) -> list[str]:
-    """The code blocks of a Markdown text as they are shown, in order, without their fences."""
-    tokens = parse(clean(text))
-    return [token.content for token in tokens if token.type in ("fence", "code_block")]

@@ -60,7 +60,7 @@ def types() -> dict[int, Type]:
     """All types by number, as the library has them; empty where it cannot be asked."""
     with suppress(OSError, subprocess.SubprocessError, msgspec.DecodeError):
         answer = subprocess.run(
-            python("-m", "amulet_local.runtime.build"),
+            python("-m", "amulet_local.runtime.llama.build"),
             env=environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
