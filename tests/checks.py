@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import TypeVar
 
-_PATIENCE_S = 60  # for machines that are busy; what is waited for comes in a second or few
+_PATIENCE_S = 240  # for slow and busy machines; what is waited for mostly comes in a second or few
 _LOOKS_PER_S = 25
 
 T = TypeVar("T")
