@@ -181,7 +181,7 @@ def plausibility_floor(reference: Row, beta: float, work: Workspace) -> None:
 
 
 @dataclass(frozen=True)
-class Steering:
+class Combination:
     """How streams combine: one strength per preference stream, and the guard's floor beta.
 
     measured: compare every token with what base and pref would have said; needs two streams.
@@ -192,10 +192,10 @@ class Steering:
     measured: bool = False
 
 
-def steered(logits: Rows, steering: Steering, work: Workspace) -> Row:
+def combined(logits: Rows, combination: Combination, work: Workspace) -> Row:
     """The realigned and guarded row: `realign`, then `plausibility_floor`."""
-    realigned = realign(logits, steering.strengths, work)
-    plausibility_floor(guard_reference(logits, steering.strengths), steering.guard, work)
+    realigned = realign(logits, combination.strengths, work)
+    plausibility_floor(guard_reference(logits, combination.strengths), combination.guard, work)
     return realigned
 
 

@@ -17,7 +17,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import KvType, LoadOptions
-from amulet_local.realignment import LINEAR, Row, Steering, Workspace, log_softmax, steered
+from amulet_local.realignment import LINEAR, Combination, Row, Workspace, combined, log_softmax
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 from models.library import resolve
@@ -29,7 +29,7 @@ QUESTIONS = (
     "How should I plan a week of meals for two people?",
 )
 PREFERENCE = "Your answer should be concise as much as possible."
-STEERING = Steering((LINEAR,), guard=0.1)
+COMBINATION = Combination((LINEAR,), guard=0.1)
 KV_TYPES: tuple[KvType, ...] = ("q8_0", "q4_0")
 
 
@@ -54,7 +54,7 @@ def main() -> None:
             }
             rows = [reference.prefill(prompts), other.prefill(prompts)]
             for _ in range(arguments.tokens):
-                choices = [int(steered(row, STEERING, work).argmax()) for row in rows]
+                choices = [int(combined(row, COMBINATION, work).argmax()) for row in rows]
                 same.append(choices[0] == choices[1])
                 divergence.append(kl(rows))
                 rows = [lockstep.advance(choices[:1])[0] for lockstep in (reference, other)]

@@ -15,7 +15,7 @@ import statistics
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LoadOptions
-from amulet_local.realignment import Steering, Workspace, steered
+from amulet_local.realignment import Combination, Workspace, combined
 from amulet_local.runtime.autotune import block_ms, some_tokens
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
@@ -69,7 +69,7 @@ def acceptance(model: Model, strength: float, tokens: int) -> float:
             {k: prompter.prompt(DEFAULT_SYSTEM, chat, p) for k, p in enumerate(("", PREFERENCE))}
         )
         for _ in range(tokens):
-            token = int(steered(logits, Steering((strength,), 0.1), work).argmax())
+            token = int(combined(logits, Combination((strength,), 0.1), work).argmax())
             same.append(token == int(logits[1].argmax()))
             if model.vocabulary.ends_turn(token):
                 break

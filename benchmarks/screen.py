@@ -176,7 +176,7 @@ def run(case: dict[str, object]) -> None:
     """The app, in the terminal that it finds itself in."""
     from tui.app import AmuletApp
     from tui.screens.chat import ChatScreen
-    from tui.session.changes import ChosenModel, Steering
+    from tui.session.changes import ChosenModel, SteeringChoice
     from tui.session.model_store import Shelf
     from tui.session.session import Session
 
@@ -185,7 +185,7 @@ def run(case: dict[str, object]) -> None:
     engine = Words(pieces, float(str(case["rate"])))
     model = ChosenModel(Path("none"), "none", "Q4_1")
     with History(history_file()) as history:
-        session = Session(engine, history, Settings(), LoadOptions(), Steering())
+        session = Session(engine, history, Settings(), LoadOptions(), SteeringChoice())
         chat = _chat(history, int(str(case["tokens"])))
         app = AmuletApp(session, engine, Shelf(lambda name: model, lambda: True, _no_fetch))
 

@@ -21,7 +21,7 @@ from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.settings import Settings
 from tui.app import AmuletApp
-from tui.session.changes import Steering
+from tui.session.changes import SteeringChoice
 from tui.session.model_store import Shelf
 from tui.session.session import Session
 
@@ -55,7 +55,7 @@ async def take(name: str, size: tuple[int, int], keys: list[str]) -> None:
     engine = EngineProcess()
     history = History(None)
     keep_others(history)
-    session = Session(engine, history, Settings(), LoadOptions(), Steering.to_preset(preset))
+    session = Session(engine, history, Settings(), LoadOptions(), SteeringChoice.to_preset(preset))
     app = AmuletApp(session, engine, Shelf())
     try:
         async with app.run_test(size=size) as pilot:

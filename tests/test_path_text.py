@@ -24,7 +24,7 @@ from tests.fake_engine import FakeEngine
 from tests.models.gguf_files import write_model
 from tests.models.test_inspection import write_part
 from tests.tiny_models import write_llama
-from tui.session.changes import Steering
+from tui.session.changes import SteeringChoice
 from tui.session.model_store import find_model, list_models
 from tui.session.session import Session
 
@@ -129,7 +129,7 @@ def test_the_chat_finds_it_and_keeps_its_name(path: Path) -> None:
     assert (model.path, model.name) == (path, as_text(path.stem))
     with History(history_file()) as store:
         engine = FakeEngine()
-        session = Session(engine, store, Settings(), LoadOptions(), Steering())
+        session = Session(engine, store, Settings(), LoadOptions(), SteeringChoice())
         session.load(model)
         session.ask("hi")
         while not engine.events.empty():

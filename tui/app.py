@@ -34,7 +34,7 @@ from tui.markdown.sanitising import clean, sentence
 from tui.palette import ActionProvider
 from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
-from tui.session.changes import Steering
+from tui.session.changes import SteeringChoice
 from tui.session.model_store import Shelf, needs_of
 from tui.session.session import Session
 from tui.stylesheet import ParsedOnce
@@ -63,7 +63,7 @@ def run_chat(
     where the app has failed.
     """
     settings, presets = load_settings(), load_presets()
-    steering = Steering.to_preset(presets.get(preset) if preset else None, strength)
+    steering = SteeringChoice.to_preset(presets.get(preset) if preset else None, strength)
     notices = list(presets.problems)
     if unknown := unknown_ids(settings.keys):
         notices.append(f"config.toml sets keys of what there is not: {', '.join(unknown)}")

@@ -19,7 +19,7 @@ from amulet_local.generation.speculative import Cost, Drafter, DraftModel, Ngram
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LoadOptions, Sampling
-from amulet_local.realignment import LINEAR, Steering, Workspace
+from amulet_local.realignment import LINEAR, Combination, Workspace
 from amulet_local.runtime.autotune import some_tokens
 from amulet_local.runtime.llama.model import Batch, Context, HighLevelChat, Model
 from amulet_local.runtime.lockstep import Lockstep
@@ -28,7 +28,7 @@ Task = Literal["prose", "copy-edit"]
 Prompts = dict[int, list[int]]
 
 PREFERENCE = "Write in British English."
-_STEERING = Steering((LINEAR,), guard=0.1)
+_COMBINATION = Combination((LINEAR,), guard=0.1)
 _PARAGRAPH = (
     "The ferry leaves the old harbour at seven in the morning and again at four in the afternoon. "
     "Tickets are sold on board, and bicycles travel free of charge. In winter the crossing takes "
@@ -182,7 +182,7 @@ def _lockstep_arm(
     lockstep = owned.enter_context(closing(Lockstep(model, options, streams)))
     evaluating = [lockstep, draft.lockstep] if draft else [lockstep]
     prompts = _prompts(prompter, task, streams)
-    steering = _STEERING if streams == 2 else Steering((), 0.0)
+    combination = _COMBINATION if streams == 2 else Combination((), 0.0)
     work = Workspace(model.vocabulary.size)
 
     def decode_s() -> float:
@@ -192,7 +192,9 @@ def _lockstep_arm(
         logits = lockstep.prefill(prompts)
         text = GrowingText(model.vocabulary.piece)
         with closing(Sampler(Sampling(temperature=0), 0, model.vocabulary)) as sampler:
-            decoded = decode(lockstep, logits, lambda: steering, sampler, work, drafter_of(prompts))
+            decoded = decode(
+                lockstep, logits, lambda: combination, sampler, work, drafter_of(prompts)
+            )
             text.add(next(decoded).token)
             began, inside, steps = time.perf_counter(), decode_s(), lockstep.steps
             for one in itertools.islice(decoded, tokens):
@@ -218,7 +220,7 @@ def _draft_model_arm(
         model,
         prompter,
         options,
-        lambda prompts: small.drafter(prompts, (), lambda: _STEERING, cost),
+        lambda prompts: small.drafter(prompts, (), lambda: _COMBINATION, cost),
         draft=small,
     )
 

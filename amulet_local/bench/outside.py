@@ -13,7 +13,7 @@ from amulet_local.generation.sampling import Sampler
 from amulet_local.protocol.messages import Sampling, Step, read_event, write_frame
 from amulet_local.realignment import (
     AMULET,
-    Steering,
+    Combination,
     Update,
     Workspace,
     guard_reference,
@@ -24,7 +24,7 @@ from amulet_local.realignment import (
 )
 from amulet_local.runtime.llama.model import Model
 
-_STEERING = Steering((AMULET,), guard=0.1)
+_COMBINATION = Combination((AMULET,), guard=0.1)
 
 
 def outside_ms(model: Model, repeat: int = 200) -> dict[str, float]:
@@ -43,7 +43,7 @@ def outside_ms(model: Model, repeat: int = 200) -> dict[str, float]:
     step = Step(1, 1, " word", AMULET, 0.1, True, 2.0, -1.0, -2.0, -3.0)
 
     def guard() -> None:
-        plausibility_floor(guard_reference(logits, _STEERING.strengths), 0.1, work)
+        plausibility_floor(guard_reference(logits, _COMBINATION.strengths), 0.1, work)
 
     def pipe() -> None:
         frame = io.BytesIO()
@@ -51,23 +51,23 @@ def outside_ms(model: Model, repeat: int = 200) -> dict[str, float]:
         frame.seek(0)
         read_event(frame)
 
-    def token(steering: Steering) -> None:
-        text.add(choose(list(logits), steering, sampler, work).token)
+    def token(combination: Combination) -> None:
+        text.add(choose(list(logits), combination, sampler, work).token)
         pipe()
 
-    measured = Steering(_STEERING.strengths, _STEERING.guard, measured=True)
+    measured = Combination(_COMBINATION.strengths, _COMBINATION.guard, measured=True)
     wide = logits.astype(np.float64)
     try:
         return {
-            "realign": median_ms(lambda: realign(logits, _STEERING.strengths, work), repeat),
+            "realign": median_ms(lambda: realign(logits, _COMBINATION.strengths, work), repeat),
             "guard": median_ms(guard, repeat),
             "sampler": median_ms(lambda: sampler.sample(work.realigned), repeat),
             "measures": median_ms(lambda: measure(logits[0], logits[1], 7, True, work), repeat),
             "detokenise": median_ms(lambda: text.add(7), repeat),
             "pipe": median_ms(pipe, repeat),
-            "whole token": median_ms(lambda: token(_STEERING), repeat),
+            "whole token": median_ms(lambda: token(_COMBINATION), repeat),
             "whole token, measured": median_ms(lambda: token(measured), repeat),
-            "whole token, no guard": median_ms(lambda: token(Steering((AMULET,), 0.0)), repeat),
+            "whole token, no guard": median_ms(lambda: token(Combination((AMULET,), 0.0)), repeat),
             "60 iterations": median_ms(lambda: recurrence(wide[0], wide[1], Update()), 3),
         }
     finally:

@@ -18,7 +18,7 @@ from msgspec import structs
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.generation.alternatives import examine
 from amulet_local.generation.batch import Side, write_together
-from amulet_local.generation.decoding import Steer, decode
+from amulet_local.generation.decoding import Combine, decode
 from amulet_local.generation.reply import Emit, Writing, begun_tokens
 from amulet_local.generation.sampling import Sampler
 from amulet_local.generation.speculative import (
@@ -43,7 +43,7 @@ from amulet_local.protocol.messages import (
     Prefilling,
     Reply,
 )
-from amulet_local.realignment import BASE, LINEAR, PROMPT, Row, Steering, Workspace
+from amulet_local.realignment import BASE, LINEAR, PROMPT, Combination, Row, Workspace
 from amulet_local.runtime import loader
 from amulet_local.runtime.llama.model import AbortedError, physical_cores
 from amulet_local.runtime.load_defaults import settle
@@ -190,10 +190,12 @@ class Engine:
 
     def _write(self, writing: Writing, prompts: Prompts, logits: list[Row]) -> FinishReason | None:
         """Write until the reply ends; None when the context is full before."""
-        steer = self._steer(writing.request, streams=len(logits))
-        drafter = self._drafter(prompts, writing.tokens, steer)
+        combine = self._combine(writing.request, streams=len(logits))
+        drafter = self._drafter(prompts, writing.tokens, combine)
         room = self._lockstep.length - _longest(prompts)
-        for decoded in decode(self._lockstep, logits, steer, writing.sampler, self._work, drafter):
+        for decoded in decode(
+            self._lockstep, logits, combine, writing.sampler, self._work, drafter
+        ):
             if reason := writing.take(decoded):
                 return reason
             if len(writing.tokens) > room:
@@ -214,7 +216,7 @@ class Engine:
                 prompts = [
                     [*prompt, *writing.begun] for prompt in self._prompts(request, 0).values()
                 ]
-                sides.append(Side(writing, prompts, self._steer(request, len(prompts))))
+                sides.append(Side(writing, prompts, self._combine(request, len(prompts))))
             lengths = [len(prompt) for side in sides for prompt in side.prompts]
             most = self._lockstep.length - max(lengths)
             if most < 1:
@@ -241,10 +243,10 @@ class Engine:
             raise UsageError("there is nothing to look at in an empty reply.")
         if _longest(prompts) + len(tokens) > self._lockstep.length:
             raise self._too_long(_longest(prompts) + len(tokens))
-        steering, _ = _steering(request, len(prompts))
+        combination, _ = _combination(request, len(prompts))
 
-        def steering_at(place: int) -> Steering:
-            return _turned_to(steering, strengths[min(place, len(strengths) - 1)])
+        def combination_at(place: int) -> Combination:
+            return _turned_to(combination, strengths[min(place, len(strengths) - 1)])
 
         start = 0
         with (
@@ -256,7 +258,7 @@ class Engine:
                 self._lockstep,
                 prompts,
                 tokens,
-                steering_at,
+                combination_at,
                 sampler,
                 vocabulary,
                 self._work,
@@ -267,7 +269,7 @@ class Engine:
 
     @contextmanager
     def _writing(self, request: Reply, emit: Emit) -> Iterator[Writing]:
-        _, strength = _steering(request, streams=1)
+        _, strength = _combination(request, streams=1)
         vocabulary, stop = self._model.vocabulary, self._prompter.stop
         opened = self._prompter.opened_thought(thinking=_thinking(request))
         with closing(Writing(request, vocabulary, stop, strength, emit, opened)) as writing:
@@ -277,17 +279,17 @@ class Engine:
                 if self._turned and self._turned[0] == request.id:
                     self._turned = None
 
-    def _steer(self, request: Reply, streams: int) -> Steer:
+    def _combine(self, request: Reply, streams: int) -> Combine:
         """How the streams of a reply combine, wherever its dial stands."""
-        steering, _ = _steering(request, streams)
+        combination, _ = _combination(request, streams)
 
-        def steer() -> Steering:
+        def combine() -> Combination:
             turned = self._turned
             if turned and turned[0] == request.id and request.method == "amulet":
-                return _turned_to(steering, turned[1])
-            return steering
+                return _turned_to(combination, turned[1])
+            return combination
 
-        return steer
+        return combine
 
     @contextmanager
     def _stoppable(self, lockstep: Lockstep) -> Iterator[None]:
@@ -300,14 +302,14 @@ class Engine:
         finally:
             self._others = self._others[:-1]
 
-    def _drafter(self, prompts: Prompts, written: list[int], steer: Steer) -> Drafter | None:
+    def _drafter(self, prompts: Prompts, written: list[int], combine: Combine) -> Drafter | None:
         """What guesses ahead in this reply, if anything does."""
         options = self._options
         if options.draft == "off" or not self._lockstep.can_rewind:
             return None
         cost = linear_cost(options.step_cost or USUAL_STEP_COST)
         if self._draft:
-            return self._draft.drafter(prompts, written, steer, cost)
+            return self._draft.drafter(prompts, written, combine, cost)
         (first, *_) = prompts.values()
         return NgramDrafter([*first, *written], cost)
 
@@ -384,21 +386,21 @@ def _thinking(request: Reply) -> bool:
     return request.thinking and bool(request.thought or not begun)
 
 
-def _steering(request: Reply, streams: int) -> tuple[Steering, float]:
+def _combination(request: Reply, streams: int) -> tuple[Combination, float]:
     """How this many streams combine, and the strength to tell. Base and pref are never guarded:
     the guard is for what lies beyond the two."""
     strengths = {"base": BASE, "pref": PROMPT, "la": LINEAR, "amulet": request.strength}
     strength = strengths[request.method] if request.preference else BASE
     guard = request.guard if request.method in ("la", "amulet") and streams > 1 else 0.0
     together = streams > 1
-    return Steering((strength,) if together else (), guard, request.trace and together), strength
+    return Combination((strength,) if together else (), guard, request.trace and together), strength
 
 
-def _turned_to(steering: Steering, strength: float) -> Steering:
+def _turned_to(combination: Combination, strength: float) -> Combination:
     """The same with another strength, where there is a preference to follow."""
-    if steering.strengths in ((), (strength,)):
-        return steering
-    return replace(steering, strengths=(strength,))
+    if combination.strengths in ((), (strength,)):
+        return combination
+    return replace(combination, strengths=(strength,))
 
 
 def _stamp(path: str) -> tuple[int, int, int]:

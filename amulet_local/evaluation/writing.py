@@ -17,13 +17,13 @@ from amulet_local.evaluation.plan import Assignment
 from amulet_local.evaluation.records import Setting, Skipped, WrittenReply
 from amulet_local.evaluation.subject import Subject
 from amulet_local.generation.batch import Side, write_together
-from amulet_local.generation.decoding import Steer
+from amulet_local.generation.decoding import Combine
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.reply import Writing
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Finished, Reply, Step
 from amulet_local.protocol.messages import Method as WritingMethod
-from amulet_local.realignment import Steering
+from amulet_local.realignment import Combination
 from amulet_local.runtime.lockstep import Lockstep
 
 TOGETHER = 8  # replies at once: the rows of larger batches cost hardly less each
@@ -99,8 +99,8 @@ class Writer:
                 writing = Writing(request, self._subject.vocabulary, stop, strength, emit)
                 opened.enter_context(closing(writing))
                 both = len(prompts) > 1
-                steering = Steering((strength,) if both else (), guard, measured=both)
-                sides.append(Side(writing, prompts, _always(steering)))
+                combination = Combination((strength,) if both else (), guard, measured=both)
+                sides.append(Side(writing, prompts, _always(combination)))
             work, room = self._subject.work, self._setting.max_tokens
             write_together(lockstep, sides, room, work, lambda done, total: None)
 
@@ -167,8 +167,8 @@ class _Collected:
         )
 
 
-def _always(steering: Steering) -> Steer:
-    return lambda: steering
+def _always(combination: Combination) -> Combine:
+    return lambda: combination
 
 
 def _record(assignment: Assignment, **result: object) -> WrittenReply:

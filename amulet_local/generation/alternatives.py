@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from amulet_local.generation.sampling import Sampler
 from amulet_local.protocol.messages import Candidate, Candidates
-from amulet_local.realignment import Row, Steering, Workspace, likeliest, steered
+from amulet_local.realignment import Combination, Row, Workspace, combined, likeliest
 from amulet_local.runtime.llama.model import Vocabulary
 from amulet_local.runtime.lockstep import Lockstep, Progress
 
@@ -21,7 +21,7 @@ def examine(
     lockstep: Lockstep,
     prompts: Mapping[int, Sequence[int]],
     tokens: Sequence[int],
-    steering_at: Callable[[int], Steering],
+    combination_at: Callable[[int], Combination],
     sampler: Sampler,
     vocabulary: Vocabulary,
     work: Workspace,
@@ -29,9 +29,9 @@ def examine(
 ) -> Iterator[tuple[Candidates, ...]]:
     """Places of the reply from the first on, a block at a time.
 
-    prompts: by stream, base first. tokens: of the reply. steering_at: how the streams combined at
-    a place. sampler: its penalties count, as they did when the reply was written. Raises
-    AbortedError.
+    prompts: by stream, base first. tokens: of the reply. combination_at: how the streams
+    combined at an index. sampler: its penalties count, as they did when the reply was written.
+    Raises AbortedError.
     """
 
     def named(row: Row) -> tuple[Candidate, ...]:
@@ -51,7 +51,7 @@ def examine(
         base, *others = map(named, logits)
         if not others:
             return Candidates(base, (), ())
-        return Candidates(base, others[0], named(steered(logits, steering_at(number), work)))
+        return Candidates(base, others[0], named(combined(logits, combination_at(number), work)))
 
     rows: Sequence[Sequence[Row]] = [lockstep.prefill(prompts, on_progress)]
     done = 0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from amulet_local.generation.decoding import Steer, Strand, decode_together
+from amulet_local.generation.decoding import Combine, Strand, decode_together
 from amulet_local.generation.reply import Writing
 from amulet_local.realignment import Workspace
 from amulet_local.runtime.llama.model import AbortedError
@@ -24,7 +24,7 @@ class Side:
 
     writing: Writing
     prompts: Sequence[Sequence[int]]
-    steer: Steer
+    combine: Combine
 
 
 def write_together(
@@ -41,7 +41,7 @@ def write_together(
         for number, side in enumerate(sides):
             own = dict(enumerate(side.prompts, len(prompts)))
             prompts |= own
-            strands[number] = Strand(tuple(own), side.steer, side.writing.sampler)
+            strands[number] = Strand(tuple(own), side.combine, side.writing.sampler)
             timed.enter_context(side.writing.costs.prefilling(lockstep, own))
         try:
             logits = dict(enumerate(lockstep.prefill(prompts, on_progress)))

@@ -11,36 +11,38 @@ from dataclasses import dataclass
 
 from amulet_local.generation.sampling import Sampler
 from amulet_local.generation.speculative import Drafter
-from amulet_local.realignment import Measures, Row, Steering, Workspace, measure, steered
+from amulet_local.realignment import Combination, Measures, Row, Workspace, combined, measure
 from amulet_local.runtime.lockstep import Lockstep
 
-Steer = Callable[[], Steering]  # asked for every token, so that a dial may be turned meanwhile
+Combine = Callable[[], Combination]  # asked for every token, so that a dial may be turned meanwhile
 
 
 @dataclass(frozen=True)
 class Decoded:
     """One token as it was chosen. strengths: used at it, one per preference stream. measures: only
-    where the steering asks for them."""
+    where the combination asks for them."""
 
     token: int
     strengths: tuple[float, ...]
     measures: Measures | None
 
 
-def choose(logits: Sequence[Row], steering: Steering, sampler: Sampler, work: Workspace) -> Decoded:
+def choose(
+    logits: Sequence[Row], combination: Combination, sampler: Sampler, work: Workspace
+) -> Decoded:
     """Penalise, realign, guard, sample: a token from logits, float32 (streams, vocabulary)."""
     rows = sampler.penalised(logits)
-    token = sampler.sample(steered(rows, steering, work))
+    token = sampler.sample(combined(rows, combination, work))
     measures = None
-    if steering.measured:
-        measures = measure(rows[0], rows[1], token, steering.guard > 0, work)
-    return Decoded(token, steering.strengths, measures)
+    if combination.measured:
+        measures = measure(rows[0], rows[1], token, combination.guard > 0, work)
+    return Decoded(token, combination.strengths, measures)
 
 
 def decode(
     lockstep: Lockstep,
     logits: Sequence[Row],
-    steer: Steer,
+    combine: Combine,
     sampler: Sampler,
     work: Workspace,
     drafter: Drafter | None = None,
@@ -55,7 +57,7 @@ def decode(
     while True:
         # 1. Choose a token from each verified row, for as long as the guesses were right.
         for guessed, logits in enumerate(rows):
-            decoded = choose(logits, steer(), sampler, work)
+            decoded = choose(logits, combine(), sampler, work)
             if drafter:
                 drafter.observe(decoded.token)
             yield decoded
@@ -73,7 +75,7 @@ class Strand:
     combine, its sampler."""
 
     streams: tuple[int, ...]
-    steer: Steer
+    combine: Combine
     sampler: Sampler
 
 
@@ -89,7 +91,7 @@ def decode_together(
         chosen: dict[int, int] = {}
         for number, strand in list(strands.items()):
             rows = [logits[stream] for stream in strand.streams]
-            decoded = choose(rows, strand.steer(), strand.sampler, work)
+            decoded = choose(rows, strand.combine(), strand.sampler, work)
             yield number, decoded
             if number in strands:
                 chosen |= dict.fromkeys(strand.streams, decoded.token)

@@ -19,7 +19,7 @@ import msgspec
 
 from amulet_local.errors import UsageError
 from amulet_local.protocol.messages import LoadOptions
-from amulet_local.realignment import Row, Steering, Workspace, steered
+from amulet_local.realignment import Combination, Row, Workspace, combined
 from amulet_local.runtime.llama.model import Model, Vocabulary
 from amulet_local.runtime.load_defaults import layers_asked
 from amulet_local.runtime.lockstep import Lockstep
@@ -198,13 +198,13 @@ class DraftModel:
         self,
         prompts: Mapping[int, Sequence[int]],
         written: Sequence[int],
-        steer: Callable[[], Steering],
+        combine: Callable[[], Combination],
         cost: Cost,
     ) -> ModelDrafter:
-        """A drafter for one reply: greedy, steered as the reply is."""
+        """A drafter for one reply: greedy, combined as the reply is."""
 
         def choose(logits: Sequence[Row]) -> int:
-            return int(steered(logits, steer(), self._work).argmax())
+            return int(combined(logits, combine(), self._work).argmax())
 
         return ModelDrafter(self.lockstep, prompts, written, choose, cost, self._relative_cost)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from amulet_local.generation.decoding import choose
 from amulet_local.generation.sampling import Sampler
 from amulet_local.protocol.messages import Sampling
-from amulet_local.realignment import PROMPT, Steering, Workspace
+from amulet_local.realignment import PROMPT, Combination, Workspace
 from amulet_local.runtime.llama.model import DecodeError, Model, SamplerChain
 
 pytestmark = pytest.mark.model
@@ -131,9 +131,9 @@ def test_the_guard_leaves_ways_out_of_a_loop(model: Model) -> None:
     base[[10, 20]], pref[[10, 20]] = (9, 6), (10, 5)  # both are sure of going on with the loop
     looping = Sampling(temperature=0, dry_multiplier=5, penalty_last_n=64)
     work = Workspace(model.vocabulary.size)
-    for steering in (Steering((PROMPT,), guard=0.0), Steering((3.0,), guard=0.1)):
+    for combination in (Combination((PROMPT,), guard=0.0), Combination((3.0,), guard=0.1)):
         with closing(Sampler(looping, 1, model.vocabulary)) as sampler:
-            said = {choose([base, pref], steering, sampler, work).token for _ in range(12)}
+            said = {choose([base, pref], combination, sampler, work).token for _ in range(12)}
         assert said == {10, 20}
 
 

@@ -22,14 +22,14 @@ from amulet_local.generation.speculative import (
     linear_cost,
 )
 from amulet_local.protocol.messages import Arrangement, LoadOptions, Sampling
-from amulet_local.realignment import Row, Steering, Workspace, steered
+from amulet_local.realignment import Combination, Row, Workspace, combined
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 from tests import tiny_models
 
 pytestmark = pytest.mark.model
 
-STEERING = Steering((3.0,), guard=0.1)
+COMBINATION = Combination((3.0,), guard=0.1)
 PROMPTS = {0: [*range(97, 117)], 1: [*range(97, 112), *range(70, 90)]}
 
 
@@ -63,7 +63,7 @@ def write(
     lockstep.advance = counted  # type: ignore[method-assign]
     sampler = Sampler(settings, 7, model.vocabulary)
     work = Workspace(model.vocabulary.size)
-    decoded = decode(lockstep, logits, lambda: STEERING, sampler, work, drafter)
+    decoded = decode(lockstep, logits, lambda: COMBINATION, sampler, work, drafter)
     tokens = [one.token for one in itertools.islice(decoded, count)]
     sampler.close()
     lockstep.close()
@@ -126,7 +126,7 @@ def test_a_draft_model_leaves_the_reply_as_it_is(
         own = streams(model)
 
         def choose(logits: Sequence[Row], work: Workspace = work) -> int:
-            return int(steered(logits, STEERING, work).argmax())
+            return int(combined(logits, COMBINATION, work).argmax())
 
         drafter = ModelDrafter(own, PROMPTS, [], choose, linear_cost(0.1), 0.05)
         drafted, fewer = write(streams(tiny), tiny, drafter, settings)

@@ -24,7 +24,7 @@ from amulet_local.prompts.reasoning import (
 )
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Examined, Finished, Load, LoadOptions
-from amulet_local.realignment import AMULET, Row, Steering, Workspace
+from amulet_local.realignment import AMULET, Combination, Row, Workspace
 from tests.asking import HOLIDAY, ask, collect, reply, steps
 from tests.tiny_models import write_llama
 
@@ -351,9 +351,9 @@ def script(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
     free = decoding.choose
 
     def choose(
-        logits: Sequence[Row], steering: Steering, sampler: Sampler, work: Workspace
+        logits: Sequence[Row], combination: Combination, sampler: Sampler, work: Workspace
     ) -> Decoded:
-        chosen = free(logits, steering, sampler, work)
+        chosen = free(logits, combination, sampler, work)
         return Decoded(next(said, chosen.token), chosen.strengths, chosen.measures)
 
     monkeypatch.setattr(decoding, "choose", choose)

@@ -24,7 +24,7 @@ from tui.app import AmuletApp
 from tui.screens.chat import ChatScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.look import LookScreen
-from tui.session.changes import ChosenModel, Steering
+from tui.session.changes import ChosenModel, SteeringChoice
 from tui.session.model_store import Shelf, ShelfModel
 from tui.session.session import Session
 from tui.themes import DARK
@@ -179,7 +179,7 @@ async def chat(
 
     Chats are kept in the test's own home, so that a second run finds what the first has left.
     """
-    steering = Steering.to_preset(load_presets().get(preset) if preset else None)
+    steering = SteeringChoice.to_preset(load_presets().get(preset) if preset else None)
     with History(history_file()) as history:
         settings = Settings(**more)
         session = Session(engine, history, settings, LoadOptions(), steering, clock=lambda: 0.0)

@@ -34,7 +34,7 @@ from tui.screens.chats import ChatsScreen
 from tui.screens.help import HelpScreen
 from tui.screens.line_form import LineForm
 from tui.screens.picker import PresetPicker
-from tui.session.changes import Steering
+from tui.session.changes import SteeringChoice
 from tui.session.model_store import find_model
 from tui.session.session import Session
 from tui.widgets.chat_list import ChatList
@@ -310,7 +310,7 @@ async def test_a_chat_with_the_real_engine(default_model: Path) -> None:
     # Greedy and verbose, so that the second reply is sure to be still under way when it is stopped.
     verbose = structs.replace(load_presets().get("verbose"), sampling=Sampling(temperature=0.0))
     history = History(history_file())
-    steering = Steering.to_preset(verbose, BASE)
+    steering = SteeringChoice.to_preset(verbose, BASE)
     session = Session(engine, history, Settings(), LoadOptions(context=1024), steering)
     app = AmuletApp(session, engine, shelf_with(find_model(str(default_model))))
     try:

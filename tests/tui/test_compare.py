@@ -19,7 +19,7 @@ from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
 from tui.comparison.comparison import LONGEST, Column, Comparison, parts, same, usual
 from tui.screens.compare import CompareScreen
 from tui.screens.picker import PresetPicker
-from tui.session.changes import Steering
+from tui.session.changes import SteeringChoice
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
@@ -270,7 +270,7 @@ async def test_all_are_written_again_by_another_seed() -> None:
 
 
 def column(text: str, *, ended: bool = True) -> Column:
-    it = Column(Steering())
+    it = Column(SteeringChoice())
     it.steps = [FakeStep(text)]  # type: ignore[list-item]
     it.trouble = "ended" if ended else ""
     return it
@@ -490,14 +490,16 @@ async def test_a_model_that_is_being_loaded_is_waited_for() -> None:
 def test_the_usual_three_are_never_the_same() -> None:
     preset = load_presets().presets["concise"]
     for strength, third in ((3.0, 3.0), (0.0, AMULET), (1.0, AMULET), (-2.0, -2.0)):
-        steerings = usual(Steering.to_preset(preset, strength), preset.strength)
+        steerings = usual(SteeringChoice.to_preset(preset, strength), preset.strength)
         assert [it.strength for it in steerings] == [0.0, 1.0, pytest.approx(third)]
-    assert usual(replace(Steering.to_words("Brief."), strength=1.0))[2].strength == 3.0
+    assert usual(replace(SteeringChoice.to_words("Brief."), strength=1.0))[2].strength == 3.0
 
 
 def test_at_base_all_presets_are_the_same() -> None:
     presets = load_presets().presets
-    concise, verbose = (Steering.to_preset(presets[name], 0.0) for name in ("concise", "verbose"))
+    concise, verbose = (
+        SteeringChoice.to_preset(presets[name], 0.0) for name in ("concise", "verbose")
+    )
     assert same(concise, verbose)
     assert not same(replace(concise, strength=2.0), replace(verbose, strength=2.0))
     assert not same(concise, replace(concise, strength=2.0))

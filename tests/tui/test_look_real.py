@@ -23,7 +23,7 @@ from tests.tui.running import LARGE, shelf_with
 from tui.app import AmuletApp
 from tui.screens.compare import CompareScreen
 from tui.screens.look import LookScreen
-from tui.session.changes import Steering
+from tui.session.changes import SteeringChoice
 from tui.session.model_store import find_model
 from tui.session.session import Session
 from tui.widgets.heat_text import HeatText
@@ -64,7 +64,7 @@ async def test_the_card_names_what_was_written_and_columns_part_where_they_are_m
     write_llama(path)
     engine, history = EngineProcess(), History(history_file())
     concise = structs.replace(load_presets().get("concise"), sampling=Sampling(temperature=0.0))
-    steering = Steering.to_preset(concise, LINEAR)
+    steering = SteeringChoice.to_preset(concise, LINEAR)
     settings = Settings(max_tokens=32)
     options = LoadOptions(context=1024, flash_attention="off")
     session = Session(engine, history, settings, options, steering)

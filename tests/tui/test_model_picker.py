@@ -18,7 +18,7 @@ from tests.fake_engine import HOLD, FakeEngine
 from tests.tiny_models import write_llama
 from tests.tui.running import MODEL, SMALL, Running, chat
 from tui.screens.model_picker import ModelPicker
-from tui.session.changes import ChosenModel, Steering
+from tui.session.changes import ChosenModel, SteeringChoice
 from tui.session.model_store import Shelf, ShelfModel, list_models, show_prompts
 
 MODELS = (
@@ -60,7 +60,7 @@ def shelf(pull: SlowPull | None = None) -> Shelf:
     def models(options: LoadOptions) -> tuple[ShelfModel, ...]:
         return MODELS
 
-    def prompts(path: str, steering: Steering) -> str:
+    def prompts(path: str, steering: SteeringChoice) -> str:
         return f"<|system|>{steering.preference}"
 
     return Shelf(find, lambda: True, models=models, prompts=prompts, pull=pull or SlowPull())
@@ -255,7 +255,7 @@ def test_the_default_model_has_a_card_and_prompts(
     mine = next(model for model in models if model.path == str(default_model))
     assert mine.fits
     assert "two streams" in mine.card
-    shown = show_prompts(mine.path, Steering.to_words("Talk like a pirate."))
+    shown = show_prompts(mine.path, SteeringChoice.to_words("Talk like a pirate."))
     base, preference = shown.split("With it:")
     assert "pirate" not in base
     assert "Talk like a pirate." in preference
@@ -265,7 +265,7 @@ def test_the_default_model_has_a_card_and_prompts(
 def test_prompts_that_cannot_be_shown_are_a_sentence(tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(b"GGUF\x03\x00")
-    assert "damaged.gguf" in show_prompts(str(damaged), Steering())
+    assert "damaged.gguf" in show_prompts(str(damaged), SteeringChoice())
 
 
 def test_a_quantisation_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ from tui.session.changes import (
     Ended,
     GivenBack,
     Noticed,
-    Steering,
+    SteeringChoice,
     Unusable,
     Wrote,
 )
@@ -75,7 +75,7 @@ store: History
 
 def begin(
     engine: FakeEngine,
-    steering: Steering = Steering(),  # noqa: B008
+    steering: SteeringChoice = SteeringChoice(),  # noqa: B008
     settings: Settings = Settings(),  # noqa: B008
     *,
     loaded: bool = True,
@@ -166,7 +166,7 @@ def test_messages_before_the_model_is_ready_wait_and_are_sent_in_turn() -> None:
 
 def test_without_a_preset_the_model_is_asked_as_it_is() -> None:
     engine = FakeEngine()
-    ask(begin(engine, Steering(strength=3.0)), engine)
+    ask(begin(engine, SteeringChoice(strength=3.0)), engine)
     request = engine.requests[0]
     assert (request.preference, request.method, request.strength) == ("", "base", 0.0)
     assert (request.system, request.sampling, request.trace) == (DEFAULT_SYSTEM, Sampling(), False)
@@ -176,7 +176,7 @@ def test_a_preset_gives_its_words_guard_placement_and_sampling() -> None:
     preset = PRESETS["concise"]
     engine = FakeEngine()
     settings = Settings(system="Be brief.", max_tokens=7)
-    ask(begin(engine, Steering.to_preset(preset, -1.5), settings), engine)
+    ask(begin(engine, SteeringChoice.to_preset(preset, -1.5), settings), engine)
     request = engine.requests[0]
     assert (request.preference, request.method, request.strength) == (
         preset.words(),
@@ -201,10 +201,10 @@ def test_every_reply_has_a_seed_of_its_own_and_it_is_kept() -> None:
 
 def test_a_change_of_steering_counts_from_the_next_message() -> None:
     engine = FakeEngine(["A", HOLD], ["B"])
-    session = begin(engine, Steering.to_preset(PRESETS["concise"], 5.65))
+    session = begin(engine, SteeringChoice.to_preset(PRESETS["concise"], 5.65))
     ask(session, engine)
-    session.steering = Steering.to_preset(PRESETS["verbose"], 2.0)
-    assert session.replying == Steering.to_preset(PRESETS["concise"], 5.65)
+    session.steering = SteeringChoice.to_preset(PRESETS["verbose"], 2.0)
+    assert session.replying == SteeringChoice.to_preset(PRESETS["concise"], 5.65)
     assert session.status.steering.strength == 5.65
     engine.go_on()
     hear(session, engine)
@@ -216,7 +216,7 @@ def test_a_change_of_steering_counts_from_the_next_message() -> None:
 
 def test_reading_and_writing_are_told_with_progress_speed_and_context() -> None:
     engine = FakeEngine([Prefilling(100, 400), HOLD, "a", "b", "c", HOLD])
-    session = begin(engine, Steering.to_preset(PRESETS["concise"], 1.0))
+    session = begin(engine, SteeringChoice.to_preset(PRESETS["concise"], 1.0))
     ask(session, engine)
     status = session.status
     assert (status.activity, status.done, status.total) == (Activity.READING, 100, 400)
@@ -401,7 +401,7 @@ def test_a_question_is_asked_again_where_nothing_was_written_yet() -> None:
 
 def test_the_dial_turns_the_reply_that_is_being_written() -> None:
     engine = FakeEngine(["A", HOLD])
-    session = begin(engine, Steering.to_preset(PRESETS["concise"], 5.65))
+    session = begin(engine, SteeringChoice.to_preset(PRESETS["concise"], 5.65))
     ask(session, engine)
     session.turn(3.0)
     assert engine.turns == [(1, 3.0)]
@@ -411,9 +411,9 @@ def test_the_dial_turns_the_reply_that_is_being_written() -> None:
 
 def test_with_another_preset_chosen_meanwhile_the_dial_is_the_next_replys() -> None:
     engine = FakeEngine(["A", HOLD])
-    session = begin(engine, Steering.to_preset(PRESETS["concise"], 5.65))
+    session = begin(engine, SteeringChoice.to_preset(PRESETS["concise"], 5.65))
     ask(session, engine)
-    session.steering = Steering.to_preset(PRESETS["verbose"])
+    session.steering = SteeringChoice.to_preset(PRESETS["verbose"])
     session.turn(3.0)
     assert engine.turns == []
     assert session.status.steering.strength == 5.65
@@ -421,19 +421,19 @@ def test_with_another_preset_chosen_meanwhile_the_dial_is_the_next_replys() -> N
 
 def test_a_preference_in_the_users_words_steers_as_a_preset_does() -> None:
     engine = FakeEngine()
-    session = begin(engine, Steering.to_words("Answer in rhymes."))
+    session = begin(engine, SteeringChoice.to_words("Answer in rhymes."))
     ask(session, engine)
     request = engine.requests[0]
     assert (request.preference, request.method) == ("Answer in rhymes.", "amulet")
     assert (request.strength, request.sampling) == (USUAL_STRENGTH, USUAL_SAMPLING)
-    assert Steering.to_words("") == Steering()
+    assert SteeringChoice.to_words("") == SteeringChoice()
 
 
 def test_the_speed_against_a_plain_chats_is_known_once_it_was_measured() -> None:
     stats = Stats(30, 0, 60, 12, 0.1, 0.1, 1.0, 12.0, 42, 2, blocks=4)
     finished = Finished(1, "By the sea.", (1, 2), "stop", stats)
     engine = FakeEngine([finished], ["B."])
-    session = begin(engine, Steering.to_preset(PRESETS["concise"]))
+    session = begin(engine, SteeringChoice.to_preset(PRESETS["concise"]))
     session.ask("a?")
     session.take(engine.events.get())
     assert session.status.pace == 0.0
@@ -568,14 +568,14 @@ def test_a_new_chat_leaves_the_old_one_with_what_was_written() -> None:
 
 def test_a_chat_is_opened_as_it_was_left_and_steered_as_its_last_reply() -> None:
     engine = FakeEngine(["A."])
-    session = begin(engine, Steering.to_preset(PRESETS["concise"], 4.0))
+    session = begin(engine, SteeringChoice.to_preset(PRESETS["concise"], 4.0))
     ask(session, engine, "a?")
     left = session.chat.id
     session.new_chat()
-    session.steering = Steering()
+    session.steering = SteeringChoice()
     session.open_chat(left, load_presets())
     assert said(session) == ["a?", "A."]
-    assert session.steering == Steering.to_preset(PRESETS["concise"], 4.0)
+    assert session.steering == SteeringChoice.to_preset(PRESETS["concise"], 4.0)
     ask(session, engine, "b?")
     assert [m.text for m in engine.requests[1].messages] == ["a?", "A.", "b?"]
     assert {request.chat for request in engine.requests} == {left}
@@ -583,7 +583,7 @@ def test_a_chat_is_opened_as_it_was_left_and_steered_as_its_last_reply() -> None
 
 def test_a_preset_that_is_gone_steers_on_in_its_words() -> None:
     engine = FakeEngine(["A."])
-    session = begin(engine, Steering.to_preset(PRESETS["concise"], 4.0))
+    session = begin(engine, SteeringChoice.to_preset(PRESETS["concise"], 4.0))
     ask(session, engine, "a?")
     session.open_chat(session.chat.id, Presets({}, {}))
     assert session.steering.words == PRESETS["concise"].words()

@@ -28,7 +28,7 @@ from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
 from tests.tui.snapshots import Look, written
 from tui.comparison.comparison import Comparison
 from tui.heatmap.contrast import READABLE
-from tui.session.changes import ChosenModel, Steering
+from tui.session.changes import ChosenModel, SteeringChoice
 from tui.session.model_store import Shelf, ShelfModel
 from tui.themes import OWN
 
@@ -130,7 +130,7 @@ def shelf() -> Shelf:
     def models(options: LoadOptions) -> Sequence[ShelfModel]:
         return MODELS
 
-    def prompts(path: str, steering: Steering) -> str:
+    def prompts(path: str, steering: SteeringChoice) -> str:
         asked = f"<|im_end|>\n<|im_start|>user\n{HOLIDAY}<|im_end|>\n<|im_start|>assistant\n"
         system = "<|im_start|>system\nYou are a capable and friendly assistant."
         return (

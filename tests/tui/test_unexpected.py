@@ -20,7 +20,7 @@ from tests.tui.running import Running, chat, shelf_with
 from tui.app import AmuletApp
 from tui.screens.chat import ChatScreen
 from tui.screens.model_picker import ModelPicker
-from tui.session.changes import Steering
+from tui.session.changes import SteeringChoice
 from tui.session.session import Session
 from tui.unexpected import as_sentences, told
 
@@ -116,7 +116,7 @@ async def test_an_error_before_the_chat_is_there_ends_the_app_with_a_sentence(
     monkeypatch.setattr(ChatScreen, "recall", fail)
     with History(history_file()) as history:
         engine = FakeEngine()
-        session = Session(engine, history, Settings(), LoadOptions(), Steering())
+        session = Session(engine, history, Settings(), LoadOptions(), SteeringChoice())
         app = AmuletApp(session, engine, shelf_with())
         with pytest.raises(ZeroDivisionError):
             async with app.run_test():

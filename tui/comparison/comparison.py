@@ -28,7 +28,7 @@ from amulet_local.protocol.messages import (
     Step,
 )
 from amulet_local.realignment import BASE, LINEAR, PROMPT, label
-from tui.session.changes import Steering
+from tui.session.changes import SteeringChoice
 from tui.session.session import Session
 
 LONGEST = 512  # tokens of a column: each has a cache of its own while they are written
@@ -40,7 +40,7 @@ class Column:
     """One way to answer. request: None until the engine is asked. trouble: why it came to nothing,
     in a sentence."""
 
-    steering: Steering
+    steering: SteeringChoice
     request: Reply | None = None
     steps: list[Step] = field(default_factory=list)
     finished: Finished | None = None
@@ -75,7 +75,7 @@ class Comparison:
         self,
         session: Session,
         question: Node,
-        steerings: Iterable[Steering],
+        steerings: Iterable[SteeringChoice],
         shuffle: Callable[[list[Column]], None] = random.shuffle,
     ) -> None:
         self.question = question
@@ -127,7 +127,7 @@ class Comparison:
         if self.running:
             self._session.take_back()
 
-    def _request(self, steering: Steering) -> Reply:
+    def _request(self, steering: SteeringChoice) -> Reply:
         """As it would be asked in the chat, all with one seed and without a thought; base and
         prompt only as they are without Amulet, so unguarded."""
         request = self._session.request(self.question, steering)
@@ -167,7 +167,7 @@ class Comparison:
 
     # -- which columns ------------------------------------------------------------------------
 
-    def add(self, steering: Steering) -> str:
+    def add(self, steering: SteeringChoice) -> str:
         """One more column at the end; returns why not, in a sentence, or nothing."""
         if len(self.columns) >= MOST_COMPARED:
             return f"{MOST_COMPARED} columns are the most; take one away first."
@@ -248,14 +248,14 @@ def method_of(strength: float) -> Method:
     return "pref" if abs(strength - PROMPT) < SAME else "amulet"
 
 
-def usual(steering: Steering, otherwise: float = LINEAR) -> Sequence[Steering]:
+def usual(steering: SteeringChoice, otherwise: float = LINEAR) -> Sequence[SteeringChoice]:
     """What to begin with: base, prompt only, and realigned as it is set (or else as is usual)."""
     strengths = [steering.strength, otherwise, LINEAR]
     realigned = next(it for it in strengths if method_of(it) == "amulet")
     return [steering.at(strength) for strength in (BASE, PROMPT, realigned)]
 
 
-def same(one: Steering, other: Steering) -> bool:
+def same(one: SteeringChoice, other: SteeringChoice) -> bool:
     """Whether two ways to steer come to the same replies; without a strength, all do."""
     if abs(one.strength - other.strength) >= SAME:
         return False
@@ -275,7 +275,7 @@ def parts(one: Column, other: Column) -> int | None:
     return place
 
 
-def with_preset(steering: Steering, changed: Preset) -> Steering:
+def with_preset(steering: SteeringChoice, changed: Preset) -> SteeringChoice:
     """The same, by a preset as it is now, if it goes by that one; the strength stays."""
     known = steering.preset and steering.preset.name == changed.name
     return replace(steering, preset=changed, given=True) if known else steering

@@ -27,7 +27,7 @@ from tui.comparison.comparison import Column, Comparison, usual, with_preset
 from tui.comparison.verdicts import Favourite, told
 from tui.markdown.sanitising import clean, sentence
 from tui.screens.picker import Choice, PresetPicker
-from tui.session.changes import Steering
+from tui.session.changes import SteeringChoice
 from tui.session.session import Session
 from tui.widgets.column import ColumnView
 from tui.widgets.column_tabs import ColumnTabs
@@ -46,7 +46,7 @@ class Taken:
     """A reply to take into the chat, and how it was steered."""
 
     reply: Node
-    steering: Steering
+    steering: SteeringChoice
 
 
 class CompareScreen(ModalScreen[Taken | None]):
@@ -56,11 +56,11 @@ class CompareScreen(ModalScreen[Taken | None]):
     AUTO_FOCUS = ""
 
     def __init__(
-        self, session: Session, presets: Presets, question: Node, steering: Steering
+        self, session: Session, presets: Presets, question: Node, steering: SteeringChoice
     ) -> None:
         super().__init__()
         self._session, self._presets, self._steering = session, presets, steering
-        otherwise = session.suited(Steering.to_preset(steering.preset)).strength
+        otherwise = session.suited(SteeringChoice.to_preset(steering.preset)).strength
         self.comparison = Comparison(session, question, usual(steering, otherwise))
         self._views: list[ColumnView] = []
         self._place = 0  # of the selected one
@@ -225,7 +225,7 @@ class CompareScreen(ModalScreen[Taken | None]):
 
     async def _add_choice(self, choice: Choice | None) -> None:
         if choice and choice.preset:
-            await self._add(self._session.suited(Steering.to_preset(choice.preset)))
+            await self._add(self._session.suited(SteeringChoice.to_preset(choice.preset)))
 
     def action_add_strength(self) -> None:
         """Ask for a strength, for a column like this one."""
@@ -254,7 +254,7 @@ class CompareScreen(ModalScreen[Taken | None]):
         self.set_focus(None)
         return True
 
-    async def _add(self, steering: Steering) -> None:
+    async def _add(self, steering: SteeringChoice) -> None:
         if refusal := self.comparison.add(steering):
             self.notify(refusal)
             return

@@ -20,7 +20,7 @@ from amulet_local.protocol.messages import LoadOptions
 from tui.actions import MODELS, PICKER, Action, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence
 from tui.screens.picking import Picking
-from tui.session.changes import Steering
+from tui.session.changes import SteeringChoice
 from tui.session.model_store import Shelf, ShelfModel
 from tui.unexpected import as_sentences
 
@@ -63,7 +63,7 @@ class ModelPicker(Picking[ModelChoice]):
             super().__init__()
             self.path, self.text = path, text
 
-    def __init__(self, shelf: Shelf, options: LoadOptions, current: str, steering: Steering):
+    def __init__(self, shelf: Shelf, options: LoadOptions, current: str, steering: SteeringChoice):
         super().__init__()
         self._shelf, self._options = shelf, options
         self._current, self._steering = current, steering

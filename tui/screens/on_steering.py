@@ -20,7 +20,7 @@ from amulet_local.presets.preset import Preset, Presets, load_presets
 from amulet_local.protocol.messages import Fraction, Placement, Strength
 from tui.screens.picker import Choice, PresetPicker
 from tui.screens.preset_form import PresetForm
-from tui.session.changes import GUARDS, Change, Steering
+from tui.session.changes import GUARDS, Change, SteeringChoice
 from tui.session.session import Session
 from tui.widgets.dial import Dial
 from tui.widgets.prompt import Prompt
@@ -61,7 +61,7 @@ class OnSteering(Screen[None]):
             self._calibrated = (asked, found)
         return self._calibrated[1]
 
-    def steer_by(self, steering: Steering) -> None:
+    def steer_by(self, steering: SteeringChoice) -> None:
         """Be steered like this from the next message on."""
         self.session.steering = steering
         self.show()
@@ -73,7 +73,7 @@ class OnSteering(Screen[None]):
 
     def _pick(self, choice: Choice | None) -> None:
         if choice:
-            self.steer_by(Steering.to_preset(choice.preset))
+            self.steer_by(SteeringChoice.to_preset(choice.preset))
 
     def command_pick_preset(self, name: str) -> None:
         """Take a preset by its name."""
@@ -83,7 +83,7 @@ class OnSteering(Screen[None]):
         except AmuletError as error:
             self.notify(str(error), severity="error")
         else:
-            self.steer_by(Steering.to_preset(preset))
+            self.steer_by(SteeringChoice.to_preset(preset))
 
     def action_steer(self) -> None:
         """To the dial and back."""
@@ -108,7 +108,7 @@ class OnSteering(Screen[None]):
 
     def command_prefer(self, words: str) -> None:
         """Prefer this in this chat."""
-        self.steer_by(Steering.to_words(words))
+        self.steer_by(SteeringChoice.to_words(words))
 
     def action_edit_preset(self) -> None:
         """Change the preset that is chosen."""
@@ -132,7 +132,7 @@ class OnSteering(Screen[None]):
     def _saved(self, preset: Preset | None) -> None:
         if preset:
             self.presets = load_presets()
-            self.steer_by(Steering.to_preset(preset))
+            self.steer_by(SteeringChoice.to_preset(preset))
 
     def action_guard(self) -> None:
         """The next of the usual guards."""

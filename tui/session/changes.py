@@ -27,7 +27,7 @@ class ChosenModel:
 
 
 @dataclass(frozen=True)
-class Steering:
+class SteeringChoice:
     """What replies are realigned to, and how strongly; without a preference, not at all.
 
     words: a preference of this chat's own, in place of a preset. given: whether somebody chose the
@@ -42,7 +42,7 @@ class Steering:
     given: bool = field(default=True, compare=False)
 
     @classmethod
-    def to_preset(cls, preset: Preset | None, strength: float | None = None) -> Steering:
+    def to_preset(cls, preset: Preset | None, strength: float | None = None) -> SteeringChoice:
         """As the preset says, at its usual strength or another; no preset steers nowhere."""
         if preset is None:
             return cls()
@@ -50,12 +50,12 @@ class Steering:
         strength = preset.strength if strength is None else strength
         return cls(preset, "", strength, preset.guard, preset.placement, given)
 
-    def at(self, strength: float) -> Steering:
+    def at(self, strength: float) -> SteeringChoice:
         """The same at a strength that somebody chose."""
         return replace(self, strength=strength, given=True)
 
     @classmethod
-    def to_words(cls, words: str) -> Steering:
+    def to_words(cls, words: str) -> SteeringChoice:
         """A preference in the user's own words; none leaves the model as it is."""
         return cls(words=words, strength=USUAL_STRENGTH) if words else cls()
 
@@ -169,7 +169,7 @@ class Status:
     """
 
     activity: Activity
-    steering: Steering
+    steering: SteeringChoice
     done: float
     total: float
     model: ChosenModel | None

@@ -17,7 +17,7 @@ from amulet_local.protocol.messages import LoadOptions, Memory
 from amulet_local.settings import models_folder
 from models.catalogue import Entry, Hosted, default, entries, is_complete
 from tui.markdown.sanitising import sentence
-from tui.session.changes import ChosenModel, Steering
+from tui.session.changes import ChosenModel, SteeringChoice
 
 if TYPE_CHECKING:
     from models.download import Progress
@@ -160,7 +160,7 @@ def _offered(entry: Entry, free: int) -> ShelfModel:
     return ShelfModel(entry.name, label, "\n".join(lines), fits, here=False)
 
 
-def show_prompts(path: str, steering: Steering) -> str:
+def show_prompts(path: str, steering: SteeringChoice) -> str:
     """What a model sees without the preference and with it; why not, where that cannot be shown."""
     from amulet_local.prompts.prompting import DEFAULT_SYSTEM
     from models.preview import preview
@@ -185,7 +185,7 @@ class Shelf:
     has_default: Callable[[], bool] = has_default
     fetch: Callable[[Callable[[Progress], object], Callable[[], bool]], Path] = fetch_default
     models: Callable[[LoadOptions], Sequence[ShelfModel]] = list_models
-    prompts: Callable[[str, Steering], str] = show_prompts
+    prompts: Callable[[str, SteeringChoice], str] = show_prompts
     pull: Callable[[str, Callable[[Progress], object], Callable[[], bool]], Pulled] = pull_model
     write: Callable[[str, str, Callable[[Progress], object], Callable[[], bool]], Pulled] = (
         write_model

@@ -20,7 +20,7 @@ from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Reply
 from amulet_local.realignment import BASE
 from amulet_local.settings import Settings
-from tui.session.changes import ChosenModel, Steering
+from tui.session.changes import ChosenModel, SteeringChoice
 
 _LARGEST_SEED = 0xFFFFFFFE
 
@@ -30,7 +30,7 @@ def new_request(
     chat: str,
     path: Iterable[Node],
     model: ChosenModel | None,
-    steering: Steering,
+    steering: SteeringChoice,
     settings: Settings,
     *,
     thinking: bool,
@@ -95,10 +95,10 @@ def own(node: Node, model: ChosenModel | None) -> Node:
     return replace(node, message=message, thought=Thought(node.thought.text))
 
 
-def steering_of(origin: Origin, presets: Presets) -> Steering:
+def steering_of(origin: Origin, presets: Presets) -> SteeringChoice:
     """How a reply was steered; in words, where its preset is not there any more."""
     if not origin.preference:
-        return Steering()
+        return SteeringChoice()
     preset = presets.presets.get(origin.preset)
     words = "" if preset else origin.preference
-    return Steering(preset, words, origin.strength, origin.guard, origin.placement)
+    return SteeringChoice(preset, words, origin.strength, origin.guard, origin.placement)

@@ -52,7 +52,7 @@ from tui.session.changes import (
     GivenBack,
     Noticed,
     Status,
-    Steering,
+    SteeringChoice,
     Unusable,
 )
 from tui.session.requests import new_request, own, steering_of
@@ -82,7 +82,7 @@ class Session:
         history: History,
         settings: Settings,
         options: LoadOptions,
-        steering: Steering,
+        steering: SteeringChoice,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.history = history
@@ -107,15 +107,15 @@ class Session:
         self._removed: list[str] = []  # chats, the last one last
 
     @property
-    def steering(self) -> Steering:
+    def steering(self) -> SteeringChoice:
         """How the next reply is steered."""
         return self._steering
 
     @steering.setter
-    def steering(self, steering: Steering) -> None:
+    def steering(self, steering: SteeringChoice) -> None:
         self._steering = self.suited(steering)
 
-    def suited(self, steering: Steering) -> Steering:
+    def suited(self, steering: SteeringChoice) -> SteeringChoice:
         """The same at the strength that is usual on the model at hand, where nobody chose one."""
         if steering.given or not steering.preset:
             return steering
@@ -162,7 +162,7 @@ class Session:
         return bool(at_work) or self._activity is Activity.LOADING
 
     @property
-    def replying(self) -> Steering | None:
+    def replying(self) -> SteeringChoice | None:
         """What the reply under way is steered by; None if there is none."""
         return self._writing.steering if self._writing else None
 
@@ -582,7 +582,7 @@ class Session:
             return [*self._give_up(), Noticed(told, True)]
         return [BranchChanged()]
 
-    def request(self, question: Node, steering: Steering, begun: Node | None = None) -> Reply:
+    def request(self, question: Node, steering: SteeringChoice, begun: Node | None = None) -> Reply:
         """What to ask the engine for a reply to a question, under an id of its own."""
         return new_request(
             self.next_id(),
@@ -595,7 +595,7 @@ class Session:
             begun=begun,
         )
 
-    def origin(self, request: Reply, steering: Steering) -> Origin:
+    def origin(self, request: Reply, steering: SteeringChoice) -> Origin:
         """What is kept of a request with the reply to it."""
         model = self.model
         return Origin.of(

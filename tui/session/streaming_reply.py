@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from amulet_local.chats.chat import GrowingReply
 from amulet_local.chats.conversation import Node
 from amulet_local.protocol.messages import Reply, Step
-from tui.session.changes import Change, Steering, Thinking, Wrote
+from tui.session.changes import Change, SteeringChoice, Thinking, Wrote
 
 
 @dataclass
@@ -21,7 +21,7 @@ class UnderWay:
     and has not begun to answer."""
 
     request: Reply
-    steering: Steering
+    steering: SteeringChoice
     growing: GrowingReply
     question: Node | None
     begun: Node | None

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from amulet_local.realignment import BASE, label
 from tui.markdown.sanitising import clean
-from tui.session.changes import Steering
+from tui.session.changes import SteeringChoice
 from tui.widgets.dial import Dial
 
 _UNSTEERED = "The model as it is: choose a preset, and the dial says how strongly it is followed."
@@ -30,7 +30,7 @@ _MEANINGS = {
 
 
 class SteeringPanel(Widget):
-    """Shows a Steering. The dial posts Dial.Moved; a click on the preset is the screen's action."""
+    """Shows how replies are steered. A click on the preset is the screen's action."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class SteeringPanel(Widget):
         yield Static(id="words")
         yield Dial()
 
-    def show(self, steering: Steering, calibrated: float | None, *, pending: bool) -> None:
+    def show(self, steering: SteeringChoice, calibrated: float | None, *, pending: bool) -> None:
         """calibrated: the strength found for this preset and model, if any. pending: whether this
         counts from the next message only, since a reply is under way."""
         if self._shown == (steering, calibrated, pending):
@@ -77,7 +77,7 @@ class SteeringPanel(Widget):
         self.query_one(selector, Static).update(Content.styled(text, style))
 
 
-def _how(steering: Steering) -> Content:
+def _how(steering: SteeringChoice) -> Content:
     """Guard and placement; a click on either changes it."""
     guard = f"guard {steering.guard:g}" if steering.guard else "no guard"
     place = "in the system prompt" if steering.placement == "system" else "in the newest message"
