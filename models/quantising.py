@@ -47,7 +47,8 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
     Raises UsageError where the file exists, cannot be written or has no room, NotUsableError where
     model.cpp cannot.
     """
-    from amulet_local.runtime.llama import model  # loads the native library, which only this needs
+    # Loads the native library, which only this needs.
+    from amulet_local.runtime.llama.quantize import quantize
 
     stem = _TYPE_IN_NAME.sub("", source.stem)
     target = models_folder() / f"{stem}.{quantisation.upper()}.gguf"
@@ -60,7 +61,7 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
 
     def work() -> None:
         try:
-            model.quantize(as_text(source), as_text(part), quantisation, on_progress)
+            quantize(as_text(source), as_text(part), quantisation, on_progress)
         except BaseException as error:
             failures.append(error)
 

@@ -14,7 +14,8 @@ from amulet_local.prompts.prompting import Prompter
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.runtime.autotune import block_ms, step_cost
 from amulet_local.runtime.llama.devices import add_servers
-from amulet_local.runtime.llama.model import Model, physical_cores
+from amulet_local.runtime.llama.hardware import physical_cores
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.load_defaults import layers_asked, settle
 
 _CONTEXT = 3072

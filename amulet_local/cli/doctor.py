@@ -43,7 +43,7 @@ REQUIREMENT = "llama-cpp-python>=0.3.36,<0.4"
 _PATIENCE_S = 60
 _PROBE = (
     "import json; from dataclasses import asdict; "
-    "from amulet_local.runtime.llama.model import build_info, physical_cores; "
+    "from amulet_local.runtime.llama.hardware import build_info, physical_cores; "
     "print(json.dumps({**asdict(build_info()), 'threads': physical_cores()}))"
 )
 _ASK_SERVER = """

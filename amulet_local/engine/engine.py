@@ -45,7 +45,8 @@ from amulet_local.protocol.messages import (
 )
 from amulet_local.realignment import BASE, LINEAR, PROMPT, Combination, Row, Workspace
 from amulet_local.runtime import loader
-from amulet_local.runtime.llama.model import AbortedError, physical_cores
+from amulet_local.runtime.llama.errors import AbortedError
+from amulet_local.runtime.llama.hardware import physical_cores
 from amulet_local.runtime.load_defaults import settle
 from amulet_local.runtime.lockstep import Lockstep, Progress
 from amulet_local.runtime.prompt_cache import KeptChats

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from amulet_local.generation.sampling import Sampler
 from amulet_local.protocol.messages import Candidate, Candidates
 from amulet_local.realignment import Combination, Row, Workspace, combined, likeliest
-from amulet_local.runtime.llama.model import Vocabulary
+from amulet_local.runtime.llama.vocabulary import Vocabulary
 from amulet_local.runtime.lockstep import Lockstep, Progress
 
 SHOWN = 5  # candidates of each distribution

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from amulet_local.generation.decoding import Combine, Strand, decode_together
 from amulet_local.generation.reply import Writing
 from amulet_local.realignment import Workspace
-from amulet_local.runtime.llama.model import AbortedError
+from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.lockstep import Lockstep, Progress
 
 

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.runtime.llama.devices import add_servers
-from amulet_local.runtime.llama.model import Model, physical_cores
+from amulet_local.runtime.llama.hardware import physical_cores
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.load_defaults import Calibration, layers_asked
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.settings import calibration_file

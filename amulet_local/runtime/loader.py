@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from amulet_local.errors import UsageError
 from amulet_local.protocol.messages import LoadOptions, Memory
 from amulet_local.runtime.llama.devices import add_servers, devices
-from amulet_local.runtime.llama.model import Model, NoDeviceMemoryError
+from amulet_local.runtime.llama.errors import NoDeviceMemoryError
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.offload import Device, chosen_devices, fit, free_memory
 

@@ -20,14 +20,10 @@ import msgspec
 from amulet_local.chats.prompt_cache_files import part_of
 from amulet_local.protocol.messages import Arrangement, FlashAttention, LoadOptions
 from amulet_local.realignment import Row
-from amulet_local.runtime.llama.model import (
-    Batch,
-    Context,
-    Model,
-    NoCellsError,
-    offloads,
-    plain_attention_is_faster,
-)
+from amulet_local.runtime.llama.context import Batch, Context
+from amulet_local.runtime.llama.errors import NoCellsError
+from amulet_local.runtime.llama.hardware import offloads, plain_attention_is_faster
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.load_defaults import (
     BATCH,
     BATCH_PLAIN_ATTENTION,

@@ -35,7 +35,8 @@ from amulet_local.protocol.messages import (
     Step,
 )
 from amulet_local.realignment import AMULET, log_softmax
-from amulet_local.runtime.llama.model import AbortedError, Model
+from amulet_local.runtime.llama.errors import AbortedError
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 from tests.asking import HOLIDAY, ask, collect, end, reply, steps
 from tests.checks import some

@@ -9,7 +9,7 @@ import pytest
 
 from amulet_local.cli import main
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.runtime.llama.model import QUANTISATIONS
+from amulet_local.runtime.llama.quantize import QUANTISATIONS
 from amulet_local.runtime.offload import Placing
 from amulet_local.settings import models_folder
 from models.cards import require_chat_model

@@ -10,7 +10,8 @@ from amulet_local.engine.engine import Engine
 from amulet_local.errors import UsageError
 from amulet_local.protocol.messages import Load, LoadOptions, Memory
 from amulet_local.runtime import loader
-from amulet_local.runtime.llama.model import Model, NoDeviceMemoryError
+from amulet_local.runtime.llama.errors import NoDeviceMemoryError
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.loader import load
 from amulet_local.runtime.offload import Device, fit, most_layers, on_host, place
 from models.memory import needs_of

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from amulet_local.protocol.messages import Arrangement, LoadOptions
 from amulet_local.realignment import AMULET, Workspace, log_softmax, realign
-from amulet_local.runtime.llama.model import AbortedError, Model
+from amulet_local.runtime.llama.errors import AbortedError
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 from tests import tiny_models
 from tests.checks import some

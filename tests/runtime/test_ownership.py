@@ -22,15 +22,11 @@ from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Load, LoadOptions, Sampling
 from amulet_local.runtime import lockstep
 from amulet_local.runtime.autotune import calibrate
-from amulet_local.runtime.llama.model import (
-    Batch,
-    Context,
-    DecodeError,
-    Model,
-    NoDeviceMemoryError,
-    SamplerChain,
-    Vocabulary,
-)
+from amulet_local.runtime.llama.context import Batch, Context
+from amulet_local.runtime.llama.errors import DecodeError, NoDeviceMemoryError
+from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.llama.sampler import SamplerChain
+from amulet_local.runtime.llama.vocabulary import Vocabulary
 from amulet_local.runtime.lockstep import Lockstep
 from tests.asking import ask, collect
 from tests.checks import some

@@ -1,7 +1,7 @@
 """The devices that llama.cpp can compute on: listing, choosing, and adding those of other machines.
 
 Names and addresses go in, devices come out. The binding does not declare these functions, so they
-are called in ggml's own libraries; beside llama.py, this is the only file that does such things.
+are called in ggml's own libraries.
 """
 
 from __future__ import annotations
