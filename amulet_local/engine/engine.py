@@ -6,15 +6,23 @@ called and tells what happens by calling `emit`; worker.py gives it a process of
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from msgspec import structs
 
+from amulet_local.engine.context_window import ContextWindow, too_long
+from amulet_local.engine.requests import (
+    Prompts,
+    check,
+    combination_of,
+    leaves_thought,
+    longest,
+    prompts_of,
+    turned_to,
+)
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.generation.alternatives import examine
 from amulet_local.generation.batch import Side, write_together
@@ -30,30 +38,23 @@ from amulet_local.generation.speculative import (
 )
 from amulet_local.path_text import from_text
 from amulet_local.prompts.prompting import Prompter
-from amulet_local.prompts.templates import TemplateError
-from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Examined,
     FinishReason,
     Load,
     Loaded,
     LoadOptions,
-    Notice,
     Pace,
     Prefilling,
     Reply,
 )
-from amulet_local.realignment import BASE, LINEAR, PROMPT, Combination, Row, Workspace
+from amulet_local.realignment import Combination, Row, Workspace
 from amulet_local.runtime import loader
 from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.llama.hardware import physical_cores
 from amulet_local.runtime.load_defaults import settle
 from amulet_local.runtime.lockstep import Lockstep, Progress
 from amulet_local.runtime.prompt_cache import KeptChats
-
-Prompts = dict[int, list[int]]
-
-_BASE_STREAM, _PREFERENCE_STREAM = 0, 1
 
 
 class Engine:
@@ -85,7 +86,7 @@ class Engine:
             self._kept = KeptChats(
                 self._lockstep, command.model, options.kv_type, lambda: self._stopped
             )
-            self._left_out: tuple[Message, ...] = ()
+            self._window = ContextWindow(self._prompter, self._lockstep.length)
             self._load_s = time.perf_counter() - started
             self._owned = owned.pop_all()
 
@@ -151,14 +152,14 @@ class Engine:
 
     def reply(self, request: Reply, emit: Emit) -> None:
         """Write a reply: Prefilling…, Step…, Finished. Raises UsageError, DecodeError."""
-        _check(request)
+        check(request)
         self._check_file()
         self._kept.switch(request.chat)
         with self._writing(request, emit) as writing:
             reason: FinishReason | None = None
             try:
                 while reason is None:
-                    prompts = self._fitting_prompts(request, len(writing.tokens), emit)
+                    prompts = self._window.prompts(request, len(writing.tokens), emit)
                     if not prompts:
                         reason = "length"
                         break
@@ -193,7 +194,7 @@ class Engine:
         """Write until the reply ends; None when the context is full before."""
         combine = self._combine(writing.request, streams=len(logits))
         drafter = self._drafter(prompts, writing.tokens, combine)
-        room = self._lockstep.length - _longest(prompts)
+        room = self._lockstep.length - longest(prompts)
         for decoded in decode(
             self._lockstep, logits, combine, writing.sampler, self._work, drafter
         ):
@@ -212,16 +213,17 @@ class Engine:
         with ExitStack() as opened:
             sides = []
             for request in requests:
-                _check(request)
+                check(request)
                 writing = opened.enter_context(self._writing(request, emit))
                 prompts = [
-                    [*prompt, *writing.begun] for prompt in self._prompts(request, 0).values()
+                    [*prompt, *writing.begun]
+                    for prompt in prompts_of(request, self._prompter).values()
                 ]
                 sides.append(Side(writing, prompts, self._combine(request, len(prompts))))
             lengths = [len(prompt) for side in sides for prompt in side.prompts]
             most = self._lockstep.length - max(lengths)
             if most < 1:
-                raise self._too_long(max(lengths))
+                raise too_long(max(lengths), self._lockstep.length)
             room = min(most, max(request.max_tokens for request in requests))
             options = structs.replace(
                 self._options, streams="one-context", context=max(lengths) + room
@@ -237,17 +239,17 @@ class Engine:
 
         Nothing more is told once it is stopped. Raises UsageError where it cannot be done.
         """
-        _check(request)
-        vocabulary, prompts = self._model.vocabulary, self._prompts(request, 0)
+        check(request)
+        vocabulary, prompts = self._model.vocabulary, prompts_of(request, self._prompter)
         tokens = begun_tokens(request, vocabulary)
         if not tokens or not strengths:
             raise UsageError("there is nothing to look at in an empty reply.")
-        if _longest(prompts) + len(tokens) > self._lockstep.length:
-            raise self._too_long(_longest(prompts) + len(tokens))
-        combination, _ = _combination(request, len(prompts))
+        if longest(prompts) + len(tokens) > self._lockstep.length:
+            raise too_long(longest(prompts) + len(tokens), self._lockstep.length)
+        combination, _ = combination_of(request, len(prompts))
 
         def combination_at(place: int) -> Combination:
-            return _turned_to(combination, strengths[min(place, len(strengths) - 1)])
+            return turned_to(combination, strengths[min(place, len(strengths) - 1)])
 
         start = 0
         with (
@@ -270,9 +272,9 @@ class Engine:
 
     @contextmanager
     def _writing(self, request: Reply, emit: Emit) -> Iterator[Writing]:
-        _, strength = _combination(request, streams=1)
+        _, strength = combination_of(request, streams=1)
         vocabulary, stop = self._model.vocabulary, self._prompter.stop
-        opened = self._prompter.opened_thought(thinking=_thinking(request))
+        opened = self._prompter.opened_thought(thinking=leaves_thought(request))
         with closing(Writing(request, vocabulary, stop, strength, emit, opened)) as writing:
             try:
                 yield writing
@@ -282,12 +284,12 @@ class Engine:
 
     def _combine(self, request: Reply, streams: int) -> Combine:
         """How the streams of a reply combine, wherever its dial stands."""
-        combination, _ = _combination(request, streams)
+        combination, _ = combination_of(request, streams)
 
         def combine() -> Combination:
             turned = self._turned
             if turned and turned[0] == request.id and request.method == "amulet":
-                return _turned_to(combination, turned[1])
+                return turned_to(combination, turned[1])
             return combination
 
         return combine
@@ -320,89 +322,6 @@ class Engine:
             return None
         return DraftModel(options.draft, options, self._model.vocabulary, self._lockstep)
 
-    def _fitting_prompts(self, request: Reply, written: int, emit: Emit) -> Prompts:
-        """The prompts of all streams, without the chat's oldest turns where it has grown too long.
-
-        Once turns must go, enough go to leave a quarter of the context free, so that the next
-        turns find their beginning in the cache again. Empty if the `written` tokens of the reply
-        leave no room even so; raises UsageError if the newest message alone does not fit.
-        """
-        length, messages = self._lockstep.length, request.messages
-        start = len(self._left_out) if messages[: len(self._left_out)] == self._left_out else 0
-        needed = written + min(request.max_tokens - written, length // 4)
-        prompts = self._prompts(request, start)
-        if _longest(prompts) + needed > length:
-            while _longest(prompts) + needed > length * 3 // 4 and start + 2 < len(messages):
-                start += 2  # a question and its answer
-                prompts = self._prompts(request, start)
-            if start > len(self._left_out):
-                emit(
-                    Notice(
-                        f"The chat has outgrown the context of {length:,} tokens: its oldest "
-                        f"{start} messages are left out from here on."
-                    )
-                )
-        self._left_out = messages[:start]
-        if _longest(prompts) + written >= length:
-            if written:
-                return {}
-            raise self._too_long(_longest(prompts))
-        return prompts
-
-    def _too_long(self, tokens: int) -> UsageError:
-        return UsageError(
-            f"the message makes a prompt of {tokens:,} tokens, but the context holds "
-            f"{self._lockstep.length:,}; shorten it, or load the model with a larger context."
-        )
-
-    def _prompts(self, request: Reply, start: int) -> Prompts:
-        """Stream -> token ids up to where the answer begins, of the streams that the request
-        needs."""
-        preferences = {_BASE_STREAM: "", _PREFERENCE_STREAM: request.preference}
-        if not request.preference or (request.method == "base" and not request.trace):
-            del preferences[_PREFERENCE_STREAM]
-        elif request.method == "pref" and not request.trace:
-            del preferences[_BASE_STREAM]
-        try:
-            return {
-                stream: self._prompter.prompt(
-                    request.system,
-                    request.messages[start:],
-                    preference,
-                    request.placement,
-                    thinking=_thinking(request),
-                )
-                + list(request.thought)
-                for stream, preference in preferences.items()
-            }
-        except TemplateError as error:
-            raise UsageError(
-                f"the model's chat template cannot write this chat: {error}."
-            ) from None
-
-
-def _thinking(request: Reply) -> bool:
-    """Whether the prompt leaves room for a thought: one that was thought already, if any was."""
-    begun = request.begun and (request.begun.text or request.begun.token_ids)
-    return request.thinking and bool(request.thought or not begun)
-
-
-def _combination(request: Reply, streams: int) -> tuple[Combination, float]:
-    """How this many streams combine, and the strength to tell. Base and pref are never guarded:
-    the guard is for what lies beyond the two."""
-    strengths = {"base": BASE, "pref": PROMPT, "la": LINEAR, "amulet": request.strength}
-    strength = strengths[request.method] if request.preference else BASE
-    guard = request.guard if request.method in ("la", "amulet") and streams > 1 else 0.0
-    together = streams > 1
-    return Combination((strength,) if together else (), guard, request.trace and together), strength
-
-
-def _turned_to(combination: Combination, strength: float) -> Combination:
-    """The same with another strength, where there is a preference to follow."""
-    if combination.strengths in ((), (strength,)):
-        return combination
-    return replace(combination, strengths=(strength,))
-
 
 def _stamp(path: str) -> tuple[int, int, int]:
     """Which file this is, its size and time of change; zeros where there is none any more."""
@@ -415,17 +334,3 @@ def _stamp(path: str) -> tuple[int, int, int]:
 
 def _telling(emit: Emit) -> Progress:
     return lambda done, total: emit(Prefilling(done, total))
-
-
-def _check(request: Reply) -> None:
-    """Raises UsageError for what no reply can be made of."""
-    if not math.isfinite(request.strength):
-        raise UsageError("the strength must be a number.")
-    expected = ["user" if i % 2 == 0 else "assistant" for i in range(len(request.messages))]
-    roles = [message.role for message in request.messages]
-    if not roles or roles[-1] != "user" or roles != expected:
-        raise UsageError("a chat must alternate, from a user's message to a user's message.")
-
-
-def _longest(prompts: Prompts) -> int:
-    return max(map(len, prompts.values()))

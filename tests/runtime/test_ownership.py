@@ -20,7 +20,6 @@ from amulet_local.evaluation.subject import Subject
 from amulet_local.generation.sampling import Sampler
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Load, LoadOptions, Sampling
-from amulet_local.runtime import lockstep
 from amulet_local.runtime.autotune import calibrate
 from amulet_local.runtime.llama.context import Batch, Context
 from amulet_local.runtime.llama.errors import DecodeError, NoDeviceMemoryError
@@ -147,7 +146,9 @@ def test_streams_of_which_a_context_cannot_be_made_leave_no_other(
     contexts: int, path: str, alive: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(Model(path)) as model:
-        monkeypatch.setattr(lockstep, "Context", at_call(contexts, LACK, Context))
+        monkeypatch.setattr(
+            "amulet_local.runtime.streams.Context", at_call(contexts, LACK, Context)
+        )
         with pytest.raises(NoDeviceMemoryError):
             Lockstep(model, LoadOptions(context=256, streams="two-contexts"))
         assert alive["llama_init_from_model"] == 0

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amulet_local.errors import UsageError
+from amulet_local.runtime.llama.devices import offloads
 from amulet_local.runtime.llama.errors import (
     AbortedError,
     DecodeError,
     NoCellsError,
     NoDeviceMemoryError,
 )
-from amulet_local.runtime.llama.hardware import offloads, physical_cores
+from amulet_local.runtime.llama.hardware import physical_cores
 from amulet_local.runtime.llama.interrupts import interrupts_wait
 from amulet_local.runtime.llama.log import forget_errors, lacks_memory, reason
 from amulet_local.runtime.llama.model import Model

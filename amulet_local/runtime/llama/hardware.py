@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import Literal
 
 import llama_cpp
 import psutil
 
-from amulet_local.runtime.llama.devices import backends, devices
+from amulet_local.runtime.llama.devices import backends, devices, offloads
 from amulet_local.runtime.llama.log import initialise
 from amulet_local.runtime.offload import Device
 
@@ -42,11 +41,6 @@ def physical_cores() -> int:
     """The physical cores this process may use; more threads than that only slow decoding."""
     allowed = len(psutil.Process().cpu_affinity()) if sys.platform == "linux" else os.cpu_count()
     return max(1, min(psutil.cpu_count(logical=False) or 1, allowed or 1))
-
-
-def offloads(gpu_layers: int | Literal["auto"]) -> bool:
-    """Whether so many layers (-1: all) would put any on a GPU."""
-    return gpu_layers != 0 and any(device.offloads for device in devices())
 
 
 def plain_attention_is_faster() -> bool:
