@@ -24,7 +24,7 @@ from amulet_local.engine.requests import (
     turned_to,
 )
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.generation.alternatives import examine
+from amulet_local.generation.alternatives import list_alternatives
 from amulet_local.generation.batch import Side, write_together
 from amulet_local.generation.decoding import Combine, decode
 from amulet_local.generation.reply import Emit, Writing, begun_tokens
@@ -248,8 +248,8 @@ class Engine:
             raise too_long(longest(prompts) + len(tokens), self._lockstep.length)
         combination, _ = combination_of(request, len(prompts))
 
-        def combination_at(place: int) -> Combination:
-            return turned_to(combination, strengths[min(place, len(strengths) - 1)])
+        def combination_at(index: int) -> Combination:
+            return turned_to(combination, strengths[min(index, len(strengths) - 1)])
 
         start = 0
         with (
@@ -257,7 +257,7 @@ class Engine:
             suppress(AbortedError),
         ):
             sampler.accept(*request.thought)
-            for places in examine(
+            for found in list_alternatives(
                 self._lockstep,
                 prompts,
                 tokens,
@@ -267,8 +267,8 @@ class Engine:
                 self._work,
                 _telling(emit),
             ):
-                emit(Examined(request.id, start, len(tokens), places))
-                start += len(places)
+                emit(Examined(request.id, start, len(tokens), found))
+                start += len(found)
 
     @contextmanager
     def _writing(self, request: Reply, emit: Emit) -> Iterator[Writing]:
