@@ -21,7 +21,7 @@ import msgspec
 
 from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.path_text import as_text, from_text
-from amulet_local.runtime.offload import Placing
+from amulet_local.runtime.offload import Offload
 from amulet_local.settings import models_folder
 from amulet_local.system import paths
 from amulet_local.system.child_processes import environment, python
@@ -146,7 +146,7 @@ def main() -> None:
         _tell(_Written(as_text(target)))
 
 
-def faster_type(card: ModelCard, placing: Placing) -> str:
+def faster_type(card: ModelCard, placing: Offload) -> str:
     """What to do where another type of the same model would make lockstep faster on this machine's
     processor; "" where none is known to.
 

@@ -25,9 +25,9 @@ from amulet_local.engine.requests import (
 )
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.generation.alternatives import list_alternatives
-from amulet_local.generation.batch import Side, write_together
+from amulet_local.generation.batch import BatchItem, write_batch
 from amulet_local.generation.decoding import Combine, decode
-from amulet_local.generation.reply import Emit, Writing, begun_tokens
+from amulet_local.generation.reply import Emit, GrowingReply, begun_tokens
 from amulet_local.generation.sampling import Sampler
 from amulet_local.generation.speculative import (
     USUAL_STEP_COST,
@@ -52,9 +52,9 @@ from amulet_local.realignment import Combination, Row, Workspace
 from amulet_local.runtime import loader
 from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.llama.hardware import physical_cores
-from amulet_local.runtime.load_defaults import settle
+from amulet_local.runtime.load_defaults import with_autotuned
 from amulet_local.runtime.lockstep import Lockstep, Progress
-from amulet_local.runtime.prompt_cache import KeptChats
+from amulet_local.runtime.prompt_cache import PromptCache
 
 
 class Engine:
@@ -67,14 +67,14 @@ class Engine:
         """
         started = time.perf_counter()
         self._path, self._stamp = command.model, _stamp(command.model)
-        settled = settle(command.options, command.model)
+        options = with_autotuned(command.options, command.model)
         with ExitStack() as owned:
-            self._fitted = fitted = loader.load(command.model, settled, command.needs, on_progress)
-            self._model = owned.enter_context(closing(fitted.model))
-            self._lockstep = owned.enter_context(closing(fitted.lockstep))
-            self._options = options = fitted.options
+            self._loaded = loaded = loader.load(command.model, options, command.needs, on_progress)
+            self._model = owned.enter_context(closing(loaded.model))
+            self._lockstep = owned.enter_context(closing(loaded.lockstep))
+            self._options = loaded.options
             vocabulary = self._model.vocabulary
-            self._draft = self._load_draft(options)
+            self._draft = self._load_draft(self._options)
             if self._draft:
                 owned.callback(self._draft.close)
             # Streams beside the chat's, which a stop must reach too.
@@ -83,8 +83,8 @@ class Engine:
             self._turned: tuple[int, float] | None = None
             self._prompter = Prompter(vocabulary, self._model.chat_template)
             self._work = Workspace(vocabulary.size)
-            self._kept = KeptChats(
-                self._lockstep, command.model, options.kv_type, lambda: self._stopped
+            self._prompt_cache = PromptCache(
+                self._lockstep, command.model, self._options.kv_type, lambda: self._stopped
             )
             self._window = ContextWindow(self._prompter, self._lockstep.length)
             self._load_s = time.perf_counter() - started
@@ -93,7 +93,7 @@ class Engine:
     def close(self) -> None:
         """Keep the chat that is open; free the caches and the weights."""
         with self._owned:
-            self._kept.keep()
+            self._prompt_cache.keep()
 
     def stop(self) -> None:
         """From any thread: end the reply under way, and later ones at once, until `resume`; give
@@ -110,7 +110,7 @@ class Engine:
 
     def card(self) -> Loaded:
         """What was loaded, and how."""
-        options, fitted = self._options, self._fitted
+        options, loaded = self._options, self._loaded
         return Loaded(
             model=Path(self._path).stem,
             description=self._model.description,
@@ -118,8 +118,8 @@ class Engine:
             context=self._lockstep.length,
             vocabulary=self._model.vocabulary.size,
             layers=self._model.layers + 1,  # and the output layer
-            gpu_layers=fitted.layers,
-            devices=", ".join(device.name for device in fitted.devices) or "CPU",
+            gpu_layers=loaded.layers,
+            devices=", ".join(device.name for device in loaded.devices) or "CPU",
             streams=self._lockstep.arrangement,
             threads=options.threads or physical_cores(),
             can_rewind=self._lockstep.can_rewind,
@@ -130,7 +130,7 @@ class Engine:
 
     def notices(self) -> list[str]:
         """What the user should know about this load, a sentence each."""
-        notices = list(self._fitted.notices)
+        notices = list(self._loaded.notices)
         options = self._options
         if 0 < self._model.context_trained < options.context:
             notices.append(
@@ -154,22 +154,22 @@ class Engine:
         """Write a reply: Prefilling…, Step…, Finished. Raises UsageError, DecodeError."""
         check(request)
         self._check_file()
-        self._kept.switch(request.chat)
-        with self._writing(request, emit) as writing:
+        self._prompt_cache.switch(request.chat)
+        with self._growing_reply(request, emit) as reply:
             reason: FinishReason | None = None
             try:
                 while reason is None:
-                    prompts = self._window.prompts(request, len(writing.tokens), emit)
+                    prompts = self._window.prompts(request, len(reply.tokens), emit)
                     if not prompts:
                         reason = "length"
                         break
-                    texts = {k: [*prompt, *writing.tokens] for k, prompt in prompts.items()}
-                    with writing.costs.prefilling(self._lockstep, texts, writing.written):
+                    texts = {k: [*prompt, *reply.tokens] for k, prompt in prompts.items()}
+                    with reply.costs.prefilling(self._lockstep, texts, reply.written):
                         logits = self._lockstep.prefill(texts, _telling(emit))
-                    reason = self._write(writing, prompts, logits)
+                    reason = self._write(reply, prompts, logits)
             except AbortedError:
                 reason = "cancelled"
-            writing.finish(reason)
+            reply.finish(reason)
         if reason != "cancelled":
             self._tell_pace(emit)
 
@@ -190,37 +190,37 @@ class Engine:
             with suppress(AbortedError):
                 emit(Pace(lockstep.cost()))
 
-    def _write(self, writing: Writing, prompts: Prompts, logits: list[Row]) -> FinishReason | None:
+    def _write(
+        self, reply: GrowingReply, prompts: Prompts, logits: list[Row]
+    ) -> FinishReason | None:
         """Write until the reply ends; None when the context is full before."""
-        combine = self._combine(writing.request, streams=len(logits))
-        drafter = self._drafter(prompts, writing.tokens, combine)
+        combine = self._combine(reply.request, streams=len(logits))
+        drafter = self._drafter(prompts, reply.tokens, combine)
         room = self._lockstep.length - longest(prompts)
-        for decoded in decode(
-            self._lockstep, logits, combine, writing.sampler, self._work, drafter
-        ):
-            if reason := writing.take(decoded):
+        for decoded in decode(self._lockstep, logits, combine, reply.sampler, self._work, drafter):
+            if reason := reply.take(decoded):
                 return reason
-            if len(writing.tokens) > room:
+            if len(reply.tokens) > room:
                 return None
         raise AssertionError("decode goes on for as long as it is read")
 
     def compare(self, requests: Sequence[Reply], emit: Emit) -> None:
-        """Write replies side by side: Prefilling…, Step… and a Finished for each.
+        """Write replies in one batch: Prefilling…, Step… and a Finished for each.
 
         They get streams of their own for as long as it takes, so that the chat that is open keeps
         what it has evaluated. Raises UsageError, DecodeError.
         """
         with ExitStack() as opened:
-            sides = []
+            items = []
             for request in requests:
                 check(request)
-                writing = opened.enter_context(self._writing(request, emit))
+                reply = opened.enter_context(self._growing_reply(request, emit))
                 prompts = [
-                    [*prompt, *writing.begun]
+                    [*prompt, *reply.begun]
                     for prompt in prompts_of(request, self._prompter).values()
                 ]
-                sides.append(Side(writing, prompts, self._combine(request, len(prompts))))
-            lengths = [len(prompt) for side in sides for prompt in side.prompts]
+                items.append(BatchItem(reply, prompts, self._combine(request, len(prompts))))
+            lengths = [len(prompt) for item in items for prompt in item.prompts]
             most = self._lockstep.length - max(lengths)
             if most < 1:
                 raise too_long(max(lengths), self._lockstep.length)
@@ -232,7 +232,7 @@ class Engine:
                 closing(Lockstep(self._model, options, streams=len(lengths)))
             )
             with self._stoppable(lockstep):
-                write_together(lockstep, sides, room, self._work, _telling(emit))
+                write_batch(lockstep, items, room, self._work, _telling(emit))
 
     def examine(self, request: Reply, strengths: Sequence[float], emit: Emit) -> None:
         """Tell what could have been said at each token of a reply: Prefilling…, Examined….
@@ -271,13 +271,13 @@ class Engine:
                 start += len(found)
 
     @contextmanager
-    def _writing(self, request: Reply, emit: Emit) -> Iterator[Writing]:
+    def _growing_reply(self, request: Reply, emit: Emit) -> Iterator[GrowingReply]:
         _, strength = combination_of(request, streams=1)
         vocabulary, stop = self._model.vocabulary, self._prompter.stop
         opened = self._prompter.opened_thought(thinking=leaves_thought(request))
-        with closing(Writing(request, vocabulary, stop, strength, emit, opened)) as writing:
+        with closing(GrowingReply(request, vocabulary, stop, strength, emit, opened)) as reply:
             try:
-                yield writing
+                yield reply
             finally:
                 if self._turned and self._turned[0] == request.id:
                     self._turned = None

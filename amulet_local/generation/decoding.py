@@ -87,7 +87,7 @@ class Strand:
     sampler: Sampler
 
 
-def decode_together(
+def decode_batch(
     lockstep: Lockstep, logits: Mapping[int, Row], strands: dict[int, Strand], work: Workspace
 ) -> Iterator[tuple[int, Decoded]]:
     """Tokens of all strands in turn, one batch a step, with the number of the strand.

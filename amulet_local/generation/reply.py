@@ -23,7 +23,7 @@ from amulet_local.runtime.lockstep import Lockstep
 Emit = Callable[[Event], None]
 
 
-class Writing:
+class GrowingReply:
     """The reply to one request. Close it when it has ended, however it did.
 
     begun: the tokens that the reply begins with; they are neither written again nor told.

@@ -24,7 +24,7 @@ _WORTH_KEEPING = 256  # tokens; shorter chats are read again as fast
 _SAMPLE = 1 << 20
 
 
-class KeptChats:
+class PromptCache:
     """Moves the streams of one loaded model from chat to chat.
 
     stopped: asked while a chat is being written, which is given up once it says so.

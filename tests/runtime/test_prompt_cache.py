@@ -21,7 +21,7 @@ from amulet_local.protocol.messages import LoadOptions
 from amulet_local.runtime import prompt_cache
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
-from amulet_local.runtime.prompt_cache import KeptChats
+from amulet_local.runtime.prompt_cache import PromptCache
 from amulet_local.runtime.stream_state import restore, save
 from tests.cli.conftest import Amulet
 from tests.cli.conftest import amulet as amulet  # the fixture
@@ -165,7 +165,7 @@ def test_the_engine_keeps_no_chat_that_was_removed(
     removed, destroyed, there = begin(store), begin(store), begin(store)
     for chat in (removed, destroyed, there):
         kept_file(chat).unlink()
-    chats = KeptChats(streams, str(path), "f16")
+    chats = PromptCache(streams, str(path), "f16")
     chats.switch(removed)
     store.remove(removed)
     chats.switch(destroyed)
@@ -190,14 +190,14 @@ def test_a_chat_that_is_removed_while_it_is_written_is_not_kept(
         return save(*arguments)
 
     monkeypatch.setattr(prompt_cache, "save", save_late)
-    chats = KeptChats(streams, str(path), "f16")
+    chats = PromptCache(streams, str(path), "f16")
     chats.switch(chat)
     chats.keep()
     assert kept() == []
 
 
 def test_without_stored_chats_any_name_is_kept(path: Path, streams: Lockstep) -> None:
-    chats = KeptChats(streams, str(path), "f16")
+    chats = PromptCache(streams, str(path), "f16")
     chats.switch("mine")
     chats.keep()
     assert kept() == ["mine.kv"]
@@ -206,7 +206,7 @@ def test_without_stored_chats_any_name_is_kept(path: Path, streams: Lockstep) ->
 def test_an_engine_clears_away_what_a_dead_one_was_writing(path: Path, streams: Lockstep) -> None:
     keep("whole")
     (kept_folder() / f"half.{DEAD}.part").write_bytes(b"")
-    KeptChats(streams, str(path), "f16")
+    PromptCache(streams, str(path), "f16")
     assert kept() == ["whole.kv"]
 
 
@@ -233,7 +233,7 @@ def test_a_full_disk_leaves_no_half_file(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    chats = KeptChats(streams, str(path), "f16")
+    chats = PromptCache(streams, str(path), "f16")
     chats.switch("mine")
     monkeypatch.setattr(Path, "replace", full)
     chats.keep()
