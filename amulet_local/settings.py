@@ -71,17 +71,17 @@ def presets_folder() -> Path:
     return config_folder() / "presets"
 
 
-def calibration_folder() -> Path:
+def autotune_folder() -> Path:
     """What calibration found, one file a model; not there before the first."""
     return data_folder() / "calibration"
 
 
-def calibration_file(model: str) -> Path:
+def autotune_file(model: str) -> Path:
     """What calibration found for a model: named by its file (name, size, time of change), the
     machine and the library, so that it goes stale with any of them."""
     machine = f"{platform.machine()} {platform.processor()} {os.cpu_count()}"
     key = f"{_identity(model)} {machine} {_library()}"
-    return calibration_folder() / f"{_short(key)}.json"
+    return autotune_folder() / f"{_short(key)}.json"
 
 
 def strengths_file(model: str) -> Path:
@@ -110,9 +110,9 @@ def _library() -> str:
     return version("llama-cpp-python")
 
 
-def is_calibrated(model: str) -> bool:
+def is_autotuned(model: str) -> bool:
     """Whether the fastest settings for a model on this machine are known."""
-    return paths.exists(calibration_file(model))
+    return paths.exists(autotune_file(model))
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

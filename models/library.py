@@ -18,8 +18,14 @@ from pathlib import Path
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.path_text import as_text, encodable, from_text
 from amulet_local.protocol.messages import LoadOptions, Memory
-from amulet_local.runtime.device_probe import seen_devices
-from amulet_local.runtime.offload import Device, Placing, chosen_devices, free_memory, place
+from amulet_local.runtime.device_probe import probe_devices
+from amulet_local.runtime.offload import (
+    Device,
+    Offload,
+    chosen_devices,
+    estimate_offload,
+    free_memory,
+)
 from amulet_local.settings import load_settings, models_folder
 from amulet_local.system import paths
 from models import catalogue
@@ -58,7 +64,7 @@ class LocalModel:
     card: ModelCard
     copies: tuple[Path, ...]
     memory: Memory
-    placing: Placing
+    placing: Offload
 
     @property
     def name(self) -> str:
@@ -124,7 +130,7 @@ def listing(folders: Sequence[Path] | None = None, options: LoadOptions = USUAL)
                 card,
                 copies,
                 memory,
-                place(memory, options, devices, free),
+                estimate_offload(memory, options, devices, free),
             )
         )
     return Listing(tuple(models), tuple(dict.fromkeys(left_out)), devices, free)
@@ -132,7 +138,7 @@ def listing(folders: Sequence[Path] | None = None, options: LoadOptions = USUAL)
 
 def usable_devices(options: LoadOptions) -> list[Device]:
     """Where layers would go with these options; none where this build can use none."""
-    return [] if options.gpu_layers == 0 else chosen_devices(options, seen_devices(options.rpc))
+    return [] if options.gpu_layers == 0 else chosen_devices(options, probe_devices(options.rpc))
 
 
 def resolve(name: str) -> Path:

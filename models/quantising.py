@@ -21,7 +21,7 @@ import msgspec
 
 from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.path_text import as_text, from_text
-from amulet_local.runtime.offload import Placing
+from amulet_local.runtime.offload import Offload
 from amulet_local.settings import models_folder
 from amulet_local.system import paths
 from amulet_local.system.child_processes import environment, python
@@ -47,7 +47,8 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
     Raises UsageError where the file exists, cannot be written or has no room, NotUsableError where
     model.cpp cannot.
     """
-    from amulet_local.runtime.llama import model  # loads the native library, which only this needs
+    # Loads the native library, which only this needs.
+    from amulet_local.runtime.llama.quantize import quantize
 
     stem = _TYPE_IN_NAME.sub("", source.stem)
     target = models_folder() / f"{stem}.{quantisation.upper()}.gguf"
@@ -60,7 +61,7 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
 
     def work() -> None:
         try:
-            model.quantize(as_text(source), as_text(part), quantisation, on_progress)
+            quantize(as_text(source), as_text(part), quantisation, on_progress)
         except BaseException as error:
             failures.append(error)
 
@@ -145,7 +146,7 @@ def main() -> None:
         _tell(_Written(as_text(target)))
 
 
-def faster_type(card: ModelCard, placing: Placing) -> str:
+def faster_type(card: ModelCard, placing: Offload) -> str:
     """What to do where another type of the same model would make lockstep faster on this machine's
     processor; "" where none is known to.
 

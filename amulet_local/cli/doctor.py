@@ -31,9 +31,9 @@ from amulet_local.cli.output import print_json, without_controls
 from amulet_local.errors import NotUsableError
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import load_presets
-from amulet_local.runtime.device_probe import seen_devices
-from amulet_local.runtime.offload import chosen_devices, free_memory, place
-from amulet_local.settings import is_calibrated
+from amulet_local.runtime.device_probe import probe_devices
+from amulet_local.runtime.offload import chosen_devices, estimate_offload, free_memory
+from amulet_local.settings import is_autotuned
 from amulet_local.system import paths
 from amulet_local.system.child_processes import environment, python
 from models.inspection import inspect
@@ -43,7 +43,7 @@ REQUIREMENT = "llama-cpp-python>=0.3.36,<0.4"
 _PATIENCE_S = 60
 _PROBE = (
     "import json; from dataclasses import asdict; "
-    "from amulet_local.runtime.llama.model import build_info, physical_cores; "
+    "from amulet_local.runtime.llama.hardware import build_info, physical_cores; "
     "print(json.dumps({**asdict(build_info()), 'threads': physical_cores()}))"
 )
 _ASK_SERVER = """
@@ -305,14 +305,14 @@ def _model(
         missing.append(str(error))
         return facts
     memory = estimate(inspect(path), own.engine)
-    devices = chosen_devices(own.engine, seen_devices(servers))
-    placing = place(memory, own.engine, devices, free_memory())
+    devices = chosen_devices(own.engine, probe_devices(servers))
+    placing = estimate_offload(memory, own.engine, devices, free_memory())
     if not placing.fits:
         advice.append(
             f"the model needs about {decimal(memory.total)} with {memory.context:,} tokens of "
             "context, more than is free; a smaller context or a smaller model would fit."
         )
-    if not is_calibrated(as_text(path)):
+    if not is_autotuned(as_text(path)):
         advice.append(
             "the fastest settings for this model here are not known yet; to find them in a "
             "minute or two: amulet bench --calibrate"

@@ -22,7 +22,7 @@ from amulet_local.cli.output import console, print_json, without_controls, write
 from amulet_local.errors import UsageError
 from amulet_local.path_text import as_text
 from amulet_local.protocol.messages import Memory, Natural
-from amulet_local.runtime.offload import Placing, free_memory, place
+from amulet_local.runtime.offload import Offload, estimate_offload, free_memory
 from amulet_local.settings import load_settings, models_folder
 from amulet_local.system import paths
 from models import catalogue, library
@@ -145,7 +145,7 @@ def _info(args: argparse.Namespace) -> int:
     options = structs.replace(settings.engine, context=args.context or settings.engine.context)
     memory, free = estimate(card, options), free_memory()
     found = library.usable_devices(options)
-    placing = place(memory, options, found, free)
+    placing = estimate_offload(memory, options, found, free)
     advice = memory_advice(card, options, free, found)
     hint = faster_type(card, placing)
     shown = None
@@ -297,7 +297,7 @@ def _facts(model: LocalModel) -> dict[str, Any]:
     }
 
 
-def _placing_facts(placing: Placing) -> dict[str, Any]:
+def _placing_facts(placing: Offload) -> dict[str, Any]:
     on_devices = placing.all_layers if placing.layers < 0 else placing.layers
     return {
         "fits": placing.fits,

@@ -39,7 +39,7 @@ from amulet_local.protocol.messages import (
     read_command,
     write_frame,
 )
-from amulet_local.runtime.llama.model import AbortedError, NoDeviceMemoryError
+from amulet_local.runtime.llama.errors import AbortedError, NoDeviceMemoryError
 
 _NO_MODEL = "no model is loaded; choose one first."
 

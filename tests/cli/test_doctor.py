@@ -17,7 +17,7 @@ import pytest
 
 from amulet_local.cli import doctor
 from amulet_local.presets.preset import load_presets
-from amulet_local.settings import calibration_file, config_folder, presets_folder
+from amulet_local.settings import autotune_file, config_folder, presets_folder
 from tests.checks import some
 from tests.cli.conftest import Amulet
 from tests.tiny_models import write_llama
@@ -46,8 +46,8 @@ def well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     model = tmp_path / "tiny.gguf"
     write_llama(model)
     configure(f'model = "{model}"')
-    calibration_file(str(model)).parent.mkdir(parents=True)
-    calibration_file(str(model)).touch()
+    autotune_file(str(model)).parent.mkdir(parents=True)
+    autotune_file(str(model)).touch()
     return model
 
 
@@ -245,7 +245,7 @@ def test_the_examination_itself_runs_here() -> None:
 
 
 def test_a_model_without_calibration_is_offered_one(well: Path) -> None:
-    calibration_file(str(well)).unlink()
+    autotune_file(str(well)).unlink()
     report = doctor.examine()
     assert report["usable"]
     assert any("amulet bench --calibrate" in advice for advice in report["advice"])

@@ -260,7 +260,7 @@ def test_a_model_says_how_much_of_it_devices_take(
     """The machine's own memory is then held to the rest alone."""
     write_model(folder / "a.gguf")
     card = Device("CUDA0", "a card", "gpu", 1 << 40, 1 << 40, "CUDA")
-    monkeypatch.setattr("models.library.seen_devices", lambda servers: [card])
+    monkeypatch.setattr("models.library.probe_devices", lambda servers: [card])
     (model,) = listing().models
     assert str(model.placing) == "all on CUDA0"
     assert model.placing.host < model.memory.total

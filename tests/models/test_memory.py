@@ -23,7 +23,7 @@ from amulet_local.protocol.messages import (
     Reply,
     Sampling,
 )
-from amulet_local.runtime.llama.model import build_info
+from amulet_local.runtime.llama.hardware import build_info
 from amulet_local.runtime.load_defaults import own_cells
 from amulet_local.runtime.offload import Device
 from models import memory

@@ -9,8 +9,8 @@ import pytest
 
 from amulet_local.cli import main
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.runtime.llama.model import QUANTISATIONS
-from amulet_local.runtime.offload import Placing
+from amulet_local.runtime.llama.quantize import QUANTISATIONS
+from amulet_local.runtime.offload import Offload
 from amulet_local.settings import models_folder
 from models.cards import require_chat_model
 from models.download import FetchCancelledError
@@ -104,7 +104,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_no_type_is_faster_for_what_writes_no_text(tmp_path: Path) -> None:
     card = inspect(write_model(tmp_path / "a.gguf", "clip"))
-    assert faster_type(card, Placing(0, 3, (), 0, True)) == ""
+    assert faster_type(card, Offload(0, 3, (), 0, True)) == ""
 
 
 @pytest.mark.parametrize(
@@ -130,5 +130,5 @@ def test_a_faster_type_is_hinted_at_where_there_is_one(
     monkeypatch.setattr("models.memory._processor_flags", lambda: frozenset(flags))
     monkeypatch.setattr("models.memory._is_arm", lambda: False)
     card = replace(inspect(write_model(tmp_path / "a.gguf")), quantisation=quantisation)
-    hint = faster_type(card, Placing(layers, 3, (), 0, True))
+    hint = faster_type(card, Offload(layers, 3, (), 0, True))
     assert ("--type q4_0" in hint) is hinted
