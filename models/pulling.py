@@ -13,7 +13,7 @@ import logging
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import cast
@@ -32,6 +32,7 @@ from models.cards import printable
 from models.catalogue import Hosted, Packaged
 from models.download import FetchCancelledError, Progress, Stage, turn
 from models.header import read_header
+from models.hub_files import choose, is_gguf
 from models.network import reaching, require_session
 from models.receipts import Part, Receipt
 from models.transfer import look, transfer
@@ -40,12 +41,6 @@ _HUB = "hf:"
 _PART = ".part-"
 _BLOCK = 1 << 20
 _REPOSITORY = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?::(?P<quantisation>[\w.-]+))?")
-_SPLIT = re.compile(r"-(?P<number>\d{5})-of-\d{5}$")
-_QUANTISATION = re.compile(
-    r"(?:^|[-._])(?P<type>(?:UD-)?(?:I?Q\d\w*|MXFP4\w*|BF16|F16|F32))$", re.I
-)
-_USUAL = ("Q4_K_M", "Q4_0", "Q8_0")
-_OFFERED = 12
 
 logging.getLogger("huggingface_hub").setLevel(
     logging.ERROR
@@ -172,7 +167,7 @@ class _Puller:
             )
             siblings = {each.rfilename: each for each in info.siblings or ()}
             known = name in siblings
-            chosen = [name] if known else _choose(repository, siblings, quantisation or name)
+            chosen = [name] if known else choose(repository, siblings, quantisation or name)
             commit = info.sha or "main"
             files = []
             for each in chosen:
@@ -207,7 +202,7 @@ class _Puller:
                 ) from None
         folder = Path(found)
         names = [str(path.relative_to(folder).as_posix()) for path in folder.rglob("*.gguf")]
-        paths = [folder / name for name in _choose(repository, names, wanted)]
+        paths = [folder / name for name in choose(repository, names, wanted)]
         receipt = Receipt(self._what, (), folder.name, "", entry.name if entry else "")
         return self._keep_cached(receipt, paths)
 
@@ -238,7 +233,7 @@ class _Puller:
                 return self._from_hub(
                     f"{owner}/{name}", "", name=unquote(file[0]), revision=unquote(revision)
                 )
-        if not _is_gguf(path) or path.name.startswith("."):
+        if not is_gguf(path) or path.name.startswith("."):
             raise UsageError(
                 f"{printable(self._what)!r} does not name a GGUF file; give the address of one."
             )
@@ -328,62 +323,6 @@ class _Puller:
             part.unlink()
             reason = str(error).replace(str(part), place)
             raise NotUsableError(f"what came is of no use: {reason}") from None
-
-
-# -- which files ----------------------------------------------------------------------------------
-
-
-def _choose(repository: str, names: Iterable[str], wanted: str) -> list[str]:
-    """The files of the one model that is meant, all parts of it in order."""
-    models: dict[str, list[str]] = {}
-    for name in sorted(names):
-        path = PurePosixPath(name)
-        if _is_gguf(path) and "mmproj" not in path.name.casefold():
-            models.setdefault(_SPLIT.sub("", str(path.with_suffix(""))), []).append(name)
-    if not models:
-        raise NotUsableError(
-            f"{repository} has no GGUF file; look for a repository of the same model that has."
-        )
-    fitting = models
-    if wanted:
-        meant = {stem: files for stem, files in models.items() if _is_meant(stem, wanted)}
-        exact = {stem: files for stem, files in meant.items() if _type(stem) == wanted.upper()}
-        fitting = exact or meant
-    if not fitting:
-        raise NotUsableError(
-            f"{repository} has no {printable(wanted)}; it has {_offer(models)}: say which after "
-            "a colon."
-        )
-    if not wanted and len(models) > 1:
-        usual = ([s for s in models if _type(s) == kind] for kind in _USUAL)
-        fitting = {stem: models[stem] for stem in next(filter(None, usual), models)}
-    if len(fitting) != 1:
-        raise UsageError(
-            f"{repository} has several models: {_offer(fitting)}; say which after a colon."
-        )
-    return next(iter(fitting.values()))
-
-
-def _is_gguf(path: PurePosixPath) -> bool:
-    return path.suffix.casefold() == ".gguf" and path.name.isprintable()
-
-
-def _is_meant(stem: str, wanted: str) -> bool:
-    name, wanted = PurePosixPath(stem).name.casefold(), wanted.casefold().removesuffix(".gguf")
-    return name == wanted or bool(re.search(rf"(^|[-._]){re.escape(wanted)}$", name))
-
-
-def _type(stem: str) -> str:
-    match = _QUANTISATION.search(PurePosixPath(stem).name)
-    return match["type"].upper() if match else ""
-
-
-def _offer(models: Iterable[str]) -> str:
-    stems = list(models)
-    types = [_type(stem) for stem in stems]
-    shown = types if all(types) and len(set(types)) == len(types) else stems
-    more = f" and {len(shown) - _OFFERED} more" if len(shown) > _OFFERED else ""
-    return ", ".join(printable(each) for each in shown[:_OFFERED]) + more
 
 
 # -- small things ---------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from amulet_local.path_text import as_text
 from amulet_local.presets.preset import Preset
 from amulet_local.protocol.messages import Method, Positive, Reply, Sampling
 from amulet_local.settings import load_settings
-from models import library
+from models import lookup
 from models.memory import needs_of
 
 _INTERRUPTED = 130
@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _better_name(model: Path) -> str:
     """What to call a model whose file's name says nothing, or is that of a part; else ""."""
-    name = library.called(model)
+    name = lookup.called(model)
     return "" if name == as_text(model.stem) else name
 
 

@@ -17,7 +17,8 @@ from amulet_local.errors import UsageError
 from amulet_local.settings import config_folder
 from models import discovery
 from models.discovery import look_into
-from models.library import listing, resolve
+from models.library import listing
+from models.lookup import resolve
 from models.places import Place, places
 from tests.models.gguf_files import write_model
 

@@ -24,7 +24,8 @@ from models import catalogue
 from models.catalogue import Hosted
 from models.download import FetchCancelledError, Progress
 from models.inspection import inspect
-from models.library import listing, remove, resolve
+from models.library import listing
+from models.lookup import remove, resolve
 from models.pulling import Pulled, pull
 from tests.checks import some
 from tests.models.gguf_files import SHAPES, write_model

@@ -31,15 +31,15 @@ def find_model(name: str) -> ChosenModel:
 
     Raises NotUsableError where there is none, or it is damaged or no chat model.
     """
-    from models import cards, inspection, library
+    from models import cards, inspection, lookup
 
     try:
-        path = library.resolve(name)
-    except library.NoModelError as error:  # its commands are for a command line
+        path = lookup.resolve(name)
+    except lookup.NoModelError as error:  # its commands are for a command line
         raise (error if name else NotUsableError("no model is chosen yet.")) from error
     card = inspection.inspect(path)
     cards.require_chat_model(card)
-    return ChosenModel(path, _without(card.quantisation, library.called(path)), card.quantisation)
+    return ChosenModel(path, _without(card.quantisation, lookup.called(path)), card.quantisation)
 
 
 def has_default() -> bool:
