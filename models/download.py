@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
+from amulet_local.errors import INTERRUPTED, AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.settings import models_folder
 from amulet_local.system.child_processes import environment, python
 from models.cards import printable
@@ -49,7 +49,7 @@ Stage = Literal["fetching", "verifying", "writing"]
 class FetchCancelledError(AmuletError):
     """The user stopped a fetch."""
 
-    exit_code = 130
+    exit_code = INTERRUPTED
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from amulet_local.cli.options import (
 from amulet_local.cli.output import print_json
 from amulet_local.cli.request import build_request, chosen_preset, read_question, told_unread
 from amulet_local.engine.client import EngineProcess
-from amulet_local.errors import UsageError
+from amulet_local.errors import INTERRUPTED, UsageError
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import Preset
 from amulet_local.protocol.messages import Method, Positive, Reply, Sampling
@@ -32,7 +32,6 @@ from amulet_local.settings import load_settings
 from models import lookup
 from models.memory import needs_of
 
-_INTERRUPTED = 130
 _REPLYING = {
     "guard": "plausibility floor against broken text (0: off, as in the paper)",
     "max_tokens": "the longest reply",
@@ -104,7 +103,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer; returns 0, or 130 where the user stopped the reply."""
+    """Answer; returns 0, or INTERRUPTED where the user stopped the reply."""
     if args.trace and not args.json:
         raise UsageError("--trace adds to the JSON document; give --json with it.")
     apply_paper(args)
@@ -131,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         told_unread()  # what came late
     if args.json:
         print_json(_document(request, preset, answer))
-    return _INTERRUPTED if answer.finished.reason == "cancelled" else 0
+    return INTERRUPTED if answer.finished.reason == "cancelled" else 0
 
 
 def _better_name(model: Path) -> str:

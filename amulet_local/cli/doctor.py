@@ -1,4 +1,4 @@
-"""`amulet doctor`: what is installed, what the machine offers, what is missing and how to get it."""
+"""`amulet doctor`: what is here, what the machine offers, what is missing and how to get it."""
 
 from __future__ import annotations
 
