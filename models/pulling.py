@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.utils import build_hf_headers
 
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
+from amulet_local.files import require_space
 from amulet_local.path_text import as_text, encodable
 from amulet_local.settings import models_folder
 from amulet_local.system import paths
@@ -260,7 +260,8 @@ class _Puller:
             self._on_progress(Progress(stage, min(done, total) if total else done, total))
 
         with turn(folder, lambda: report("fetching", 0)):
-            _require_space(self._what, folder, total - sum(map(_size, parts)))
+            left = total - sum(map(_size, parts))
+            require_space(f"fetching {printable(self._what)}", left, folder, "AMULET_MODELS")
             done = 0
             for file, part in zip(files, parts, strict=True):
                 self._download(file, part, headers, done, report)
@@ -347,15 +348,6 @@ def _key(file: _File, revision: str) -> str:
 def _size(path: Path) -> int:
     status = paths.status(path)
     return status.st_size if status else 0
-
-
-def _require_space(what: str, folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise UsageError(
-            f"fetching {printable(what)} takes {needed / 1e6:,.0f} MB in {folder}, where "
-            f"{free / 1e6:,.0f} MB are free; make room, or set AMULET_MODELS to another folder."
-        )
 
 
 def _unstored(what: str, error: Exception) -> UsageError:
