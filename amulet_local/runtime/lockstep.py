@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from amulet_local.chats.prompt_cache_files import part_of
+from amulet_local.files import replacing
 from amulet_local.protocol.messages import Arrangement, FlashAttention, LoadOptions
 from amulet_local.realignment import Row
 from amulet_local.runtime.llama.model import (
@@ -46,6 +47,10 @@ class _Stream:
     context: Context
     sequence: int
     tokens: list[int]
+
+
+class _Stopped(Exception):  # noqa: N818 - no failure
+    """Somebody wants the engine for something else than saving."""
 
 
 class _Saved(msgspec.Struct):
@@ -303,19 +308,14 @@ class Lockstep:
             if stopped():
                 return False
             digest.update(block)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = part_of(path)
-        try:
-            with part.open("wb") as file:
-                file.write(digest.digest())
-                for block in blocks:
-                    if stopped():
-                        return False
-                    file.write(block)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-        return True
+        with suppress(_Stopped), replacing(path, part_of(path)) as part, part.open("wb") as file:
+            file.write(digest.digest())
+            for block in blocks:
+                if stopped():
+                    raise _Stopped
+                file.write(block)
+            return True
+        return False
 
     def restore(self, path: Path, key: str) -> int:
         """Hold what `save` wrote; returns the tokens of the longest stream.
