@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec import structs
 
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.files import Stamp
 from amulet_local.generation.alternatives import examine
 from amulet_local.generation.batch import Side, write_together
 from amulet_local.generation.decoding import Combine, decode
@@ -49,6 +50,7 @@ from amulet_local.runtime.llama.model import AbortedError, physical_cores
 from amulet_local.runtime.load_defaults import settle
 from amulet_local.runtime.lockstep import Lockstep, Progress
 from amulet_local.runtime.prompt_cache import KeptChats
+from amulet_local.system import paths
 
 Prompts = dict[int, list[int]]
 
@@ -403,13 +405,11 @@ def _turned_to(combination: Combination, strength: float) -> Combination:
     return replace(combination, strengths=(strength,))
 
 
-def _stamp(path: str) -> tuple[int, int, int]:
-    """Which file this is, its size and time of change; zeros where there is none any more."""
-    try:
-        status = from_text(path).stat()
-    except OSError:
-        return (0, 0, 0)
-    return (status.st_ino, status.st_size, status.st_mtime_ns)
+def _stamp(path: str) -> tuple[int, Stamp | None]:
+    """The file's inode beside its stamp: a file that was put in the place of the mapped one is
+    another, and changes no weights in use."""
+    status = paths.status(from_text(path))
+    return (status.st_ino, Stamp(status.st_size, status.st_mtime_ns)) if status else (0, None)
 
 
 def _telling(emit: Emit) -> Progress:
