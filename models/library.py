@@ -139,7 +139,7 @@ def _require_own(unread: Sequence[Unread]) -> None:
     for each in unread:
         if each.path == models_folder():
             raise NotUsableError(
-                f"the models folder {each.path} cannot be read ({each.reason}); mend that, or set "
+                f"the models folder {each.path} cannot be read ({each.reason}); fix that, or set "
                 "AMULET_MODELS to another folder."
             )
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -98,7 +97,7 @@ def pull(
     puller = _Puller(what, on_progress, cancelled)
     try:
         return puller.pull(entry)
-    except (OSError, sqlite3.Error) as error:
+    except OSError as error:
         raise _unstored(what, error) from None
 
 
@@ -350,12 +349,9 @@ def _size(path: Path) -> int:
     return status.st_size if status else 0
 
 
-def _unstored(what: str, error: Exception) -> UsageError:
+def _unstored(what: str, error: OSError) -> UsageError:
     """What kept a model from being stored."""
-    reason, hint = str(error), "mend that"
-    if isinstance(error, OSError):
-        reason, hint = cause(error), advice(error, hint)
     return UsageError(
-        f"{printable(what)} cannot be stored in {models_folder()} ({reason}); {hint}, or set "
-        "AMULET_MODELS to another folder."
+        f"{printable(what)} cannot be stored in {models_folder()} ({cause(error)}); "
+        f"{advice(error, 'fix that')}, or set AMULET_MODELS to another folder."
     )

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say("standard output is closed, so the result has nowhere to go; leave it open.")
             return AmuletError.exit_code
         place = f"{error.filename}: " if error.filename else ""
-        remedy = advice(error, "mend that and try again")
+        remedy = advice(error, "fix that and try again")
         say(f"the system refused ({place}{cause(error)}); {remedy}.")
         return AmuletError.exit_code
     return code

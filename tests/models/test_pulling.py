@@ -294,7 +294,7 @@ def test_too_little_space_is_told_before(hub: Hub, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("code", "says"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "mend that")]
+    ("code", "says"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "fix that")]
 )
 def test_a_folder_that_cannot_be_written_is_told(
     code: int, says: str, hub: Hub, monkeypatch: pytest.MonkeyPatch
