@@ -22,7 +22,7 @@ from amulet_local.errors import cause
 from amulet_local.path_text import as_text
 from amulet_local.system import paths
 from models.cards import part_paths
-from models.places import Place
+from models.locations import Place
 
 MOST_FILES = 20_000
 DEEPEST = 8

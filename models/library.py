@@ -1,6 +1,6 @@
 """The models that are here, wherever they lie, and what is to be told of each.
 
-Folders go in, a list comes out. Where to look is known to places.py, how to discovery.py, what to
+Folders go in, a list comes out. Where to look is known to locations.py, how to discovery.py, what to
 type for each to names.py.
 """
 
@@ -18,12 +18,12 @@ from amulet_local.runtime.device_probe import seen_devices
 from amulet_local.runtime.offload import Device, Placing, chosen_devices, free_memory, place
 from amulet_local.settings import load_settings, models_folder
 from amulet_local.system import paths
+from models.card_cache import KnownModels
 from models.cards import ModelCard, obstacle
 from models.discovery import Sighting, Unread, look_into
-from models.known import KnownModels
+from models.locations import Place, places
 from models.memory import USUAL, estimate
 from models.names import short_names
-from models.places import Place, places
 
 _Found = tuple[Sighting, ModelCard]
 
@@ -33,7 +33,7 @@ class LocalModel:
     """A model that one can chat with, and all that is to be told of it.
 
     name: what a user types, as short as tells it apart; names: all of them, that one first, where
-    several lead to it. program: who keeps it (see places.py). copies: other files with the same
+    several lead to it. program: who keeps it (see locations.py). copies: other files with the same
     model. memory: what it takes with the options asked for. placing: where that is taken, and
     whether so much is free.
     """

@@ -17,13 +17,13 @@ from amulet_local.path_text import as_text, encodable, from_text
 from amulet_local.settings import models_folder
 from amulet_local.system import paths
 from models import catalogue
+from models.card_cache import KnownModels
 from models.cards import file_title, part_paths, printable
 from models.catalogue import Entry, Packaged, is_complete
 from models.discovery import Sighting
-from models.known import KnownModels
 from models.library import all_sightings, listing
+from models.locations import OWN
 from models.names import by_file, catalogue_files, fold, short_names
-from models.places import OWN
 from models.receipts import receipts
 
 _OFFERED = 5

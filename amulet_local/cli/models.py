@@ -29,7 +29,7 @@ from models import catalogue, library, lookup
 from models.cards import ModelCard, file_title, printable, require_chat_model
 from models.library import LeftOut, LocalModel
 from models.memory import estimate, memory_advice
-from models.quantising import TYPES, faster_type, quantise
+from models.quantisation import TYPES, faster_type, quantise
 
 _QUESTION = "What makes a good walking holiday?"  # what a preview shows
 _PREFERENCE = "Your answer should be as concise as possible."
@@ -121,7 +121,7 @@ def _print_left_out(left_out: Sequence[LeftOut], *, all_of_them: bool) -> None:
 
 def _pull(args: argparse.Namespace) -> int:
     from amulet_local.cli.fetching import watching
-    from models.pulling import pull
+    from models.pull import pull
 
     with watching(args.name, quiet=args.json) as watch:
         pulled = pull(args.name, watch)

@@ -15,10 +15,10 @@ from huggingface_hub.utils import get_session
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
 from models import network
-from models.download import FetchCancelledError
-from models.pulling import pull
+from models.pull import pull
+from models.wheel import FetchCancelledError
 from tests.models.hub_server import REPOSITORY, Hub, hub_server
-from tests.models.test_pulling import CHUNK, here, hub, refused
+from tests.models.test_pull import CHUNK, here, hub, refused
 
 __all__ = ["hub"]  # the fixture
 

@@ -17,7 +17,7 @@ from amulet_local.protocol.messages import Failed, LoadOptions
 from amulet_local.runtime import device_probe
 from amulet_local.system import child_processes
 from amulet_local.system.child_processes import environment, python
-from models.quantising import quantise_apart
+from models.quantisation import quantise_apart
 
 ROOT = Path(child_processes.__file__).parents[2]
 MODULES = (

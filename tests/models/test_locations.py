@@ -18,8 +18,8 @@ from amulet_local.settings import config_folder
 from models import discovery
 from models.discovery import look_into
 from models.library import listing
+from models.locations import Place, places
 from models.lookup import resolve
-from models.places import Place, places
 from tests.models.gguf_files import write_model
 
 
