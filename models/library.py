@@ -1,7 +1,7 @@
 """The models that are here, wherever they lie, and what is to be told of each.
 
-Folders go in, a list comes out. Where to look is known to locations.py, how to discovery.py, what to
-type for each to names.py.
+Folders go in, a list comes out. Where to look is known to locations.py, how to discovery.py, what
+to type for each to names.py.
 """
 
 from __future__ import annotations

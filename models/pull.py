@@ -29,12 +29,12 @@ from amulet_local.system import paths
 from models import catalogue, receipts, wheel
 from models.cards import printable
 from models.catalogue import Hosted, Packaged
+from models.fetch import FetchCancelledError, Progress, Stage, turn
 from models.header import read_header
 from models.hub_files import choose, is_gguf
 from models.network import reaching, require_session
 from models.receipts import Part, Receipt
 from models.transfer import look, transfer
-from models.wheel import FetchCancelledError, Progress, Stage, turn
 
 _HUB = "hf:"
 _PART = ".part-"

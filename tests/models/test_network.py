@@ -15,8 +15,8 @@ from huggingface_hub.utils import get_session
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
 from models import network
+from models.fetch import FetchCancelledError
 from models.pull import pull
-from models.wheel import FetchCancelledError
 from tests.models.hub_server import REPOSITORY, Hub, hub_server
 from tests.models.test_pull import CHUNK, here, hub, refused
 

@@ -22,11 +22,11 @@ from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
 from models import catalogue
 from models.catalogue import Hosted
+from models.fetch import FetchCancelledError, Progress
 from models.inspection import inspect
 from models.library import listing
 from models.lookup import remove, resolve
 from models.pull import Pulled, pull
-from models.wheel import FetchCancelledError, Progress
 from tests.checks import some
 from tests.models.gguf_files import SHAPES, write_model
 from tests.models.hub_server import COMMIT, REPOSITORY, Hub, hub_server

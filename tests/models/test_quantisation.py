@@ -13,9 +13,9 @@ from amulet_local.runtime.llama.model import QUANTISATIONS
 from amulet_local.runtime.offload import Placing
 from amulet_local.settings import models_folder
 from models.cards import require_chat_model
+from models.fetch import FetchCancelledError
 from models.inspection import inspect
 from models.quantisation import TYPES, faster_type, quantise, quantise_apart
-from models.wheel import FetchCancelledError
 from tests.models.gguf_files import write_model
 from tests.tiny_models import write_llama
 

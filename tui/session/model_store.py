@@ -20,8 +20,8 @@ from tui.markdown.sanitising import sentence
 from tui.session.changes import ChosenModel, SteeringChoice
 
 if TYPE_CHECKING:
+    from models.fetch import Progress
     from models.pull import Pulled
-    from models.wheel import Progress
 
 _QUESTION = "What makes a good walking holiday?"
 
@@ -77,9 +77,9 @@ def write_model(
     cancelled: Callable[[], bool],
 ) -> Pulled:
     """Write a model in another type, beside it. Raises AmuletError (see models.quantisation)."""
+    from models.fetch import Progress
     from models.pull import Pulled
     from models.quantisation import quantise_apart
-    from models.wheel import Progress
 
     def tell(done: int, total: int) -> None:
         on_progress(Progress("writing", done, total))
