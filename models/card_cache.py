@@ -29,7 +29,7 @@ _SAMPLES = 16
 _SAMPLE = 1 << 16
 
 
-class Known(msgspec.Struct):
+class CachedCard(msgspec.Struct):
     """One model. stamp: of each of its files that is seen.
 
     card: None where `problem` says why. digest: of samples, "" until it was wanted.
@@ -46,21 +46,21 @@ class _Kept(msgspec.Struct):
 
     format: int
     build: str
-    models: dict[str, Known]
+    models: dict[str, CachedCard]
 
 
-class KnownModels:
+class CardCache:
     """The cards of all models that were asked for; `save` keeps them for the next time."""
 
     def __init__(self) -> None:
-        self._models: dict[str, Known] = {}
+        self._models: dict[str, CachedCard] = {}
         self._changed = False
         with suppress(OSError, msgspec.DecodeError, ValueError):
             kept = msgspec.msgpack.decode(_file().read_bytes(), type=_Kept, dec_hook=_decode)
             if (kept.format, kept.build) == (_FORMAT, build_stamp()):
                 self._models = kept.models
 
-    def look_at(self, paths: Iterable[Path]) -> list[Known]:
+    def look_at(self, paths: Iterable[Path]) -> list[CachedCard]:
         """One for each path, of a model's first file; in order."""
         paths = list(paths)  # of which some may come twice
         stamps = {path: _stamps(path) for path in paths}
@@ -97,17 +97,17 @@ class KnownModels:
         return known is not None and known.stamp == stamps
 
 
-def _inspected(paths: Sequence[Path], stamps: Sequence[tuple[Stamp, ...]]) -> list[Known]:
+def _inspected(paths: Sequence[Path], stamps: Sequence[tuple[Stamp, ...]]) -> list[CachedCard]:
     """What reads headers takes a while to import, and is not needed where all are known."""
     from concurrent.futures import ThreadPoolExecutor
 
     from models.inspection import inspect
 
-    def look(path: Path, stamps: tuple[Stamp, ...]) -> Known:
+    def look(path: Path, stamps: tuple[Stamp, ...]) -> CachedCard:
         try:
-            return Known(stamps, inspect(path, compare_tokens=False), "")
+            return CachedCard(stamps, inspect(path, compare_tokens=False), "")
         except NotUsableError as error:
-            return Known(stamps, None, str(error))
+            return CachedCard(stamps, None, str(error))
 
     with ThreadPoolExecutor(_THREADS) as threads:
         return list(threads.map(look, paths, stamps))

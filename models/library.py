@@ -18,10 +18,10 @@ from amulet_local.runtime.device_probe import seen_devices
 from amulet_local.runtime.offload import Device, Placing, chosen_devices, free_memory, place
 from amulet_local.settings import load_settings, models_folder
 from amulet_local.system import paths
-from models.card_cache import KnownModels
+from models.card_cache import CardCache
 from models.cards import ModelCard, obstacle
 from models.discovery import Sighting, Unread, look_into
-from models.locations import Place, places
+from models.locations import Location, locations
 from models.memory import USUAL, estimate
 from models.names import short_names
 
@@ -62,7 +62,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Listing:
-    """All chat models by name, place by place, and what was left out. devices: to put layers on.
+    """All chat models by name, one location after another, and what was left out. devices: to put layers on.
     free: bytes of the machine's own memory."""
 
     models: tuple[LocalModel, ...]
@@ -77,14 +77,14 @@ def listing(folders: Sequence[Path] | None = None, options: LoadOptions = USUAL)
     Headers are read once for as long as files stay the same. Raises NotUsableError where our own
     folder, or one of those, cannot be read.
     """
-    where = _places() if folders is None else [_given(folder) for folder in folders]
+    where = _locations() if folders is None else [_given(folder) for folder in folders]
     sightings, unread = look_into(where)
     _require_own(unread)
     left_out = [
         LeftOut(each.path, f"{each.path} was not looked through ({each.reason}).")
         for each in unread
     ]
-    known = KnownModels()
+    known = CardCache()
     found: list[_Found] = []
     for sighting, seen in zip(sightings, known.look_at(s.path for s in sightings), strict=True):
         if seen.card is None:
@@ -124,13 +124,13 @@ def usable_devices(options: LoadOptions) -> list[Device]:
 # -- what lies where ------------------------------------------------------------------------------
 
 
-def _places() -> list[Place]:
-    return places(map(paths.usable, load_settings().model_folders))
+def _locations() -> list[Location]:
+    return locations(map(paths.usable, load_settings().model_folders))
 
 
 def all_sightings() -> list[Sighting]:
     """All of them. Raises NotUsableError where our own folder cannot be read."""
-    sightings, unread = look_into(_places())
+    sightings, unread = look_into(_locations())
     _require_own(unread)
     return sightings
 
@@ -144,7 +144,7 @@ def _require_own(unread: Sequence[Unread]) -> None:
             )
 
 
-def _given(folder: Path) -> Place:
+def _given(folder: Path) -> Location:
     """A folder that a user named. Raises NotUsableError where it is none, or cannot be read."""
     try:
         os.scandir(paths.usable(folder)).close()
@@ -152,7 +152,7 @@ def _given(folder: Path) -> Place:
         raise NotUsableError(
             f"the folder {folder} cannot be read ({cause(error)}); {advice(error, 'name another')}."
         ) from None
-    return Place(folder.name, folder)
+    return Location(folder.name, folder)
 
 
 def _same(found: Iterable[_Found], digest: Callable[[Path], str]) -> list[list[_Found]]:

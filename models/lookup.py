@@ -17,7 +17,7 @@ from amulet_local.path_text import as_text, encodable, from_text
 from amulet_local.settings import models_folder
 from amulet_local.system import paths
 from models import catalogue
-from models.card_cache import KnownModels
+from models.card_cache import CardCache
 from models.cards import file_title, part_paths, printable
 from models.catalogue import Entry, Packaged, is_complete
 from models.discovery import Sighting
@@ -37,8 +37,8 @@ class NoModelError(NotUsableError):
 def resolve(name: str) -> Path:
     """The file of the model that a user means; for an empty name, the default model's.
 
-    A name is one from the catalogue, the path of a file, or the name of a file in any place that
-    is known, with as much of what stands before it (folders, the place) as tells it apart, with or
+    A name is one from the catalogue, the path of a file, or the name of a file in any folder that
+    is known, with as much of what stands before it (folders, the program) as tells it apart, with or
     without its ending, in upper or lower case.
 
     Raises NotUsableError where there is no such model, or more than one. The file is not looked
@@ -141,7 +141,7 @@ def _only_match(name: str, sightings: Sequence[Sighting]) -> Path:
 
 def _apart(sightings: Iterable[Sighting]) -> list[Sighting]:
     """One for each model, where several files are copies of it."""
-    known = KnownModels()
+    known = CardCache()
     first: dict[str, Sighting] = {}
     for sighting in sightings:
         first.setdefault(known.digest(sighting.path) or as_text(sighting.path), sighting)
