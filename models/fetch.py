@@ -34,6 +34,9 @@ class Progress:
     total: int
 
 
+OnProgress = Callable[[Progress], object]
+
+
 @contextmanager
 def turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Be the only one to fetch into a folder; `waiting` is called until that is so, and may raise.

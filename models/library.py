@@ -62,8 +62,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Listing:
-    """All chat models by name, one location after another, and what was left out. devices: to put layers on.
-    free: bytes of the machine's own memory."""
+    """All chat models by name, one location after another, and what was left out.
+
+    devices: to put layers on. free: bytes of the machine's own memory.
+    """
 
     models: tuple[LocalModel, ...]
     left_out: tuple[LeftOut, ...]

@@ -38,8 +38,8 @@ def resolve(name: str) -> Path:
     """The file of the model that a user means; for an empty name, the default model's.
 
     A name is one from the catalogue, the path of a file, or the name of a file in any folder that
-    is known, with as much of what stands before it (folders, the program) as tells it apart, with or
-    without its ending, in upper or lower case.
+    is known, with as much of what stands before it (folders, the program) as tells it apart; with
+    or without its ending, in upper or lower case.
 
     Raises NotUsableError where there is no such model, or more than one. The file is not looked
     into: see inspection for that.

@@ -1,14 +1,12 @@
 """Fetching any model: by its name in the catalogue, from a repository of the hub, or from a URL.
 
 What a user typed goes in, the path of the model's first file comes out. The hub is asked by
-huggingface_hub, with its token, endpoint, cache and offline variables; bytes gather in a hidden
-file that a later fetch goes on with, and get their name in one step once size and checksum are
-right. How they come is known to transfer.py; how progress is shown is not known here.
+huggingface_hub, with its token, endpoint, cache and offline variables. How the files come to their
+places is known to staging.py; how progress is shown is not known here.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -20,32 +18,26 @@ from urllib.parse import unquote, urlsplit
 from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.utils import build_hf_headers
+from msgspec import structs
 
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
-from amulet_local.files import require_space
 from amulet_local.path_text import as_text, encodable
 from amulet_local.settings import models_folder
-from amulet_local.system import paths
 from models import catalogue, receipts, wheel
 from models.cards import printable
 from models.catalogue import Hosted, Packaged
-from models.fetch import FetchCancelledError, Progress, Stage, turn
-from models.header import read_header
+from models.fetch import OnProgress, Progress
 from models.hub_files import choose, is_gguf
 from models.network import reaching, require_session
 from models.receipts import Part, Receipt
-from models.transfer import look, transfer
+from models.staging import RemoteFile, fetch_files
+from models.transfer import look
 
 _HUB = "hf:"
-_PART = ".part-"
-_BLOCK = 1 << 20
 _REPOSITORY = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?::(?P<quantisation>[\w.-]+))?")
 
-logging.getLogger("huggingface_hub").setLevel(
-    logging.ERROR
-)  # it tells of every broken connection on standard error
-
-OnProgress = Callable[[Progress], object]
+# It tells of every broken connection on standard error.
+logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -60,18 +52,6 @@ class Pulled:
     size: int
     sha256: str
     fetched: bool
-
-
-@dataclass(frozen=True)
-class _File:
-    """One file to fetch. place: below the models folder. sha256: "" where nobody told; tag: of the
-    version that the server had when it was asked."""
-
-    url: str
-    place: str
-    size: int
-    sha256: str = ""
-    tag: str = ""
 
 
 def pull(
@@ -172,7 +152,7 @@ class _Puller:
             for each in chosen:
                 sibling = siblings[each]
                 files.append(
-                    _File(
+                    RemoteFile(
                         hf_hub_url(repository, each, revision=commit),
                         f"{repository}/{PurePosixPath(each).name}",
                         sibling.size or 0,
@@ -209,7 +189,7 @@ class _Puller:
         """Others have fetched it; it stays where it is."""
         parts = tuple(Part(as_text(path), path.stat().st_size) for path in paths)
         models_folder().mkdir(parents=True, exist_ok=True)
-        receipt = _with_parts(receipt, parts)
+        receipt = structs.replace(receipt, parts=parts)
         receipts.keep(receipt)
         return _pulled(self._what, receipt, fetched=False)
 
@@ -241,112 +221,23 @@ class _Puller:
             raise UsageError("what follows # must be sha256= and 64 digits; mend or leave it out.")
         found = look(address, address)
         receipt = Receipt(self._what, (), found.tag)
-        return self._fetch(receipt, [_File(address, path.name, found.size, digest, found.tag)], {})
-
-    # -- from there to here -----------------------------------------------------------------------
-
-    def _fetch(self, receipt: Receipt, files: Sequence[_File], headers: dict[str, str]) -> Pulled:
-        folder = models_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        total = sum(file.size for file in files)
-        parts = [folder / f"{_PART}{_key(file, receipt.revision)}" for file in files]
-
-        def report(stage: Stage, done: int) -> None:
-            if self._cancelled():
-                raise FetchCancelledError(
-                    f"stopped; what has come of {printable(self._what)} is kept for the next try."
-                )
-            self._on_progress(Progress(stage, min(done, total) if total else done, total))
-
-        with turn(folder, lambda: report("fetching", 0)):
-            left = total - sum(map(_size, parts))
-            require_space(f"fetching {printable(self._what)}", left, folder, "AMULET_MODELS")
-            done = 0
-            for file, part in zip(files, parts, strict=True):
-                self._download(file, part, headers, done, report)
-                done += _size(part)
-            done = 0
-            for file, part in zip(files, parts, strict=True):
-                self._verify(file, part, done, report)
-                done += _size(part)
-            kept: list[Part] = []
-            # The first file last: a model is there once its first file is.
-            for file, part in reversed(list(zip(files, parts, strict=True))):
-                place = folder / file.place
-                place.parent.mkdir(parents=True, exist_ok=True)
-                kept.insert(0, Part(file.place, _size(part), file.sha256))
-                part.replace(place)
-            receipt = _with_parts(receipt, tuple(kept))
-            receipts.keep(receipt)
-        return _pulled(self._what, receipt, fetched=True)
-
-    def _download(
-        self,
-        file: _File,
-        part: Path,
-        headers: dict[str, str],
-        before: int,
-        report: Callable[[Stage, int], None],
-    ) -> None:
-        """Fetch what is not there yet of a file."""
-
-        transfer(
-            self._what,
-            file.url,
-            part,
-            lambda done: report("fetching", before + done),
-            headers=headers,
-            size=file.size,
-            tag=file.tag,
+        return self._fetch(
+            receipt, [RemoteFile(address, path.name, found.size, digest, found.tag)], {}
         )
 
-    def _verify(
-        self, file: _File, part: Path, before: int, report: Callable[[Stage, int], None]
-    ) -> None:
-        """Hold a file to its checksum, where there is one, and to being GGUF."""
-        place = PurePosixPath(file.place).name
-        if file.sha256:
-            digest = hashlib.sha256()
-            with part.open("rb") as source:
-                while block := source.read(_BLOCK):
-                    digest.update(block)
-                    report("verifying", before := before + len(block))
-            if digest.hexdigest() != file.sha256:
-                part.unlink()
-                raise NotUsableError(
-                    f"what came as {place} is not that file (its sha256 "
-                    f"is {digest.hexdigest()}, not {file.sha256}); nothing was kept, try again."
-                )
-        try:
-            read_header(part, compare_tokens=False)
-        except NotUsableError as error:
-            part.unlink()
-            reason = str(error).replace(str(part), place)
-            raise NotUsableError(f"what came is of no use: {reason}") from None
-
-
-# -- small things ---------------------------------------------------------------------------------
+    def _fetch(
+        self, receipt: Receipt, files: Sequence[RemoteFile], headers: dict[str, str]
+    ) -> Pulled:
+        receipt = fetch_files(
+            self._what, receipt, files, headers, self._on_progress, self._cancelled
+        )
+        return _pulled(self._what, receipt, fetched=True)
 
 
 def _pulled(what: str, receipt: Receipt, *, fetched: bool) -> Pulled:
     first = receipt.parts[0]
     size = sum(part.size for part in receipt.parts)
     return Pulled(receipt.entry or what, receipt.path, size, first.sha256, fetched)
-
-
-def _with_parts(receipt: Receipt, parts: tuple[Part, ...]) -> Receipt:
-    return Receipt(receipt.source, parts, receipt.revision, receipt.licence, receipt.entry)
-
-
-def _key(file: _File, revision: str) -> str:
-    """Names a half-fetched file by what it will be, so that no other is ever continued with it."""
-    identity = file.sha256 or f"{file.url} {revision} {file.size}"
-    return hashlib.sha256(identity.encode()).hexdigest()[:16]
-
-
-def _size(path: Path) -> int:
-    status = paths.status(path)
-    return status.st_size if status else 0
 
 
 def _unstored(what: str, error: OSError) -> UsageError:

