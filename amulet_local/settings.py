@@ -18,6 +18,7 @@ import msgspec
 import platformdirs
 
 from amulet_local.errors import NotUsableError, advice, cause
+from amulet_local.files import stamp
 from amulet_local.path_text import as_text, from_text
 from amulet_local.protocol.messages import LoadOptions, Positive
 from amulet_local.system import paths
@@ -92,10 +93,8 @@ def strengths_file(model: str) -> Path:
 
 def _identity(model: str) -> str:
     path = from_text(model)
-    name, status = as_text(path.name), paths.status(path)
-    if status is None:
-        return name
-    return f"{name} {status.st_size} {status.st_mtime_ns}"
+    name, found = as_text(path.name), stamp(path)
+    return f"{name} {found.size} {found.mtime_ns}" if found else name
 
 
 def _short(key: str) -> str:

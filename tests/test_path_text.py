@@ -18,7 +18,8 @@ from amulet_local.errors import NotUsableError
 from amulet_local.path_text import as_text, encodable, from_text
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.settings import Settings, models_folder
-from models.library import listing, remove, resolve
+from models.library import listing
+from models.lookup import remove, resolve
 from models.receipts import Part, Receipt, keep, receipts
 from tests.fake_engine import FakeEngine
 from tests.models.gguf_files import write_model

@@ -14,7 +14,7 @@ from amulet_local.cli.output import StatusLine, console, keeps, print_json, writ
 from amulet_local.path_text import as_text
 from amulet_local.protocol.messages import LoadOptions, Positive
 from amulet_local.settings import load_settings
-from models import library
+from models import lookup
 
 if TYPE_CHECKING:
     from amulet_local.bench.report import Report
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             model,
             options,
             lambda what: status.show(f"measuring: {what}"),
-            draft=str(library.resolve(args.draft)) if args.draft else "",
+            draft=str(lookup.resolve(args.draft)) if args.draft else "",
             tokens=args.tokens,
             repeat=args.repeat,
         )

@@ -24,6 +24,7 @@ from amulet_local.engine.requests import (
     turned_to,
 )
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.files import Stamp
 from amulet_local.generation.alternatives import list_alternatives
 from amulet_local.generation.batch import BatchItem, write_batch
 from amulet_local.generation.decoding import Combine, decode
@@ -55,6 +56,7 @@ from amulet_local.runtime.llama.hardware import physical_cores
 from amulet_local.runtime.load_defaults import with_autotuned
 from amulet_local.runtime.lockstep import Lockstep, Progress
 from amulet_local.runtime.prompt_cache import PromptCache
+from amulet_local.system import paths
 
 
 class Engine:
@@ -323,13 +325,11 @@ class Engine:
         return DraftModel(options.draft, options, self._model.vocabulary, self._lockstep)
 
 
-def _stamp(path: str) -> tuple[int, int, int]:
-    """Which file this is, its size and time of change; zeros where there is none any more."""
-    try:
-        status = from_text(path).stat()
-    except OSError:
-        return (0, 0, 0)
-    return (status.st_ino, status.st_size, status.st_mtime_ns)
+def _stamp(path: str) -> tuple[int, Stamp | None]:
+    """The file's inode beside its stamp: a file that was put in the place of the mapped one is
+    another, and changes no weights in use."""
+    status = paths.status(from_text(path))
+    return (status.st_ino, Stamp(status.st_size, status.st_mtime_ns)) if status else (0, None)
 
 
 def _telling(emit: Emit) -> Progress:

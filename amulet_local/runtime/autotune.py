@@ -13,6 +13,7 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
+from amulet_local.files import write_whole
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.runtime.llama.devices import add_servers
 from amulet_local.runtime.llama.hardware import physical_cores
@@ -27,11 +28,7 @@ _CONTEXT = 1024
 
 def keep(path: str, found: Autotuned) -> None:
     """Have loads of a model use what was found for it. Raises OSError."""
-    file = autotune_file(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_bytes(msgspec.json.encode(found))
-    part.replace(file)
+    write_whole(autotune_file(path), msgspec.json.encode(found))
 
 
 def autotune(

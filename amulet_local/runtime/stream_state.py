@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from amulet_local.chats.prompt_cache_files import part_of
+from amulet_local.files import replacing
 from amulet_local.runtime.lockstep import Lockstep
 
 _BLOCK = 4 * 1024 * 1024  # bytes
+
+
+class _StoppedError(Exception):
+    """Somebody wants the engine for something else than saving."""
 
 
 class _Saved(msgspec.Struct):
@@ -44,19 +50,14 @@ def save(
         if stopped():
             return False
         digest.update(block)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(path)
-    try:
-        with part.open("wb") as file:
-            file.write(digest.digest())
-            for block in blocks:
-                if stopped():
-                    return False
-                file.write(block)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return True
+    with suppress(_StoppedError), replacing(path, part_of(path)) as part, part.open("wb") as file:
+        file.write(digest.digest())
+        for block in blocks:
+            if stopped():
+                raise _StoppedError
+            file.write(block)
+        return True
+    return False
 
 
 def restore(lockstep: Lockstep, path: Path, key: str) -> int:

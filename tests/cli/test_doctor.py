@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from amulet_local.cli import doctor
+from amulet_local.cli import backend_probe, doctor
 from amulet_local.presets.preset import load_presets
 from amulet_local.settings import autotune_file, config_folder, presets_folder
 from tests.checks import some
@@ -42,7 +42,7 @@ def probe(
 def well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine on which nothing is missing; returns the model that the config names."""
     probe(monkeypatch)
-    monkeypatch.setattr(doctor, "_gpus", list)
+    monkeypatch.setattr(backend_probe, "gpus", list)
     model = tmp_path / "tiny.gguf"
     write_llama(model)
     configure(f'model = "{model}"')
@@ -131,7 +131,7 @@ class TestWhatIsMissing:
         probe(monkeypatch, 1, "", "Traceback\nModuleNotFoundError: No module named 'llama_cpp'")
         sentence = self.only_sentence(amulet)
         assert "(ModuleNotFoundError: No module named 'llama_cpp')" in sentence
-        assert sentence.endswith(f'--no-cache-dir "{doctor.REQUIREMENT}"')
+        assert sentence.endswith(f'--no-cache-dir "{backend_probe.REQUIREMENT}"')
         assert "compiler" not in sentence
         assert self.found(amulet)["backend"] is None
 
@@ -202,10 +202,10 @@ def test_a_build_that_may_crash_is_advice(
 def test_a_gpu_that_the_build_cannot_use_is_advice(
     amulet: Amulet, well: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gpu = doctor._Gpu("NVIDIA", "CUDA", "-DGGML_CUDA=on")
-    monkeypatch.setattr(doctor, "_gpus", lambda: [gpu])
+    gpu = backend_probe.Gpu("NVIDIA", "CUDA", "-DGGML_CUDA=on")
+    monkeypatch.setattr(backend_probe, "gpus", lambda: [gpu])
     (advice,) = amulet("doctor", "--json").document["advice"]
-    assert f'with: CMAKE_ARGS="-DGGML_CUDA=on" {doctor._INSTALL}' in advice
+    assert f'with: CMAKE_ARGS="-DGGML_CUDA=on" {backend_probe.INSTALL}' in advice
     probe(monkeypatch, out=BACKEND.replace('["CPU"]', '["CUDA", "CPU"]'))
     (advice,) = amulet("doctor", "--json").document["advice"]
     assert "CUDA is built in, but sees no device; check the driver" in advice
@@ -215,7 +215,7 @@ def test_a_server_that_cannot_be_reached_is_advice() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
     advice: list[str] = []
-    assert doctor._servers([address], advice) == {address: []}
+    assert backend_probe.examine_servers([address], advice) == {address: []}
     assert f"the RPC server {address} cannot be reached" in advice[0]
 
 
@@ -224,24 +224,26 @@ def test_servers_devices_are_told(
 ) -> None:
     lent = [{"name": "RPC0", "description": "far", "kind": "gpu"}]
     lent[0] |= {"memory_free": 1000, "memory_total": 2000}  # type: ignore[dict-item]
-    monkeypatch.setattr(doctor, "_servers", lambda addresses, _: dict.fromkeys(addresses, lent))
+    monkeypatch.setattr(
+        doctor, "examine_servers", lambda addresses, _: dict.fromkeys(addresses, lent)
+    )
     assert "RPC0: far (gpu, 1.0 kB free of 2.0 kB)" in amulet("doctor", "--rpc", "far:1,near:2").out
 
 
 def test_the_version_it_asks_for_is_the_one_that_the_project_asks_for() -> None:
     project = Path(__file__).parents[2] / "pyproject.toml"
     required = tomllib.loads(project.read_text("utf-8"))["project"]["dependencies"]
-    assert doctor.REQUIREMENT in required
+    assert backend_probe.REQUIREMENT in required
 
 
 def test_the_examination_itself_runs_here() -> None:
     missing: list[str] = []
-    backend = doctor._backend(missing, [])
+    backend = backend_probe.examine_backend(missing, [])
     assert missing == []
     assert backend is not None
     assert backend["version"] == metadata.version("llama-cpp-python")
     assert backend["threads"] >= 1
-    assert sys.executable in doctor._INSTALL
+    assert sys.executable in backend_probe.INSTALL
 
 
 def test_a_model_without_calibration_is_offered_one(well: Path) -> None:

@@ -13,7 +13,8 @@ from amulet_local.protocol.messages import LoadOptions
 from amulet_local.runtime.offload import Device
 from amulet_local.settings import cache_folder, config_folder, models_folder
 from models import catalogue
-from models.library import listing, remove, resolve, resolve_own
+from models.library import listing
+from models.lookup import remove, resolve, resolve_own
 from tests.models.gguf_files import SHAPES, write_model
 from tests.models.test_inspection import write_part
 

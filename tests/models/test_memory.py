@@ -29,7 +29,7 @@ from amulet_local.runtime.offload import Device
 from models import memory
 from models.inspection import inspect
 from models.memory import estimate, largest_context
-from models.quantising import quantise
+from models.quantisation import quantise
 from tests.checks import some
 from tests.models.gguf_files import write_model
 

@@ -33,7 +33,7 @@ from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
-    from models.download import Progress
+    from models.fetch import Progress
 
 # What screens look like at both sizes is in the snapshots. What keys do is tried at the one where
 # least fits, and at both only where the layout is another.

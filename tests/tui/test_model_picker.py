@@ -12,8 +12,8 @@ import pytest
 
 from amulet_local.errors import NotUsableError
 from amulet_local.protocol.messages import LoadOptions
-from models.download import FetchCancelledError, Progress
-from models.pulling import Pulled
+from models.fetch import FetchCancelledError, Progress
+from models.pull import Pulled
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tiny_models import write_llama
 from tests.tui.running import MODEL, SMALL, Running, chat

@@ -10,7 +10,7 @@ import pytest
 
 from amulet_local.errors import NotUsableError
 from amulet_local.protocol.messages import Failed
-from models.download import FetchCancelledError, Progress
+from models.fetch import FetchCancelledError, Progress
 from tests.fake_engine import FakeEngine
 from tests.tui.running import MODEL, SMALL, Running, chat, shelf_with
 from tui.session.model_store import Shelf, ShelfModel, find_model, has_default

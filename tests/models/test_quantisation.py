@@ -13,9 +13,9 @@ from amulet_local.runtime.llama.quantize import QUANTISATIONS
 from amulet_local.runtime.offload import Offload
 from amulet_local.settings import models_folder
 from models.cards import require_chat_model
-from models.download import FetchCancelledError
+from models.fetch import FetchCancelledError
 from models.inspection import inspect
-from models.quantising import TYPES, faster_type, quantise, quantise_apart
+from models.quantisation import TYPES, faster_type, quantise, quantise_apart
 from tests.models.gguf_files import write_model
 from tests.tiny_models import write_llama
 

@@ -22,10 +22,11 @@ from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
 from models import catalogue
 from models.catalogue import Hosted
-from models.download import FetchCancelledError, Progress
+from models.fetch import FetchCancelledError, Progress
 from models.inspection import inspect
-from models.library import listing, remove, resolve
-from models.pulling import Pulled, pull
+from models.library import listing
+from models.lookup import remove, resolve
+from models.pull import Pulled, pull
 from tests.checks import some
 from tests.models.gguf_files import SHAPES, write_model
 from tests.models.hub_server import COMMIT, REPOSITORY, Hub, hub_server
@@ -293,7 +294,7 @@ def test_too_little_space_is_told_before(hub: Hub, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("code", "says"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "mend that")]
+    ("code", "says"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "fix that")]
 )
 def test_a_folder_that_cannot_be_written_is_told(
     code: int, says: str, hub: Hub, monkeypatch: pytest.MonkeyPatch
@@ -301,7 +302,7 @@ def test_a_folder_that_cannot_be_written_is_told(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("models.pulling.transfer", refuse)
+    monkeypatch.setattr("models.staging.transfer", refuse)
     text = refused(f"hf:{REPOSITORY}", UsageError)
     assert os.strerror(code) in text
     assert says in text

@@ -12,10 +12,11 @@ import pytest
 from amulet_local.cli import main
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.settings import config_folder, models_folder
-from models.library import LocalModel, listing, resolve
+from models.library import LocalModel, listing
+from models.lookup import resolve
 from tests.models.gguf_files import write_model
 from tests.models.test_inspection import write_part
-from tests.models.test_places import put_in_hub, put_in_ollama
+from tests.models.test_locations import put_in_hub, put_in_ollama
 from tests.tiny_models import write_llama
 from tui.session.model_store import find_model, list_models
 

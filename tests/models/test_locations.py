@@ -17,8 +17,9 @@ from amulet_local.errors import UsageError
 from amulet_local.settings import config_folder
 from models import discovery
 from models.discovery import look_into
-from models.library import listing, resolve
-from models.places import Place, places
+from models.library import listing
+from models.locations import Location, locations
+from models.lookup import resolve
 from tests.models.gguf_files import write_model
 
 
@@ -280,7 +281,7 @@ def test_a_folder_with_too_many_files_is_not_looked_through_to_its_end(
     monkeypatch.setattr(discovery, "MOST_FILES", 3)
     for number in range(5):
         (tmp_path / f"{number}.gguf").touch()
-    sightings, unread = look_into([Place("x", tmp_path)])
+    sightings, unread = look_into([Location("x", tmp_path)])
     assert len(sightings) == 3
     assert unread[0].reason == "more than 3 files"
 
@@ -289,12 +290,12 @@ def test_a_folder_deep_below_is_not_reached(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*map(str, range(discovery.DEEPEST + 1)))
     deep.mkdir(parents=True)
     (deep / "m.gguf").touch()
-    assert look_into([Place("x", tmp_path)]) == ([], [])
+    assert look_into([Location("x", tmp_path)]) == ([], [])
 
 
 def test_a_folder_named_by_several_comes_once(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_MODELS", str(user / ".ollama/models"))
-    here = [place.folder for place in places([user / "a", user / "a/"])]
+    here = [location.folder for location in locations([user / "a", user / "a/"])]
     assert len(here) == len(set(here))
 
 

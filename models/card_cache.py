@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from amulet_local.errors import NotUsableError
+from amulet_local.files import Stamp, stamp, write_whole
 from amulet_local.path_text import as_text, from_text
 from amulet_local.runtime.llama.build import build_stamp
 from amulet_local.settings import cache_folder
@@ -27,16 +28,14 @@ _THREADS = 2  # reading waits for the disk, and much of it leaves the interprete
 _SAMPLES = 16
 _SAMPLE = 1 << 16
 
-Stamp = tuple[tuple[int, int], ...]
 
-
-class Known(msgspec.Struct):
-    """One model. stamp: size and time of change, in nanoseconds, of each of its files.
+class CachedCard(msgspec.Struct):
+    """One model. stamp: of each of its files that is seen.
 
     card: None where `problem` says why. digest: of samples, "" until it was wanted.
     """
 
-    stamp: Stamp
+    stamp: tuple[Stamp, ...]
     card: ModelCard | None
     problem: str
     digest: str = ""
@@ -47,25 +46,25 @@ class _Kept(msgspec.Struct):
 
     format: int
     build: str
-    models: dict[str, Known]
+    models: dict[str, CachedCard]
 
 
-class KnownModels:
+class CardCache:
     """The cards of all models that were asked for; `save` keeps them for the next time."""
 
     def __init__(self) -> None:
-        self._models: dict[str, Known] = {}
+        self._models: dict[str, CachedCard] = {}
         self._changed = False
         with suppress(OSError, msgspec.DecodeError, ValueError):
             kept = msgspec.msgpack.decode(_file().read_bytes(), type=_Kept, dec_hook=_decode)
             if (kept.format, kept.build) == (_FORMAT, build_stamp()):
                 self._models = kept.models
 
-    def look_at(self, paths: Iterable[Path]) -> list[Known]:
+    def look_at(self, paths: Iterable[Path]) -> list[CachedCard]:
         """One for each path, of a model's first file; in order."""
         paths = list(paths)  # of which some may come twice
-        stamps = {path: _stamp(path) for path in paths}
-        new = [path for path, stamp in stamps.items() if not self._has(path, stamp)]
+        stamps = {path: _stamps(path) for path in paths}
+        new = [path for path, found in stamps.items() if not self._has(path, found)]
         if new:
             self._changed = True
             inspected = _inspected(new, [stamps[path] for path in new])
@@ -91,39 +90,31 @@ class KnownModels:
         }
         body = msgspec.msgpack.encode(_Kept(_FORMAT, build_stamp(), self._models), enc_hook=as_text)
         with suppress(OSError):
-            _file().parent.mkdir(parents=True, exist_ok=True)
-            part = _file().with_suffix(".part")
-            part.write_bytes(body)
-            part.replace(_file())
+            write_whole(_file(), body)
 
-    def _has(self, path: Path, stamp: Stamp) -> bool:
+    def _has(self, path: Path, stamps: tuple[Stamp, ...]) -> bool:
         known = self._models.get(as_text(path))
-        return known is not None and known.stamp == stamp
+        return known is not None and known.stamp == stamps
 
 
-def _inspected(paths: Sequence[Path], stamps: Sequence[Stamp]) -> list[Known]:
+def _inspected(paths: Sequence[Path], stamps: Sequence[tuple[Stamp, ...]]) -> list[CachedCard]:
     """What reads headers takes a while to import, and is not needed where all are known."""
     from concurrent.futures import ThreadPoolExecutor
 
     from models.inspection import inspect
 
-    def look(path: Path, stamp: Stamp) -> Known:
+    def look(path: Path, stamps: tuple[Stamp, ...]) -> CachedCard:
         try:
-            return Known(stamp, inspect(path, compare_tokens=False), "")
+            return CachedCard(stamps, inspect(path, compare_tokens=False), "")
         except NotUsableError as error:
-            return Known(stamp, None, str(error))
+            return CachedCard(stamps, None, str(error))
 
     with ThreadPoolExecutor(_THREADS) as threads:
         return list(threads.map(look, paths, stamps))
 
 
-def _stamp(path: Path) -> Stamp:
-    stamps = []
-    for part in part_paths(path):
-        with suppress(OSError, ValueError):
-            status = part.stat()
-            stamps.append((status.st_size, status.st_mtime_ns))
-    return tuple(stamps)
+def _stamps(path: Path) -> tuple[Stamp, ...]:
+    return tuple(filter(None, map(stamp, part_paths(path))))
 
 
 def _digest(path: Path) -> str:

