@@ -176,9 +176,10 @@ def run(case: dict[str, object]) -> None:
     """The app, in the terminal that it finds itself in."""
     from tui.app import AmuletApp
     from tui.screens.chat import ChatScreen
-    from tui.session.changes import ChosenModel, SteeringChoice
+    from tui.session.changes import ChosenModel
     from tui.session.model_store import Shelf
     from tui.session.session import Session
+    from tui.session.steering import SteeringChoice
 
     pieces = case["pieces"]
     assert isinstance(pieces, list)

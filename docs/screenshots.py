@@ -21,9 +21,9 @@ from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.settings import Settings
 from tui.app import AmuletApp
-from tui.session.changes import SteeringChoice
 from tui.session.model_store import Shelf
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 
 _PICTURES = Path(__file__).parent / "pictures"
 _QUESTION = "What makes a good walking holiday?"

@@ -34,9 +34,9 @@ from tui.markdown.sanitising import clean, sentence
 from tui.palette import ActionProvider
 from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
-from tui.session.changes import SteeringChoice
 from tui.session.model_store import Shelf, needs_of
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 from tui.stylesheet import ParsedOnce
 from tui.system.clipboard import copy
 from tui.system.links import open_address, openable

@@ -24,9 +24,10 @@ from tui.app import AmuletApp
 from tui.screens.chat import ChatScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.look import LookScreen
-from tui.session.changes import ChosenModel, SteeringChoice
+from tui.session.changes import ChosenModel
 from tui.session.model_store import Shelf, ShelfModel
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 from tui.themes import DARK
 from tui.widgets.dial import Dial
 from tui.widgets.prompt import Prompt

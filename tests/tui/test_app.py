@@ -34,9 +34,9 @@ from tui.screens.chats import ChatsScreen
 from tui.screens.help import HelpScreen
 from tui.screens.line_form import LineForm
 from tui.screens.picker import PresetPicker
-from tui.session.changes import SteeringChoice
 from tui.session.model_store import find_model
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 from tui.widgets.chat_list import ChatList
 from tui.widgets.dial import Dial
 from tui.widgets.keys import KeyLine

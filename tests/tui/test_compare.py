@@ -19,7 +19,7 @@ from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
 from tui.comparison.comparison import LONGEST, Column, Comparison, parts, same, usual
 from tui.screens.compare import CompareScreen
 from tui.screens.picker import PresetPicker
-from tui.session.changes import SteeringChoice
+from tui.session.steering import SteeringChoice
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 

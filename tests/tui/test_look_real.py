@@ -23,9 +23,9 @@ from tests.tui.running import LARGE, shelf_with
 from tui.app import AmuletApp
 from tui.screens.compare import CompareScreen
 from tui.screens.look import LookScreen
-from tui.session.changes import SteeringChoice
 from tui.session.model_store import find_model
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 from tui.widgets.heat_text import HeatText
 from tui.widgets.prompt import Prompt
 from tui.widgets.token_card import TokenCard

@@ -18,8 +18,9 @@ from tests.fake_engine import HOLD, FakeEngine
 from tests.tiny_models import write_llama
 from tests.tui.running import MODEL, SMALL, Running, chat
 from tui.screens.model_picker import ModelPicker
-from tui.session.changes import ChosenModel, SteeringChoice
+from tui.session.changes import ChosenModel
 from tui.session.model_store import Shelf, ShelfModel, list_models, show_prompts
+from tui.session.steering import SteeringChoice
 
 MODELS = (
     ShelfModel(

@@ -36,11 +36,11 @@ from tui.session.changes import (
     Ended,
     GivenBack,
     Noticed,
-    SteeringChoice,
     Unusable,
     Wrote,
 )
 from tui.session.session import BUSY, Session
+from tui.session.steering import SteeringChoice
 
 MODEL = ChosenModel(Path("/models/small.gguf"), "small", "Q4_1")
 DEATH = Died("The engine stopped.")

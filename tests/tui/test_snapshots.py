@@ -28,8 +28,9 @@ from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
 from tests.tui.snapshots import Look, written
 from tui.comparison.comparison import Comparison
 from tui.heatmap.contrast import READABLE
-from tui.session.changes import ChosenModel, SteeringChoice
+from tui.session.changes import ChosenModel
 from tui.session.model_store import Shelf, ShelfModel
+from tui.session.steering import SteeringChoice
 from tui.themes import OWN
 
 FILES = Path(__file__).parent / "snapshots"

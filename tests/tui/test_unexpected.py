@@ -20,8 +20,8 @@ from tests.tui.running import Running, chat, shelf_with
 from tui.app import AmuletApp
 from tui.screens.chat import ChatScreen
 from tui.screens.model_picker import ModelPicker
-from tui.session.changes import SteeringChoice
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 from tui.unexpected import as_sentences, told
 
 SENTENCE = "Amulet met an error that it should not have; "

@@ -20,8 +20,8 @@ from amulet_local.protocol.messages import LoadOptions
 from tui.actions import MODELS, PICKER, Action, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence
 from tui.screens.picking import Picking
-from tui.session.changes import SteeringChoice
 from tui.session.model_store import Shelf, ShelfModel
+from tui.session.steering import SteeringChoice
 from tui.unexpected import as_sentences
 
 _LOOKING = "Looking for models on this disk …"

@@ -20,8 +20,9 @@ from amulet_local.presets.preset import Preset, Presets, load_presets
 from amulet_local.protocol.messages import Fraction, Placement, Strength
 from tui.screens.picker import Choice, PresetPicker
 from tui.screens.preset_form import PresetForm
-from tui.session.changes import GUARDS, Change, SteeringChoice
+from tui.session.changes import Change
 from tui.session.session import Session
+from tui.session.steering import GUARDS, SteeringChoice
 from tui.widgets.dial import Dial
 from tui.widgets.prompt import Prompt
 

@@ -17,7 +17,8 @@ from amulet_local.protocol.messages import LoadOptions, Memory
 from amulet_local.settings import models_folder
 from models.catalogue import Entry, Hosted, default, entries, is_complete
 from tui.markdown.sanitising import sentence
-from tui.session.changes import ChosenModel, SteeringChoice
+from tui.session.changes import ChosenModel
+from tui.session.steering import SteeringChoice
 
 if TYPE_CHECKING:
     from models.download import Progress

@@ -52,10 +52,10 @@ from tui.session.changes import (
     GivenBack,
     Noticed,
     Status,
-    SteeringChoice,
     Unusable,
 )
 from tui.session.requests import new_request, own, steering_of
+from tui.session.steering import SteeringChoice
 from tui.session.streaming_reply import UnderWay
 
 Guest = Callable[[Event], None]  # hears all that the engine says

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from amulet_local.chats.chat import GrowingReply
 from amulet_local.chats.conversation import Node
 from amulet_local.protocol.messages import Reply, Step
-from tui.session.changes import Change, SteeringChoice, Thinking, Wrote
+from tui.session.changes import Change, Thinking, Wrote
+from tui.session.steering import SteeringChoice
 
 
 @dataclass
