@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui.markdown.dialect import parse
-from tui.markdown.parsing import Block, GrowingMarkdown, blocks, code_blocks, links
+from tui.markdown.growing import GrowingMarkdown
+from tui.markdown.parsing import Block, blocks, code_blocks, links
 
 
 def shown(text: str) -> str:

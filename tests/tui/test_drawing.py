@@ -11,7 +11,8 @@ from textual.visual import RenderOptions
 
 from tests.checks import some
 from tui.markdown.drawing import Hanging, Stack, Table
-from tui.markdown.parsing import Block, Styled, blocks
+from tui.markdown.parsing import Block, blocks
+from tui.markdown.styled import Styled
 
 OPTIONS = RenderOptions(lambda style: Style(), {})
 

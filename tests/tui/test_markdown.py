@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from markdown_it.token import Token
 
 from tests.checks import some
-from tui.markdown import parsing
 from tui.markdown.dialect import parse
-from tui.markdown.parsing import CODE_LINES, Block, GrowingMarkdown, Styled, blocks, links
+from tui.markdown.growing import GrowingMarkdown
+from tui.markdown.parsing import CODE_LINES, Block, blocks, links
+from tui.markdown.styled import Styled
 
 PIECES = [
     *(
@@ -210,7 +211,7 @@ def parsed() -> Iterator[list[int]]:
         lengths.append(len(text))
         return parse(text)
 
-    with patch.object(parsing, "parse", counted):
+    with patch("tui.markdown.growing.parse", counted):
         yield lengths
 
 
@@ -262,7 +263,7 @@ def test_all_parsing_comes_to_a_fixed_number_of_times_each_character() -> None:
 def test_nothing_is_lost_while_parsing_waits(pieces: list[str]) -> None:
     numbered = [f"{piece}w{number}w" for number, piece in enumerate(pieces)]
     growing, shown = GrowingMarkdown(), list[Block]()
-    with patch.object(parsing, "_PARSED_AT_ONCE", 0), patch.object(parsing, "_SHARE", 2):
+    with patch("tui.markdown.growing._PARSED_AT_ONCE", 0), patch("tui.markdown.growing._SHARE", 2):
         for piece in some(numbered):
             kept, following = growing.add(piece)
             shown[kept:] = following

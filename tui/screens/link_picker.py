@@ -12,8 +12,8 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from tui.actions import PICKER, bindings, shown_key
-from tui.markdown.parsing import Link
 from tui.markdown.sanitising import clean
+from tui.markdown.styled import Link
 from tui.screens.picking import Picking
 
 

@@ -13,8 +13,9 @@ from textual.content import Content, Span
 
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.history import History, Hit, Snippet, Summary, day_in_words
-from tui.markdown.parsing import Block, Styled, blocks
+from tui.markdown.parsing import Block, blocks
 from tui.markdown.sanitising import clean
+from tui.markdown.styled import Styled
 
 MARK = "bold underline"  # what a search found, told without colour
 UNTITLED = "Untitled"
