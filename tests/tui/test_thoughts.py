@@ -251,10 +251,11 @@ async def test_a_model_that_cannot_think_says_so() -> None:
         await running.say("/think on")
         assert running.notified[-1] == told
         assert not running.session.thinking
-    async with chat(FakeEngine(loading=[HOLD]), thinking=False) as running:
+    engine = FakeEngine(loading=[HOLD])
+    async with chat(engine, thinking=False) as running:
         await running.say("/think on")  # while it is being loaded
         assert running.session.status.thinks
-        running.session._engine.go_on()  # type: ignore[attr-defined]
+        engine.go_on()
         await running.settle()
         assert told.split(":")[0] in running.shown()
         assert not running.session.status.thinks

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
+from amulet_local.presets.calibrated import usual_strength
 from amulet_local.presets.preset import USUAL_GUARD, USUAL_SAMPLING, USUAL_STRENGTH, Preset
 from amulet_local.protocol.messages import Placement, Sampling
 from amulet_local.realignment import BASE
@@ -19,7 +22,8 @@ class SteeringChoice:
     """What replies are realigned to, and how strongly; without a preference, not at all.
 
     words: a preference of this chat's own, in place of a preset. given: whether somebody chose the
-    strength; else it is the usual one, which hangs on the model (see Session.steering).
+    strength; else it is the usual one, which hangs on the model (see
+    `at_usual_strength`).
     """
 
     preset: Preset | None = None
@@ -70,3 +74,14 @@ class SteeringChoice:
         if self.words:
             return USUAL_SAMPLING
         return self.preset.sampling if self.preset else Sampling()
+
+
+def at_usual_strength(steering: SteeringChoice, file: str) -> SteeringChoice:
+    """The same at the strength that is usual on a model, where nobody chose one. file: the model's
+    path; empty for none."""
+    if steering.given or not steering.preset:
+        return steering
+    used = msgspec.structs.replace(
+        steering.preset, guard=steering.guard, placement=steering.placement
+    )
+    return replace(steering, strength=usual_strength(file, used))
