@@ -86,7 +86,7 @@ def run_chat(
             app.run()
         finally:
             engine.close()
-            session.end()
+            session.replies.end()
     if app.failure:
         raise AmuletError(app.failure)
     return app.return_code or 0

@@ -191,4 +191,4 @@ async def chat(
                 await app.workers.wait_for_complete()
                 await running.settle()
                 yield running
-        session.end()
+        session.replies.end()

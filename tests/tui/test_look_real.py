@@ -23,6 +23,7 @@ from tests.tui.running import LARGE, shelf_with
 from tui.app import AmuletApp
 from tui.screens.compare import CompareScreen
 from tui.screens.look import LookScreen
+from tui.session import versions
 from tui.session.model_store import find_model
 from tui.session.session import Session
 from tui.session.steering import SteeringChoice
@@ -82,8 +83,8 @@ async def test_the_card_names_what_was_written_and_columns_part_where_they_are_m
             await pilot.press("escape")
 
             # The same behind words of the user's: the beginning of the reply, changed.
-            session.edit(session.path[1].id, "Good boots,")
-            session.go_on(session.path[1])
+            versions.edit(session, session.path[1].id, "Good boots,")
+            versions.go_on(session, session.path[1])
             await until(pilot, lambda: session.path[1].ending)
             ids = session.path[1].message.token_ids
             await pilot.press("ctrl+f")
@@ -107,5 +108,5 @@ async def test_the_card_names_what_was_written_and_columns_part_where_they_are_m
             await pilot.press("ctrl+q")
     finally:
         engine.close()
-        session.end()
+        session.replies.end()
         history.close()

@@ -28,6 +28,7 @@ from amulet_local.protocol.messages import (
 )
 from amulet_local.settings import Settings
 from tests.fake_engine import HOLD, LOADED, FakeEngine
+from tui.session import stored_chats, versions
 from tui.session.changes import (
     Activity,
     BranchChanged,
@@ -258,6 +259,17 @@ def test_a_reply_stopped_before_its_first_word_gives_the_message_back() -> None:
     assert store.chats() == []
 
 
+def test_a_message_that_is_sent_while_the_reply_before_it_is_stopped_is_answered() -> None:
+    engine = FakeEngine([HOLD], ["By the sea."])
+    session = begin(engine)
+    ask(session, engine)
+    session.stop()
+    assert session.ask("Where to, then?") == [BranchChanged()]
+    hear(session, engine)
+    assert said(session) == stored(session) == ["Where to, then?", "By the sea."]
+    assert session.waiting == ()
+
+
 def test_stopping_gives_back_what_waits_and_leaves_the_load_alone() -> None:
     engine = FakeEngine(loading=(HOLD,))
     session = begin(engine)
@@ -444,7 +456,7 @@ def test_the_speed_against_a_plain_chats_is_known_once_it_was_measured() -> None
 # -- going back -----------------------------------------------------------------------------------
 
 
-def versions(session: Session, node: Node) -> list[str]:
+def answers(session: Session, node: Node) -> list[str]:
     return [other.message.text for other in session.chat.conversation.siblings(node.id)]
 
 
@@ -452,14 +464,14 @@ def test_a_question_is_answered_once_more_and_both_answers_stay() -> None:
     engine = FakeEngine(["One."], ["Two."])
     session = begin(engine)
     ask(session, engine)
-    session.regenerate(last(session).id)
+    versions.regenerate(session, last(session).id)
     hear(session, engine)
     assert said(session) == ["Where to?", "Two."]
-    assert versions(session, last(session)) == ["One.", "Two."]
+    assert answers(session, last(session)) == ["One.", "Two."]
     assert [m.text for m in engine.requests[1].messages] == ["Where to?"]
-    assert session.walk(last(session).id, -1) == [BranchChanged()]
+    assert versions.walk(session, last(session).id, -1) == [BranchChanged()]
     assert said(session) == stored(session) == ["Where to?", "One."]
-    session.undo()
+    versions.undo(session)
     assert said(session) == ["Where to?", "Two."]
 
 
@@ -468,10 +480,10 @@ def test_an_edited_question_is_answered_and_the_old_branch_stays() -> None:
     session = begin(engine)
     for text in ("a?", "b?"):
         ask(session, engine, text)
-    session.edit(session.path[0].id, "c?")
+    versions.edit(session, session.path[0].id, "c?")
     hear(session, engine)
     assert said(session) == stored(session) == ["c?", "Three."]
-    session.walk(session.path[0].id, -1)
+    versions.walk(session, session.path[0].id, -1)
     assert said(session) == ["a?", "One.", "b?", "Two."]
 
 
@@ -479,14 +491,14 @@ def test_an_edited_reply_stands_beside_the_old_and_can_be_continued() -> None:
     engine = FakeEngine(["By the road."], [" and back."])
     session = begin(engine)
     ask(session, engine)
-    session.edit(last(session).id, "By the sea")
+    versions.edit(session, last(session).id, "By the sea")
     assert said(session) == ["Where to?", "By the sea"]
     assert last(session).origin is None
-    session.go_on(last(session))
+    versions.go_on(session, last(session))
     hear(session, engine)
     assert engine.requests[1].begun == Message("assistant", "By the sea")
     assert said(session) == stored(session) == ["Where to?", "By the sea and back."]
-    assert versions(session, last(session)) == [
+    assert answers(session, last(session)) == [
         "By the road.",
         "By the sea",
         "By the sea and back.",
@@ -499,7 +511,7 @@ def test_a_stopped_reply_is_continued_from_its_tokens() -> None:
     ask(session, engine)
     session.stop()
     hear(session, engine)
-    session.go_on(last(session))
+    versions.go_on(session, last(session))
     hear(session, engine)
     assert engine.requests[1].begun == Message("assistant", "By the ", (100, 101))
     assert last(session).message == Message("assistant", "By the sea.", (100, 101, 100))
@@ -510,7 +522,7 @@ def test_an_answer_that_comes_to_nothing_leaves_the_one_there_was() -> None:
     session = begin(engine)
     ask(session, engine)
     for _ in range(2):
-        session.regenerate(last(session).id)
+        versions.regenerate(session, last(session).id)
         hear(session, engine)
         session.stop()
         changes = hear(session, engine)
@@ -522,11 +534,11 @@ def test_a_deleted_message_can_be_brought_back() -> None:
     engine = FakeEngine(["One."])
     session = begin(engine)
     ask(session, engine)
-    session.delete(session.path[0].id)
+    versions.delete(session, session.path[0].id)
     assert said(session) == stored(session) == []
-    session.undo()
+    versions.undo(session)
     assert said(session) == stored(session) == ["Where to?", "One."]
-    assert session.undo() == [Noticed("There is nothing to undo.")]
+    assert versions.undo(session) == [Noticed("There is nothing to undo.")]
 
 
 @pytest.mark.parametrize("act", ["regenerate", "delete", "go_on", "undo", "load"])
@@ -536,10 +548,10 @@ def test_while_a_reply_is_written_the_branch_stays(act: str) -> None:
     ask(session, engine)
     node = session.path[0]
     acts: dict[str, Callable[[], list[Change]]] = {
-        "regenerate": lambda: session.regenerate(node.id),
-        "delete": lambda: session.delete(node.id),
-        "go_on": lambda: session.go_on(node),
-        "undo": session.undo,
+        "regenerate": lambda: versions.regenerate(session, node.id),
+        "delete": lambda: versions.delete(session, node.id),
+        "go_on": lambda: versions.go_on(session, node),
+        "undo": lambda: versions.undo(session),
         "load": lambda: session.load(MODEL),
     }
     assert acts[act]() == [Noticed(BUSY)]
@@ -663,7 +675,7 @@ def test_when_the_app_ends_the_reply_under_way_is_kept_as_it_is() -> None:
         event = engine.events.get()
         if not isinstance(event, Finished):
             session.take(event)
-    session.end()
+    session.replies.end()
     assert [node.message.text for node in store.load(first).path()] == ["a?", "old "]
     assert stored(session) == ["b?", "new "]
 
@@ -697,19 +709,19 @@ def test_a_chat_is_open_as_long_as_the_store_has_it_as_it_is_here() -> None:
     session = begin(engine)
     ask(session, engine, "a?")
     name = session.chat.id
-    assert session.is_open(name)
+    assert stored_chats.is_open(session, name)
     store.rename(name, "Another title")
-    assert not session.is_open(name)
+    assert not stored_chats.is_open(session, name)
     session.open_chat(name, load_presets())
-    assert session.is_open(name)
+    assert stored_chats.is_open(session, name)
     ask(session, engine, "b?")
     store.rename(name, "A third title")
-    assert session.is_open(name), "a reply is being written in it"
+    assert stored_chats.is_open(session, name), "a reply is being written in it"
     session.new_chat()
-    assert not session.is_open(name)
+    assert not stored_chats.is_open(session, name)
     store.remove(name)
     with pytest.raises(UsageError, match="removed meanwhile"):
-        session.is_open(name)
+        stored_chats.is_open(session, name)
 
 
 def test_a_message_of_another_branch_is_turned_to() -> None:
@@ -717,12 +729,12 @@ def test_a_message_of_another_branch_is_turned_to() -> None:
     session = begin(engine)
     ask(session, engine)
     first = last(session)
-    session.regenerate(first.id)
+    versions.regenerate(session, first.id)
     hear(session, engine)
-    assert session.turn_to(last(session).id) == []
-    assert session.turn_to(first.id) == [BranchChanged()]
+    assert versions.turn_to(session, last(session).id) == []
+    assert versions.turn_to(session, first.id) == [BranchChanged()]
     assert said(session) == stored(session) == ["Where to?", "One."]
-    assert session.turn_to("nowhere") == [Noticed("That message is not there any more.")]
+    assert versions.turn_to(session, "nowhere") == [Noticed("That message is not there any more.")]
 
 
 def test_removed_chats_come_back_one_after_the_other() -> None:
@@ -733,13 +745,13 @@ def test_removed_chats_come_back_one_after_the_other() -> None:
         session.new_chat()
         ask(session, engine, text)
         names.append(session.chat.id)
-    assert session.remove_chat(names[0]) == []
+    assert stored_chats.remove(session, names[0]) == []
     assert said(session) == ["b?", "B."]
-    assert session.remove_chat(names[1]) == [BranchChanged()]
+    assert stored_chats.remove(session, names[1]) == [BranchChanged()]
     assert said(session) == []
     assert store.chats() == []
-    assert [session.bring_back(), session.bring_back()] == names[::-1]
-    assert session.bring_back() is None
+    assert [stored_chats.bring_back(session), stored_chats.bring_back(session)] == names[::-1]
+    assert stored_chats.bring_back(session) is None
     assert {chat.id for chat in store.chats()} == set(names)
 
 
@@ -748,10 +760,10 @@ def test_a_title_is_given_to_any_chat() -> None:
     session = begin(engine)
     ask(session, engine, "a?")
     name = session.chat.id
-    session.rename_chat(name, "Mine")
+    stored_chats.rename(session, name, "Mine")
     assert session.chat.title == store.summary(name).title == "Mine"
     session.new_chat()
-    session.rename_chat(name, "Theirs")
+    stored_chats.rename(session, name, "Theirs")
     assert (session.chat.title, store.summary(name).title) == ("", "Theirs")
 
 
@@ -761,12 +773,12 @@ def test_token_ids_of_another_model_are_left_out_of_what_is_asked() -> None:
     ask(session, engine)
     session.load(ChosenModel(Path("/models/other.gguf"), "other", "Q8_0"))
     hear(session, engine)
-    session.go_on(last(session))
+    versions.go_on(session, last(session))
     hear(session, engine)
     assert engine.requests[1].begun == Message("assistant", "By the sea.")
     assert last(session).message == Message("assistant", "By the sea. And back.")
     session.load(MODEL)
     hear(session, engine)
-    session.walk(last(session).id, -1)
+    versions.walk(session, last(session).id, -1)
     ask(session, engine, "Why?")
     assert engine.requests[2].messages[1] == Message("assistant", "By the sea.", (100,))

@@ -32,6 +32,7 @@ from tui.completion import complete
 from tui.screens.model_picker import ModelChoice, ModelPicker
 from tui.screens.on_chats import OnChats
 from tui.screens.on_steering import OnSteering
+from tui.session import versions
 from tui.session.changes import (
     BranchChanged,
     Change,
@@ -147,7 +148,7 @@ class ChatScreen(OnChats, OnSteering):
         if self.session.replying or not self._events.empty():
             events = _drain(self._events)
             self.show(change for event in events for change in self.session.take(event))
-            self.session.save()
+            self.session.replies.save()
             self.transcript.draw()
         if self.editing is None:
             held = self.transcript.following or not self.session.path
@@ -294,7 +295,7 @@ class ChatScreen(OnChats, OnSteering):
         editing, self.editing = self.editing, None
         if editing:
             self.prompt.say("")
-            self.show(self.session.edit(editing, attached.text))
+            self.show(versions.edit(self.session, editing, attached.text))
         else:
             self.show(self.session.ask(attached.text))
         self.transcript.follow()

@@ -28,6 +28,7 @@ from amulet_local.errors import AmuletError
 from tui.actions import CHATS, PICKER, SEARCH, Action, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence
 from tui.screens.chat_forms import export_form, import_form, rename_form
+from tui.session import stored_chats
 from tui.session.chat_preview import Glimpse, glimpse, quiet
 from tui.session.session import Session
 from tui.unexpected import as_sentences
@@ -332,7 +333,7 @@ class ChatsScreen(ModalScreen[Place | None]):
     def action_bring_back(self) -> None:
         """Undo the last deletion."""
         try:
-            chat = self._session.bring_back()
+            chat = stored_chats.bring_back(self._session)
         except AmuletError as error:
             self.notify(sentence(str(error)), severity="error")
             return

@@ -17,6 +17,7 @@ from tui.markdown.search_marks import Found
 from tui.screens.chat_forms import export_form, import_form
 from tui.screens.chats import ChatsScreen, Place
 from tui.screens.on_messages import OnMessages
+from tui.session import stored_chats, versions
 from tui.session.changes import Change
 from tui.widgets.title import TitleLine
 
@@ -64,7 +65,7 @@ class OnChats(OnMessages):
         """Open a chat of the store, at a message if one is named, and there at the words; the one
         that is open already stays as it is."""
         try:
-            is_open = self.session.is_open(name)
+            is_open = stored_chats.is_open(self.session, name)
         except AmuletError as error:
             self.notify(sentence(str(error)), severity="error")
             return
@@ -72,7 +73,7 @@ class OnChats(OnMessages):
         if not is_open and not self.leave(lambda: self.session.open_chat(name, self.presets)):
             return
         if message:
-            self.show(self.session.turn_to(message))
+            self.show(versions.turn_to(self.session, message))
             self.transcript.go_to(message, self._found(message, words))
 
     def _found(self, message: str, words: str) -> Found | None:
@@ -134,9 +135,9 @@ class OnChats(OnMessages):
         """Take any chat out of the list, and leave it if it is the open one; False if that fails,
         which is told."""
         if name == self.session.chat.id:
-            return self.leave(lambda: self.session.remove_chat(name))
+            return self.leave(lambda: stored_chats.remove(self.session, name))
         try:
-            self.session.remove_chat(name)
+            stored_chats.remove(self.session, name)
         except AmuletError as error:
             self.notify(sentence(str(error)), severity="error")
             return False
@@ -145,7 +146,7 @@ class OnChats(OnMessages):
     def rename_chat(self, name: str, title: str) -> bool:
         """Give any chat a title; False if that fails, which is told."""
         try:
-            self.session.rename_chat(name, title)
+            stored_chats.rename(self.session, name, title)
         except AmuletError as error:
             self.notify(sentence(str(error)), severity="error")
             return False

@@ -18,6 +18,7 @@ from tui.markdown.parsing import code_blocks, links
 from tui.screens.compare import CompareScreen, Taken
 from tui.screens.link_picker import LinkPicker
 from tui.screens.look import Branch, LookScreen
+from tui.session import versions
 from tui.session.changes import Change
 from tui.session.session import BUSY, Session
 from tui.system.clipboard import copy
@@ -85,7 +86,7 @@ class OnMessages(Screen[None]):
     def action_regenerate(self) -> None:
         """Answer once more, beside the answers that there are."""
         if node := self._message():
-            self.show(self.session.regenerate(node.id))
+            self.show(versions.regenerate(self.session, node.id))
             self.transcript.follow()
         else:
             self._missing("question")
@@ -97,14 +98,14 @@ class OnMessages(Screen[None]):
     def action_go_on(self) -> None:
         """Write on from the end of a reply."""
         if node := self._message("assistant"):
-            self.show(self.session.go_on(node))
+            self.show(versions.go_on(self.session, node))
         else:
             self._missing("reply")
 
     def action_walk(self, by: int, name: str = "") -> None:
         """Read another version of a message; name: its id."""
         if node := self._message(name=name):
-            self.show(self.session.walk(node.id, by))
+            self.show(versions.walk(self.session, node.id, by))
             path = [version.id for version in self.session.path]
             for version in self.session.chat.conversation.siblings(node.id):
                 if version.id in path and self.transcript.has_focus:
@@ -128,7 +129,7 @@ class OnMessages(Screen[None]):
 
     def _branch(self, branch: Branch | None) -> None:
         if branch:
-            self.show(self.session.branch(branch.begun, branch.strength, self.presets))
+            self.show(versions.branch(self.session, branch.begun, branch.strength, self.presets))
             self.transcript.follow()
 
     def action_compare(self) -> None:
@@ -147,7 +148,7 @@ class OnMessages(Screen[None]):
     def _take(self, taken: Taken | None) -> None:
         if taken:
             self.session.steering = taken.steering
-            self.show(self.session.adopt(taken.reply))
+            self.show(versions.adopt(self.session, taken.reply))
             self.transcript.follow()
         else:
             self.show([])  # a vote may have changed the preset
@@ -160,7 +161,7 @@ class OnMessages(Screen[None]):
         if node is None:
             self._missing("message")
         elif self.session.replying:
-            self.show(self.session.edit(node.id, node.message.text))  # which says why not
+            self.show(versions.edit(self.session, node.id, node.message.text))  # which says why not
         else:
             self.editing = node.id
             self.prompt.write(node.message.text)
@@ -201,14 +202,14 @@ class OnMessages(Screen[None]):
     def action_delete(self) -> None:
         """Take out a message and all that follows from it."""
         if node := self._message():
-            self.show(self.session.delete(node.id))
+            self.show(versions.delete(self.session, node.id))
             self.notify("Deleted; undo brings it back.")
         else:
             self._missing("message")
 
     def action_undo(self) -> None:
         """Return to what was before."""
-        self.show(self.session.undo())
+        self.show(versions.undo(self.session))
 
     def action_fork(self) -> None:
         """Go on from a message in a chat of its own."""

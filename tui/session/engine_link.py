@@ -33,21 +33,18 @@ _NOT_READY = {
 
 
 class EngineLink:
-    """options: how models are loaded.
-
-    model: the one that is loaded or being loaded. loaded: what the engine says of it, None until
+    """model: the one that is loaded or being loaded. loaded: what the engine says of it, None until
     then. done, total: of what is being loaded (total 1) or read (in tokens). cost: of a block
     against a plain chat's token; 0 while it is not known.
     """
 
     def __init__(self, engine: EngineHandle, options: LoadOptions) -> None:
-        self.options = options
         self.model: ChosenModel | None = None
         self.loaded: Loaded | None = None
         self.activity = Activity.NO_MODEL
         self.done = self.total = 0.0
         self.cost = 0.0
-        self._engine = engine
+        self._engine, self._options = engine, options
         self._guest: Guest | None = None
         self._last_id = 0
 
@@ -61,7 +58,7 @@ class EngineLink:
         self.model, self.loaded, self.cost = model, None, 0.0
         self.activity, self.done, self.total = Activity.LOADING, 0.0, 1.0
         try:
-            self._engine.load(as_text(model.path), self.options)
+            self._engine.load(as_text(model.path), self._options)
         except (AmuletError, OSError) as error:  # the file is not what it was when it was found
             self.activity = Activity.NO_MODEL
             return [Unusable(not_begun(error))]

@@ -58,7 +58,8 @@ class Session:
 
     steering: may be set at any time; it counts from the next message (see `turn` for the dial).
     thinking: whether replies begin with a thought, where the model can think (see `think`).
-    chat: what is open; for looking, its changes go through the methods here.
+    chat: what is open; for looking, its changes go through here and versions.py. replies: what the
+    engine writes. options: how models are loaded. removed: ids of chats, see stored_chats.py.
     """
 
     def __init__(
@@ -73,12 +74,13 @@ class Session:
         self.history = history
         self.chat = Chat(history)
         self.thinking = settings.thinking
+        self.options = options
         self._link = EngineLink(engine, options)
-        self._replies = Replies(self._link)
+        self.replies = Replies(self._link)
         self._settings, self._clock = settings, clock
         self._waiting: deque[str] = deque()
         self._wants_thoughts = False
-        self._removed: list[str] = []  # chats, the last one last
+        self.removed: list[str] = []
         self.steering = steering
 
     @property
@@ -106,9 +108,9 @@ class Session:
             link.done,
             link.total,
             link.model,
-            self._replies.speed,
-            self._replies.pace,
-            self._replies.context_used,
+            self.replies.speed,
+            self.replies.pace,
+            self.replies.context_used,
             loaded.context if loaded else 0,
             loaded.devices if loaded else "",
             self.thinking and not link.thoughtless,
@@ -128,18 +130,18 @@ class Session:
     def expecting(self) -> bool:
         """Whether the engine is at something, so that it will soon say more."""
         loading = self._link.activity is Activity.LOADING
-        return self._replies.expected or self._link.lent or loading
+        return self.replies.expected or self._link.lent or loading
 
     @property
     def replying(self) -> SteeringChoice | None:
         """What the reply under way is steered by; None if there is none."""
-        reply = self._replies.current
+        reply = self.replies.current
         return reply.steering if reply else None
 
     @property
     def writing(self) -> str | None:
         """The id of the message that is being written, if any."""
-        reply = self._replies.current
+        reply = self.replies.current
         return reply.growing.node.id if reply else None
 
     # -- the model ----------------------------------------------------------------------------
@@ -149,14 +151,9 @@ class Session:
         """The model that is loaded or being loaded, if any."""
         return self._link.model
 
-    @property
-    def options(self) -> LoadOptions:
-        """How models are loaded."""
-        return self._link.options
-
     def load(self, model: ChosenModel) -> list[Change]:
         """Load a model; messages wait meanwhile."""
-        if refusal := self._not_now():
+        if refusal := self.refusal():
             return refusal
         changes = self._link.load(model)
         self.steering = self._steering  # at what is usual on this model
@@ -171,51 +168,9 @@ class Session:
             return [BranchChanged(), *self.load(self.model)]
         return [BranchChanged(), *self._send_next()]
 
-    def regenerate(self, name: str) -> list[Change]:
-        """Answer a question once more, or the one that a reply answers; the other replies stay."""
-        if refusal := self._not_now():
-            return refusal
-        node = self.chat.conversation[name]
-        question = node if node.message.role == "user" else self.chat.conversation[_parent(node)]
-        return self._begin(question)
-
-    def edit(self, name: str, text: str) -> list[Change]:
-        """Put a message in other words, beside itself; a question is then answered."""
-        if refusal := self._not_now():
-            return refusal
-        try:
-            node = self.chat.edit(name, text)
-        except AmuletError as error:
-            return [Noticed(str(error), True)]
-        return self._begin(node) if node.message.role == "user" else [BranchChanged()]
-
-    def go_on(self, begun: Node) -> list[Change]:
-        """Write on from what a reply is or might have been, beside the replies there are.
-
-        begun: with the parent of the reply that it was made from; its id does not count.
-        """
-        if refusal := self._not_now():
-            return refusal
-        return self._begin(self.chat.conversation[_parent(begun)], begun)
-
-    def branch(self, begun: Node, strength: float, presets: Presets) -> list[Change]:
-        """Write on as `go_on` does, steered as the reply was that this began as, at a strength of
-        its own; with an end of its own, it is there as it is."""
-        if refusal := self._not_now():
-            return refusal
-        if begun.ending:
-            return self.adopt(begun)
-        if begun.origin:
-            self.steering = steering_of(begun.origin, presets).at(strength)
-        return self.go_on(begun)
-
-    def adopt(self, reply: Node) -> list[Change]:
-        """Have a complete reply stand beside those there are."""
-        return self._change(lambda: self.chat.adopt(reply))
-
     def stop(self) -> list[Change]:
         """Stop the reply under way, and give back what waits."""
-        self._replies.stop()
+        self.replies.stop()
         return self._give_back_waiting()
 
     # -- steering -----------------------------------------------------------------------------
@@ -223,7 +178,7 @@ class Session:
     def turn(self, strength: float) -> None:
         """Turn the dial: a reply under way follows from its next token on, if it is steered by
         what the next one will be."""
-        writing = self._replies.current
+        writing = self.replies.current
         live = writing and replace(writing.steering, strength=strength) == replace(
             self.steering, strength=strength
         )
@@ -251,7 +206,7 @@ class Session:
         """Have the engine do something beside the chat; a guest hears what it says, until another
         one does or `take_back`. Returns why it cannot be, in a sentence; empty where it is begun.
         """
-        return BUSY if self._replies.current else self._link.lend(guest, begin)
+        return BUSY if self.replies.current else self._link.lend(guest, begin)
 
     def halt(self) -> None:
         """Stop what was begun for a guest, which still hears how it ends."""
@@ -261,33 +216,14 @@ class Session:
         """Stop what was begun for a guest."""
         self._link.take_back()
 
-    # -- going back ---------------------------------------------------------------------------
+    def question_of(self, reply: Node) -> Node:
+        """What a reply in the open chat answers."""
+        assert reply.parent is not None, "a reply answers something"
+        return self.chat.conversation[reply.parent]
 
-    def walk(self, name: str, by: int) -> list[Change]:
-        """Read another version of a message."""
-        return self._change(lambda: self.chat.walk(name, by))
-
-    def delete(self, name: str) -> list[Change]:
-        """Take out a message and all that follows from it."""
-        return self._change(lambda: self.chat.delete(name))
-
-    def undo(self) -> list[Change]:
-        """Return to what was before the last edit, regeneration, walk or deletion."""
-        undone: list[bool] = []
-        changes = self._change(lambda: undone.append(self.chat.undo()))
-        return [Noticed("There is nothing to undo.")] if undone == [False] else changes
-
-    def _change(self, act: Callable[[], object]) -> list[Change]:
-        if refusal := self._not_now():
-            return refusal
-        try:
-            act()
-        except AmuletError as error:
-            return [Noticed(str(error), True)]
-        return [BranchChanged()]
-
-    def _not_now(self) -> list[Change]:
-        return [Noticed(BUSY)] if self._replies.current else []
+    def refusal(self) -> list[Change]:
+        """Why the branch stays as it is now; empty where it need not."""
+        return [Noticed(BUSY)] if self.replies.current else []
 
     # -- from chat to chat --------------------------------------------------------------------
 
@@ -303,49 +239,12 @@ class Session:
             self.steering, self.thinking = steering_of(origin, presets), origin.thinking
         return changes
 
-    def is_open(self, name: str) -> bool:
-        """Whether this chat is the open one, and in the store as it is here. Raises AmuletError
-        where it was removed."""
-        stored, here = self.history.summary(name), self.chat
-        if stored.id != here.id:
-            return False
-        as_here = (stored.title, stored.messages) == (here.title, len(here.conversation))
-        return as_here or self._replies.current is not None
-
-    def turn_to(self, name: str) -> list[Change]:
-        """Read a branch that holds this message."""
-        if name not in self.chat.conversation:
-            return [Noticed("That message is not there any more.")]
-        if name in (node.id for node in self.path):
-            return []
-        return self._change(lambda: self.chat.turn_to(name))
-
-    def rename_chat(self, name: str, title: str) -> None:
-        """Give a chat of the store a title. Raises AmuletError."""
-        if name == self.chat.id:
-            self.chat.rename(title)
-        else:
-            self.history.rename(name, title)
-
-    def remove_chat(self, name: str) -> list[Change]:
-        """Take a chat out of the lists; the open one is left for a new one. Raises AmuletError."""
-        self.history.remove(name)
-        self._removed.append(name)
-        return self.new_chat() if name == self.chat.id else []
-
-    def bring_back(self) -> str | None:
-        """Undo the last removal of a chat; its id, None if there was none. Raises AmuletError."""
-        if not self._removed:
-            return None
-        self.history.bring_back(self._removed[-1])
-        return self._removed.pop()
-
     def fork(self, name: str) -> list[Change]:
         """Go on in a chat of its own from a message. Raises AmuletError."""
         return self._open(self.chat.fork(name))
 
     def _open(self, chat: Chat) -> list[Change]:
-        self._replies.leave()
+        self.replies.leave()
         waiting = self._give_back_waiting()
         self.chat = chat
         return [*waiting, BranchChanged()]
@@ -363,40 +262,32 @@ class Session:
                 return [*told, *self._send_next()]
             case Failed(id=None):
                 return [Unusable(event.text)]
-            case Failed() if self._replies.is_about(event.id):
-                changes = self._replies.fail()
+            case Failed() if self.replies.is_about(event.id):
+                changes = self.replies.fail()
                 return [*changes, *self._give_back_waiting(), Noticed(event.text, True)]
-            case Finished() if self._replies.is_about(event.id):
-                return [*self._replies.finish(event), *self._send_next()]
+            case Finished() if self.replies.is_about(event.id):
+                return [*self.replies.finish(event), *self._send_next()]
             case Prefilling() | Step() | Finished() | Failed():
-                return self._replies.take(event)
+                return self.replies.take(event)
             case Died():
                 return self._take_death(event)
             case Notice():
                 return [Noticed(event.text)]
         return []
 
-    def save(self) -> None:
-        """Store what the reply under way has more, if it is time."""
-        self._replies.save()
-
-    def end(self) -> None:
-        """The engine is gone: what it was writing ends as it is."""
-        self._replies.end()
-
     def _take_death(self, died: Died) -> list[Change]:
         """Keep what was written; what has no answer goes back to the user, to be sent again.
 
         Where the next engine has a lighter load, the reply goes on at once instead.
         """
-        reply = self._replies.current
+        reply = self.replies.current
         if reply and died.lighter:
-            changes = self._replies.interrupt(reply)
-            question = self.chat.conversation[_parent(reply.growing.node)]
+            changes = self.replies.interrupt(reply)
+            question = self.question_of(reply.growing.node)
             begun = reply.growing.node if reply.tokens else reply.begun
-            again = self._begin(question, begun, new=reply.question is not None)
+            again = self.begin(question, begun, new=reply.question is not None)
             return [Noticed(died.text, True), *changes, *again]
-        changes = self._replies.break_off()
+        changes = self.replies.break_off()
         told = f"{died.text} The conversation is kept; the next message starts a new engine."
         return [*changes, *self._give_back_waiting(), Noticed(told, True)]
 
@@ -404,17 +295,16 @@ class Session:
 
     def _send_next(self) -> list[Change]:
         """Ask what has waited longest, if the engine is ready for it."""
-        ready = self._link.activity in IDLE and not self._replies.current
-        if not ready or not self._waiting:
+        if self.replies.current or not self._waiting or self._link.activity not in IDLE:
             return []
         text = self._waiting.popleft()
         try:
             question = self.chat.ask(text)
         except AmuletError as error:
             return [GivenBack(text), BranchChanged(), Noticed(str(error), True)]
-        return self._begin(question, new=True)
+        return self.begin(question, new=True)
 
-    def _begin(
+    def begin(
         self, question: Node, begun: Node | None = None, *, new: bool = False
     ) -> list[Change]:
         """Have the engine answer a question. new: it was asked just now."""
@@ -422,16 +312,13 @@ class Session:
             self.load(self.model)
         begun = own(begun, self.model) if begun else None
         request = self.request(question, self.steering, begun)
-        origin = self.origin(request, self.steering)
         try:
-            growing = self.chat.reply(question.id, origin, begun)
+            growing = self.chat.reply(question.id, self.origin(request, self.steering), begun)
         except AmuletError as error:
             return [BranchChanged(), Noticed(str(error), True)]
         asked = question if new else None
-        reply = StreamingReply(
-            request, self.steering, self.chat, growing, asked, begun, self._clock
-        )
-        return self._replies.begin(reply)
+        about = (request, self.steering, self.chat, growing, asked, begun, self._clock)
+        return self.replies.begin(StreamingReply(*about))
 
     def request(self, question: Node, steering: SteeringChoice, begun: Node | None = None) -> Reply:
         """What to ask the engine for a reply to a question, under an id of its own."""
@@ -460,8 +347,3 @@ class Session:
         waiting, self._waiting = self._waiting, deque()
         changes: list[Change] = [GivenBack(text) for text in waiting]
         return [*changes, BranchChanged()] if changes else []
-
-
-def _parent(reply: Node) -> str:
-    assert reply.parent is not None, "a reply answers something"
-    return reply.parent
