@@ -175,6 +175,7 @@ def _read_all(master: int) -> None:
 def run(case: dict[str, object]) -> None:
     """The app, in the terminal that it finds itself in."""
     from tui.app import AmuletApp
+    from tui.screens import chat_actions
     from tui.screens.chat import ChatScreen
     from tui.session.changes import ChosenModel
     from tui.session.model_store import Shelf
@@ -195,7 +196,7 @@ def run(case: dict[str, object]) -> None:
             assert isinstance(screen, ChatScreen)
             await asyncio.sleep(1)
             if chat:
-                screen.open_chat(chat)
+                chat_actions.open_chat(screen, chat)
             await asyncio.sleep(_SETTLE_S)
             screen.show(session.ask("Go on."))
             while not engine.done.is_set():

@@ -11,6 +11,7 @@ from tests.checks import some
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import SMALL, chat
 from tui.actions import commands, unknown_ids
+from tui.screens import writing
 
 
 async def test_a_slash_lists_commands_and_what_is_typed_narrows_them() -> None:
@@ -181,12 +182,12 @@ async def test_inputs_and_drafts_outlive_a_restart() -> None:
     async with chat(FakeEngine(["One."])) as running:
         await running.say("a?")
         running.prompt.insert("half a tho")
-        running.screen.save_draft()
+        writing.save_draft(running.screen)
         first = running.session.chat.id
         await running.press("ctrl+n")
         assert running.prompt.text == ""
         running.prompt.insert("something new")
-        running.screen.save_draft()
+        writing.save_draft(running.screen)
     async with chat(FakeEngine()) as running:
         assert running.prompt.text == "something new"
         await running.press("ctrl+b")
@@ -202,7 +203,7 @@ async def test_messages_that_wait_are_kept_as_a_draft() -> None:
     async with chat(FakeEngine(loading=(HOLD,))) as running:
         await running.say("first")
         running.prompt.insert("second")
-        running.screen.save_draft()
+        writing.save_draft(running.screen)
     async with chat(FakeEngine()) as running:
         assert running.prompt.text == "first\nsecond"
 

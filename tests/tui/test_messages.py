@@ -7,6 +7,7 @@ from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.protocol.message import Message
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import SMALL, chat
+from tui.screens import chat_actions, writing
 from tui.widgets.message import MessageView
 
 
@@ -53,7 +54,7 @@ async def test_an_edit_can_be_left_and_what_was_being_written_is_back() -> None:
     async with chat(FakeEngine(["One."])) as running:
         await running.say("Where to?")
         running.prompt.insert("a draft")
-        running.screen.save_draft()
+        writing.save_draft(running.screen)
         await running.press("ctrl+up", "k", "e")
         assert running.prompt.text == "Where to?"
         await running.press("escape")
@@ -161,7 +162,7 @@ async def test_of_a_long_chat_the_newest_messages_are_held_and_more_where_one_go
                 nodes.append(Node(new_id(), parent, message))
         name = new_chat_id()
         running.session.history.add_chat(name, "Long", Conversation(nodes), 1.0)
-        running.screen.open_chat(name)
+        chat_actions.open_chat(running.screen, name)
         await running.settle()
         held = len(running.transcript.query(MessageView))
         assert held < 60

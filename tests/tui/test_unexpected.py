@@ -18,6 +18,7 @@ from amulet_local.settings import Settings, log_folder
 from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat, shelf_with
 from tui.app import AmuletApp
+from tui.screens import writing
 from tui.screens.chat import ChatScreen
 from tui.screens.model_picker import ModelPicker
 from tui.session.session import Session
@@ -205,7 +206,7 @@ async def test_a_draft_with_a_strange_name_is_there_at_the_next_start(here: Path
     async with chat(FakeEngine()) as running:
         running.prompt.insert("@~nosuchuser hi")
         await running.settle()
-        running.screen.save_draft()
+        writing.save_draft(running.screen)
     engine = FakeEngine(["Yes."])
     async with chat(engine) as running:
         assert running.prompt.text == "@~nosuchuser hi"
