@@ -107,7 +107,7 @@ class AmuletApp(App[None]):
     """
 
     TITLE = "Amulet"
-    CSS_PATH = ["amulet.tcss", "chats.tcss", "look.tcss"]  # noqa: RUF012
+    CSS_PATH = ["styles/app.tcss", "styles/chats.tcss", "styles/heat.tcss"]  # noqa: RUF012
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ActionProvider}
     COMMAND_PALETTE_BINDING = ""
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-roomy"), (150, "-wide")]  # noqa: RUF012

@@ -23,7 +23,7 @@ from amulet_local.settings import Settings
 from tui.app import AmuletApp
 from tui.screens.chat import ChatScreen
 from tui.screens.compare import CompareScreen
-from tui.screens.look import LookScreen
+from tui.screens.heat import LookScreen
 from tui.session.changes import ChosenModel
 from tui.session.model_store import Shelf, ShelfModel
 from tui.session.session import Session

@@ -33,7 +33,7 @@ from tui.screens.chat import ChatScreen
 from tui.screens.chats import ChatsScreen
 from tui.screens.help import HelpScreen
 from tui.screens.line_form import LineForm
-from tui.screens.picker import PresetPicker
+from tui.screens.preset_picker import PresetPicker
 from tui.session.model_store import find_model
 from tui.session.session import Session
 from tui.session.steering import SteeringChoice

@@ -26,7 +26,7 @@ from tui.actions import COMPARE, bindings, shown_key
 from tui.comparison.comparison import Column, Comparison, usual, with_preset
 from tui.comparison.verdicts import Favourite, told
 from tui.markdown.sanitising import clean, sentence
-from tui.screens.picker import Choice, PresetPicker
+from tui.screens.preset_picker import Choice, PresetPicker
 from tui.session.session import Session
 from tui.session.steering import SteeringChoice
 from tui.widgets.column import ColumnView

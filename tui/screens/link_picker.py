@@ -14,7 +14,7 @@ from textual.widgets.option_list import Option
 from tui.actions import PICKER, bindings, shown_key
 from tui.markdown.sanitising import clean
 from tui.markdown.styled import Link
-from tui.screens.picking import Picking
+from tui.screens.picker import Picking
 
 
 class LinkPicker(Picking[str]):

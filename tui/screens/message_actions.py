@@ -14,8 +14,8 @@ from tui.markdown.parsing import code_blocks, links
 from tui.screens.chat_actions import leave
 from tui.screens.chat_view import ChatView, CopiedBlock
 from tui.screens.compare import CompareScreen, Taken
+from tui.screens.heat import Branch, LookScreen
 from tui.screens.link_picker import LinkPicker
-from tui.screens.look import Branch, LookScreen
 from tui.session import versions
 from tui.session.session import BUSY
 from tui.system.clipboard import copy

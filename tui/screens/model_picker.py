@@ -19,7 +19,7 @@ from amulet_local.errors import AmuletError
 from amulet_local.protocol.messages import LoadOptions
 from tui.actions import MODELS, PICKER, Action, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence
-from tui.screens.picking import Picking
+from tui.screens.picker import Picking
 from tui.session.model_store import Shelf, ShelfModel
 from tui.session.steering import SteeringChoice
 from tui.unexpected import as_sentences

@@ -17,8 +17,8 @@ from amulet_local.presets.calibrated import calibrated_strength
 from amulet_local.presets.preset import Preset, load_presets
 from amulet_local.protocol.messages import Fraction, Placement, Strength
 from tui.screens.chat_view import ChatView
-from tui.screens.picker import Choice, PresetPicker
 from tui.screens.preset_form import PresetForm
+from tui.screens.preset_picker import Choice, PresetPicker
 from tui.session.steering import GUARDS, SteeringChoice
 
 _ON_OFF = {"on": True, "off": False}

@@ -8,11 +8,11 @@ from __future__ import annotations
 from amulet_local.errors import AmuletError, UsageError
 from amulet_local.system import paths
 from tui.actions import commands
-from tui.completion import complete
 from tui.screens.chat_view import ChatView
 from tui.session import versions
 from tui.session.changes import Noticed
 from tui.system.attachments import attach
+from tui.system.completion import complete
 
 
 async def send(view: ChatView, text: str) -> None:

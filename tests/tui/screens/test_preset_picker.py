@@ -11,7 +11,7 @@ from amulet_local.presets.preset import GROUPS, USUAL_STRENGTH
 from amulet_local.settings import presets_folder
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import SMALL, Running, chat
-from tui.screens.picker import PresetPicker
+from tui.screens.preset_picker import PresetPicker
 
 
 def chosen(running: Running) -> str:

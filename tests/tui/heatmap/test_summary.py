@@ -11,7 +11,7 @@ from amulet_local.protocol.message import Message
 from tests.fake_engine import HOLD, FakeEngine, Measured
 from tests.tui.running import SMALL, chat
 from tui.heatmap.summary import sparks
-from tui.screens.look import LookScreen
+from tui.screens.heat import LookScreen
 
 STEPS = [Measured(f"word{number} ", number % 7 / 2, number % 3 == 0) for number in range(80)]
 

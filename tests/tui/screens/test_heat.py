@@ -23,7 +23,7 @@ from amulet_local.realignment import AMULET
 from tests.checks import some
 from tests.fake_engine import CANDIDATES, HOLD, FakeEngine, Measured, Script
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
-from tui.screens.look import LookScreen
+from tui.screens.heat import LookScreen
 from tui.session.changes import ChosenModel
 from tui.widgets.curves import Curves
 from tui.widgets.heat_text import HeatText

@@ -22,7 +22,7 @@ from tests.tiny_models import write_llama
 from tests.tui.running import LARGE, shelf_with
 from tui.app import AmuletApp
 from tui.screens.compare import CompareScreen
-from tui.screens.look import LookScreen
+from tui.screens.heat import LookScreen
 from tui.session import versions
 from tui.session.model_store import find_model
 from tui.session.session import Session

@@ -34,7 +34,7 @@ from tui.widgets.keys import KeyLine
 from tui.widgets.token_card import Shown, TokenCard
 
 _POLLS_PER_S = 8
-_BESIDE = 100  # cells from which the card is beside the reply, as in look.tcss
+_BESIDE = 100  # cells from which the card is beside the reply, as in styles/heat.tcss
 _STEPS = 5  # tenths of strength that a key turns
 _DIGITS = {"full_stop": ".", "comma": "."}
 _LONGEST_NUMBER = 7

@@ -18,7 +18,7 @@ from tests.fake_engine import HOLD, FakeEngine, Measured, Script
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
 from tui.comparison.comparison import LONGEST, Column, Comparison, parts, same, usual
 from tui.screens.compare import CompareScreen
-from tui.screens.picker import PresetPicker
+from tui.screens.preset_picker import PresetPicker
 from tui.session.steering import SteeringChoice
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])

@@ -14,7 +14,7 @@ from amulet_local.protocol.messages import Examined
 from tests.fake_engine import CANDIDATES, HOLD, LOADED, FakeEngine, Measured, Script, Thinks
 from tests.tui.running import MODEL, SMALL, Running, chat
 from tui.heatmap.summary import duration, in_words
-from tui.screens.look import LookScreen
+from tui.screens.heat import LookScreen
 from tui.session.changes import Activity
 
 THINKER = msgspec.structs.replace(LOADED, thinks=True)
