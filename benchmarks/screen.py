@@ -178,7 +178,7 @@ def run(case: dict[str, object]) -> None:
     from tui.screens import chat_actions
     from tui.screens.chat import ChatScreen
     from tui.session.changes import ChosenModel
-    from tui.session.model_store import Shelf
+    from tui.session.model_store import ModelStore
     from tui.session.session import Session
     from tui.session.steering import SteeringChoice
 
@@ -189,7 +189,7 @@ def run(case: dict[str, object]) -> None:
     with History(history_file()) as history:
         session = Session(engine, history, Settings(), LoadOptions(), SteeringChoice())
         chat = _chat(history, int(str(case["tokens"])))
-        app = AmuletApp(session, engine, Shelf(lambda name: model, lambda: True, _no_fetch))
+        app = AmuletApp(session, engine, ModelStore(lambda name: model, lambda: True, _no_fetch))
 
         async def drive() -> None:
             screen = app.screen_stack[0]

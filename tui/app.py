@@ -34,7 +34,7 @@ from tui.markdown.sanitising import clean, sentence
 from tui.palette import ActionProvider
 from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
-from tui.session.model_store import Shelf, needs_of
+from tui.session.model_store import ModelStore, needs_of
 from tui.session.session import Session
 from tui.session.steering import SteeringChoice
 from tui.stylesheet import ParsedOnce
@@ -75,7 +75,7 @@ def run_chat(
         if thinking is not None:
             session.think(thinking)
         theme = first_theme(settings.theme)
-        app = AmuletApp(session, engine, Shelf(), model, notices, settings.keys, theme)
+        app = AmuletApp(session, engine, ModelStore(), model, notices, settings.keys, theme)
 
         def give_up() -> None:
             engine.kill()
@@ -118,7 +118,7 @@ class AmuletApp(App[None]):
         self,
         session: Session,
         engine: EngineHandle,
-        shelf: Shelf,
+        model_store: ModelStore,
         model: str = "",
         notices: Sequence[str] = (),
         keys: Mapping[str, str] = MappingProxyType({}),
@@ -131,7 +131,7 @@ class AmuletApp(App[None]):
             self.register_theme(own)
         self.theme = theme
         self.stylesheet = ParsedOnce(variables=self.get_css_variables())
-        self._chat = ChatScreen(session, engine, shelf, model, notices)
+        self._chat = ChatScreen(session, engine, model_store, model, notices)
         self._quit_asked_at = -_PATIENCE_S
         self._begun = False
         self._told_at: dict[tuple[type, str], float] = {}  # errors by their place, when last told

@@ -45,7 +45,7 @@ from tui.session.changes import (
     Unusable,
     Wrote,
 )
-from tui.session.model_store import Shelf
+from tui.session.model_store import ModelStore
 from tui.session.session import Session
 from tui.unexpected import as_sentences
 from tui.widgets.completions import Completions
@@ -76,7 +76,7 @@ class ChatScreen(Screen[None]):
     action_apply = message_actions.regenerate
     action_go_on = message_actions.go_on
     action_walk = message_actions.walk
-    action_look = message_actions.look
+    action_look = message_actions.open_heat
     action_compare = message_actions.compare
     action_edit = message_actions.edit
     action_thought = message_actions.toggle_thought
@@ -130,12 +130,12 @@ class ChatScreen(Screen[None]):
         self,
         session: Session,
         engine: EngineHandle,
-        shelf: Shelf,
+        model_store: ModelStore,
         model: str,
         notices: Sequence[str],
     ) -> None:
         super().__init__()
-        self.session, self.shelf = session, shelf
+        self.session, self.model_store = session, model_store
         self.presets: Presets = load_presets()
         self.calibrated: tuple[object, float | None] = (None, None)
         self.editing: str | None = None
@@ -146,7 +146,7 @@ class ChatScreen(Screen[None]):
         self.transcript, self.prompt = Transcript(), Prompt(self.completions)
         self._events, self._model, self._notices = engine.events, model, notices
         self._keys_shown = (False, False, False)
-        self._offer, self._title = Offer(shelf), TitleLine()
+        self._offer, self._title = Offer(model_store), TitleLine()
         self.fetching = FetchLine()
         self._often: Timer | None = None
 
@@ -240,7 +240,7 @@ class ChatScreen(Screen[None]):
         """Find a model by its name or path, and load it."""
         try:
             with as_sentences():
-                model = self.shelf.find(name)
+                model = self.model_store.find(name)
             self.post_message(ModelFound(model))
         except AmuletError as error:
             self.post_message(ModelMissing(str(error)))

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from amulet_local.presets.preset import Presets
 from tui.session.changes import Change
-from tui.session.model_store import Shelf
+from tui.session.model_store import ModelStore
 from tui.session.session import Session
 from tui.widgets.completions import Completions
 from tui.widgets.dial import Dial
@@ -38,7 +38,7 @@ class ChatView(Protocol):
     """
 
     session: Session
-    shelf: Shelf
+    model_store: ModelStore
     presets: Presets
     transcript: Transcript
     prompt: Prompt

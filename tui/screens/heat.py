@@ -21,8 +21,8 @@ from textual.widgets import Static
 from amulet_local.chats.conversation import Node
 from amulet_local.protocol.messages import STRONGEST
 from amulet_local.realignment import label
-from tui.actions import LOOK, bindings
-from tui.heatmap.alternatives import Look
+from tui.actions import HEAT_SCREEN, bindings
+from tui.heatmap.alternatives import Alternatives
 from tui.heatmap.colours import legend, ramp
 from tui.heatmap.tokens import Reading
 from tui.markdown.sanitising import clean, count
@@ -49,14 +49,18 @@ class Branch:
     strength: float
 
 
-class LookScreen(ModalScreen[Branch | None]):
+class HeatScreen(ModalScreen[Branch | None]):
     """title: how the reply was steered, in words. Needs a reading with tokens."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings(LOOK)
+    BINDINGS: ClassVar[list[BindingType]] = bindings(HEAT_SCREEN)
 
     def __init__(self, session: Session, reading: Reading, title: str) -> None:
         super().__init__()
-        self._reading, self._look, self._about = reading, Look(session, reading), title
+        self._reading, self._alternatives, self._about = (
+            reading,
+            Alternatives(session, reading),
+            title,
+        )
         self._text, self._card = HeatText(reading), TokenCard(reading)
         self._curves, self._legend = Curves(reading), Static(id="legend")
         self._set: float | None = None  # the strength to go on at, where it is not the token's
@@ -65,7 +69,7 @@ class LookScreen(ModalScreen[Branch | None]):
     def compose(self) -> ComposeResult:
         """The reply above its curves, the card beside or below, the keys."""
         yield Static(self._heading(), id="heading")
-        with Horizontal(id="look"):
+        with Horizontal(id="heat"):
             with Vertical(id="reply"):
                 yield self._text
                 yield self._curves
@@ -89,11 +93,11 @@ class LookScreen(ModalScreen[Branch | None]):
 
     def on_unmount(self) -> None:
         """Nobody reads what the engine would still say."""
-        self._look.close()
+        self._alternatives.close()
 
     def _leave(self, branch: Branch | None) -> None:
         """Give way to the chat, and the engine with it, which is to write there."""
-        self._look.close()
+        self._alternatives.close()
         self.dismiss(branch)
 
     def _heading(self) -> Content:
@@ -117,11 +121,11 @@ class LookScreen(ModalScreen[Branch | None]):
 
     def poll(self) -> None:
         """Show what is known by now of the token at the cursor."""
-        self._look.ask()
+        self._alternatives.ask()
         cursor = self._text.cursor
         self._curves.cursor = cursor
         self._card.showing = Shown(
-            cursor, self._look.at(cursor), self._look.why, self._strength_in_words()
+            cursor, self._alternatives.at(cursor), self._alternatives.why, self._strength_in_words()
         )
 
     @on(HeatText.Moved)
@@ -192,7 +196,7 @@ class LookScreen(ModalScreen[Branch | None]):
     def _replace(self, message: TokenCard.Picked) -> None:
         """Go on with another token in its place; one that ends the reply ends it."""
         cursor, candidate = self._text.cursor, message.candidate
-        candidates = self._look.at(cursor)
+        candidates = self._alternatives.at(cursor)
         if candidate.ends and cursor + self._reading.before == 0:
             self.notify("A reply that ends before its first token says nothing.")
         elif candidate.ends:
@@ -208,7 +212,7 @@ class LookScreen(ModalScreen[Branch | None]):
         elif self._card.showing and self._card.showing.candidates:
             self.set_focus(self._card)
         else:
-            self.notify(self._look.why or "There is nothing to pick here.")
+            self.notify(self._alternatives.why or "There is nothing to pick here.")
 
     def action_leave(self) -> None:
         """From the card to the text, from the text to the chat."""

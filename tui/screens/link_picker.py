@@ -14,10 +14,10 @@ from textual.widgets.option_list import Option
 from tui.actions import PICKER, bindings, shown_key
 from tui.markdown.sanitising import clean
 from tui.markdown.styled import Link
-from tui.screens.picker import Picking
+from tui.screens.picker import Picker
 
 
-class LinkPicker(Picking[str]):
+class LinkPicker(Picker[str]):
     """Dismissed with an address, or None."""
 
     PLACEHOLDER = "Type to find a link"

@@ -14,7 +14,7 @@ from tui.markdown.parsing import code_blocks, links
 from tui.screens.chat_actions import leave
 from tui.screens.chat_view import ChatView, CopiedBlock
 from tui.screens.compare import CompareScreen, Taken
-from tui.screens.heat import Branch, LookScreen
+from tui.screens.heat import Branch, HeatScreen
 from tui.screens.link_picker import LinkPicker
 from tui.session import versions
 from tui.session.session import BUSY
@@ -88,7 +88,7 @@ def walk(view: ChatView, by: int, name: str = "") -> None:
 # -- looking closer -------------------------------------------------------------------------------
 
 
-def look(view: ChatView, name: str = "") -> None:
+def open_heat(view: ChatView, name: str = "") -> None:
     """The heat view of a reply; name: its id."""
     node = _message(view, "assistant", name)
     if node is None:
@@ -99,7 +99,7 @@ def look(view: ChatView, name: str = "") -> None:
         view.notify("Nothing was measured in this reply: no model wrote it for this chat.")
     else:
         about = steered(node, entry(view, node).preset)
-        screen = LookScreen(view.session, reading, about)
+        screen = HeatScreen(view.session, reading, about)
         view.app.push_screen(screen, partial(_branch, view))
 
 

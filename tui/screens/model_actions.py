@@ -38,13 +38,13 @@ def pick_model(view: ChatView) -> None:
     """Choose among the models on this disk."""
     session = view.session
     current = as_text(session.model.path) if session.model else ""
-    picker = ModelPicker(view.shelf, session.options, current, session.steering)
+    picker = ModelPicker(view.model_store, session.options, current, session.steering)
     view.app.push_screen(picker, partial(_pick_model, view))
 
 
 def _pick_model(view: ChatView, choice: ModelChoice | None) -> None:
     if choice and choice.write:
-        write = partial(view.shelf.write, choice.name, choice.write)
+        write = partial(view.model_store.write, choice.name, choice.write)
         _bring(view, f"{Path(choice.name).name} in {choice.write.upper()}", write)
     elif choice and choice.fetch:
         pull(view, choice.name)
@@ -65,7 +65,7 @@ def pull(view: ChatView, what: str) -> None:
     if what == "stop":
         view.fetching.cancel()
     else:
-        _bring(view, what, partial(view.shelf.pull, what))
+        _bring(view, what, partial(view.model_store.pull, what))
 
 
 def _bring(view: ChatView, what: str, bring: Bring) -> None:

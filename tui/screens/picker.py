@@ -24,7 +24,7 @@ class PickList(OptionList):
     BINDINGS: ClassVar[list[BindingType]] = bindings(LIST)
 
 
-class Picking(ModalScreen[Chosen | None], Generic[Chosen]):
+class Picker(ModalScreen[Chosen | None], Generic[Chosen]):
     """Dismissed with what was chosen, or None. Keys move in the list while one types.
 
     PLACEHOLDER: of the filter. PARTS: ids of the texts about the one at hand.

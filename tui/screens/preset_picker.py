@@ -18,7 +18,7 @@ from amulet_local.presets.preset import GROUPS, Preset, Presets
 from amulet_local.realignment import label
 from tui.actions import PICKER, PRESETS, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence
-from tui.screens.picker import Picking
+from tui.screens.picker import Picker
 from tui.screens.preset_form import PresetForm
 
 _NONE = "No preset"
@@ -32,7 +32,7 @@ class Choice:
     preset: Preset | None
 
 
-class PresetPicker(Picking[Choice]):
+class PresetPicker(Picker[Choice]):
     """Dismissed with a Choice, or None to leave things as they are."""
 
     PLACEHOLDER = "Type to find a preset"

@@ -10,8 +10,8 @@ from amulet_local.chats.provenance import TokenMeasures, pack
 from amulet_local.protocol.message import Message
 from tests.fake_engine import HOLD, FakeEngine, Measured
 from tests.tui.running import SMALL, chat
-from tui.heatmap.summary import sparks
-from tui.screens.heat import LookScreen
+from tui.heatmap.summary import shift_sparkline
+from tui.screens.heat import HeatScreen
 
 STEPS = [Measured(f"word{number} ", number % 7 / 2, number % 3 == 0) for number in range(80)]
 
@@ -25,23 +25,23 @@ def reply(shifts: Sequence[float | None], strengths: Sequence[float] = (2.0,)) -
 
 
 def test_the_shift_is_a_bar_for_each_token_and_then_for_each_few() -> None:
-    assert sparks(reply([0.0, 2.0, 1.0])) == "shift ▁█▅ to 2.00"
-    assert sparks(reply([0.1] * 5)) == "shift ▂▂▂▂▂ to 0.10"  # little looks like little
-    line = sparks(reply([0.0] * 500 + [3.0] + [0.0] * 499))
+    assert shift_sparkline(reply([0.0, 2.0, 1.0])) == "shift ▁█▅ to 2.00"
+    assert shift_sparkline(reply([0.1] * 5)) == "shift ▂▂▂▂▂ to 0.10"  # little looks like little
+    line = shift_sparkline(reply([0.0] * 500 + [3.0] + [0.0] * 499))
     assert re.fullmatch(r"shift ▁{12}█▁{11} to 3.00", line)
 
 
 def test_the_strength_is_there_where_the_dial_was_turned() -> None:
-    assert sparks(reply([0.5] * 4, [2.0])) == "shift ▅▅▅▅ to 0.50"
-    assert sparks(reply([0.5] * 4, [2.0, 2.0, 4.0, 4.0])).endswith("  strength ▅▅██")
-    long = sparks(reply([3.0] * 900, [1.0] * 400 + [5.0] * 500))
+    assert shift_sparkline(reply([0.5] * 4, [2.0])) == "shift ▅▅▅▅ to 0.50"
+    assert shift_sparkline(reply([0.5] * 4, [2.0, 2.0, 4.0, 4.0])).endswith("  strength ▅▅██")
+    long = shift_sparkline(reply([3.0] * 900, [1.0] * 400 + [5.0] * 500))
     assert len(long) < 50
 
 
 def test_where_nothing_was_measured_there_is_no_line() -> None:
-    assert sparks(reply([None, None])) == ""
-    assert sparks(reply([])) == ""
-    assert sparks(damaged("broken")) == ""
+    assert shift_sparkline(reply([None, None])) == ""
+    assert shift_sparkline(reply([])) == ""
+    assert shift_sparkline(damaged("broken")) == ""
 
 
 def damaged(measures: str) -> Node:
@@ -77,7 +77,7 @@ async def test_a_click_on_it_opens_the_heat_view_of_that_reply() -> None:
         row = next(number for number, line in enumerate(rows) if "shift" in line)
         await running.pilot.click(offset=(rows[row].index("shift"), row))
         await running.settle()
-        assert isinstance(running.app.screen, LookScreen)
+        assert isinstance(running.app.screen, HeatScreen)
         assert running.app.screen._reading.text == "One."
 
 

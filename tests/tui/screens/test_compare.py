@@ -15,7 +15,7 @@ from amulet_local.protocol.messages import Died, Failed
 from amulet_local.realignment import AMULET
 from amulet_local.settings import presets_folder
 from tests.fake_engine import HOLD, FakeEngine, Measured, Script
-from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
+from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, store_with
 from tui.comparison.comparison import LONGEST, Column, Comparison, parts, same, usual
 from tui.screens.compare import CompareScreen
 from tui.screens.preset_picker import PresetPicker
@@ -467,7 +467,7 @@ async def test_what_goes_wrong_is_said_in_the_columns(event: Failed | Died) -> N
 async def test_without_a_model_that_is_said() -> None:
     async with chat(FakeEngine(FIRST)) as running:
         await running.say("Where to?")
-    async with chat(FakeEngine(), shelf=shelf_with(None)) as running:
+    async with chat(FakeEngine(), model_store=store_with(None)) as running:
         await running.press("ctrl+b", "ctrl+y")
         assert "No model is loaded." in running.shown()
 

@@ -22,8 +22,8 @@ from amulet_local.protocol.messages import (
 from amulet_local.realignment import AMULET
 from tests.checks import some
 from tests.fake_engine import CANDIDATES, HOLD, FakeEngine, Measured, Script
-from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
-from tui.screens.heat import LookScreen
+from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, store_with
+from tui.screens.heat import HeatScreen
 from tui.session.changes import ChosenModel
 from tui.widgets.curves import Curves
 from tui.widgets.heat_text import HeatText
@@ -43,8 +43,8 @@ TEXT = "Take the coast path.\nRest."
 pytestmark = pytest.mark.usefixtures("strength_of_the_paper")
 
 
-def screen(running: Running) -> LookScreen:
-    assert isinstance(running.app.screen, LookScreen)
+def screen(running: Running) -> HeatScreen:
+    assert isinstance(running.app.screen, HeatScreen)
     return running.app.screen
 
 
@@ -75,13 +75,13 @@ async def test_a_key_opens_it_from_the_message_and_from_the_messages() -> None:
         assert "6 tokens · 3 flips" in shown
         assert "Take the coast path.↵" in shown
         await running.press("escape")
-        assert not isinstance(running.app.screen, LookScreen)
+        assert not isinstance(running.app.screen, HeatScreen)
         await running.press("ctrl+up", "v")
-        assert isinstance(running.app.screen, LookScreen)
+        assert isinstance(running.app.screen, HeatScreen)
         await running.press("q")
         await running.press("i")
         await running.say("/look")
-        assert isinstance(running.app.screen, LookScreen)
+        assert isinstance(running.app.screen, HeatScreen)
 
 
 async def test_the_selected_reply_is_looked_at() -> None:
@@ -117,7 +117,7 @@ async def test_what_cannot_be_looked_at_is_said() -> None:
         await running.say("b?")
         await running.press("ctrl+f")
         assert "still being written" in running.notified[-1]
-        assert not isinstance(running.app.screen, LookScreen)
+        assert not isinstance(running.app.screen, HeatScreen)
 
 
 async def test_a_reply_without_a_preference_has_no_heat_and_no_dial() -> None:
@@ -147,8 +147,8 @@ async def test_lists_are_there_for_what_the_model_wrote_behind_words_of_ones_own
         ids = (900, 901, 902, 100, 101)
         assert request.begun == Message("assistant", "By the sea and back.", ids)
         assert len(strengths) == 5
-        assert screen(running)._look.at(0) == CANDIDATES
-        assert screen(running)._look.why == ""
+        assert screen(running)._alternatives.at(0) == CANDIDATES
+        assert screen(running)._alternatives.why == ""
         assert "Walk" in running.shown()
         await running.press("enter")
         assert engine.requests[-1].begun == Message("assistant", "By the sea", ids[:3])
@@ -340,7 +340,7 @@ async def test_another_model_than_the_writers_is_not_asked() -> None:
         await running.say("Where to?")
     engine = FakeEngine()
     other = ChosenModel(MODEL.path.with_name("other.gguf"), "Other", "Q8_0")
-    async with chat(engine, shelf=shelf_with(other)) as running:
+    async with chat(engine, model_store=store_with(other)) as running:
         await running.press("ctrl+b", "ctrl+f")
         shown = told(running)
         assert "small.gguf" in shown
@@ -354,7 +354,7 @@ async def test_another_model_than_the_writers_is_not_asked() -> None:
 async def test_without_a_model_that_is_said_and_a_loading_one_is_waited_for() -> None:
     async with chat(FakeEngine(WALK)) as running:
         await running.say("Where to?")
-    async with chat(FakeEngine(), shelf=shelf_with(None)) as running:
+    async with chat(FakeEngine(), model_store=store_with(None)) as running:
         await running.press("ctrl+b", "ctrl+f")
         assert "no model is loaded" in told(running)
     engine = FakeEngine(loading=(HOLD,))

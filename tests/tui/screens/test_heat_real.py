@@ -19,10 +19,10 @@ from amulet_local.realignment import LINEAR
 from amulet_local.settings import Settings
 from tests.checks import some
 from tests.tiny_models import write_llama
-from tests.tui.running import LARGE, shelf_with
+from tests.tui.running import LARGE, store_with
 from tui.app import AmuletApp
 from tui.screens.compare import CompareScreen
-from tui.screens.heat import LookScreen
+from tui.screens.heat import HeatScreen
 from tui.session import versions
 from tui.session.model_store import find_model
 from tui.session.session import Session
@@ -45,7 +45,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
 async def likeliest(app: AmuletApp, pilot: Pilot[None], count: int) -> list[int]:
     """The token that the card says is the likeliest, realigned, at each of the first `count`."""
     look = app.screen
-    assert isinstance(look, LookScreen)
+    assert isinstance(look, HeatScreen)
     card, text = look.query_one(TokenCard), look.query_one(HeatText)
     found = []
     for number in range(count):
@@ -69,7 +69,7 @@ async def test_the_card_names_what_was_written_and_columns_part_where_they_are_m
     settings = Settings(max_tokens=32)
     options = LoadOptions(context=1024, flash_attention="off")
     session = Session(engine, history, settings, options, steering)
-    app = AmuletApp(session, engine, shelf_with(find_model(str(path))))
+    app = AmuletApp(session, engine, store_with(find_model(str(path))))
     try:
         async with app.run_test(size=LARGE) as pilot:
             app.screen.query_one(Prompt).insert("What makes a good walking holiday?")

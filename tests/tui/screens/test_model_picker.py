@@ -19,16 +19,16 @@ from tests.tiny_models import write_llama
 from tests.tui.running import MODEL, SMALL, Running, chat
 from tui.screens.model_picker import ModelPicker
 from tui.session.changes import ChosenModel
-from tui.session.model_store import Shelf, ShelfModel, list_models, show_prompts
+from tui.session.model_store import ModelStore, StoredModel, list_models, show_prompts
 from tui.session.steering import SteeringChoice
 
 MODELS = (
-    ShelfModel(
+    StoredModel(
         str(MODEL.path), "SmolLM2-135M-Instruct Q4_1", "Takes about 416 MB.", True, faster="q4_0"
     ),
-    ShelfModel("/models/[b]big.gguf", "[b]Big-70B Q4_K_M", "Takes about 40 GB.", False),
-    ShelfModel("qwen3-4b", "qwen3-4b Q4_K_M", "Enter fetches it.", True, here=False),
-    ShelfModel("qwen3-14b", "qwen3-14b Q4_K_M", "It would not fit.", False, here=False),
+    StoredModel("/models/[b]big.gguf", "[b]Big-70B Q4_K_M", "Takes about 40 GB.", False),
+    StoredModel("qwen3-4b", "qwen3-4b Q4_K_M", "Enter fetches it.", True, here=False),
+    StoredModel("qwen3-14b", "qwen3-14b Q4_K_M", "It would not fit.", False, here=False),
 )
 
 
@@ -52,19 +52,19 @@ class SlowPull:
         return Pulled(what, Path("/models/fetched.gguf"), 2_000_000, "", True)
 
 
-def shelf(pull: SlowPull | None = None) -> Shelf:
+def model_store(pull: SlowPull | None = None) -> ModelStore:
     def find(name: str) -> ChosenModel:
         if name == "gone":
             raise NotUsableError("no model is called gone.")
         return ChosenModel(Path(name), Path(name).stem, "Q4_K_M") if name else MODEL
 
-    def models(options: LoadOptions) -> tuple[ShelfModel, ...]:
+    def models(options: LoadOptions) -> tuple[StoredModel, ...]:
         return MODELS
 
     def prompts(path: str, steering: SteeringChoice) -> str:
         return f"<|system|>{steering.preference}"
 
-    return Shelf(find, lambda: True, models=models, prompts=prompts, pull=pull or SlowPull())
+    return ModelStore(find, lambda: True, models=models, prompts=prompts, pull=pull or SlowPull())
 
 
 def loaded(running: Running) -> str:
@@ -73,7 +73,7 @@ def loaded(running: Running) -> str:
 
 
 async def test_it_lists_what_is_here_with_what_each_takes() -> None:
-    async with chat(FakeEngine(), size=SMALL, shelf=shelf()) as running:
+    async with chat(FakeEngine(), size=SMALL, model_store=model_store()) as running:
         await running.say("/model")
         await running.until("416 MB")
         assert "● SmolLM2-135M-Instruct Q4_1" in running.shown()
@@ -81,14 +81,14 @@ async def test_it_lists_what_is_here_with_what_each_takes() -> None:
 
 
 async def test_the_card_shows_what_the_model_sees() -> None:
-    async with chat(FakeEngine(), shelf=shelf()) as running:
+    async with chat(FakeEngine(), model_store=model_store()) as running:
         await running.say("/model")
         await running.until("<|system|>Your answer should be concise")
 
 
 async def test_typing_narrows_the_list_and_enter_loads() -> None:
     engine = FakeEngine()
-    async with chat(engine, size=SMALL, shelf=shelf()) as running:
+    async with chat(engine, size=SMALL, model_store=model_store()) as running:
         await running.say("/model")
         await running.until("416 MB")
         await running.press(*"big", "enter")
@@ -98,7 +98,7 @@ async def test_typing_narrows_the_list_and_enter_loads() -> None:
 
 
 async def test_what_is_typed_may_be_a_path() -> None:
-    async with chat(FakeEngine(), shelf=shelf()) as running:
+    async with chat(FakeEngine(), model_store=model_store()) as running:
         await running.say("/model")
         await running.until("416 MB")
         await running.press(*"/elsewhere", "enter")
@@ -107,7 +107,7 @@ async def test_what_is_typed_may_be_a_path() -> None:
 
 
 async def test_a_name_behind_the_command_loads_at_once_and_a_wrong_one_is_told() -> None:
-    async with chat(FakeEngine(), shelf=shelf()) as running:
+    async with chat(FakeEngine(), model_store=model_store()) as running:
         await running.say("/model /models/other.gguf")
         await running.until("other")
         assert loaded(running) == "/models/other.gguf"
@@ -121,7 +121,7 @@ async def test_a_name_behind_the_command_loads_at_once_and_a_wrong_one_is_told()
 
 
 async def test_a_reply_under_way_is_not_cut_off() -> None:
-    async with chat(FakeEngine(["One", HOLD]), shelf=shelf()) as running:
+    async with chat(FakeEngine(["One", HOLD]), model_store=model_store()) as running:
         await running.say("Hi")
         await running.say("/model /models/other.gguf")
         assert "stop it first" in running.notified[-1]
@@ -129,7 +129,7 @@ async def test_a_reply_under_way_is_not_cut_off() -> None:
 
 
 async def test_escape_leaves_it() -> None:
-    async with chat(FakeEngine(), shelf=shelf()) as running:
+    async with chat(FakeEngine(), model_store=model_store()) as running:
         await running.say("/model")
         assert isinstance(running.app.screen, ModelPicker)
         await running.press("escape")
@@ -140,7 +140,7 @@ async def test_escape_leaves_it() -> None:
 
 
 async def test_what_can_be_fetched_stands_below_what_is_here() -> None:
-    async with chat(FakeEngine(), size=SMALL, shelf=shelf()) as running:
+    async with chat(FakeEngine(), size=SMALL, model_store=model_store()) as running:
         await running.say("/model")
         await running.until("416 MB")
         shown = running.shown()
@@ -152,7 +152,7 @@ async def test_what_can_be_fetched_stands_below_what_is_here() -> None:
 
 async def test_enter_fetches_it_while_the_chat_goes_on() -> None:
     pull, engine = SlowPull(), FakeEngine(["Hello."])
-    async with chat(engine, size=SMALL, shelf=shelf(pull)) as running:
+    async with chat(engine, size=SMALL, model_store=model_store(pull)) as running:
         await running.say("/model")
         await running.until("416 MB")
         await running.press(*"qwen3-4b", "enter")
@@ -168,7 +168,7 @@ async def test_enter_fetches_it_while_the_chat_goes_on() -> None:
 
 async def test_a_fetch_is_stopped_and_begun_again_by_command() -> None:
     pull = SlowPull()
-    async with chat(FakeEngine(), shelf=shelf(pull)) as running:
+    async with chat(FakeEngine(), model_store=model_store(pull)) as running:
         await running.say("/pull hf:org/[b]tiny:Q8_0")
         await running.until("↓ hf:org/[b]tiny:Q8_0: 1.0 MB of 2.0 MB")
         await running.say("/pull other")
@@ -184,7 +184,7 @@ async def test_a_fetch_is_stopped_and_begun_again_by_command() -> None:
 async def test_a_fetch_that_fails_is_one_sentence() -> None:
     pull = SlowPull(NotUsableError("qwen3-4b cannot be fetched; check the network."))
     pull.go.set()
-    async with chat(FakeEngine(), shelf=shelf(pull)) as running:
+    async with chat(FakeEngine(), model_store=model_store(pull)) as running:
         await running.say("/pull qwen3-4b")
         await running.until("Qwen3-4b cannot be fetched; check the network.")
 
@@ -192,7 +192,7 @@ async def test_a_fetch_that_fails_is_one_sentence() -> None:
 async def test_what_was_fetched_is_loaded_where_no_model_is() -> None:
     pull, engine = SlowPull(), FakeEngine()
     pull.go.set()
-    async with chat(engine, shelf=shelf(pull), model="gone") as running:
+    async with chat(engine, model_store=model_store(pull), model="gone") as running:
         await running.say("/pull qwen3-4b")
         await running.until("● ready")
         assert engine.loads[-1][0] == "/models/fetched.gguf"
@@ -213,7 +213,7 @@ async def test_one_key_writes_a_model_in_the_type_that_is_faster_here() -> None:
             time.sleep(0.005)
         raise FetchCancelledError("stopped; nothing was written.")
 
-    async with chat(FakeEngine(), shelf=replace(shelf(), write=write)) as running:
+    async with chat(FakeEngine(), model_store=replace(model_store(), write=write)) as running:
         await running.say("/model")
         await running.until("^t writes it in Q4_0")
         await running.press("ctrl+t")
@@ -229,7 +229,7 @@ async def test_one_key_writes_a_model_in_the_type_that_is_faster_here() -> None:
 
 
 async def test_without_a_name_the_command_shows_what_there_is() -> None:
-    async with chat(FakeEngine(), shelf=shelf()) as running:
+    async with chat(FakeEngine(), model_store=model_store()) as running:
         await running.say("/pull")
         assert isinstance(running.app.screen, ModelPicker)
 

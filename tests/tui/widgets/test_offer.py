@@ -12,8 +12,8 @@ from amulet_local.errors import NotUsableError
 from amulet_local.protocol.messages import Failed
 from models.download import FetchCancelledError, Progress
 from tests.fake_engine import FakeEngine
-from tests.tui.running import MODEL, SMALL, Running, chat, shelf_with
-from tui.session.model_store import Shelf, ShelfModel, find_model, has_default
+from tests.tui.running import MODEL, SMALL, Running, chat, store_with
+from tui.session.model_store import ModelStore, StoredModel, find_model, has_default
 
 
 class SlowFetch:
@@ -46,7 +46,7 @@ async def begin_fetch(running: Running, fetch: SlowFetch) -> None:
 
 
 async def test_without_a_model_the_default_is_offered_for_one_key() -> None:
-    async with chat(FakeEngine(), size=SMALL, shelf=shelf_with(None)) as running:
+    async with chat(FakeEngine(), size=SMALL, model_store=store_with(None)) as running:
         shown = running.shown()
         assert "The model small is not here yet; fetch it." in shown
         assert "^d  fetches the default model (92.9 MB, Apache-2.0)" in shown
@@ -65,9 +65,11 @@ async def test_without_a_model_the_default_is_offered_for_one_key() -> None:
     ],
 )
 async def test_models_found_on_this_disk_are_named(labels: list[str], told: str) -> None:
-    others = [ShelfModel(f"/models/{label}.gguf", label, "", True) for label in labels]
-    others += [ShelfModel("fetchable", "fetchable", "", True, here=False)] * 14
-    async with chat(FakeEngine(), size=SMALL, shelf=shelf_with(None, others=others)) as running:
+    others = [StoredModel(f"/models/{label}.gguf", label, "", True) for label in labels]
+    others += [StoredModel("fetchable", "fetchable", "", True, here=False)] * 14
+    async with chat(
+        FakeEngine(), size=SMALL, model_store=store_with(None, others=others)
+    ) as running:
         await running.settle()
         words = " ".join(running.shown().replace("▌", "").split())
         assert f"/model chooses {told}" in words
@@ -75,7 +77,7 @@ async def test_models_found_on_this_disk_are_named(labels: list[str], told: str)
 
 async def test_the_key_fetches_it_with_progress_loads_it_and_sends_what_waits() -> None:
     fetch, engine = SlowFetch(), FakeEngine(["Hello."])
-    async with chat(engine, size=SMALL, shelf=shelf_with(None, fetch)) as running:
+    async with chat(engine, size=SMALL, model_store=store_with(None, fetch)) as running:
         await running.say("Hi")
         await begin_fetch(running, fetch)
         assert "50%" in running.shown()
@@ -90,7 +92,7 @@ async def test_the_key_fetches_it_with_progress_loads_it_and_sends_what_waits() 
 
 async def test_a_fetch_can_be_stopped_and_begun_again() -> None:
     fetch = SlowFetch()
-    async with chat(FakeEngine(), shelf=shelf_with(None, fetch)) as running:
+    async with chat(FakeEngine(), model_store=store_with(None, fetch)) as running:
         await begin_fetch(running, fetch)
         await running.press("escape")
         await running.until("Stopped; nothing of it was kept.")
@@ -105,7 +107,7 @@ async def test_a_fetch_can_be_stopped_and_begun_again() -> None:
 async def test_a_fetch_that_fails_says_why_and_offers_again() -> None:
     fetch = SlowFetch(NotUsableError("the package index cannot be reached; check the network."))
     fetch.go.set()
-    async with chat(FakeEngine(), shelf=shelf_with(None, fetch)) as running:
+    async with chat(FakeEngine(), model_store=store_with(None, fetch)) as running:
         await running.press("ctrl+d")
         await running.until("The package index cannot be reached; check the network.")
         assert "^d  fetches" in running.shown()
@@ -113,7 +115,7 @@ async def test_a_fetch_that_fails_says_why_and_offers_again() -> None:
 
 async def test_quitting_stops_a_fetch() -> None:
     fetch = SlowFetch()
-    async with chat(FakeEngine(), shelf=shelf_with(None, fetch)) as running:
+    async with chat(FakeEngine(), model_store=store_with(None, fetch)) as running:
         await begin_fetch(running, fetch)
         running.app.exit()
     assert fetch.cancelled.wait(5)
@@ -123,8 +125,8 @@ async def test_a_bad_path_is_one_sentence_and_the_default_is_a_key_away(tmp_path
     path = tmp_path / "text.gguf"
     path.write_text("not a model")
     engine = FakeEngine()
-    shelf = Shelf(find_model, lambda: True, SlowFetch())
-    async with chat(engine, size=SMALL, shelf=shelf, model=str(path)) as running:
+    model_store = ModelStore(find_model, lambda: True, SlowFetch())
+    async with chat(engine, size=SMALL, model_store=model_store, model=str(path)) as running:
         shown = "".join(running.shown().replace("▌", "").split())
         assert "".join(str(path).split()) in shown
         assert "^d  opens the default model, smollm2-135m-instruct" in running.shown()

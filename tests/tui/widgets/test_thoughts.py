@@ -14,7 +14,7 @@ from amulet_local.protocol.messages import Examined
 from tests.fake_engine import CANDIDATES, HOLD, LOADED, FakeEngine, Measured, Script, Thinks
 from tests.tui.running import MODEL, SMALL, Running, chat
 from tui.heatmap.summary import duration, in_words
-from tui.screens.heat import LookScreen
+from tui.screens.heat import HeatScreen
 from tui.session.changes import Activity
 
 THINKER = msgspec.structs.replace(LOADED, thinks=True)
@@ -190,7 +190,7 @@ async def test_the_heat_view_is_of_the_answer_and_read_behind_the_thought() -> N
     async with chat(engine, thinking=True) as running:
         await running.say("Where to?")
         await running.press("ctrl+f")
-        assert isinstance(running.app.screen, LookScreen)
+        assert isinstance(running.app.screen, HeatScreen)
         assert "2 tokens · 1 flip" in running.shown()
         ((request, strengths),) = engine.examined
         assert request.begun == Message("assistant", "Take the path.", (104, 105))
