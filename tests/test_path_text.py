@@ -25,9 +25,9 @@ from tests.fake_engine import FakeEngine
 from tests.models.gguf_files import write_model
 from tests.models.test_inspection import write_part
 from tests.tiny_models import write_llama
-from tui.session.changes import SteeringChoice
 from tui.session.model_store import find_model, list_models
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 
 NAMES = {
     b"caf\xe9": r"caf\xe9",

@@ -17,7 +17,8 @@ from amulet_local.protocol.messages import LoadOptions, Memory
 from amulet_local.settings import models_folder
 from models.catalogue import Entry, Hosted, default, entries, is_complete
 from tui.markdown.sanitising import sentence
-from tui.session.changes import ChosenModel, SteeringChoice
+from tui.session.changes import ChosenModel
+from tui.session.steering import SteeringChoice
 
 if TYPE_CHECKING:
     from models.fetch import Progress
@@ -89,7 +90,7 @@ def write_model(
 
 
 @dataclass(frozen=True)
-class ShelfModel:
+class StoredModel:
     """A model on this disk, or one that can be fetched. path: of its file, or its name in the
     catalogue. label: what to call it, with its quantisation; card: what there is to know before it
     is loaded, in lines; fits: whether there is memory for it; here: whether it is on this disk;
@@ -103,7 +104,7 @@ class ShelfModel:
     faster: str = ""
 
 
-def list_models(options: LoadOptions) -> list[ShelfModel]:
+def list_models(options: LoadOptions) -> list[StoredModel]:
     """All chat models on this disk, and what they would take; then those of the catalogue that are
     not here. Raises AmuletError."""
     from rich.filesize import decimal
@@ -133,13 +134,13 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
         text = "\n".join([*filter(None, takes), "", *filter(None, known)])
         label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
         faster = quantisation.FASTER if hint else ""
-        found.append(ShelfModel(as_text(model.path), label, text, placing.fits, faster=faster))
+        found.append(StoredModel(as_text(model.path), label, text, placing.fits, faster=faster))
     here = {name for model in listing.models for name in model.names}
     free += sum(device.memory_free for device in listing.devices)
     return found + [_offered(entry, free) for entry in entries() if entry.name not in here]
 
 
-def _offered(entry: Entry, free: int) -> ShelfModel:
+def _offered(entry: Entry, free: int) -> StoredModel:
     """A model that can be fetched. free: bytes, here and on devices."""
     from rich.filesize import decimal
 
@@ -157,7 +158,7 @@ def _offered(entry: Entry, free: int) -> ShelfModel:
         f"Not here: Enter fetches it ({where}).",
     ]
     label = f"{entry.name} {type_} · {entry.parameters} · {entry.licence}"
-    return ShelfModel(entry.name, label, "\n".join(lines), fits, here=False)
+    return StoredModel(entry.name, label, "\n".join(lines), fits, here=False)
 
 
 def show_prompts(path: str, steering: SteeringChoice) -> str:
@@ -178,13 +179,13 @@ def show_prompts(path: str, steering: SteeringChoice) -> str:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ModelStore:
     """All of these, so that tests can put others in their place."""
 
     find: Callable[[str], ChosenModel] = find_model
     has_default: Callable[[], bool] = has_default
     fetch: Callable[[Callable[[Progress], object], Callable[[], bool]], Path] = fetch_default
-    models: Callable[[LoadOptions], Sequence[ShelfModel]] = list_models
+    models: Callable[[LoadOptions], Sequence[StoredModel]] = list_models
     prompts: Callable[[str, SteeringChoice], str] = show_prompts
     pull: Callable[[str, Callable[[Progress], object], Callable[[], bool]], Pulled] = pull_model
     write: Callable[[str, str, Callable[[Progress], object], Callable[[], bool]], Pulled] = (
