@@ -14,8 +14,9 @@ import subprocess
 from pathlib import Path
 
 from amulet_local.engine.client import EngineProcess
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Died, Failed, Finished, LoadOptions, Reply
+from amulet_local.protocol.messages import Died, Failed, Finished, Reply
 from amulet_local.system.child_processes import environment, python
 from models.library import resolve
 

@@ -23,17 +23,10 @@ from msgspec.structs import replace
 
 from amulet_local.engine.client import EngineProcess
 from amulet_local.errors import NotUsableError
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import (
-    Died,
-    Failed,
-    Finished,
-    Loaded,
-    LoadOptions,
-    Notice,
-    Reply,
-    Sampling,
-)
+from amulet_local.protocol.messages import Died, Failed, Finished, Loaded, Notice, Reply
 from amulet_local.runtime.llama.devices import try_server
 from amulet_local.system.child_processes import environment, python
 from models.inspection import inspect

@@ -26,8 +26,9 @@ from pathlib import Path
 from amulet_local.chats.conversation import Conversation, Node
 from amulet_local.chats.history import History, history_file
 from amulet_local.chats.ids import new_chat_id, new_id
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message, Role
-from amulet_local.protocol.messages import Event, Finished, Loaded, LoadOptions, Reply, Stats, Step
+from amulet_local.protocol.messages import Event, Finished, Loaded, Reply, Stats, Step
 from amulet_local.settings import Settings
 from amulet_local.system.child_processes import environment, python
 

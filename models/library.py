@@ -17,7 +17,7 @@ from pathlib import Path
 
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.path_text import as_text, encodable, from_text
-from amulet_local.protocol.messages import LoadOptions, Memory
+from amulet_local.protocol.loading import LoadOptions, Memory
 from amulet_local.runtime.device_probe import seen_devices
 from amulet_local.runtime.offload import Device, Placing, chosen_devices, free_memory, place
 from amulet_local.settings import load_settings, models_folder

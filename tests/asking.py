@@ -5,8 +5,9 @@ from __future__ import annotations
 from amulet_local.engine.engine import Engine
 from amulet_local.presets.preset import BUILT_IN, read_preset
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Event, Finished, Reply, Sampling, Step
+from amulet_local.protocol.messages import Event, Finished, Reply, Step
 from amulet_local.realignment import AMULET
 
 CONCISE = "Your answer should be concise as much as possible."

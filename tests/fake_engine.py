@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.messages import (
     Candidate,
     Candidates,
@@ -37,7 +38,6 @@ from amulet_local.protocol.messages import (
     FinishReason,
     Loaded,
     Loading,
-    LoadOptions,
     Prefilling,
     Reply,
     Stats,

@@ -13,15 +13,8 @@ from typing import Literal
 
 import msgspec
 
-from amulet_local.protocol.messages import (
-    FinishReason,
-    Method,
-    Placement,
-    Reply,
-    Sampling,
-    Stats,
-    Step,
-)
+from amulet_local.protocol.alignment import Method, Placement, Sampling
+from amulet_local.protocol.messages import FinishReason, Reply, Stats, Step
 
 # died: the engine, while it wrote; interrupted: the front end, which could not say how it ended.
 Reason = Literal[FinishReason, "died", "interrupted"]

@@ -47,6 +47,7 @@ from amulet_local.presets.preset import (
 )
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.prompts.reasoning import CANNOT
+from amulet_local.protocol.alignment import Method, Sampling
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Died,
@@ -55,14 +56,12 @@ from amulet_local.protocol.messages import (
     Finished,
     Loaded,
     Loading,
-    Method,
     Notice,
-    Positive,
     Prefilling,
     Reply,
-    Sampling,
     Step,
 )
+from amulet_local.protocol.numbers import Positive
 from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT, Update
 from amulet_local.settings import Settings, load_settings
 from models import library

@@ -23,7 +23,7 @@ from amulet_local.chats.history import History, Hit, Summary, by_day, day_in_wor
 from amulet_local.cli.options import Subparsers, value, words
 from amulet_local.cli.output import console, print_json, say, without_controls, write
 from amulet_local.errors import UsageError
-from amulet_local.protocol.messages import Positive
+from amulet_local.protocol.numbers import Positive
 
 _LISTED = 30
 _FOUND = 30

@@ -36,7 +36,9 @@ from amulet_local.evaluation.variants import PAPER, Variant, parse_variants
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol.messages import Natural, Positive, Reply, Sampling
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.messages import Reply
+from amulet_local.protocol.numbers import Natural, Positive
 from amulet_local.realignment import AMULET
 from amulet_local.settings import Settings, load_settings
 

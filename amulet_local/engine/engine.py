@@ -31,13 +31,13 @@ from amulet_local.generation.speculative import (
 from amulet_local.path_text import from_text
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.prompts.templates import TemplateError
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Examined,
     FinishReason,
     Load,
     Loaded,
-    LoadOptions,
     Notice,
     Pace,
     Prefilling,

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import msgspec
 
 from amulet_local.errors import UsageError
-from amulet_local.protocol.messages import STRONGEST
+from amulet_local.protocol.alignment import STRONGEST
 from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT
 
 Method = Literal["base", "pref", "beam", "la", "amulet"]

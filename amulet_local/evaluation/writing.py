@@ -20,9 +20,9 @@ from amulet_local.generation.batch import Side, write_together
 from amulet_local.generation.decoding import Combine
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.reply import Writing
+from amulet_local.protocol.alignment import Method as WritingMethod
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Finished, Reply, Step
-from amulet_local.protocol.messages import Method as WritingMethod
 from amulet_local.realignment import Combination
 from amulet_local.runtime.lockstep import Lockstep
 

@@ -18,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from amulet_local.errors import UsageError
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.realignment import Combination, Row, Workspace, combined
 from amulet_local.runtime.llama.model import Model, Vocabulary
 from amulet_local.runtime.load_defaults import layers_asked

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from amulet_local.presets.preset import Preset
-from amulet_local.protocol.messages import Placement, Strength
+from amulet_local.protocol.alignment import Placement, Strength
 from amulet_local.settings import strengths_file
 
 

@@ -23,7 +23,7 @@ from amulet_local.presets.preset import (
     not_found,
     read_preset,
 )
-from amulet_local.protocol.messages import Sampling
+from amulet_local.protocol.alignment import Sampling
 from amulet_local.settings import presets_folder
 from amulet_local.system import paths
 from amulet_local.system.text_files import read_text

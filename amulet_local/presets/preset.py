@@ -18,14 +18,8 @@ from typing import Annotated, Any
 import msgspec
 
 from amulet_local.errors import NotUsableError, UsageError, cause
-from amulet_local.protocol.messages import (
-    STRONGEST,
-    Fraction,
-    Placement,
-    Positive,
-    Sampling,
-    Strength,
-)
+from amulet_local.protocol.alignment import STRONGEST, Placement, Sampling, Strength
+from amulet_local.protocol.numbers import Fraction, Positive
 from amulet_local.realignment import AMULET, Update
 from amulet_local.settings import presets_folder
 from amulet_local.system import paths

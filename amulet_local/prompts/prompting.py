@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from amulet_local.prompts.reasoning import knows_of_thoughts, opened_thought, without_thought
 from amulet_local.prompts.templates import ChatTemplate, TemplateError, TemplateTimeoutError
+from amulet_local.protocol.alignment import Placement
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Placement
 
 if TYPE_CHECKING:
     from amulet_local.runtime.llama.model import Vocabulary

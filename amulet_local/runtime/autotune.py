@@ -13,7 +13,7 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.runtime.llama.devices import add_servers
 from amulet_local.runtime.llama.model import Model, physical_cores
 from amulet_local.runtime.load_defaults import Calibration, layers_asked

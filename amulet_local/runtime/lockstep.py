@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from amulet_local.chats.prompt_cache_files import part_of
-from amulet_local.protocol.messages import Arrangement, FlashAttention, LoadOptions
+from amulet_local.protocol.loading import Arrangement, FlashAttention, LoadOptions
 from amulet_local.realignment import Row
 from amulet_local.runtime.llama.model import (
     Batch,

@@ -19,8 +19,9 @@ from amulet_local.chats.provenance import (
     pack,
     unpack,
 )
+from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Reply, Sampling, Step
+from amulet_local.protocol.messages import Reply, Step
 
 _TOKEN_ID_BYTES = 4
 

@@ -16,16 +16,16 @@ from amulet_local.cli import options
 from amulet_local.presets.calibrated import Calibrated, keep_strength
 from amulet_local.presets.preset import USUAL_STRENGTH, load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Died,
     Failed,
     Finished,
-    LoadOptions,
     Notice,
     Prefilling,
     Reply,
-    Sampling,
     Stats,
     Step,
 )

@@ -13,7 +13,7 @@ import pytest
 
 from amulet_local import __version__
 from amulet_local.cli import main
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.settings import config_folder
 from tests.cli.conftest import Amulet, use
 from tests.fake_engine import FakeEngine

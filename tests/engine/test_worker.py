@@ -18,9 +18,11 @@ import pytest
 from amulet_local.chats.prompt_cache_files import kept_folder
 from amulet_local.engine.client import EngineProcess, _epitaph, _last_lines, _opened_log
 from amulet_local.errors import UsageError
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.framing import MAX_FRAME
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
-    MAX_FRAME,
     SETTLED,
     Died,
     Event,
@@ -28,10 +30,8 @@ from amulet_local.protocol.messages import (
     Finished,
     Loaded,
     Loading,
-    LoadOptions,
     Notice,
     Reply,
-    Sampling,
     Step,
 )
 from amulet_local.system.child_processes import python

@@ -24,8 +24,9 @@ from amulet_local.evaluation.records import (
 from amulet_local.evaluation.subject import Subject
 from amulet_local.evaluation.variants import parse_variants
 from amulet_local.evaluation.writing import Writer
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Load, LoadOptions, Reply
+from amulet_local.protocol.messages import Load, Reply
 from tests.asking import reply as reply_of
 from tests.checks import some
 from tests.tiny_models import write_llama

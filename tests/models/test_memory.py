@@ -13,16 +13,10 @@ import pytest
 from msgspec.structs import replace
 
 from amulet_local.engine.client import EngineProcess
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import (
-    Died,
-    Failed,
-    Finished,
-    Loaded,
-    LoadOptions,
-    Reply,
-    Sampling,
-)
+from amulet_local.protocol.messages import Died, Failed, Finished, Loaded, Reply
 from amulet_local.runtime.llama.model import build_info
 from amulet_local.runtime.load_defaults import own_cells
 from amulet_local.runtime.offload import Device

@@ -22,7 +22,7 @@ from amulet_local.presets.preset import (
     load_presets,
     read_preset,
 )
-from amulet_local.protocol.messages import Sampling
+from amulet_local.protocol.alignment import Sampling
 from amulet_local.realignment import AMULET, LINEAR, Update
 from amulet_local.settings import presets_folder
 from tests.checks import some

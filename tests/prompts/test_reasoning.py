@@ -22,8 +22,9 @@ from amulet_local.prompts.reasoning import (
     opened_thought,
     without_thought,
 )
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Event, Examined, Finished, Load, LoadOptions
+from amulet_local.protocol.messages import Event, Examined, Finished, Load
 from amulet_local.realignment import AMULET, Combination, Row, Workspace
 from tests.asking import HOLIDAY, ask, collect, reply, steps
 from tests.tiny_models import write_llama

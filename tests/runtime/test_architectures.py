@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from amulet_local.engine.engine import Engine
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import Arrangement, LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Arrangement, Finished, Load, LoadOptions, Reply, Sampling
+from amulet_local.protocol.messages import Finished, Load, Reply
 from models.cards import require_chat_model
 from models.inspection import inspect
 from models.memory import needs_of

@@ -16,8 +16,8 @@ from amulet_local.chats.conversation import Node
 from amulet_local.chats.history import History, history_file
 from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.prompt_cache_files import clear_remnants, kept_file, kept_folder, part_of
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import LoadOptions
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.prompt_cache import KeptChats

@@ -12,18 +12,18 @@ from amulet_local.chats.history import History, history_file
 from amulet_local.errors import UsageError
 from amulet_local.presets.preset import USUAL_SAMPLING, USUAL_STRENGTH, Presets, load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Died,
     Failed,
     Finished,
     Loading,
-    LoadOptions,
     Notice,
     Pace,
     Prefilling,
     Reply,
-    Sampling,
     Stats,
 )
 from amulet_local.settings import Settings

@@ -17,16 +17,8 @@ from amulet_local.chats.ids import new_id
 from amulet_local.chats.votes import Choice, Tally
 from amulet_local.engine.client import EngineHandle
 from amulet_local.presets.preset import Preset
-from amulet_local.protocol.messages import (
-    MOST_COMPARED,
-    Died,
-    Event,
-    Failed,
-    Finished,
-    Method,
-    Reply,
-    Step,
-)
+from amulet_local.protocol.alignment import Method
+from amulet_local.protocol.messages import MOST_COMPARED, Died, Event, Failed, Finished, Reply, Step
 from amulet_local.realignment import BASE, LINEAR, PROMPT, label
 from tui.session.changes import SteeringChoice
 from tui.session.session import Session

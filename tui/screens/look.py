@@ -19,7 +19,7 @@ from textual.style import Style
 from textual.widgets import Static
 
 from amulet_local.chats.conversation import Node
-from amulet_local.protocol.messages import STRONGEST
+from amulet_local.protocol.alignment import STRONGEST
 from amulet_local.realignment import label
 from tui.actions import LOOK, bindings
 from tui.heatmap.alternatives import Look

@@ -27,6 +27,7 @@ from amulet_local.path_text import as_text
 from amulet_local.presets.calibrated import usual_strength
 from amulet_local.presets.preset import Presets
 from amulet_local.prompts.reasoning import CANNOT
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.messages import (
     Died,
     Event,
@@ -34,7 +35,6 @@ from amulet_local.protocol.messages import (
     Finished,
     Loaded,
     Loading,
-    LoadOptions,
     Notice,
     Pace,
     Prefilling,
