@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from amulet_local.chats.conversation import Conversation, Node, Thought
-from amulet_local.chats.history import History, title_of
+from amulet_local.chats.history import History
 from amulet_local.chats.ids import new_chat_id
+from amulet_local.chats.listing import title_of
 from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, measures_of, pack, unpack
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Finished, Step

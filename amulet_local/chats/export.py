@@ -16,8 +16,9 @@ import msgspec
 
 from amulet_local.chats.chat import Chat
 from amulet_local.chats.conversation import Conversation, Node, Thought
-from amulet_local.chats.history import History, title_of
+from amulet_local.chats.history import History
 from amulet_local.chats.ids import CHAT_PATTERN, ID_PATTERN, new_chat_id
+from amulet_local.chats.listing import title_of
 from amulet_local.chats.provenance import Ending, Origin, Reason, unpack
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.protocol.message import Message, Role

@@ -43,7 +43,7 @@ from amulet_local.realignment import AMULET
 from amulet_local.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from amulet_local.evaluation.report import Report
+    from amulet_local.evaluation.results import Report
     from amulet_local.evaluation.statistics import Comparison
 
 _PRESETS = "creative,verbose,concise,uplifting"  # the paper's main four
@@ -273,7 +273,7 @@ def _print(report: Report) -> None:
     """One table: every method by every preference."""
     from rich.table import Table
 
-    from amulet_local.evaluation.report import order_decided
+    from amulet_local.evaluation.results import order_decided
 
     table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
     for heading in ("preference", "method"):

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from amulet_local.generation.decoding import Decoded
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.sampling import Sampler
-from amulet_local.prompts.reasoning import ThoughtSplitter, mark_tokens
+from amulet_local.prompts.reasoning import ThoughtSplitter
+from amulet_local.prompts.thought_marks import mark_tokens
 from amulet_local.protocol.messages import Event, Finished, FinishReason, Reply, Stats, Step
 from amulet_local.runtime.llama.model import Vocabulary
 from amulet_local.runtime.lockstep import Lockstep

@@ -16,12 +16,8 @@ from amulet_local.generation import decoding
 from amulet_local.generation.decoding import Decoded
 from amulet_local.generation.sampling import Sampler
 from amulet_local.prompts.prompting import PromptWriter
-from amulet_local.prompts.reasoning import (
-    ThoughtSplitter,
-    mark_tokens,
-    opened_thought,
-    without_thought,
-)
+from amulet_local.prompts.reasoning import ThoughtSplitter, without_thought
+from amulet_local.prompts.thought_marks import mark_tokens, opened_thought
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Examined, Finished, Load

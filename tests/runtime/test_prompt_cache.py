@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from amulet_local.chats import history
+from amulet_local.chats import cleanup
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.history import History, history_file
 from amulet_local.chats.ids import new_chat_id, new_id
@@ -93,7 +93,7 @@ def test_what_goes_after_a_month_takes_what_is_kept_along(
     store.add(cut, answer)
     store.delete(answer.id)
     store.close()
-    monkeypatch.setattr(history, "KEPT_S", -1.0)
+    monkeypatch.setattr(cleanup, "KEPT_S", -1.0)
     with History(history_file()):
         assert kept() == [f"{whole}.kv"]
 
