@@ -62,12 +62,11 @@ from amulet_local.protocol.messages import (
     Step,
 )
 from amulet_local.protocol.numbers import Positive
-from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT, Update
+from amulet_local.realignment import AMULET, BASE, METHODS, Update, strength_and_guard
 from amulet_local.settings import Settings, load_settings
 from models import library
 from models.memory import needs_of
 
-_FIXED = {"base": BASE, "pref": PROMPT, "la": LINEAR}
 _INTERRUPTED = 130
 _LARGEST_SEED = 0xFFFFFFFE
 _HEARING_S = 0.25  # a wait without end would not hear Ctrl+C on Windows
@@ -267,14 +266,15 @@ def _steering(
             )
         return "base", BASE
     method: Method = args.method or "amulet"
-    if method == "amulet":
+    fixed = METHODS[method].strength
+    if fixed is None:
         return method, _usual_strength(args, preset, model) if chosen is None else chosen
     if chosen is not None:
         raise UsageError(
-            f"--method {method} has a strength of its own, {_FIXED[method]:g}; leave out the "
-            "method or the strength."
+            f"--method {method} has a strength of its own, {fixed:g}; leave out the method or the "
+            "strength."
         )
-    return method, _FIXED[method]
+    return method, fixed
 
 
 def _usual_strength(args: argparse.Namespace, preset: Preset | None, model: str) -> float:
@@ -491,13 +491,14 @@ def _events(engine: EngineHandle) -> Iterator[Event]:
 def _document(request: Reply, preset: Preset | None, answer: _Answer) -> dict[str, Any]:
     """What --json prints; its keys are a contract."""
     finished = answer.finished
+    strength, guard = strength_and_guard(request.method, request.strength, request.guard)
     document: dict[str, Any] = {
         "text": finished.text,
         "token_ids": finished.token_ids,
         "finish_reason": finished.reason,
         "method": request.method,
-        "strength": request.strength,
-        "guard": 0.0 if request.method in ("base", "pref") else request.guard,
+        "strength": strength,
+        "guard": guard,
         "preset": preset.name if preset else None,
         "model": answer.model,
         "seed": request.seed,

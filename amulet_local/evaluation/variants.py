@@ -15,14 +15,12 @@ import msgspec
 
 from amulet_local.errors import UsageError
 from amulet_local.protocol.alignment import STRONGEST
-from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT
+from amulet_local.realignment import AMULET, strength_and_guard
 
 Method = Literal["base", "pref", "beam", "la", "amulet"]
 METHODS: tuple[Method, ...] = get_args(Method)
 PAPER_BEAMS = 16
 MOST_BEAMS = 64
-_FIXED: dict[Method, float] = {"base": BASE, "pref": PROMPT, "beam": PROMPT, "la": LINEAR}
-_UNGUARDED = ("base", "pref", "beam")  # the guard is for what lies beyond base and pref
 
 
 class Variant(msgspec.Struct, frozen=True):
@@ -34,11 +32,11 @@ class Variant(msgspec.Struct, frozen=True):
     guard: float | None = None
     beams: int = PAPER_BEAMS
 
-    def place(self, strength: float, guard: float) -> tuple[float, float]:
-        """The strength and guard it comes to, for a preference with these of its own."""
+    def strength_and_guard(self, strength: float, guard: float) -> tuple[float, float]:
+        """What it comes to, for a preference with these of its own."""
+        method = "pref" if self.method == "beam" else self.method  # which searches along pref
         own = strength if self.strength is None else self.strength
-        kept = guard if self.guard is None else self.guard
-        return _FIXED.get(self.method, own), 0.0 if self.method in _UNGUARDED else kept
+        return strength_and_guard(method, own, guard if self.guard is None else self.guard)
 
 
 PAPER = Variant("amulet@paper", "amulet", AMULET, 0.0)

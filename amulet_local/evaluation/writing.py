@@ -92,7 +92,7 @@ class Writer:
         with ExitStack() as opened:
             sides = []
             for number, assignment in enumerate(assignments):
-                strength, guard = assignment.place
+                strength, guard = assignment.strength_and_guard
                 prompts = self._prompts(assignment)
                 request = self._request(number, assignment, strength, guard)
                 stop = self._subject.prompter.stop
@@ -172,7 +172,7 @@ def _always(combination: Combination) -> Combine:
 
 
 def _record(assignment: Assignment, **result: object) -> WrittenReply:
-    strength, guard = assignment.place
+    strength, guard = assignment.strength_and_guard
     return WrittenReply(
         question=assignment.question.index,
         asked=assignment.question.question,

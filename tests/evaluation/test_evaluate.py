@@ -97,7 +97,7 @@ def test_replies_are_those_that_the_engine_writes(subject: Subject, plan: Plan) 
         if assignment.variant.name not in methods:
             continue
         (here,) = write_all(subject, plan.setting, [assignment])
-        strength, guard = assignment.place
+        strength, guard = assignment.strength_and_guard
         request = Reply(
             id=1,
             messages=(Message("user", assignment.question.question),),

@@ -19,7 +19,7 @@ from amulet_local.engine.client import EngineHandle
 from amulet_local.presets.preset import Preset
 from amulet_local.protocol.alignment import Method
 from amulet_local.protocol.messages import MOST_COMPARED, Died, Event, Failed, Finished, Reply, Step
-from amulet_local.realignment import BASE, LINEAR, PROMPT, label
+from amulet_local.realignment import BASE, LINEAR, PROMPT, label, strength_and_guard
 from tui.session.changes import SteeringChoice
 from tui.session.session import Session
 
@@ -125,12 +125,13 @@ class Comparison:
         request = self._session.request(self.question, steering)
         self._seed = request.seed if self._seed is None else self._seed
         method = method_of(steering.strength)
+        _, guard = strength_and_guard(method, request.strength, request.guard)
         return structs.replace(
             request,
             seed=self._seed,
             method=method,
             preference="" if method == "base" else request.preference,
-            guard=request.guard if method == "amulet" else 0.0,
+            guard=guard,
             trace=method != "base",
             max_tokens=min(LONGEST, request.max_tokens),
             thinking=False,

@@ -16,9 +16,10 @@ from amulet_local.chats.provenance import Origin
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import Presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.alignment import Method
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Reply
-from amulet_local.realignment import BASE
+from amulet_local.realignment import strength_and_guard
 from amulet_local.settings import Settings
 from tui.session.changes import ChosenModel, SteeringChoice
 
@@ -41,15 +42,17 @@ def new_request(
     if begun and begun.origin and begun.thought.token_ids:
         thinking = begun.origin.thinking  # as it stood before this thought
     followed = bool(steering.preference)
+    method: Method = "amulet" if followed else "base"
+    strength, guard = strength_and_guard(method, steering.strength, steering.guard)
     return Reply(
         id=number,
         messages=tuple(own(node, model).message for node in path),
         seed=secrets.randbelow(_LARGEST_SEED + 1),
         system=steering.system or settings.system or DEFAULT_SYSTEM,
         preference=steering.preference,
-        method="amulet" if followed else "base",
-        strength=steering.strength if followed else BASE,
-        guard=steering.guard if followed else 0.0,
+        method=method,
+        strength=strength,
+        guard=guard,
         placement=steering.placement,
         sampling=steering.sampling,
         max_tokens=settings.max_tokens,
