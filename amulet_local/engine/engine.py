@@ -43,7 +43,7 @@ from amulet_local.protocol.messages import (
     Prefilling,
     Reply,
 )
-from amulet_local.realignment import BASE, LINEAR, PROMPT, Combination, Row, Workspace
+from amulet_local.realignment import Combination, Row, Workspace, strength_and_guard
 from amulet_local.runtime import loader
 from amulet_local.runtime.llama.model import AbortedError, physical_cores
 from amulet_local.runtime.load_defaults import settle
@@ -389,11 +389,11 @@ def _thinking(request: Reply) -> bool:
 def _combination(request: Reply, streams: int) -> tuple[Combination, float]:
     """How this many streams combine, and the strength to tell. Base and pref are never guarded:
     the guard is for what lies beyond the two."""
-    strengths = {"base": BASE, "pref": PROMPT, "la": LINEAR, "amulet": request.strength}
-    strength = strengths[request.method] if request.preference else BASE
-    guard = request.guard if request.method in ("la", "amulet") and streams > 1 else 0.0
-    together = streams > 1
-    return Combination((strength,) if together else (), guard, request.trace and together), strength
+    method = request.method if request.preference else "base"
+    strength, guard = strength_and_guard(method, request.strength, request.guard)
+    if streams == 1:
+        return Combination((), 0.0), strength
+    return Combination((strength,), guard, request.trace), strength
 
 
 def _turned_to(combination: Combination, strength: float) -> Combination:
