@@ -81,7 +81,7 @@ class Words:
             if number == 1:  # the first may hold all that came before
                 time.sleep(_SETTLE_S)
                 self.begun, due = time.process_time(), time.monotonic()
-            self.events.put(Step(request.id, number, piece, request.strength))
+            self.events.put(Step(request.id, number, piece, request.alignment.strength))
             if number:
                 due += 1 / self._rate
                 time.sleep(max(0.0, due - time.monotonic()))

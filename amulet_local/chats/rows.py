@@ -13,7 +13,7 @@ import msgspec
 
 from amulet_local.chats.conversation import NO_THOUGHT, Node, Thought
 from amulet_local.chats.database_errors import removed_meanwhile
-from amulet_local.chats.provenance import Ending, Origin
+from amulet_local.chats.provenance import Ending, StoredOrigin
 from amulet_local.protocol.message import Message, Role
 
 UNREADABLE = (ValueError, struct.error)  # what decoding raises
@@ -44,7 +44,7 @@ def insert(db: sqlite3.Connection, chat: str, node: Node, writer: str | None = N
             node.parent,
             node.message.role,
             node.message.text,
-            _encoded(node.origin),
+            _encoded(StoredOrigin.of(node.origin) if node.origin else None),
             _encoded(ending),
             _packed(node.message.token_ids),
             node.measures,
@@ -128,14 +128,14 @@ def node_of(
         name,
         parent,
         Message(role, text, _unpacked(token_ids)),
-        msgspec.msgpack.decode(origin, type=Origin) if origin else None,
+        msgspec.msgpack.decode(origin, type=StoredOrigin).origin() if origin else None,
         msgspec.msgpack.decode(ending, type=Ending) if ending else None,
         measures,
         Thought(thought, _unpacked(thought_ids)) if thought or thought_ids else NO_THOUGHT,
     )
 
 
-def _encoded(struct_: Origin | Ending | None) -> bytes | None:
+def _encoded(struct_: StoredOrigin | Ending | None) -> bytes | None:
     return None if struct_ is None else msgspec.msgpack.encode(struct_)
 
 

@@ -47,7 +47,7 @@ from amulet_local.presets.preset import (
 )
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.prompts.reasoning import CANNOT
-from amulet_local.protocol.alignment import Method, Sampling
+from amulet_local.protocol.alignment import Alignment, Method, Sampling
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Died,
@@ -72,9 +72,11 @@ _LARGEST_SEED = 0xFFFFFFFE
 _HEARING_S = 0.25  # a wait without end would not hear Ctrl+C on Windows
 
 _REPLYING = {
-    "guard": "plausibility floor against broken text (0: off, as in the paper)",
     "max_tokens": "the longest reply",
     "seed": "same seed, same reply",
+}
+_STEERING = {
+    "guard": "plausibility floor against broken text (0: off, as in the paper)",
     "placement": "where the preference stands: the system prompt, or the newest message",
 }
 _SAMPLING = {
@@ -123,6 +125,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--preference", metavar="TEXT", type=words, help="a preference in words, for no preset"
     )
     reply.add_argument("--method", choices=get_args(Method), help="one of the paper's methods")
+    add_fields(reply, Alignment, _STEERING)
     add_fields(reply, Reply, _REPLYING)
     reply.add_argument("--system", metavar="TEXT", type=words, help="a system prompt of your own")
     reply.add_argument(
@@ -231,26 +234,24 @@ def _request(
     """What was typed, over the preset, over the settings, over what is usual."""
     preference = preset.words() if preset else args.preference or ""
     method, strength = _steering(args, preset, preference, model)
-    request = Reply(
-        id=1,
-        messages=(Message("user", question),),
-        seed=secrets.randbelow(_LARGEST_SEED + 1),
-        system=settings.system or DEFAULT_SYSTEM,
+    alignment = Alignment(
         preference=preference,
         method=method,
         strength=strength,
         sampling=with_given(_usual_sampling(args, preset, preference), args),
+    )
+    if preset:
+        alignment = structs.replace(alignment, guard=preset.guard, placement=preset.placement)
+    request = Reply(
+        id=1,
+        messages=(Message("user", question),),
+        seed=secrets.randbelow(_LARGEST_SEED + 1),
+        system=(preset.system if preset else "") or settings.system or DEFAULT_SYSTEM,
+        alignment=with_given(alignment, args),
         max_tokens=settings.max_tokens,
         stop=tuple(args.stop_at),
         thinking=settings.thinking,
     )
-    if preset:
-        request = structs.replace(
-            request,
-            system=preset.system or request.system,
-            guard=preset.guard,
-            placement=preset.placement,
-        )
     return with_given(request, args)
 
 
@@ -491,12 +492,13 @@ def _events(engine: EngineHandle) -> Iterator[Event]:
 def _document(request: Reply, preset: Preset | None, answer: _Answer) -> dict[str, Any]:
     """What --json prints; its keys are a contract."""
     finished = answer.finished
-    strength, guard = strength_and_guard(request.method, request.strength, request.guard)
+    alignment = request.alignment
+    strength, guard = strength_and_guard(alignment.method, alignment.strength, alignment.guard)
     document: dict[str, Any] = {
         "text": finished.text,
         "token_ids": finished.token_ids,
         "finish_reason": finished.reason,
-        "method": request.method,
+        "method": alignment.method,
         "strength": strength,
         "guard": guard,
         "preset": preset.name if preset else None,

@@ -20,6 +20,7 @@ from amulet_local.generation.batch import Side, write_together
 from amulet_local.generation.decoding import Combine
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.reply import Writing
+from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.alignment import Method as WritingMethod
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Finished, Reply, Step
@@ -111,12 +112,14 @@ class Writer:
             messages=(Message("user", assignment.question.question),),
             seed=setting.seed,
             system=setting.system,
-            preference=assignment.preference.words,
-            method=cast(WritingMethod, assignment.variant.method),
-            strength=strength,
-            guard=guard,
-            placement=setting.placement,
-            sampling=setting.sampling,
+            alignment=Alignment(
+                preference=assignment.preference.words,
+                method=cast(WritingMethod, assignment.variant.method),
+                strength=strength,
+                guard=guard,
+                placement=setting.placement,
+                sampling=setting.sampling,
+            ),
             max_tokens=setting.max_tokens,
         )
 

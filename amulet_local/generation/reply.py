@@ -53,7 +53,7 @@ class Writing:
         self._answer_start = 0
         with ExitStack() as owned:
             self.sampler = owned.enter_context(
-                closing(Sampler(request.sampling, request.seed, vocabulary))
+                closing(Sampler(request.alignment.sampling, request.seed, vocabulary))
             )
             self.sampler.accept(*request.thought, *self.begun)
             owned.pop_all()

@@ -33,3 +33,20 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_multiplier: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 0.0
     dry_base: Annotated[float, msgspec.Meta(ge=1.0, le=10.0)] = 1.75
     dry_allowed_length: Natural = 2
+
+
+class Alignment(msgspec.Struct, frozen=True, kw_only=True):
+    """How a reply is steered: towards what, by which method, how strongly, and how it is drawn.
+
+    preference: in words, as the model reads it; empty for none. strength: where the dial stands
+    for the method amulet; the others have their own (see realignment.METHODS). guard: the
+    plausibility floor, as a share of the likeliest token's probability; 0 for none. placement:
+    where the preference stands, in the system prompt or in the newest message.
+    """
+
+    preference: str = ""
+    method: Method = "amulet"
+    strength: float = 1.0
+    guard: Fraction = 0.1
+    placement: Placement = "system"
+    sampling: Sampling = Sampling()

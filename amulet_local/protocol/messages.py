@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from amulet_local.protocol.alignment import Method, Placement, Sampling
+from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.loading import Arrangement, LoadOptions, Memory
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.numbers import Fraction, Positive
+from amulet_local.protocol.numbers import Positive
 
 MOST_COMPARED = 6
 # In the engine's log: what stands above is settled, and no reason for anything that comes.
@@ -36,7 +36,6 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     """Write the assistant's next message. Answered by Prefilling…, Step…, Finished or Failed.
 
     messages: the chat so far, ending with the user's message to answer.
-    preference: in words; empty for none. strength, guard, placement: see design words.
     seed: of the sampler, 32 bits; the same request with the same seed gives the same reply.
     chat: which chat this is; one that has a name is kept on disk when another takes its place.
     begun: what the reply begins with, if it is to be continued; its text is not told again, nor are
@@ -52,12 +51,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     messages: tuple[Message, ...]
     seed: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFE)]
     system: str
-    preference: str = ""
-    method: Method = "amulet"
-    strength: float = 1.0
-    guard: Fraction = 0.1
-    placement: Placement = "system"
-    sampling: Sampling = Sampling()
+    alignment: Alignment = Alignment()
     max_tokens: Positive = 2048
     stop: tuple[str, ...] = ()
     trace: bool = False

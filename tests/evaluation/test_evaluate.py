@@ -24,6 +24,7 @@ from amulet_local.evaluation.records import (
 from amulet_local.evaluation.subject import Subject
 from amulet_local.evaluation.variants import parse_variants
 from amulet_local.evaluation.writing import Writer
+from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Load, Reply
@@ -103,11 +104,13 @@ def test_replies_are_those_that_the_engine_writes(subject: Subject, plan: Plan) 
             messages=(Message("user", assignment.question.question),),
             seed=1,
             system=plan.setting.system,
-            preference=assignment.preference.words,
-            method=assignment.variant.method,  # type: ignore[arg-type]
-            strength=strength,
-            guard=guard,
-            sampling=plan.setting.sampling,
+            alignment=Alignment(
+                preference=assignment.preference.words,
+                method=assignment.variant.method,  # type: ignore[arg-type]
+                strength=strength,
+                guard=guard,
+                sampling=plan.setting.sampling,
+            ),
             max_tokens=20,
         )
         assert here.token_ids == reply_of(engine, request).token_ids

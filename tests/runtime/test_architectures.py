@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from amulet_local.engine.engine import Engine
-from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.alignment import Alignment, Sampling
 from amulet_local.protocol.loading import Arrangement, LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Finished, Load, Reply
@@ -45,9 +45,9 @@ def ask(messages: tuple[Message, ...]) -> Reply:
         messages=messages,
         seed=1,
         system="You help.",
-        preference="Be brief.",
-        strength=2.0,
-        sampling=Sampling(temperature=0.0),
+        alignment=Alignment(
+            preference="Be brief.", strength=2.0, sampling=Sampling(temperature=0.0)
+        ),
         max_tokens=12,
     )
 

@@ -124,14 +124,17 @@ class Comparison:
         prompt only as they are without Amulet, so unguarded."""
         request = self._session.request(self.question, steering)
         self._seed = request.seed if self._seed is None else self._seed
-        method = method_of(steering.strength)
-        _, guard = strength_and_guard(method, request.strength, request.guard)
+        method, alignment = method_of(steering.strength), request.alignment
+        _, guard = strength_and_guard(method, alignment.strength, alignment.guard)
         return structs.replace(
             request,
             seed=self._seed,
-            method=method,
-            preference="" if method == "base" else request.preference,
-            guard=guard,
+            alignment=structs.replace(
+                alignment,
+                method=method,
+                preference="" if method == "base" else alignment.preference,
+                guard=guard,
+            ),
             trace=method != "base",
             max_tokens=min(LONGEST, request.max_tokens),
             thinking=False,

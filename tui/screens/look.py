@@ -137,7 +137,7 @@ class LookScreen(ModalScreen[Branch | None]):
     @property
     def _has_dial(self) -> bool:
         origin = self._reading.node.origin
-        return bool(origin and origin.preference)
+        return bool(origin and origin.alignment.preference)
 
     @property
     def strength(self) -> float:

@@ -420,7 +420,9 @@ class Session:
             case Prefilling() if self._writing and self._is_reading:
                 self._activity = Activity.READING
                 self._done, self._total = event.done, event.total
-                self._context_used = event.total // (2 if self._writing.request.preference else 1)
+                self._context_used = event.total // (
+                    2 if self._writing.request.alignment.preference else 1
+                )
             case Step() if self._is_about(event.id):
                 return self._take_step(event)
             case Finished() if self._is_about(event.id):
