@@ -250,7 +250,7 @@ class Engine:
 
         start = 0
         with (
-            closing(Sampler(request.sampling, request.seed, vocabulary)) as sampler,
+            closing(Sampler(request.alignment.sampling, request.seed, vocabulary)) as sampler,
             suppress(AbortedError),
         ):
             sampler.accept(*request.thought)
@@ -285,7 +285,7 @@ class Engine:
 
         def combine() -> Combination:
             turned = self._turned
-            if turned and turned[0] == request.id and request.method == "amulet":
+            if turned and turned[0] == request.id and request.alignment.method == "amulet":
                 return _turned_to(combination, turned[1])
             return combination
 
@@ -357,10 +357,11 @@ class Engine:
     def _prompts(self, request: Reply, start: int) -> Prompts:
         """Stream -> token ids up to where the answer begins, of the streams that the request
         needs."""
-        preferences = {_BASE_STREAM: "", _PREFERENCE_STREAM: request.preference}
-        if not request.preference or (request.method == "base" and not request.trace):
+        alignment = request.alignment
+        preferences = {_BASE_STREAM: "", _PREFERENCE_STREAM: alignment.preference}
+        if not alignment.preference or (alignment.method == "base" and not request.trace):
             del preferences[_PREFERENCE_STREAM]
-        elif request.method == "pref" and not request.trace:
+        elif alignment.method == "pref" and not request.trace:
             del preferences[_BASE_STREAM]
         try:
             return {
@@ -368,7 +369,7 @@ class Engine:
                     request.system,
                     request.messages[start:],
                     preference,
-                    request.placement,
+                    alignment.placement,
                     thinking=_thinking(request),
                 )
                 + list(request.thought)
@@ -389,8 +390,9 @@ def _thinking(request: Reply) -> bool:
 def _combination(request: Reply, streams: int) -> tuple[Combination, float]:
     """How this many streams combine, and the strength to tell. Base and pref are never guarded:
     the guard is for what lies beyond the two."""
-    method = request.method if request.preference else "base"
-    strength, guard = strength_and_guard(method, request.strength, request.guard)
+    alignment = request.alignment
+    method = alignment.method if alignment.preference else "base"
+    strength, guard = strength_and_guard(method, alignment.strength, alignment.guard)
     if streams == 1:
         return Combination((), 0.0), strength
     return Combination((strength,), guard, request.trace), strength
@@ -418,7 +420,7 @@ def _telling(emit: Emit) -> Progress:
 
 def _check(request: Reply) -> None:
     """Raises UsageError for what no reply can be made of."""
-    if not math.isfinite(request.strength):
+    if not math.isfinite(request.alignment.strength):
         raise UsageError("the strength must be a number.")
     expected = ["user" if i % 2 == 0 else "assistant" for i in range(len(request.messages))]
     roles = [message.role for message in request.messages]
