@@ -130,7 +130,7 @@ class Database:
 
 
 class _InUse:
-    """Tells other processes that the file is open, so that nobody moves it away.
+    """Tells other processes that the file is open, so that none moves it away.
 
     The lock is SQLite's, on an empty file beside it: it works alike on every system, and goes with
     the process however that ends.

@@ -59,7 +59,7 @@ def sentence(error: sqlite3.Error, path: Path | None) -> AmuletError:
         )
     if is_of(error, sqlite3.SQLITE_CONSTRAINT):
         return removed_meanwhile()
-    return UsageError(f"the chats in {path} cannot be used ({error}); mend that and try again.")
+    return UsageError(f"the chats in {path} cannot be used ({error}); fix that and try again.")
 
 
 def refusal(path: Path | None, error: sqlite3.Error | None = None) -> OSError:

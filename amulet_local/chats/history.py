@@ -2,7 +2,7 @@
 
 Chats, messages and drafts go in, and come out as lists by day, search results and conversations.
 What is removed stays for a month, so that it can be brought back. Several processes may have the
-store open. Nothing here knows of engines or screens; chat.py puts a chat in memory on top.
+store open. chat.py keeps one chat of it in memory.
 """
 
 from __future__ import annotations
@@ -323,7 +323,7 @@ def history_file() -> Path:
 
 
 def is_removed(chat: str) -> bool:
-    """Whether a chat is not, or no more, among the user's; for a process that only asks. No where
+    """Whether a chat is not, or no longer, stored; for a process that only asks. False where
     nothing was ever stored."""
     path = history_file()
     if not path.exists():

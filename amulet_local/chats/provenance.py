@@ -1,7 +1,7 @@
 """How a reply came about: what it was asked with, how it ended, and what was measured per token.
 
 All of it is kept with the reply, as MessagePack and as packed numbers. Fields may be added later,
-with defaults, so that what is stored stays readable. Nothing here knows of chats or of storage.
+with defaults, so that what is stored stays readable.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class StoredOrigin(_StoredTail, frozen=True):
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """How a reply ended; stats are None where nobody could tell."""
+    """How a reply ended; stats are None where they are not known."""
 
     reason: Reason
     stats: Stats | None = None

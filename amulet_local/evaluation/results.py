@@ -93,7 +93,7 @@ class Bar(msgspec.Struct, frozen=True):
     def of(
         cls, what: str, preference: str, value: float, bound: float, *, most: bool = False
     ) -> Bar:
-        """Held against its bound."""
+        """Compared with its bound."""
         met = value <= bound if most else value >= bound
         return cls(what, preference, value, bound, most, met)
 
@@ -125,7 +125,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def order_decided(report: Report) -> tuple[int, int]:
-    """In how many comparisons the judge chose a place rather than a reply, and of how many."""
+    """In how many comparisons the order decided rather than the reply, and of how many."""
     found = [each.against_pref.verdict for each in report.methods if each.against_pref]
     verdicts = [each for each in found if each]
     ties = sum(each.ties for each in verdicts)

@@ -65,7 +65,7 @@ def parse_variants(text: str) -> list[Variant]:
 def _parse(method: str, settings: str) -> list[Variant]:
     known = {word: word for word in METHODS}
     if method not in known:
-        raise UsageError(f"there is no method {method!r}; choose among {', '.join(METHODS)}.")
+        raise UsageError(f"there is no method {method!r}; choose from {', '.join(METHODS)}.")
     if not settings:
         return [Variant(method, known[method])]
     if (method, settings) == ("amulet", "paper"):
@@ -80,7 +80,7 @@ def _values(method: str, setting: str) -> list[tuple[str, float]]:
     allowed = {"amulet": ("s", "guard"), "la": ("guard",), "beam": ("beams",)}.get(method, ())
     if name not in allowed:
         known = f"only {' and '.join(allowed)}" if allowed else "none"
-        raise UsageError(f"the method {method} takes {known}, not {setting!r}; mend --methods.")
+        raise UsageError(f"the method {method} takes {known}, not {setting!r}; fix --methods.")
     bounds = {"s": (-STRONGEST, STRONGEST), "guard": (0.0, 1.0), "beams": (1.0, MOST_BEAMS)}
     low, high = bounds[name]
     numbers = []

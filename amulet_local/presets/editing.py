@@ -1,7 +1,7 @@
 """The user's own presets: files made from a template, from a built-in preset, or from a form.
 
-A preset goes in, and its file comes out; what a user wrote into it by hand stays. presets.py reads
-them. Nothing here knows of editors or screens.
+A preset goes in, and its file comes out; what a user wrote into it by hand stays. preset.py reads
+them.
 """
 
 from __future__ import annotations

@@ -146,8 +146,8 @@ class ThoughtSplitter:
         if not found:
             return self._no_header()
         self._opened = False
-        place, mark = found
-        header, text = held[:place], held[place + len(mark) :]
+        index, mark = found
+        header, text = held[:index], held[index + len(mark) :]
         if mark in self._marks.ends:  # of a message without a text
             self._held, self._step = text, self._before
             return True
@@ -176,8 +176,8 @@ class ThoughtSplitter:
         if not found:
             self._tell(len(self._held) - _begun(self._held, counting))
             return False
-        place, mark = found
-        self._tell(place)
+        index, mark = found
+        self._tell(index)
         if mark in marks.begins:
             self._step = self._header
             return True
@@ -206,8 +206,8 @@ class ThoughtSplitter:
 
 def _first(text: str, marks: Iterable[str]) -> tuple[int, str] | None:
     """The first of the marks in a text, and where it is."""
-    places = [(place, mark) for mark in marks if (place := text.find(mark)) >= 0]
-    return min(places, default=None)
+    found = [(index, mark) for mark in marks if (index := text.find(mark)) >= 0]
+    return min(found, default=None)
 
 
 def _begun(text: str, marks: Iterable[str]) -> int:

@@ -224,7 +224,7 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Candidates(msgspec.Struct, frozen=True, array_like=True):
-    """The likeliest tokens at one place, best first, by each distribution; none for those that
+    """The likeliest tokens at one index, best first, by each distribution; none for those that
     took no part."""
 
     base: tuple[Candidate, ...]
@@ -238,7 +238,7 @@ class Examined(msgspec.Struct, frozen=True, tag="examined"):
     id: int
     start: int
     total: int
-    places: tuple[Candidates, ...]
+    candidates: tuple[Candidates, ...]
 
 
 class Pace(msgspec.Struct, frozen=True, tag="pace"):

@@ -187,9 +187,9 @@ def examined(engine: Engine, request: Reply, *strengths: float) -> list[Candidat
     total = 0
     for block in blocks:
         assert block.start == total
-        total += len(block.places)
+        total += len(block.candidates)
     assert {block.total for block in blocks} == {total}
-    return [place for block in blocks for place in block.places]
+    return [place for block in blocks for place in block.candidates]
 
 
 @pytest.mark.parametrize("penalties", [{}, {"repeat_penalty": 1.5, "dry_multiplier": 2.0}])

@@ -176,7 +176,7 @@ def test_a_new_one_takes_the_place_of_none(name: str) -> None:
 
 def test_a_file_that_cannot_be_used_is_not_written_over() -> None:
     path = put("mine", "preference = ")
-    with pytest.raises(NotUsableError, match="mend it with"):
+    with pytest.raises(NotUsableError, match="fix it with"):
         save_preset(preset_of("mine", VALUES))
     assert path.read_text("utf-8") == "preference = "
 

@@ -52,7 +52,7 @@ def reason(text: str | bytes) -> str:
     with pytest.raises(NotUsableError) as raised:
         read_preset(put("mine.toml", text))
     sentence = str(raised.value)
-    assert sentence.endswith("mend it with: amulet presets edit mine")
+    assert sentence.endswith("fix it with: amulet presets edit mine")
     assert str(presets_folder() / "mine.toml") in sentence
     return sentence[sentence.index("usable (") + 8 : sentence.rindex(");")]
 

@@ -394,7 +394,7 @@ def test_an_answer_goes_on_and_is_looked_into_behind_its_thought(
     looked = ask(thinking=True, thought=before, begun=Message("assistant", "", whole.token_ids))
     thinker.examine(looked, [AMULET], events.append)
     examined = [event for event in events if isinstance(event, Examined)]
-    places = [place for event in examined for place in event.places]
+    places = [place for event in examined for place in event.candidates]
     assert [place.realigned[0].token for place in places[1:]] == list(whole.token_ids[1:])
 
 

@@ -1,6 +1,6 @@
 """One question answered in several ways side by side, where the answers part, and a blind vote.
 
-Ways to steer go in; columns come out that grow as the engine writes. Nothing here knows of widgets.
+Ways to steer go in; columns come out that grow as the engine writes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Column:
 
     @property
     def name(self) -> str:
-        """The place on the dial, in words."""
+        """Its strength, in words."""
         strength = self.steering.strength
         if method_of(strength) == "amulet":
             return f"{strength:.2f} {label(strength)}"
@@ -185,12 +185,12 @@ class Comparison:
     # -- what is seen -------------------------------------------------------------------------
 
     def parting(self, number: int) -> int | None:
-        """The place in a column's text at which it leaves the first column's; in the first, at
+        """The index in a column's text at which it leaves the first column's; in the first, at
         which the first other leaves it. None while they say the same."""
         first, column = self.columns[0], self.columns[number]
         others = self.columns[1:] if column is first else [column]
-        places = [parts(first, other) for other in others]
-        return min((place for place in places if place is not None), default=None)
+        found = [parts(first, other) for other in others]
+        return min((index for index in found if index is not None), default=None)
 
     def reply(self, column: Column) -> Node | None:
         """A column as a reply of the chat; None while it is not complete, or where it is empty."""
@@ -261,14 +261,14 @@ def same(one: SteeringChoice, other: SteeringChoice) -> bool:
 
 
 def parts(one: Column, other: Column) -> int | None:
-    """The place at which two texts part; None while one of them may still go on like the other."""
+    """The index at which two texts part; None while one of them may still go on like the other."""
     shorter, longer = sorted((one, other), key=lambda column: len(column.text))
     letters = enumerate(zip(shorter.text, longer.text, strict=False))
-    place = next((at for at, (a, b) in letters if a != b), len(shorter.text))
-    ends_there = place == len(shorter.text)
-    if ends_there and (len(longer.text) == place or not shorter.ended):
+    index = next((at for at, (a, b) in letters if a != b), len(shorter.text))
+    ends_there = index == len(shorter.text)
+    if ends_there and (len(longer.text) == index or not shorter.ended):
         return None
-    return place
+    return index
 
 
 def with_preset(steering: SteeringChoice, changed: Preset) -> SteeringChoice:

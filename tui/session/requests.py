@@ -1,7 +1,5 @@
 """What the engine is asked: from a chat and how it is steered to a request, and from a stored reply
 to the request that it was the answer to.
-
-Nothing here knows of the engine's state or of widgets.
 """
 
 from __future__ import annotations
