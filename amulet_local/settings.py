@@ -20,7 +20,8 @@ import platformdirs
 from amulet_local.errors import NotUsableError, advice, cause
 from amulet_local.files import stamp
 from amulet_local.path_text import as_text, from_text
-from amulet_local.protocol.messages import LoadOptions, Positive
+from amulet_local.protocol.loading import LoadOptions
+from amulet_local.protocol.numbers import Positive
 from amulet_local.system import paths
 from amulet_local.system.text_files import TOML_ERRORS, NotTextError, read_text, toml_reason
 

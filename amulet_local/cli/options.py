@@ -32,7 +32,9 @@ import msgspec
 
 from amulet_local.cli.output import say
 from amulet_local.errors import UsageError, advice, cause
-from amulet_local.protocol.messages import MOST_DEVICES, MOST_WHOLE, LoadOptions, Share, Strength
+from amulet_local.protocol.alignment import Strength
+from amulet_local.protocol.loading import MOST_DEVICES, LoadOptions, Share
+from amulet_local.protocol.numbers import MOST_WHOLE
 from amulet_local.system.text_files import NotTextError, decode_text
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

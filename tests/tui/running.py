@@ -18,7 +18,7 @@ from amulet_local.chats.history import History, history_file
 from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import NotUsableError
 from amulet_local.presets.preset import load_presets
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.settings import Settings
 from tui.app import AmuletApp
 from tui.screens.chat import ChatScreen

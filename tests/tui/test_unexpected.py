@@ -13,7 +13,7 @@ from textual.widgets import OptionList
 
 from amulet_local.chats.history import History, history_file
 from amulet_local.errors import UsageError
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.settings import Settings, log_folder
 from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat, store_with
