@@ -149,9 +149,9 @@ def load_settings() -> Settings:
             f"{advice(error, 'make it readable, or remove it')}."
         ) from None
     except NotTextError as error:
-        raise NotUsableError(f"{path} cannot be read ({error}); mend or remove it.") from None
+        raise NotUsableError(f"{path} cannot be read ({error}); fix or remove it.") from None
     try:
         return msgspec.convert(tomllib.loads(text), Settings)
     except TOML_ERRORS as error:
         reason = toml_reason(error, text, Settings)
-        raise NotUsableError(f"{path} is not valid ({reason}); mend or remove it.") from None
+        raise NotUsableError(f"{path} is not valid ({reason}); fix or remove it.") from None

@@ -181,7 +181,7 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _agreed(chat: Summary) -> bool:
     if not sys.stdin.isatty():
-        raise UsageError(f"nobody is here to be asked; add --yes to remove {chat.id}.")
+        raise UsageError(f"cannot ask without a terminal; add --yes to remove {chat.id}.")
     question = Text(f"Remove {_title(chat.title)} ({chat.messages} messages) for good?")
     try:
         return Confirm.ask(question, console=Console(stderr=True), default=False)

@@ -225,7 +225,7 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _agreed(path: Path) -> bool:
     if not sys.stdin.isatty():
-        raise UsageError(f"nobody is here to be asked; add --yes to remove {path}.")
+        raise UsageError(f"cannot ask without a terminal; add --yes to remove {path}.")
     from rich.prompt import Confirm
     from rich.text import Text
 

@@ -12,8 +12,9 @@ from typing import cast
 
 from msgspec import structs
 
-from amulet_local.cli.options import piped, read_input, unread_input, with_given
+from amulet_local.cli.options import with_given
 from amulet_local.cli.output import say
+from amulet_local.cli.standard_input import piped, read_input, unread_input
 from amulet_local.errors import UsageError
 from amulet_local.presets.calibrated import calibrated_strength, usual_strength
 from amulet_local.presets.preset import (

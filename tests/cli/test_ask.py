@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.cli import options
+from amulet_local.cli import standard_input
 from amulet_local.presets.calibrated import Calibrated, keep_strength
 from amulet_local.presets.preset import USUAL_STRENGTH, load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
@@ -648,7 +648,7 @@ def test_a_loop_over_the_lines_of_a_file_has_each_answered(
 def test_who_waits_for_standard_input_is_told_so(
     pipe: tuple[int, Callable[..., Result]], engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(options, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(standard_input, "PATIENCE_S", 0.0)
     writer, run = pipe
     told = threading.Event()
 
@@ -659,7 +659,7 @@ def test_who_waits_for_standard_input_is_told_so(
         os.write(writer, b"Where to?")
         os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
 
-    monkeypatch.setattr(options, "say", say)
+    monkeypatch.setattr(standard_input, "say", say)
     assert run("ask").out == "Take the coast path.\n"
     assert told.is_set()
     assert engine.requests[-1].messages[0].text == "Where to?"
