@@ -114,7 +114,7 @@ async def test_an_error_that_nobody_foresaw_is_a_sentence_and_the_app_goes_on(
 async def test_an_error_before_the_chat_is_there_ends_the_app_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ChatScreen, "recall", fail)
+    monkeypatch.setattr(writing, "recall", fail)
     with History(history_file()) as history:
         engine = FakeEngine()
         session = Session(engine, history, Settings(), LoadOptions(), SteeringChoice())
