@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -39,8 +40,19 @@ from amulet_local.system.child_processes import environment, python
 from models.inspection import inspect
 from models.memory import estimate
 
-REQUIREMENT = "llama-cpp-python>=0.3.36,<0.4"
 _PATIENCE_S = 60
+
+
+def _required(package: str) -> str:
+    """The package with the versions that this installation of Amulet asks for."""
+    with suppress(metadata.PackageNotFoundError):  # run from its folder, never installed
+        for requirement in metadata.requires("amulet-local") or []:
+            if requirement.startswith(package):
+                return requirement
+    return package
+
+
+REQUIREMENT = _required("llama-cpp-python")
 _PROBE = (
     "import json; from dataclasses import asdict; "
     "from amulet_local.runtime.llama.model import build_info, physical_cores; "
