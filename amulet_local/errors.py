@@ -10,6 +10,8 @@ import errno
 
 from amulet_local.path_text import encodable
 
+INTERRUPTED = 130  # the exit code where the user stopped it: 128 and SIGINT, as shells have it
+
 
 class AmuletError(Exception):
     """Base of every error that is meant for the user's eyes."""

@@ -18,6 +18,7 @@ import msgspec
 import platformdirs
 
 from amulet_local.errors import NotUsableError, advice, cause
+from amulet_local.files import stamp
 from amulet_local.path_text import as_text, from_text
 from amulet_local.protocol.messages import LoadOptions, Positive
 from amulet_local.system import paths
@@ -71,17 +72,17 @@ def presets_folder() -> Path:
     return config_folder() / "presets"
 
 
-def calibration_folder() -> Path:
+def autotune_folder() -> Path:
     """What calibration found, one file a model; not there before the first."""
     return data_folder() / "calibration"
 
 
-def calibration_file(model: str) -> Path:
+def autotune_file(model: str) -> Path:
     """What calibration found for a model: named by its file (name, size, time of change), the
     machine and the library, so that it goes stale with any of them."""
     machine = f"{platform.machine()} {platform.processor()} {os.cpu_count()}"
     key = f"{_identity(model)} {machine} {_library()}"
-    return calibration_folder() / f"{_short(key)}.json"
+    return autotune_folder() / f"{_short(key)}.json"
 
 
 def strengths_file(model: str) -> Path:
@@ -92,10 +93,8 @@ def strengths_file(model: str) -> Path:
 
 def _identity(model: str) -> str:
     path = from_text(model)
-    name, status = as_text(path.name), paths.status(path)
-    if status is None:
-        return name
-    return f"{name} {status.st_size} {status.st_mtime_ns}"
+    name, found = as_text(path.name), stamp(path)
+    return f"{name} {found.size} {found.mtime_ns}" if found else name
 
 
 def _short(key: str) -> str:
@@ -110,9 +109,9 @@ def _library() -> str:
     return version("llama-cpp-python")
 
 
-def is_calibrated(model: str) -> bool:
+def is_autotuned(model: str) -> bool:
     """Whether the fastest settings for a model on this machine are known."""
-    return paths.exists(calibration_file(model))
+    return paths.exists(autotune_file(model))
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ import statistics
 import subprocess
 
 from amulet_local.system.child_processes import environment, python
-from models.library import resolve
+from models.lookup import resolve
 
 SPINS = (300_000, 10_000, 1_000, 100)
 _STEPS = """

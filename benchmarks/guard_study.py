@@ -34,7 +34,7 @@ from amulet_local.presets.preset import load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.realignment import Row, Workspace, log_softmax, plausibility_floor, realign
-from models.library import resolve
+from models.lookup import resolve
 
 PRESETS = ("creative", "verbose", "concise", "uplifting")
 PROMPTED = ("prompt", 1.0)

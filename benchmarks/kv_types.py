@@ -20,7 +20,7 @@ from amulet_local.protocol.messages import KvType, LoadOptions
 from amulet_local.realignment import LINEAR, Combination, Row, Workspace, combined, log_softmax
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
-from models.library import resolve
+from models.lookup import resolve
 
 QUESTIONS = (
     "How do I keep houseplants alive while I travel?",

@@ -27,7 +27,7 @@ from amulet_local.protocol.messages import (
     Sampling,
 )
 from amulet_local.realignment import AMULET
-from models.library import resolve
+from models.lookup import resolve
 
 METHODS: tuple[Method, ...] = ("base", "pref", "amulet")
 

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from amulet_local.system.child_processes import environment, python
 from models.header import read_header
-from models.library import resolve
+from models.lookup import resolve
 
 _LISTING = """
 import time

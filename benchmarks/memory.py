@@ -17,7 +17,7 @@ from amulet_local.engine.client import EngineProcess
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Died, Failed, Finished, LoadOptions, Reply
 from amulet_local.system.child_processes import environment, python
-from models.library import resolve
+from models.lookup import resolve
 
 _WORDS = "word " * 3400
 _PLAIN = """

@@ -37,7 +37,7 @@ from amulet_local.protocol.messages import (
 from amulet_local.runtime.llama.devices import try_server
 from amulet_local.system.child_processes import environment, python
 from models.inspection import inspect
-from models.library import resolve
+from models.lookup import resolve
 from models.memory import needs_of
 
 _PATIENCE_S = 30.0

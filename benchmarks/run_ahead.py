@@ -20,7 +20,7 @@ from amulet_local.runtime.autotune import block_ms, some_tokens
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 from benchmarks.kv_types import PREFERENCE, QUESTIONS
-from models.library import resolve
+from models.lookup import resolve
 
 
 def main() -> None:

@@ -175,10 +175,12 @@ def _read_all(master: int) -> None:
 def run(case: dict[str, object]) -> None:
     """The app, in the terminal that it finds itself in."""
     from tui.app import AmuletApp
+    from tui.screens import chat_actions
     from tui.screens.chat import ChatScreen
-    from tui.session.changes import ChosenModel, SteeringChoice
-    from tui.session.model_store import Shelf
+    from tui.session.changes import ChosenModel
+    from tui.session.model_store import ModelStore
     from tui.session.session import Session
+    from tui.session.steering import SteeringChoice
 
     pieces = case["pieces"]
     assert isinstance(pieces, list)
@@ -187,14 +189,14 @@ def run(case: dict[str, object]) -> None:
     with History(history_file()) as history:
         session = Session(engine, history, Settings(), LoadOptions(), SteeringChoice())
         chat = _chat(history, int(str(case["tokens"])))
-        app = AmuletApp(session, engine, Shelf(lambda name: model, lambda: True, _no_fetch))
+        app = AmuletApp(session, engine, ModelStore(lambda name: model, lambda: True, _no_fetch))
 
         async def drive() -> None:
             screen = app.screen_stack[0]
             assert isinstance(screen, ChatScreen)
             await asyncio.sleep(1)
             if chat:
-                screen.open_chat(chat)
+                chat_actions.open_chat(screen, chat)
             await asyncio.sleep(_SETTLE_S)
             screen.show(session.ask("Go on."))
             while not engine.done.is_set():

@@ -21,9 +21,9 @@ from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.settings import Settings
 from tui.app import AmuletApp
-from tui.session.changes import SteeringChoice
-from tui.session.model_store import Shelf
+from tui.session.model_store import ModelStore
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 
 _PICTURES = Path(__file__).parent / "pictures"
 _QUESTION = "What makes a good walking holiday?"
@@ -56,7 +56,7 @@ async def take(name: str, size: tuple[int, int], keys: list[str]) -> None:
     history = History(None)
     keep_others(history)
     session = Session(engine, history, Settings(), LoadOptions(), SteeringChoice.to_preset(preset))
-    app = AmuletApp(session, engine, Shelf())
+    app = AmuletApp(session, engine, ModelStore())
     try:
         async with app.run_test(size=size) as pilot:
             for question in (_QUESTION, _SECOND):

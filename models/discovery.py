@@ -1,4 +1,4 @@
-"""Which GGUF files lie in a place, and what a user may call them.
+"""Which GGUF files lie in a location, and what a user may call them.
 
 Places go in; sightings come out, one for each model, and a note for each folder that cannot be
 read. Files are not opened here, except for the small ones in which Ollama and the hub keep names.
@@ -22,7 +22,7 @@ from amulet_local.errors import cause
 from amulet_local.path_text import as_text
 from amulet_local.system import paths
 from models.cards import part_paths
-from models.places import Place
+from models.locations import Location
 
 MOST_FILES = 20_000
 DEEPEST = 8
@@ -41,7 +41,7 @@ class Sighting:
     """A model's file, not yet looked into.
 
     path: of its first file. names: what it may be called, the usual one first; each in parts, from
-    the place to the file, of which a user types as many of the last as it takes to tell it apart;
+    the location to the file, of which a user types as many of the last as tell it apart;
     as text (see paths.py). Several sightings may be of one file.
     """
 
@@ -58,12 +58,12 @@ class Unread:
     reason: str
 
 
-def look_into(places: Iterable[Place]) -> tuple[list[Sighting], list[Unread]]:
-    """All models in these places, by name, place by place."""
+def look_into(locations: Iterable[Location]) -> tuple[list[Sighting], list[Unread]]:
+    """All models in these locations, by name, one location after another."""
     sightings: list[Sighting] = []
     unread: list[Unread] = []
-    for place in places:
-        found = _LAYOUTS[place.layout](place, unread)
+    for location in locations:
+        found = _LAYOUTS[location.layout](location, unread)
         named = [
             Sighting(each.path, tuple(map(_text, each.names)), as_text(each.program))
             for each in found
@@ -79,10 +79,10 @@ def _text(name: Name) -> Name:
 # -- any nesting of folders -----------------------------------------------------------------------
 
 
-def _tree(place: Place, unread: list[Unread]) -> Iterator[Sighting]:
-    for path in _files(place.folder, unread):
-        inside = path.relative_to(place.folder).with_suffix("")
-        yield Sighting(path, _named((place.key, *inside.parts)), place.program)
+def _tree(location: Location, unread: list[Unread]) -> Iterator[Sighting]:
+    for path in _files(location.folder, unread):
+        inside = path.relative_to(location.folder).with_suffix("")
+        yield Sighting(path, _named((location.key, *inside.parts)), location.program)
 
 
 def _files(folder: Path, unread: list[Unread]) -> Iterator[Path]:
@@ -138,12 +138,12 @@ def _named(parts: Name) -> tuple[Name, ...]:
 # -- Hugging Face's cache -------------------------------------------------------------------------
 
 
-def _hub(place: Place, unread: list[Unread]) -> Iterator[Sighting]:
+def _hub(location: Location, unread: list[Unread]) -> Iterator[Sighting]:
     """`models--org--name/snapshots/revision/file`: of several revisions the one in use."""
     try:
-        folders = sorted(place.folder.glob("models--*/snapshots/*/"))
+        folders = sorted(location.folder.glob("models--*/snapshots/*/"))
     except OSError as error:
-        unread.append(Unread(place.folder, cause(error)))
+        unread.append(Unread(location.folder, cause(error)))
         return
     newest: dict[Name, tuple[tuple[bool, float], Path]] = {}
     for snapshot in folders:
@@ -151,10 +151,10 @@ def _hub(place: Place, unread: list[Unread]) -> Iterator[Sighting]:
         rank = (_current_revision(repository) == snapshot.name, _changed(snapshot))
         names = repository.name.split("--")[1:]
         for path in _files(snapshot, unread):
-            parts = (place.key, *names, *path.relative_to(snapshot).with_suffix("").parts)
+            parts = (location.key, *names, *path.relative_to(snapshot).with_suffix("").parts)
             newest[parts] = max(newest.get(parts, (rank, path)), (rank, path))
     for parts, (_, path) in newest.items():
-        yield Sighting(path, _named(parts), place.program)
+        yield Sighting(path, _named(parts), location.program)
 
 
 def _current_revision(repository: Path) -> str:
@@ -181,25 +181,25 @@ class _Manifest(msgspec.Struct):
     layers: list[_Layer] = []
 
 
-def _ollama(place: Place, unread: list[Unread]) -> Iterator[Sighting]:
+def _ollama(location: Location, unread: list[Unread]) -> Iterator[Sighting]:
     """`manifests/host/namespace/model/tag` names layers; that of the weights is a GGUF file."""
-    manifests = place.folder / "manifests"
+    manifests = location.folder / "manifests"
     try:
         found = sorted(manifests.glob("*/*/*/*"))[:MOST_FILES]
-        if not found and place.folder.exists():
-            os.scandir(place.folder).close()  # which tells what glob keeps to itself
+        if not found and location.folder.exists():
+            os.scandir(location.folder).close()  # which tells what glob keeps to itself
     except OSError as error:
-        unread.append(Unread(place.folder, cause(error)))
+        unread.append(Unread(location.folder, cause(error)))
         return
     for manifest in found:
         *owner, model, tag = manifest.relative_to(manifests).parts
         digest = _weights(manifest)
         if not digest:
             continue
-        full = (place.key, *owner, f"{model}:{tag}")
+        full = (location.key, *owner, f"{model}:{tag}")
         names = ((*full[:-1], model), full) if tag == "latest" else (full,)
-        blob = place.folder / "blobs" / digest.replace(":", "-")
-        yield Sighting(blob, names, place.program)
+        blob = location.folder / "blobs" / digest.replace(":", "-")
+        yield Sighting(blob, names, location.program)
 
 
 def _weights(manifest: Path) -> str:

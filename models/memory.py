@@ -24,10 +24,10 @@ from amulet_local.runtime.load_defaults import (
     OUTPUTS,
     PADDING,
     own_cells,
-    settle,
     usual_context,
+    with_autotuned,
 )
-from amulet_local.runtime.offload import Device, place
+from amulet_local.runtime.offload import Device, estimate_offload
 from models.cards import ModelCard
 
 USUAL = LoadOptions()
@@ -48,7 +48,7 @@ _MOST_STEPS = 128  # each some percent less than the one before
 
 def estimate(card: ModelCard, options: LoadOptions = USUAL) -> Memory:
     """The memory that a model will take when it is loaded like this, on the processor."""
-    options = settle(options, as_text(card.path))
+    options = with_autotuned(options, as_text(card.path))
     context = options.context or usual_context(card.context_trained)
     apart = options.streams == "two-contexts"
     cells = _padded(context if apart else max(_STREAMS * context, context + own_cells(context)))
@@ -92,7 +92,9 @@ def largest_context(
 ) -> int:
     """The most tokens of context, up to what the options ask for, with which the model takes no
     more than `free` bytes beside what goes to devices; 0 if there is none worth having."""
-    fitting = (e.context for e in needs(card, options) if place(e, options, found, free).fits)
+    fitting = (
+        e.context for e in needs(card, options) if estimate_offload(e, options, found, free).fits
+    )
     return next(fitting, 0)
 
 
@@ -102,7 +104,7 @@ def memory_advice(
     """What to do where a model does not fit into so many free bytes, beside what goes to the
     devices to use; "" where it does."""
     wanted = estimate(card, options)
-    placing = place(wanted, options, found, free)
+    placing = estimate_offload(wanted, options, found, free)
     if placing.fits:
         return ""
     beside = f" beside what is on {', '.join(placing.devices)}" if placing.layers else ""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from amulet_local.files import write_whole
 from amulet_local.path_text import from_text
 from amulet_local.settings import models_folder
 from amulet_local.system import paths
@@ -62,9 +63,7 @@ def keep(receipt: Receipt) -> None:
     """Add a receipt, in place of any for the same file. Raises OSError."""
     others = (each for each in receipts() if each.path != receipt.path)
     body = msgspec.json.format(msgspec.json.encode((*others, receipt)), indent=1)
-    part = _path().with_suffix(".part")
-    part.write_bytes(body)
-    part.replace(_path())
+    write_whole(_path(), body)
 
 
 def _path() -> Path:

@@ -42,18 +42,19 @@ class Closable:
         os.close(theirs)
         self._reads = threading.Event()
         self._reads.set()
+        self._closing = False
         self.output = b""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         os.set_blocking(self._ours, False)
-        while self._reads.wait():
+        while self._reads.wait() and not self._closing:
             try:
                 self.output += os.read(self._ours, 1 << 16)
             except BlockingIOError:
                 time.sleep(0.005)
-            except OSError:  # nobody has the other end, or this one is closed
+            except OSError:  # nobody has the other end
                 return
 
     def type(self, keys: bytes) -> None:
@@ -70,8 +71,10 @@ class Closable:
 
     def close(self) -> None:
         """As by the button of its window."""
-        os.close(self._ours)
+        self._closing = True
         self._reads.set()
+        self._reader.join()  # else it reads what the next terminal, under the same number, writes
+        os.close(self._ours)
 
     def living(self) -> list[psutil.Process]:
         """What lives of the app, its engine included."""

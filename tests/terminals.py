@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import subprocess
 import termios
 import threading
@@ -23,6 +24,7 @@ import pytest
 from tests.checks import comes
 
 COLUMNS, LINES = 100, 30
+_PATIENCE_S = 0.05
 PROMPT = "here>"
 _SHELL = ["/usr/bin/env", f"PS1={PROMPT} ", "/bin/sh"]
 
@@ -76,12 +78,16 @@ class Emulated(Terminal):
         os.close(theirs)
         self._screen = _Screen(COLUMNS, LINES)
         self._lock = threading.Lock()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._closing = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         """Take all that is written at once: a program stands still while nobody reads."""
         stream = pyte.ByteStream(self._screen)
-        while True:
+        while not self._closing.is_set():
+            if not select.select([self._ours], [], [], _PATIENCE_S)[0]:
+                continue
             try:
                 data = os.read(self._ours, 1 << 16)
             except OSError:  # the shell has ended
@@ -104,6 +110,8 @@ class Emulated(Terminal):
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
+        self._closing.set()
+        self._reader.join()  # else it reads what the next terminal, under the same number, writes
         os.close(self._ours)
 
 

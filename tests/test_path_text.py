@@ -18,15 +18,16 @@ from amulet_local.errors import NotUsableError
 from amulet_local.path_text import as_text, encodable, from_text
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.settings import Settings, models_folder
-from models.library import listing, remove, resolve
+from models.library import listing
+from models.lookup import remove, resolve
 from models.receipts import Part, Receipt, keep, receipts
 from tests.fake_engine import FakeEngine
 from tests.models.gguf_files import write_model
 from tests.models.test_inspection import write_part
 from tests.tiny_models import write_llama
-from tui.session.changes import SteeringChoice
 from tui.session.model_store import find_model, list_models
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 
 NAMES = {
     b"caf\xe9": r"caf\xe9",

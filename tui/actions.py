@@ -186,7 +186,7 @@ LINE = (
     Action("complete", "tab", "Take what is proposed", id="line_complete"),
     Action("close", "escape", "Leave it as it is", id="line_close"),
 )
-LOOK = (
+HEAT_SCREEN = (
     Action("branch", "enter", "Go on from before this token", "Go on", id="look_branch"),
     Action(
         "turn(1)",
@@ -273,7 +273,7 @@ PLACES: dict[str, Sequence[Action]] = {
     "In the message": PROMPT,
     "Among the messages": MESSAGES,
     "On the strength dial": DIAL,
-    "In the heat view": (*HEAT, *LOOK),
+    "In the heat view": (*HEAT, *HEAT_SCREEN),
     "In its card": CARD,
     "In a comparison": COMPARE,
     "Among the chats": CHATS,

@@ -34,9 +34,9 @@ from tui.markdown.sanitising import clean, sentence
 from tui.palette import ActionProvider
 from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
-from tui.session.changes import SteeringChoice
-from tui.session.model_store import Shelf, needs_of
+from tui.session.model_store import ModelStore, needs_of
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 from tui.stylesheet import ParsedOnce
 from tui.system.clipboard import copy
 from tui.system.links import open_address, openable
@@ -75,7 +75,7 @@ def run_chat(
         if thinking is not None:
             session.think(thinking)
         theme = first_theme(settings.theme)
-        app = AmuletApp(session, engine, Shelf(), model, notices, settings.keys, theme)
+        app = AmuletApp(session, engine, ModelStore(), model, notices, settings.keys, theme)
 
         def give_up() -> None:
             engine.kill()
@@ -86,7 +86,7 @@ def run_chat(
             app.run()
         finally:
             engine.close()
-            session.end()
+            session.replies.end()
     if app.failure:
         raise AmuletError(app.failure)
     return app.return_code or 0
@@ -107,7 +107,7 @@ class AmuletApp(App[None]):
     """
 
     TITLE = "Amulet"
-    CSS_PATH = ["amulet.tcss", "chats.tcss", "look.tcss"]  # noqa: RUF012
+    CSS_PATH = ["styles/app.tcss", "styles/chats.tcss", "styles/heat.tcss"]  # noqa: RUF012
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ActionProvider}
     COMMAND_PALETTE_BINDING = ""
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-roomy"), (150, "-wide")]  # noqa: RUF012
@@ -118,7 +118,7 @@ class AmuletApp(App[None]):
         self,
         session: Session,
         engine: EngineHandle,
-        shelf: Shelf,
+        model_store: ModelStore,
         model: str = "",
         notices: Sequence[str] = (),
         keys: Mapping[str, str] = MappingProxyType({}),
@@ -131,7 +131,7 @@ class AmuletApp(App[None]):
             self.register_theme(own)
         self.theme = theme
         self.stylesheet = ParsedOnce(variables=self.get_css_variables())
-        self._chat = ChatScreen(session, engine, shelf, model, notices)
+        self._chat = ChatScreen(session, engine, model_store, model, notices)
         self._quit_asked_at = -_PATIENCE_S
         self._begun = False
         self._told_at: dict[tuple[type, str], float] = {}  # errors by their place, when last told

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from amulet_local.bench.high_level import HighLevelChat
 from amulet_local.bench.timing import Timing
 from amulet_local.generation.decoding import decode
 from amulet_local.generation.detokenizer import GrowingText
@@ -21,7 +22,8 @@ from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LoadOptions, Sampling
 from amulet_local.realignment import LINEAR, Combination, Workspace
 from amulet_local.runtime.autotune import some_tokens
-from amulet_local.runtime.llama.model import Batch, Context, HighLevelChat, Model
+from amulet_local.runtime.llama.context import Batch, Context
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 
 Task = Literal["prose", "copy-edit"]

@@ -14,8 +14,9 @@ from amulet_local.prompts.prompting import Prompter
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.runtime.autotune import block_ms, step_cost
 from amulet_local.runtime.llama.devices import add_servers
-from amulet_local.runtime.llama.model import Model, physical_cores
-from amulet_local.runtime.load_defaults import layers_asked, settle
+from amulet_local.runtime.llama.hardware import physical_cores
+from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.load_defaults import layers_asked, with_autotuned
 
 _CONTEXT = 3072
 
@@ -47,7 +48,7 @@ def run(
     """Measure everything. say hears what is being measured; raises what loading raises."""
     if not options.context:
         options = msgspec.structs.replace(options, context=_CONTEXT)
-    options = settle(options, path)
+    options = with_autotuned(options, path)
     threads = options.threads or physical_cores()
     say("loading")
     add_servers(options.rpc)

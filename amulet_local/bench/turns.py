@@ -13,7 +13,8 @@ from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Arrangement, LoadOptions, Placement
 from amulet_local.runtime.autotune import some_tokens
-from amulet_local.runtime.llama.model import Batch, Context, Model
+from amulet_local.runtime.llama.context import Batch, Context
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 
 _PREFERENCES = (

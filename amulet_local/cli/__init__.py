@@ -18,11 +18,10 @@ from importlib import import_module
 from amulet_local import __version__
 from amulet_local.cli.options import Parser, add_chat_options, piped
 from amulet_local.cli.output import is_closed, is_dumb, replace_closed, say, write_no_more
-from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
+from amulet_local.errors import INTERRUPTED, AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.settings import load_settings
 
 _COMMANDS = ("ask", "models", "presets", "chats", "bench", "eval", "calibrate", "doctor")
-_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has read enough
         write_no_more()
         return 0
@@ -59,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say("standard output is closed, so the result has nowhere to go; leave it open.")
             return AmuletError.exit_code
         place = f"{error.filename}: " if error.filename else ""
-        remedy = advice(error, "mend that and try again")
+        remedy = advice(error, "fix that and try again")
         say(f"the system refused ({place}{cause(error)}); {remedy}.")
         return AmuletError.exit_code
     return code

@@ -14,11 +14,11 @@ from amulet_local.cli.output import StatusLine, console, keeps, print_json, writ
 from amulet_local.path_text import as_text
 from amulet_local.protocol.messages import LoadOptions, Positive
 from amulet_local.settings import load_settings
-from models import library
+from models import lookup
 
 if TYPE_CHECKING:
     from amulet_local.bench.report import Report
-    from amulet_local.runtime.load_defaults import Calibration
+    from amulet_local.runtime.load_defaults import Autotuned
 
 _LOADING = {
     "context": "tokens of context (0: 3072)",
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             model,
             options,
             lambda what: status.show(f"measuring: {what}"),
-            draft=str(library.resolve(args.draft)) if args.draft else "",
+            draft=str(lookup.resolve(args.draft)) if args.draft else "",
             tokens=args.tokens,
             repeat=args.repeat,
         )
@@ -82,11 +82,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _calibrate(model: str, options: LoadOptions, status: StatusLine, *, as_json: bool) -> int:
-    from amulet_local.runtime.autotune import calibrate, keep
+    from amulet_local.runtime.autotune import autotune, keep
 
     kept = False
 
-    def try_to_keep(path: str, found: Calibration) -> None:
+    def try_to_keep(path: str, found: Autotuned) -> None:
         nonlocal kept
         status.clear()
         kept = keeps(partial(keep, path, found))
@@ -94,7 +94,7 @@ def _calibrate(model: str, options: LoadOptions, status: StatusLine, *, as_json:
     def progress(what: str) -> None:
         status.show(f"calibrating: {what}")
 
-    found = calibrate(model, options, progress, keep=try_to_keep)
+    found = autotune(model, options, progress, keep=try_to_keep)
     if as_json:
         print_json(found)
     else:

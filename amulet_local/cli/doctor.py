@@ -1,83 +1,33 @@
-"""`amulet doctor`: what is installed, what the machine offers, what is missing and how to get it.
-
-llama.cpp is examined in a process of its own, since a build that does not suit the machine dies on
-its first instruction; the doctor then lives to tell.
-"""
+"""`amulet doctor`: what is here, what the machine offers, what is missing and how to get it."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import re
-import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import psutil
 from rich.filesize import decimal
 
 from amulet_local import __version__, settings
+from amulet_local.cli.backend_probe import REQUIREMENT, examine_backend, examine_servers
 from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, listed
 from amulet_local.cli.output import print_json, without_controls
 from amulet_local.errors import NotUsableError
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import load_presets
-from amulet_local.runtime.device_probe import seen_devices
-from amulet_local.runtime.offload import chosen_devices, free_memory, place
-from amulet_local.settings import is_calibrated
+from amulet_local.runtime.device_probe import probe_devices
+from amulet_local.runtime.offload import chosen_devices, estimate_offload, free_memory
+from amulet_local.settings import is_autotuned
 from amulet_local.system import paths
-from amulet_local.system.child_processes import environment, python
 from models.inspection import inspect
 from models.memory import estimate
-
-_PATIENCE_S = 60
-
-
-def _required(package: str) -> str:
-    """The package with the versions that this installation of Amulet asks for."""
-    with suppress(metadata.PackageNotFoundError):  # run from its folder, never installed
-        for requirement in metadata.requires("amulet-local") or []:
-            if requirement.startswith(package):
-                return requirement
-    return package
-
-
-REQUIREMENT = _required("llama-cpp-python")
-_PROBE = (
-    "import json; from dataclasses import asdict; "
-    "from amulet_local.runtime.llama.model import build_info, physical_cores; "
-    "print(json.dumps({**asdict(build_info()), 'threads': physical_cores()}))"
-)
-_ASK_SERVER = """
-import json, sys
-from dataclasses import asdict
-from amulet_local.runtime.llama.devices import add_servers, devices
-from amulet_local.errors import AmuletError
-try:
-    add_servers(sys.argv[1:])
-except AmuletError as error:
-    print(error)
-    sys.exit(2)
-print(json.dumps([asdict(device) for device in devices() if device.backend == "RPC"]))
-"""
-_INSTALL = f'"{sys.executable}" -m pip install --force-reinstall --no-cache-dir "{REQUIREMENT}"'
-_WITHOUT_AMX = '"-DCMAKE_C_FLAGS=-U__AMX_INT8__ -DCMAKE_CXX_FLAGS=-U__AMX_INT8__"'
-_COMPILERS = ("c++", "g++", "clang++", "cl")
-_HOW_TO_COMPILE = {
-    "darwin": "xcode-select --install",
-    "win32": "the Build Tools for Visual Studio",
-}
-_HOW_ELSE = "package g++, gcc-c++ or the like"
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -109,8 +59,8 @@ def examine(servers: Sequence[str] = ()) -> dict[str, Any]:
     own = _settings(missing)
     report = {
         "versions": _versions(missing),
-        "backend": _backend(missing, advice),
-        "servers": (lent := _servers(servers or own.engine.rpc, advice)),
+        "backend": examine_backend(missing, advice),
+        "servers": (lent := examine_servers(servers or own.engine.rpc, advice)),
         "cores": _cores(),
         "memory": _memory(),
         "folders": _folders(missing, advice),
@@ -142,117 +92,6 @@ def _versions(missing: list[str]) -> dict[str, str | None]:
                 command = f'"{sys.executable}" -m pip install {package}'
                 missing.append(f"{package} is not installed; get it with: {command}")
     return versions
-
-
-def _apart(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python code in a process that may crash. Raises TimeoutExpired."""
-    return subprocess.run(
-        python("-c", script, *arguments),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=_PATIENCE_S,
-        check=False,
-    )
-
-
-def _backend(missing: list[str], advice: list[str]) -> dict[str, Any] | None:
-    """What llama.cpp can do here; None where it cannot be used."""
-    try:
-        probe = _apart(_PROBE)
-    except subprocess.TimeoutExpired:
-        missing.append(_rebuild(f"it did not answer within {_PATIENCE_S} s"))
-        return None
-    if probe.returncode:
-        missing.append(_rebuild(_last_words(probe)))
-        return None
-    facts: dict[str, Any] = json.loads(probe.stdout.splitlines()[-1])
-    for gpu in _gpus():
-        if gpu.backend not in facts["backends"]:
-            advice.append(
-                f"there is a GPU ({gpu.name}) that this build cannot use; to use it, build anew "
-                f"with: {_build_line(gpu.flag)}"
-            )
-        elif not any(device["backend"] == gpu.backend for device in facts["devices"]):
-            advice.append(
-                f"there is a GPU ({gpu.name}) and {gpu.backend} is built in, but sees no device; "
-                "check the driver, and who may use it."
-            )
-    if "AMX_INT8 = 1" in facts["features"]:
-        advice.append(
-            "this build uses Intel's AMX, which GCC 12 compiles into a crash; if the engine dies "
-            f"of it, set CMAKE_ARGS={_WITHOUT_AMX} and build anew: {_INSTALL}"
-        )
-    return facts
-
-
-def _rebuild(reason: str) -> str:
-    """How to get llama.cpp to work, a compiler included where none is found."""
-    first = ""
-    if not any(map(shutil.which, _COMPILERS)):
-        first = f"install a C++ compiler ({_HOW_TO_COMPILE.get(sys.platform, _HOW_ELSE)}), then "
-    return f"llama.cpp cannot be used ({reason}); {first}build it with: {_INSTALL}"
-
-
-def _last_words(probe: subprocess.CompletedProcess[str]) -> str:
-    if probe.returncode < 0:
-        return f"it dies of {signal.Signals(-probe.returncode).name} here"
-    lines = probe.stderr.strip().splitlines()
-    return lines[-1].rstrip(".") if lines else f"exit status {probe.returncode}"
-
-
-@dataclass(frozen=True)
-class _Gpu:
-    """A GPU that this machine seems to have, the backend for it, and what builds that in."""
-
-    name: str
-    backend: str
-    flag: str
-
-
-def _gpus() -> list[_Gpu]:
-    """The best way for each maker; Vulkan where there is no other. Metal is built in by default."""
-    if sys.platform == "darwin":
-        return []
-    if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists():
-        return [_Gpu("NVIDIA", "CUDA", "-DGGML_CUDA=on")]
-    if Path("/dev/kfd").exists() and shutil.which("hipcc"):
-        return [_Gpu("AMD", "ROCm", "-DGGML_HIP=on")]
-    if list(Path("/dev/dri").glob("renderD*")):
-        return [_Gpu("any that Vulkan drives", "Vulkan", "-DGGML_VULKAN=on")]
-    return []
-
-
-def _build_line(flag: str) -> str:
-    """What to type, in the shell of the system."""
-    if sys.platform == "win32":
-        return f'set "CMAKE_ARGS={flag}" && {_INSTALL}'
-    return f'CMAKE_ARGS="{flag}" {_INSTALL}'
-
-
-def _servers(addresses: Sequence[str], advice: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """The devices that other machines lend, by address; each is asked by a process of its own,
-    since llama.cpp ends with a server that does not speak as it should."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for address in addresses:
-        found[address] = []
-        try:
-            answer = _apart(_ASK_SERVER, address)
-        except subprocess.TimeoutExpired:
-            advice.append(f"the RPC server {address} did not answer within {_PATIENCE_S} s.")
-            continue
-        if answer.returncode == 0:
-            found[address] = json.loads(answer.stdout.splitlines()[-1])
-        elif answer.returncode == 2:
-            advice.append(answer.stdout.strip())
-        else:
-            advice.append(
-                f"{address} answers, but not as an RPC server of this llama.cpp's version; start "
-                "the one that belongs to it (docs/hardware.md)."
-            )
-    return found
 
 
 def _cores() -> dict[str, int | None]:
@@ -317,14 +156,14 @@ def _model(
         missing.append(str(error))
         return facts
     memory = estimate(inspect(path), own.engine)
-    devices = chosen_devices(own.engine, seen_devices(servers))
-    placing = place(memory, own.engine, devices, free_memory())
+    devices = chosen_devices(own.engine, probe_devices(servers))
+    placing = estimate_offload(memory, own.engine, devices, free_memory())
     if not placing.fits:
         advice.append(
             f"the model needs about {decimal(memory.total)} with {memory.context:,} tokens of "
             "context, more than is free; a smaller context or a smaller model would fit."
         )
-    if not is_calibrated(as_text(path)):
+    if not is_autotuned(as_text(path)):
         advice.append(
             "the fastest settings for this model here are not known yet; to find them in a "
             "minute or two: amulet bench --calibrate"

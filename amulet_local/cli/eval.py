@@ -28,7 +28,7 @@ from amulet_local.cli.options import (
 )
 from amulet_local.cli.output import console, print_json, say, write
 from amulet_local.cli.work import WorkBar
-from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.errors import INTERRUPTED, NotUsableError, UsageError
 from amulet_local.evaluation.plan import GREEDY, Plan, Preference
 from amulet_local.evaluation.questions import Question, bundled_questions, read_questions
 from amulet_local.evaluation.records import Folder, Setting, Skipped
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 _PRESETS = "creative,verbose,concise,uplifting"  # the paper's main four
 _METHODS = f"base,pref,beam,la,amulet,{PAPER.name}"
 _OUT = Path("amulet-eval")
-_INTERRUPTED = 130
 _REPLYING = {
     "max_tokens": f"the longest reply (default: {PAPER_TOKENS})",
     "seed": "of the sampler (default: 0)",
@@ -127,7 +126,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate; returns 0, or 130 where the user stopped it."""
+    """Evaluate; returns 0, or INTERRUPTED where the user stopped it."""
     _require_packages()
     if args.report is not None:
         named = Path(args.judge or "").name.removesuffix(".gguf")
@@ -260,7 +259,7 @@ def _report(
     else:
         _print(report)
         write(f"\n{page}\n")
-    return _INTERRUPTED if stopped else 0
+    return INTERRUPTED if stopped else 0
 
 
 def _rate(found: Comparison | None) -> str:

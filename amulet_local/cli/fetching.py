@@ -10,7 +10,8 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from amulet_local.cli.output import console
-from models import download
+from models.fetch import Progress as Fetched
+from models.fetch import Stage
 
 
 class _Watch:
@@ -21,9 +22,9 @@ class _Watch:
         self._console = console
         self._bar = bar
         self._task = bar.add_task("", visible=False)
-        self.stage: download.Stage | None = None
+        self.stage: Stage | None = None
 
-    def __call__(self, progress: download.Progress) -> None:
+    def __call__(self, progress: Fetched) -> None:
         if self.stage is None and not self._console.is_terminal:
             self._console.print(f"Fetching {self._name} ({decimal(progress.total)})")
         self.stage = progress.stage

@@ -11,7 +11,7 @@ from amulet_local.cli.options import with_given
 from amulet_local.path_text import as_text
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.settings import Settings
-from models import library
+from models import lookup
 from models.cards import require_chat_model
 from models.inspection import inspect
 
@@ -21,7 +21,7 @@ def chat_model(name: str) -> Path:
 
     Raises NotUsableError where there is none of that name, or it is damaged or no chat model.
     """
-    path = library.resolve(name)
+    path = lookup.resolve(name)
     require_chat_model(inspect(path))
     return path
 

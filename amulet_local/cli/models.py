@@ -22,14 +22,14 @@ from amulet_local.cli.output import console, print_json, without_controls, write
 from amulet_local.errors import UsageError
 from amulet_local.path_text import as_text
 from amulet_local.protocol.messages import Memory, Natural
-from amulet_local.runtime.offload import Placing, free_memory, place
+from amulet_local.runtime.offload import Offload, estimate_offload, free_memory
 from amulet_local.settings import load_settings, models_folder
 from amulet_local.system import paths
-from models import catalogue, library
+from models import catalogue, library, lookup
 from models.cards import ModelCard, file_title, printable, require_chat_model
 from models.library import LeftOut, LocalModel
 from models.memory import estimate, memory_advice
-from models.quantising import TYPES, faster_type, quantise
+from models.quantisation import TYPES, faster_type, quantise
 
 _QUESTION = "What makes a good walking holiday?"  # what a preview shows
 _PREFERENCE = "Your answer should be as concise as possible."
@@ -121,7 +121,7 @@ def _print_left_out(left_out: Sequence[LeftOut], *, all_of_them: bool) -> None:
 
 def _pull(args: argparse.Namespace) -> int:
     from amulet_local.cli.fetching import watching
-    from models.pulling import pull
+    from models.pull import pull
 
     with watching(args.name, quiet=args.json) as watch:
         pulled = pull(args.name, watch)
@@ -140,12 +140,12 @@ def _info(args: argparse.Namespace) -> int:
     from models.inspection import inspect
     from models.preview import preview
 
-    path, settings = library.resolve(args.name), load_settings()
-    card, name = inspect(path), library.called(path)
+    path, settings = lookup.resolve(args.name), load_settings()
+    card, name = inspect(path), lookup.called(path)
     options = structs.replace(settings.engine, context=args.context or settings.engine.context)
     memory, free = estimate(card, options), free_memory()
     found = library.usable_devices(options)
-    placing = place(memory, options, found, free)
+    placing = estimate_offload(memory, options, found, free)
     advice = memory_advice(card, options, free, found)
     hint = faster_type(card, placing)
     shown = None
@@ -193,7 +193,7 @@ def _quantize(args: argparse.Namespace) -> int:
 
     from models.inspection import inspect
 
-    source = library.resolve(args.name)
+    source = lookup.resolve(args.name)
     require_chat_model(inspect(source))
     shown = console(stderr=True, quiet=args.json)
     with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
@@ -202,16 +202,16 @@ def _quantize(args: argparse.Namespace) -> int:
             source, args.type, lambda done, total: bar.update(task, completed=done, total=total)
         )
     if args.json:
-        print_json(_card_facts(inspect(target), library.called(target)))
+        print_json(_card_facts(inspect(target), lookup.called(target)))
     else:
         write(f"Written: {target} ({decimal(target.stat().st_size)})\n")
     return 0
 
 
 def _remove(args: argparse.Namespace) -> int:
-    path = library.resolve_own(args.name)
+    path = lookup.resolve_own(args.name)
     agreed = args.yes or _agreed(path)
-    removed = library.remove(args.name) if agreed else []
+    removed = lookup.remove(args.name) if agreed else []
     if args.json:
         print_json({"removed": [as_text(part) for part in removed]})
     else:
@@ -297,7 +297,7 @@ def _facts(model: LocalModel) -> dict[str, Any]:
     }
 
 
-def _placing_facts(placing: Placing) -> dict[str, Any]:
+def _placing_facts(placing: Offload) -> dict[str, Any]:
     on_devices = placing.all_layers if placing.layers < 0 else placing.layers
     return {
         "fits": placing.fits,

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from amulet_local.chats.prompt_cache_files import clear_remnants, kept_folder
 from amulet_local.errors import cause
+from amulet_local.files import Stamp, stamp
 from amulet_local.path_text import from_text
 from amulet_local.protocol.messages import (
     SETTLED,
@@ -43,7 +44,6 @@ from amulet_local.protocol.messages import (
     write_frame,
 )
 from amulet_local.settings import log_folder
-from amulet_local.system import paths
 from amulet_local.system.child_processes import environment, python
 
 # What llama.cpp's backends say where a device has no memory left.
@@ -199,7 +199,8 @@ class _Running:
     def __init__(self, events: queue.SimpleQueue[Event]) -> None:
         self.layers_to_try: int | None = None
         self._card: Loaded | None = None
-        self._file, self._stamp = "", (0, 0)  # of the model, as it was when it was to be loaded
+        self._file = ""  # of the model
+        self._stamp: Stamp | None = None  # as it was when it was to be loaded
         self._events = events
         self._closing = False
         self._log = _opened_log(events)
@@ -224,7 +225,7 @@ class _Running:
         if self._process.poll() is not None:
             return False
         if isinstance(command, Load):
-            self._file, self._stamp = command.model, _stamp(command.model)
+            self._file, self._stamp = command.model, stamp(from_text(command.model))
         try:
             write_frame(pipe, command)
         except OSError:
@@ -264,7 +265,8 @@ class _Running:
 
     def _died(self, status: int) -> Died:
         card, lines = self._card, _last_lines(self._log)
-        if card and _stamp(self._file) != self._stamp:  # a mapped file must stay what it is
+        # A mapped file must stay what it is.
+        if card and stamp(from_text(self._file)) != self._stamp:
             return Died(
                 f"The engine stopped, since {self._file} changed while it was in use; fetch or "
                 "copy it again, or choose another."
@@ -278,14 +280,6 @@ class _Running:
             "on the processor.",
             lighter=True,
         )
-
-
-def _stamp(file: str) -> tuple[int, int]:
-    """Size and time of change, by which a file is told from what it was; zeros if it is gone."""
-    status = paths.status(from_text(file))
-    if status is None:
-        return (0, 0)
-    return (status.st_size, status.st_mtime_ns)
 
 
 def _opened_log(events: queue.SimpleQueue[Event]) -> IO[bytes] | None:

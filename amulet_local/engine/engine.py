@@ -6,20 +6,29 @@ called and tells what happens by calling `emit`; worker.py gives it a process of
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from msgspec import structs
 
+from amulet_local.engine.context_window import ContextWindow, too_long
+from amulet_local.engine.requests import (
+    Prompts,
+    check,
+    combination_of,
+    leaves_thought,
+    longest,
+    prompts_of,
+    turned_to,
+)
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.generation.alternatives import examine
-from amulet_local.generation.batch import Side, write_together
+from amulet_local.files import Stamp
+from amulet_local.generation.alternatives import list_alternatives
+from amulet_local.generation.batch import BatchItem, write_batch
 from amulet_local.generation.decoding import Combine, decode
-from amulet_local.generation.reply import Emit, Writing, begun_tokens
+from amulet_local.generation.reply import Emit, GrowingReply, begun_tokens
 from amulet_local.generation.sampling import Sampler
 from amulet_local.generation.speculative import (
     USUAL_STEP_COST,
@@ -30,29 +39,24 @@ from amulet_local.generation.speculative import (
 )
 from amulet_local.path_text import from_text
 from amulet_local.prompts.prompting import Prompter
-from amulet_local.prompts.templates import TemplateError
-from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Examined,
     FinishReason,
     Load,
     Loaded,
     LoadOptions,
-    Notice,
     Pace,
     Prefilling,
     Reply,
 )
-from amulet_local.realignment import BASE, LINEAR, PROMPT, Combination, Row, Workspace
+from amulet_local.realignment import Combination, Row, Workspace
 from amulet_local.runtime import loader
-from amulet_local.runtime.llama.model import AbortedError, physical_cores
-from amulet_local.runtime.load_defaults import settle
+from amulet_local.runtime.llama.errors import AbortedError
+from amulet_local.runtime.llama.hardware import physical_cores
+from amulet_local.runtime.load_defaults import with_autotuned
 from amulet_local.runtime.lockstep import Lockstep, Progress
-from amulet_local.runtime.prompt_cache import KeptChats
-
-Prompts = dict[int, list[int]]
-
-_BASE_STREAM, _PREFERENCE_STREAM = 0, 1
+from amulet_local.runtime.prompt_cache import PromptCache
+from amulet_local.system import paths
 
 
 class Engine:
@@ -65,14 +69,14 @@ class Engine:
         """
         started = time.perf_counter()
         self._path, self._stamp = command.model, _stamp(command.model)
-        settled = settle(command.options, command.model)
+        options = with_autotuned(command.options, command.model)
         with ExitStack() as owned:
-            self._fitted = fitted = loader.load(command.model, settled, command.needs, on_progress)
-            self._model = owned.enter_context(closing(fitted.model))
-            self._lockstep = owned.enter_context(closing(fitted.lockstep))
-            self._options = options = fitted.options
+            self._loaded = loaded = loader.load(command.model, options, command.needs, on_progress)
+            self._model = owned.enter_context(closing(loaded.model))
+            self._lockstep = owned.enter_context(closing(loaded.lockstep))
+            self._options = loaded.options
             vocabulary = self._model.vocabulary
-            self._draft = self._load_draft(options)
+            self._draft = self._load_draft(self._options)
             if self._draft:
                 owned.callback(self._draft.close)
             # Streams beside the chat's, which a stop must reach too.
@@ -81,17 +85,17 @@ class Engine:
             self._turned: tuple[int, float] | None = None
             self._prompter = Prompter(vocabulary, self._model.chat_template)
             self._work = Workspace(vocabulary.size)
-            self._kept = KeptChats(
-                self._lockstep, command.model, options.kv_type, lambda: self._stopped
+            self._prompt_cache = PromptCache(
+                self._lockstep, command.model, self._options.kv_type, lambda: self._stopped
             )
-            self._left_out: tuple[Message, ...] = ()
+            self._window = ContextWindow(self._prompter, self._lockstep.length)
             self._load_s = time.perf_counter() - started
             self._owned = owned.pop_all()
 
     def close(self) -> None:
         """Keep the chat that is open; free the caches and the weights."""
         with self._owned:
-            self._kept.keep()
+            self._prompt_cache.keep()
 
     def stop(self) -> None:
         """From any thread: end the reply under way, and later ones at once, until `resume`; give
@@ -108,7 +112,7 @@ class Engine:
 
     def card(self) -> Loaded:
         """What was loaded, and how."""
-        options, fitted = self._options, self._fitted
+        options, loaded = self._options, self._loaded
         return Loaded(
             model=Path(self._path).stem,
             description=self._model.description,
@@ -116,8 +120,8 @@ class Engine:
             context=self._lockstep.length,
             vocabulary=self._model.vocabulary.size,
             layers=self._model.layers + 1,  # and the output layer
-            gpu_layers=fitted.layers,
-            devices=", ".join(device.name for device in fitted.devices) or "CPU",
+            gpu_layers=loaded.layers,
+            devices=", ".join(device.name for device in loaded.devices) or "CPU",
             streams=self._lockstep.arrangement,
             threads=options.threads or physical_cores(),
             can_rewind=self._lockstep.can_rewind,
@@ -128,7 +132,7 @@ class Engine:
 
     def notices(self) -> list[str]:
         """What the user should know about this load, a sentence each."""
-        notices = list(self._fitted.notices)
+        notices = list(self._loaded.notices)
         options = self._options
         if 0 < self._model.context_trained < options.context:
             notices.append(
@@ -150,24 +154,24 @@ class Engine:
 
     def reply(self, request: Reply, emit: Emit) -> None:
         """Write a reply: Prefilling…, Step…, Finished. Raises UsageError, DecodeError."""
-        _check(request)
+        check(request)
         self._check_file()
-        self._kept.switch(request.chat)
-        with self._writing(request, emit) as writing:
+        self._prompt_cache.switch(request.chat)
+        with self._growing_reply(request, emit) as reply:
             reason: FinishReason | None = None
             try:
                 while reason is None:
-                    prompts = self._fitting_prompts(request, len(writing.tokens), emit)
+                    prompts = self._window.prompts(request, len(reply.tokens), emit)
                     if not prompts:
                         reason = "length"
                         break
-                    texts = {k: [*prompt, *writing.tokens] for k, prompt in prompts.items()}
-                    with writing.costs.prefilling(self._lockstep, texts, writing.written):
+                    texts = {k: [*prompt, *reply.tokens] for k, prompt in prompts.items()}
+                    with reply.costs.prefilling(self._lockstep, texts, reply.written):
                         logits = self._lockstep.prefill(texts, _telling(emit))
-                    reason = self._write(writing, prompts, logits)
+                    reason = self._write(reply, prompts, logits)
             except AbortedError:
                 reason = "cancelled"
-            writing.finish(reason)
+            reply.finish(reason)
         if reason != "cancelled":
             self._tell_pace(emit)
 
@@ -188,39 +192,40 @@ class Engine:
             with suppress(AbortedError):
                 emit(Pace(lockstep.cost()))
 
-    def _write(self, writing: Writing, prompts: Prompts, logits: list[Row]) -> FinishReason | None:
+    def _write(
+        self, reply: GrowingReply, prompts: Prompts, logits: list[Row]
+    ) -> FinishReason | None:
         """Write until the reply ends; None when the context is full before."""
-        combine = self._combine(writing.request, streams=len(logits))
-        drafter = self._drafter(prompts, writing.tokens, combine)
-        room = self._lockstep.length - _longest(prompts)
-        for decoded in decode(
-            self._lockstep, logits, combine, writing.sampler, self._work, drafter
-        ):
-            if reason := writing.take(decoded):
+        combine = self._combine(reply.request, streams=len(logits))
+        drafter = self._drafter(prompts, reply.tokens, combine)
+        room = self._lockstep.length - longest(prompts)
+        for decoded in decode(self._lockstep, logits, combine, reply.sampler, self._work, drafter):
+            if reason := reply.take(decoded):
                 return reason
-            if len(writing.tokens) > room:
+            if len(reply.tokens) > room:
                 return None
         raise AssertionError("decode goes on for as long as it is read")
 
     def compare(self, requests: Sequence[Reply], emit: Emit) -> None:
-        """Write replies side by side: Prefilling…, Step… and a Finished for each.
+        """Write replies in one batch: Prefilling…, Step… and a Finished for each.
 
         They get streams of their own for as long as it takes, so that the chat that is open keeps
         what it has evaluated. Raises UsageError, DecodeError.
         """
         with ExitStack() as opened:
-            sides = []
+            items = []
             for request in requests:
-                _check(request)
-                writing = opened.enter_context(self._writing(request, emit))
+                check(request)
+                reply = opened.enter_context(self._growing_reply(request, emit))
                 prompts = [
-                    [*prompt, *writing.begun] for prompt in self._prompts(request, 0).values()
+                    [*prompt, *reply.begun]
+                    for prompt in prompts_of(request, self._prompter).values()
                 ]
-                sides.append(Side(writing, prompts, self._combine(request, len(prompts))))
-            lengths = [len(prompt) for side in sides for prompt in side.prompts]
+                items.append(BatchItem(reply, prompts, self._combine(request, len(prompts))))
+            lengths = [len(prompt) for item in items for prompt in item.prompts]
             most = self._lockstep.length - max(lengths)
             if most < 1:
-                raise self._too_long(max(lengths))
+                raise too_long(max(lengths), self._lockstep.length)
             room = min(most, max(request.max_tokens for request in requests))
             options = structs.replace(
                 self._options, streams="one-context", context=max(lengths) + room
@@ -229,24 +234,24 @@ class Engine:
                 closing(Lockstep(self._model, options, streams=len(lengths)))
             )
             with self._stoppable(lockstep):
-                write_together(lockstep, sides, room, self._work, _telling(emit))
+                write_batch(lockstep, items, room, self._work, _telling(emit))
 
     def examine(self, request: Reply, strengths: Sequence[float], emit: Emit) -> None:
         """Tell what could have been said at each token of a reply: Prefilling…, Examined….
 
         Nothing more is told once it is stopped. Raises UsageError where it cannot be done.
         """
-        _check(request)
-        vocabulary, prompts = self._model.vocabulary, self._prompts(request, 0)
+        check(request)
+        vocabulary, prompts = self._model.vocabulary, prompts_of(request, self._prompter)
         tokens = begun_tokens(request, vocabulary)
         if not tokens or not strengths:
             raise UsageError("there is nothing to look at in an empty reply.")
-        if _longest(prompts) + len(tokens) > self._lockstep.length:
-            raise self._too_long(_longest(prompts) + len(tokens))
-        combination, _ = _combination(request, len(prompts))
+        if longest(prompts) + len(tokens) > self._lockstep.length:
+            raise too_long(longest(prompts) + len(tokens), self._lockstep.length)
+        combination, _ = combination_of(request, len(prompts))
 
-        def combination_at(place: int) -> Combination:
-            return _turned_to(combination, strengths[min(place, len(strengths) - 1)])
+        def combination_at(index: int) -> Combination:
+            return turned_to(combination, strengths[min(index, len(strengths) - 1)])
 
         start = 0
         with (
@@ -254,7 +259,7 @@ class Engine:
             suppress(AbortedError),
         ):
             sampler.accept(*request.thought)
-            for places in examine(
+            for found in list_alternatives(
                 self._lockstep,
                 prompts,
                 tokens,
@@ -264,29 +269,29 @@ class Engine:
                 self._work,
                 _telling(emit),
             ):
-                emit(Examined(request.id, start, len(tokens), places))
-                start += len(places)
+                emit(Examined(request.id, start, len(tokens), found))
+                start += len(found)
 
     @contextmanager
-    def _writing(self, request: Reply, emit: Emit) -> Iterator[Writing]:
-        _, strength = _combination(request, streams=1)
+    def _growing_reply(self, request: Reply, emit: Emit) -> Iterator[GrowingReply]:
+        _, strength = combination_of(request, streams=1)
         vocabulary, stop = self._model.vocabulary, self._prompter.stop
-        opened = self._prompter.opened_thought(thinking=_thinking(request))
-        with closing(Writing(request, vocabulary, stop, strength, emit, opened)) as writing:
+        opened = self._prompter.opened_thought(thinking=leaves_thought(request))
+        with closing(GrowingReply(request, vocabulary, stop, strength, emit, opened)) as reply:
             try:
-                yield writing
+                yield reply
             finally:
                 if self._turned and self._turned[0] == request.id:
                     self._turned = None
 
     def _combine(self, request: Reply, streams: int) -> Combine:
         """How the streams of a reply combine, wherever its dial stands."""
-        combination, _ = _combination(request, streams)
+        combination, _ = combination_of(request, streams)
 
         def combine() -> Combination:
             turned = self._turned
             if turned and turned[0] == request.id and request.method == "amulet":
-                return _turned_to(combination, turned[1])
+                return turned_to(combination, turned[1])
             return combination
 
         return combine
@@ -319,112 +324,13 @@ class Engine:
             return None
         return DraftModel(options.draft, options, self._model.vocabulary, self._lockstep)
 
-    def _fitting_prompts(self, request: Reply, written: int, emit: Emit) -> Prompts:
-        """The prompts of all streams, without the chat's oldest turns where it has grown too long.
 
-        Once turns must go, enough go to leave a quarter of the context free, so that the next
-        turns find their beginning in the cache again. Empty if the `written` tokens of the reply
-        leave no room even so; raises UsageError if the newest message alone does not fit.
-        """
-        length, messages = self._lockstep.length, request.messages
-        start = len(self._left_out) if messages[: len(self._left_out)] == self._left_out else 0
-        needed = written + min(request.max_tokens - written, length // 4)
-        prompts = self._prompts(request, start)
-        if _longest(prompts) + needed > length:
-            while _longest(prompts) + needed > length * 3 // 4 and start + 2 < len(messages):
-                start += 2  # a question and its answer
-                prompts = self._prompts(request, start)
-            if start > len(self._left_out):
-                emit(
-                    Notice(
-                        f"The chat has outgrown the context of {length:,} tokens: its oldest "
-                        f"{start} messages are left out from here on."
-                    )
-                )
-        self._left_out = messages[:start]
-        if _longest(prompts) + written >= length:
-            if written:
-                return {}
-            raise self._too_long(_longest(prompts))
-        return prompts
-
-    def _too_long(self, tokens: int) -> UsageError:
-        return UsageError(
-            f"the message makes a prompt of {tokens:,} tokens, but the context holds "
-            f"{self._lockstep.length:,}; shorten it, or load the model with a larger context."
-        )
-
-    def _prompts(self, request: Reply, start: int) -> Prompts:
-        """Stream -> token ids up to where the answer begins, of the streams that the request
-        needs."""
-        preferences = {_BASE_STREAM: "", _PREFERENCE_STREAM: request.preference}
-        if not request.preference or (request.method == "base" and not request.trace):
-            del preferences[_PREFERENCE_STREAM]
-        elif request.method == "pref" and not request.trace:
-            del preferences[_BASE_STREAM]
-        try:
-            return {
-                stream: self._prompter.prompt(
-                    request.system,
-                    request.messages[start:],
-                    preference,
-                    request.placement,
-                    thinking=_thinking(request),
-                )
-                + list(request.thought)
-                for stream, preference in preferences.items()
-            }
-        except TemplateError as error:
-            raise UsageError(
-                f"the model's chat template cannot write this chat: {error}."
-            ) from None
-
-
-def _thinking(request: Reply) -> bool:
-    """Whether the prompt leaves room for a thought: one that was thought already, if any was."""
-    begun = request.begun and (request.begun.text or request.begun.token_ids)
-    return request.thinking and bool(request.thought or not begun)
-
-
-def _combination(request: Reply, streams: int) -> tuple[Combination, float]:
-    """How this many streams combine, and the strength to tell. Base and pref are never guarded:
-    the guard is for what lies beyond the two."""
-    strengths = {"base": BASE, "pref": PROMPT, "la": LINEAR, "amulet": request.strength}
-    strength = strengths[request.method] if request.preference else BASE
-    guard = request.guard if request.method in ("la", "amulet") and streams > 1 else 0.0
-    together = streams > 1
-    return Combination((strength,) if together else (), guard, request.trace and together), strength
-
-
-def _turned_to(combination: Combination, strength: float) -> Combination:
-    """The same with another strength, where there is a preference to follow."""
-    if combination.strengths in ((), (strength,)):
-        return combination
-    return replace(combination, strengths=(strength,))
-
-
-def _stamp(path: str) -> tuple[int, int, int]:
-    """Which file this is, its size and time of change; zeros where there is none any more."""
-    try:
-        status = from_text(path).stat()
-    except OSError:
-        return (0, 0, 0)
-    return (status.st_ino, status.st_size, status.st_mtime_ns)
+def _stamp(path: str) -> tuple[int, Stamp | None]:
+    """The file's inode beside its stamp: a file that was put in the place of the mapped one is
+    another, and changes no weights in use."""
+    status = paths.status(from_text(path))
+    return (status.st_ino, Stamp(status.st_size, status.st_mtime_ns)) if status else (0, None)
 
 
 def _telling(emit: Emit) -> Progress:
     return lambda done, total: emit(Prefilling(done, total))
-
-
-def _check(request: Reply) -> None:
-    """Raises UsageError for what no reply can be made of."""
-    if not math.isfinite(request.strength):
-        raise UsageError("the strength must be a number.")
-    expected = ["user" if i % 2 == 0 else "assistant" for i in range(len(request.messages))]
-    roles = [message.role for message in request.messages]
-    if not roles or roles[-1] != "user" or roles != expected:
-        raise UsageError("a chat must alternate, from a user's message to a user's message.")
-
-
-def _longest(prompts: Prompts) -> int:
-    return max(map(len, prompts.values()))

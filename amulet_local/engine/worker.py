@@ -16,7 +16,7 @@ import threading
 from typing import IO
 
 from amulet_local.engine.engine import Engine
-from amulet_local.errors import AmuletError, EngineDiedError
+from amulet_local.errors import INTERRUPTED, AmuletError, EngineDiedError
 from amulet_local.protocol.messages import (
     SETTLED,
     Command,
@@ -39,7 +39,7 @@ from amulet_local.protocol.messages import (
     read_command,
     write_frame,
 )
-from amulet_local.runtime.llama.model import AbortedError, NoDeviceMemoryError
+from amulet_local.runtime.llama.errors import AbortedError, NoDeviceMemoryError
 
 _NO_MODEL = "no model is loaded; choose one first."
 
@@ -145,7 +145,7 @@ class Worker:
         try:
             engine = Engine(command, progress)
         except AbortedError:
-            self._fail(job, "loading was stopped.", 130)
+            self._fail(job, "loading was stopped.", INTERRUPTED)
             return
         with self._lock:
             self._engine = engine

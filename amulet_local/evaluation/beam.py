@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from amulet_local.realignment import Row, log_softmax
-from amulet_local.runtime.llama.model import DecodeError
+from amulet_local.runtime.llama.errors import DecodeError
 from amulet_local.runtime.lockstep import Lockstep
 
 

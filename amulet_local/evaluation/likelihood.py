@@ -3,18 +3,19 @@
     log p(reply | prompt) = sum over its tokens of log p(token | prompt, tokens before it)
 
 in nats; where the reply ended by itself, its end counts as one more token, with the probability
-of all tokens together that end a turn. The reply is evaluated as a prompt is, in blocks, after
-all prompts at once; its prompts stay evaluated for the next one.
+of all tokens together that end a turn. The prompts stay evaluated for the next reply.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amulet_local.evaluation.subject import Subject
+from amulet_local.generation.teacher_forcing import teacher_forced
 from amulet_local.realignment import Row, log_softmax
 from amulet_local.runtime.lockstep import Lockstep
 
@@ -31,23 +32,14 @@ def log_probabilities(
 
     lockstep: with at least as many streams as prompts, and room for the tokens behind them.
     """
-    columns: list[list[float]] = []
-    rows: Sequence[Sequence[Row]] = [lockstep.prefill(dict(enumerate(prompts)))]
+    blocks = teacher_forced(lockstep, dict(enumerate(prompts)), tokens, and_after=ended)
     wanted = len(tokens) + ended
-    while len(columns) < wanted:
-        for logits in rows:
-            place = len(columns)
-            if place == len(tokens):
-                columns.append([_of_end(row, subject.turn_ends) for row in logits])
-            else:
-                columns.append([_of_token(row, tokens[place]) for row in logits])
-            if len(columns) == wanted:
-                break
-        read = len(columns)
-        # The last token is read only where what comes after it counts.
-        block = tokens[read - 1 : len(tokens) if ended else -1][: lockstep.longest_block]
-        if len(columns) < wanted:
-            rows = lockstep.advance(block)
+    columns: list[list[float]] = []
+    for index, logits in zip(range(wanted), chain.from_iterable(blocks), strict=False):
+        if index == len(tokens):
+            columns.append([_of_end(row, subject.turn_ends) for row in logits])
+        else:
+            columns.append([_of_token(row, tokens[index]) for row in logits])
     return np.array(columns).reshape(wanted, len(prompts)).T
 
 

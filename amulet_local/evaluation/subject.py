@@ -18,7 +18,7 @@ from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LoadOptions, Placement
 from amulet_local.realignment import Workspace
 from amulet_local.runtime.llama.model import Model
-from amulet_local.runtime.load_defaults import layers_asked, settle
+from amulet_local.runtime.load_defaults import layers_asked, with_autotuned
 from amulet_local.runtime.lockstep import Lockstep
 
 
@@ -31,7 +31,7 @@ class Subject:
     def __init__(self, path: str, options: LoadOptions) -> None:
         self.path = path
         self.name = Path(path).stem
-        self._options = settle(options, path)
+        self._options = with_autotuned(options, path)
         with ExitStack() as owned:
             self.model = owned.enter_context(closing(Model(path, gpu_layers=layers_asked(options))))
             self.vocabulary = self.model.vocabulary

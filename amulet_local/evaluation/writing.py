@@ -16,10 +16,10 @@ from amulet_local.evaluation.beam import beam_search
 from amulet_local.evaluation.plan import Assignment
 from amulet_local.evaluation.records import Setting, Skipped, WrittenReply
 from amulet_local.evaluation.subject import Subject
-from amulet_local.generation.batch import Side, write_together
+from amulet_local.generation.batch import BatchItem, write_batch
 from amulet_local.generation.decoding import Combine
 from amulet_local.generation.detokenizer import GrowingText
-from amulet_local.generation.reply import Writing
+from amulet_local.generation.reply import GrowingReply
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Finished, Reply, Step
 from amulet_local.protocol.messages import Method as WritingMethod
@@ -90,19 +90,19 @@ class Writer:
                 written(collected[event.id].reply(event))
 
         with ExitStack() as opened:
-            sides = []
+            items = []
             for number, assignment in enumerate(assignments):
                 strength, guard = assignment.place
                 prompts = self._prompts(assignment)
                 request = self._request(number, assignment, strength, guard)
                 stop = self._subject.prompter.stop
-                writing = Writing(request, self._subject.vocabulary, stop, strength, emit)
-                opened.enter_context(closing(writing))
+                reply = GrowingReply(request, self._subject.vocabulary, stop, strength, emit)
+                opened.enter_context(closing(reply))
                 both = len(prompts) > 1
                 combination = Combination((strength,) if both else (), guard, measured=both)
-                sides.append(Side(writing, prompts, _always(combination)))
+                items.append(BatchItem(reply, prompts, _always(combination)))
             work, room = self._subject.work, self._setting.max_tokens
-            write_together(lockstep, sides, room, work, lambda done, total: None)
+            write_batch(lockstep, items, room, work, lambda done, total: None)
 
     def _request(self, number: int, assignment: Assignment, strength: float, guard: float) -> Reply:
         setting = self._setting

@@ -10,25 +10,29 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from amulet_local.generation.decoding import Combine, Strand, decode_together
-from amulet_local.generation.reply import Writing
+from amulet_local.generation.decoding import Combine, Strand, decode_batch
+from amulet_local.generation.reply import GrowingReply
 from amulet_local.realignment import Workspace
-from amulet_local.runtime.llama.model import AbortedError
+from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.lockstep import Lockstep, Progress
 
 
 @dataclass(frozen=True)
-class Side:
+class BatchItem:
     """A reply to be written: what hears of its tokens, the prompt of each of its streams, and how
     they combine."""
 
-    writing: Writing
+    reply: GrowingReply
     prompts: Sequence[Sequence[int]]
     combine: Combine
 
 
-def write_together(
-    lockstep: Lockstep, sides: Sequence[Side], room: int, work: Workspace, on_progress: Progress
+def write_batch(
+    lockstep: Lockstep,
+    items: Sequence[BatchItem],
+    room: int,
+    work: Workspace,
+    on_progress: Progress,
 ) -> None:
     """Write until each reply has ended, with `room` tokens at most.
 
@@ -38,11 +42,11 @@ def write_together(
     prompts: dict[int, Sequence[int]] = {}
     strands: dict[int, Strand] = {}
     with ExitStack() as timed:
-        for number, side in enumerate(sides):
-            own = dict(enumerate(side.prompts, len(prompts)))
+        for number, item in enumerate(items):
+            own = dict(enumerate(item.prompts, len(prompts)))
             prompts |= own
-            strands[number] = Strand(tuple(own), side.combine, side.writing.sampler)
-            timed.enter_context(side.writing.costs.prefilling(lockstep, own))
+            strands[number] = Strand(tuple(own), item.combine, item.reply.sampler)
+            timed.enter_context(item.reply.costs.prefilling(lockstep, own))
         try:
             logits = dict(enumerate(lockstep.prefill(prompts, on_progress)))
         except AbortedError:
@@ -50,14 +54,14 @@ def write_together(
     try:
         if not logits:
             raise AbortedError
-        for number, decoded in decode_together(lockstep, logits, strands, work):
-            writing = sides[number].writing
-            reason = writing.take(decoded)
-            if reason is None and writing.written >= room:
+        for number, decoded in decode_batch(lockstep, logits, strands, work):
+            reply = items[number].reply
+            reason = reply.take(decoded)
+            if reason is None and reply.written >= room:
                 reason = "length"
             if reason:
                 del strands[number]
-                writing.finish(reason)
+                reply.finish(reason)
     except AbortedError:
         for number in strands:
-            sides[number].writing.finish("cancelled")
+            items[number].reply.finish("cancelled")

@@ -1,7 +1,11 @@
 """The loop: streams -> realign -> guard -> sample -> one token, with what realignment did to it.
 
-Logits of all streams go in, tokens come out. Guesses may be verified several at a time; they change
-how fast tokens come, never which. Nothing here knows of prompts, text or processes.
+    realigned = base + s (pref - base)
+
+is the paper's update after all its iterations, in closed form (see realignment.py): base and pref
+are the logits of two streams, s is the strength. Logits of all streams go in, tokens come out.
+Guesses may be verified several at a time; they change how fast tokens come, never which. Nothing
+here knows of prompts, text or processes.
 """
 
 from __future__ import annotations
@@ -32,7 +36,9 @@ def choose(
 ) -> Decoded:
     """Penalise, realign, guard, sample: a token from logits, float32 (streams, vocabulary)."""
     rows = sampler.penalised(logits)
-    token = sampler.sample(combined(rows, combination, work))
+    # base + s (pref - base), without what the guard rules out.
+    realigned = combined(rows, combination, work)
+    token = sampler.sample(realigned)
     measures = None
     if combination.measured:
         measures = measure(rows[0], rows[1], token, combination.guard > 0, work)
@@ -52,26 +58,28 @@ def decode(
     logits: float32 (streams, vocabulary) after the prompts. While a token is being read, the
     streams may not hold it yet, or hold guesses behind it. Raises AbortedError and DecodeError.
     """
-    rows: Sequence[Sequence[Row]] = [logits]
+    block: Sequence[Sequence[Row]] = [logits]  # after the last token, and after each guess
     draft: list[int] = []
     while True:
-        # 1. Choose a token from each verified row, for as long as the guesses were right.
-        for guessed, logits in enumerate(rows):
-            decoded = choose(logits, combine(), sampler, work)
+        # 1. Choose a token from each row of base + s (pref - base), while the guesses were right.
+        taken: list[int] = []
+        for rows in block:
+            decoded = choose(rows, combine(), sampler, work)
+            taken.append(decoded.token)
             if drafter:
                 drafter.observe(decoded.token)
             yield decoded
-            if draft[guessed : guessed + 1] != [decoded.token]:
+            if taken != draft[: len(taken)]:
                 break
         # 2. Forget the wrong guesses, and evaluate the last token with new guesses behind it.
-        lockstep.rewind(len(draft) - guessed)
+        lockstep.rewind(len(block) - len(taken))
         draft = drafter.propose(min(lockstep.room, lockstep.longest_block) - 1) if drafter else []
-        rows = lockstep.advance([decoded.token, *draft])
+        block = lockstep.advance([taken[-1], *draft])
 
 
 @dataclass(frozen=True)
 class Strand:
-    """One of several replies that are decoded side by side: the numbers of its streams, how they
+    """One of several replies that are decoded in a batch: the numbers of its streams, how they
     combine, its sampler."""
 
     streams: tuple[int, ...]
@@ -79,7 +87,7 @@ class Strand:
     sampler: Sampler
 
 
-def decode_together(
+def decode_batch(
     lockstep: Lockstep, logits: Mapping[int, Row], strands: dict[int, Strand], work: Workspace
 ) -> Iterator[tuple[int, Decoded]]:
     """Tokens of all strands in turn, one batch a step, with the number of the strand.
@@ -87,12 +95,13 @@ def decode_together(
     logits: of each stream, float32 (vocabulary,), after the prompts. Whoever reads takes out of
     `strands` what has ended; with the last of them this ends. Raises AbortedError, DecodeError.
     """
+    row_of = logits
     while strands:
         chosen: dict[int, int] = {}
         for number, strand in list(strands.items()):
-            rows = [logits[stream] for stream in strand.streams]
+            rows = [row_of[stream] for stream in strand.streams]
             decoded = choose(rows, strand.combine(), strand.sampler, work)
             yield number, decoded
             if number in strands:
                 chosen |= dict.fromkeys(strand.streams, decoded.token)
-        logits = lockstep.advance_each(chosen)
+        row_of = lockstep.advance_each(chosen)

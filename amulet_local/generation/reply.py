@@ -17,13 +17,13 @@ from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.sampling import Sampler
 from amulet_local.prompts.reasoning import ThoughtSplitter, mark_tokens
 from amulet_local.protocol.messages import Event, Finished, FinishReason, Reply, Stats, Step
-from amulet_local.runtime.llama.model import Vocabulary
+from amulet_local.runtime.llama.vocabulary import Vocabulary
 from amulet_local.runtime.lockstep import Lockstep
 
 Emit = Callable[[Event], None]
 
 
-class Writing:
+class GrowingReply:
     """The reply to one request. Close it when it has ended, however it did.
 
     begun: the tokens that the reply begins with; they are neither written again nor told.

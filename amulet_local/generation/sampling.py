@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from amulet_local.protocol.messages import Sampling
 from amulet_local.realignment import Row
-from amulet_local.runtime.llama.model import SamplerChain, Vocabulary
+from amulet_local.runtime.llama.sampler import SamplerChain
+from amulet_local.runtime.llama.vocabulary import Vocabulary
 
 # Sorting a whole vocabulary for top-p costs more than evaluating a small model.
 _ENOUGH = 1000

@@ -20,7 +20,8 @@ import msgspec
 from amulet_local.errors import UsageError
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.realignment import Combination, Row, Workspace, combined
-from amulet_local.runtime.llama.model import Model, Vocabulary
+from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.llama.vocabulary import Vocabulary
 from amulet_local.runtime.load_defaults import layers_asked
 from amulet_local.runtime.lockstep import Lockstep
 

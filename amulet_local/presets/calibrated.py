@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from amulet_local.files import write_whole
 from amulet_local.presets.preset import Preset
 from amulet_local.protocol.messages import Placement, Strength
 from amulet_local.settings import strengths_file
@@ -70,8 +71,4 @@ def _read(model: str) -> dict[str, Calibrated]:
 
 
 def _write(model: str, strengths: dict[str, Calibrated]) -> None:
-    file = strengths_file(model)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(strengths)))
-    part.replace(file)
+    write_whole(strengths_file(model), msgspec.json.format(msgspec.json.encode(strengths)))

@@ -6,7 +6,6 @@ them. Nothing here knows of editors or screens.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import msgspec
 import tomlkit
 
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
+from amulet_local.files import replacing
 from amulet_local.presets.preset import (
     BUILT_IN,
     MOST_BYTES,
@@ -115,14 +115,10 @@ def _built_in(name: str) -> Path:
 
 def _write(path: Path, text: str) -> Path:
     """Put a file in place, whole or not at all."""
-    unfinished = path.with_suffix(".new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
         remedy = advice(error, "make it writable, or set AMULET_HOME to another folder")
         raise NotUsableError(f"{path} cannot be written ({cause(error)}); {remedy}.") from None
     return path

@@ -19,7 +19,7 @@ from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Placement
 
 if TYPE_CHECKING:
-    from amulet_local.runtime.llama.model import Vocabulary
+    from amulet_local.runtime.llama.vocabulary import Vocabulary
 
 DEFAULT_SYSTEM = (
     "You are a capable and friendly assistant running on the user's own computer. Understand what "

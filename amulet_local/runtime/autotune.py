@@ -13,33 +13,31 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
+from amulet_local.files import write_whole
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.runtime.llama.devices import add_servers
-from amulet_local.runtime.llama.model import Model, physical_cores
-from amulet_local.runtime.load_defaults import Calibration, layers_asked
+from amulet_local.runtime.llama.hardware import physical_cores
+from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.load_defaults import Autotuned, layers_asked
 from amulet_local.runtime.lockstep import Lockstep
-from amulet_local.settings import calibration_file
+from amulet_local.settings import autotune_file
 
 _BLOCKS = (1, 2, 4, 8)
 _CONTEXT = 1024
 
 
-def keep(path: str, found: Calibration) -> None:
+def keep(path: str, found: Autotuned) -> None:
     """Have loads of a model use what was found for it. Raises OSError."""
-    file = calibration_file(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_bytes(msgspec.json.encode(found))
-    part.replace(file)
+    write_whole(autotune_file(path), msgspec.json.encode(found))
 
 
-def calibrate(
+def autotune(
     path: str,
     options: LoadOptions,
     say: Callable[[str], None],
     repeat: int = 9,
-    keep: Callable[[str, Calibration], None] = keep,
-) -> Calibration:
+    keep: Callable[[str, Autotuned], None] = keep,
+) -> Autotuned:
     """Find the fastest choices, keep them, return them. Raises what loading raises, and `keep`.
 
     Candidates take turns; another choice than the default must be 3% faster to be taken.
@@ -64,7 +62,7 @@ def calibrate(
         options = _settled(model, options, "batch", sizes, few, _Candidate.read)
         say("blocks of rows")
         cost = step_cost(block_ms(model, options, repeat))
-    found = Calibration(
+    found = Autotuned(
         options.streams, options.threads, options.flash_attention, options.batch, round(cost, 3)
     )
     keep(path, found)

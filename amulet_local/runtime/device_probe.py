@@ -28,7 +28,7 @@ _PARTS = re.compile(r"ggml-(?P<backend>[a-z]+)")
 _WITHOUT_DEVICES = {"base", "cpu", "blas"}
 
 
-def seen_devices(servers: Sequence[str] = ()) -> list[Device]:
+def probe_devices(servers: Sequence[str] = ()) -> list[Device]:
     """All of them, with those that other machines lend; none where nobody can tell."""
     backends = _backends() - _WITHOUT_DEVICES
     if not backends or (backends == {"rpc"} and not servers):

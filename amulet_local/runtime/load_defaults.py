@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from amulet_local.protocol.messages import Arrangement, FlashAttention, LoadOptions
-from amulet_local.settings import calibration_file, calibration_folder
+from amulet_local.settings import autotune_file, autotune_folder
 from amulet_local.system import paths
 
 DEFAULT_CONTEXT = 4096
@@ -39,7 +39,7 @@ def layers_asked(options: LoadOptions) -> int:
     return -1 if options.gpu_layers == "auto" else options.gpu_layers
 
 
-class Calibration(msgspec.Struct, frozen=True):
+class Autotuned(msgspec.Struct, frozen=True):
     """The choices that were fastest (see LoadOptions for their meaning)."""
 
     streams: Literal["auto", Arrangement]
@@ -49,17 +49,17 @@ class Calibration(msgspec.Struct, frozen=True):
     step_cost: float
 
 
-def settle(options: LoadOptions, model: str) -> LoadOptions:
+def with_autotuned(options: LoadOptions, model: str) -> LoadOptions:
     """Options with what calibration found in place of what they leave open."""
-    if not paths.is_dir(calibration_folder()):  # to name a file in it takes a while
+    if not paths.is_dir(autotune_folder()):  # to name a file in it takes a while
         return options
     try:
-        found = msgspec.json.decode(calibration_file(model).read_bytes(), type=Calibration)
+        found = msgspec.json.decode(autotune_file(model).read_bytes(), type=Autotuned)
     except (OSError, msgspec.DecodeError):
         return options
     open_choices = {
         field: getattr(found, field)
-        for field in Calibration.__struct_fields__
+        for field in Autotuned.__struct_fields__
         if getattr(options, field) in (0, "auto")
     }
     if options.kv_type != "f16":  # which leaves no choice

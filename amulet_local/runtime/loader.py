@@ -16,13 +16,14 @@ from msgspec.structs import replace
 from amulet_local.errors import UsageError
 from amulet_local.protocol.messages import LoadOptions, Memory
 from amulet_local.runtime.llama.devices import add_servers, devices
-from amulet_local.runtime.llama.model import Model, NoDeviceMemoryError
+from amulet_local.runtime.llama.errors import NoDeviceMemoryError
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.offload import Device, chosen_devices, fit, free_memory
 
 
 @dataclass(frozen=True)
-class Fitted:
+class LoadedModel:
     """A loaded model with its streams. options: how, with numbers in place of "auto".
 
     layers: on devices, the output layer among them. devices: which ones.
@@ -41,7 +42,7 @@ def load(
     options: LoadOptions,
     needs: Sequence[Memory],
     on_progress: Callable[[float], bool] | None = None,
-) -> Fitted:
+) -> LoadedModel:
     """Load a model with its streams, or with less of what was asked for where that does not fit.
 
     Raises NotUsableError, UsageError; AbortedError when cancelled.
@@ -69,7 +70,7 @@ def load(
                 "and the rest is on the processor."
             )
         on = tuple(found) if count else ()
-        return Fitted(model, lockstep, tried, count if on else 0, on, tuple(notices))
+        return LoadedModel(model, lockstep, tried, count if on else 0, on, tuple(notices))
     raise AssertionError("the last try is without devices")
 
 

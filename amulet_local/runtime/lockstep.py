@@ -8,51 +8,19 @@ is kept, so a new prompt costs only what changed. Nothing here knows of text, te
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import ExitStack
 
-import msgspec
-
-from amulet_local.chats.prompt_cache_files import part_of
-from amulet_local.protocol.messages import Arrangement, FlashAttention, LoadOptions
+from amulet_local.protocol.messages import Arrangement, LoadOptions
 from amulet_local.realignment import Row
-from amulet_local.runtime.llama.model import (
-    Batch,
-    Context,
-    Model,
-    NoCellsError,
-    offloads,
-    plain_attention_is_faster,
-)
-from amulet_local.runtime.load_defaults import (
-    BATCH,
-    BATCH_PLAIN_ATTENTION,
-    own_cells,
-    usual_context,
-)
+from amulet_local.runtime.llama.context import Batch, Context
+from amulet_local.runtime.llama.errors import NoCellsError
+from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.load_defaults import usual_context
+from amulet_local.runtime.streams import Stream, can_rewind, common_prefix, open_streams
 
 Progress = Callable[[int, int], None]
-_BLOCK = 4 * 1024 * 1024  # bytes
-
-
-@dataclass
-class _Stream:
-    """Where a stream lives, and the tokens whose keys and values its cache holds."""
-
-    context: Context
-    sequence: int
-    tokens: list[int]
-
-
-class _Saved(msgspec.Struct):
-    """The streams on disk: tokens and state of each."""
-
-    key: str
-    streams: list[tuple[list[int], bytes]]
 
 
 class Lockstep:
@@ -67,39 +35,16 @@ class Lockstep:
         self.arrangement: Arrangement = (
             "two-contexts" if options.streams == "two-contexts" else "one-context"
         )
-        together = self.arrangement == "one-context"
-        flash_attention = _flash_attention(options)
-        batch = options.batch or (BATCH_PLAIN_ATTENTION if flash_attention == "off" else BATCH)
-        per_context = streams if together else 1
         with ExitStack() as owned:
-            self._contexts = [
-                owned.enter_context(
-                    closing(
-                        Context(
-                            model,
-                            length=self.length + (per_context > 1) * own_cells(self.length),
-                            sequences=per_context,
-                            batch=batch,
-                            threads=options.threads,
-                            flash_attention=flash_attention,
-                            kv_type=options.kv_type,
-                            kv_on_host=options.kv_on_host,
-                        )
-                    )
-                )
-                for _ in range(1 if together else streams)
-            ]
-            self._streams = [
-                _Stream(self._contexts[0 if together else k], k if together else 0, [])
-                for k in range(streams)
-            ]
-            self._active: list[_Stream] = []
+            self._streams = open_streams(owned, model, options, streams, self.length)
+            self._contexts = list(dict.fromkeys(stream.context for stream in self._streams))
+            self._active: list[Stream] = []
             self._batch = Batch(min(context.rows for context in self._contexts))
             self.evaluated = self.steps = 0  # rows decoded and blocks advanced, for who counts
-            self._most_cells = self.length * per_context
+            self._most_cells = self.length * self._contexts[0].sequences
             self._last_prompts: list[list[int]] = []
             self._last_logits: list[Row] = []
-            self.can_rewind = self._probe_rewind()
+            self.can_rewind = can_rewind(self._contexts[0])
             self.close = owned.pop_all().close
 
     def abort(self) -> None:
@@ -156,7 +101,7 @@ class Lockstep:
             report()
             return self._last_logits
         for stream, prompt in zip(self._active, wanted, strict=True):
-            self._cut(stream, min(_common_prefix(stream.tokens, prompt), len(prompt) - 1))
+            stream.cut(min(common_prefix(stream.tokens, prompt), len(prompt) - 1))
         self._make_room(wanted)
         self._share_prefixes(wanted, report)
         rows: list[Row] = []
@@ -187,7 +132,7 @@ class Lockstep:
         if self._last_prompts != [list(prompt) for prompt in wanted]:
             return False
         for stream, prompt in zip(self._active, wanted, strict=True):
-            self._cut(stream, _common_prefix(stream.tokens, prompt))
+            stream.cut(common_prefix(stream.tokens, prompt))
         return all(
             len(stream.tokens) == len(prompt)
             for stream, prompt in zip(self._active, wanted, strict=True)
@@ -210,7 +155,7 @@ class Lockstep:
                 rows += self._appended(block[start : start + most])
         except BaseException:
             for stream, length in zip(self._active, before, strict=True):
-                self._cut(stream, min(length, len(stream.tokens)))
+                stream.cut(min(length, len(stream.tokens)))
             raise
         self.steps += 1
         return rows
@@ -252,14 +197,14 @@ class Lockstep:
         is evaluated, and the cells are shared."""
         origin, copy = self._streams[source], self._streams[target]
         assert origin.context is copy.context
-        self._cut(copy, 0)
+        copy.cut(0)
         origin.context.copy(origin.sequence, copy.sequence, len(origin.tokens))
         copy.tokens = list(origin.tokens)
 
     def rewind(self, count: int) -> None:
         """Forget the last `count` tokens of every active stream; only where `can_rewind`."""
         for stream in self._active:
-            self._cut(stream, len(stream.tokens) - count)
+            stream.cut(len(stream.tokens) - count)
 
     def cost(self) -> float:
         """What a step of the active streams takes against one of the first alone, here and now: a
@@ -285,56 +230,24 @@ class Lockstep:
         """KV cells allocated, over all contexts."""
         return sum(context.length for context in self._contexts)
 
-    def save(self, path: Path, key: str, stopped: Callable[[], bool] = lambda: False) -> bool:
-        """Write what all streams hold to a file, for `restore`; it gets its name once it is whole.
+    @property
+    def streams(self) -> int:
+        """How many there are."""
+        return len(self._streams)
 
-        key: names model, build and cache type. stopped: asked every few megabytes. Returns whether
-        it was written; what was there before stays where it was not. Raises OSError.
-        """
-        streams = []
-        for stream in self._streams:
-            if stopped():
-                return False
-            streams.append((stream.tokens, stream.context.state(stream.sequence)))
-        body = memoryview(msgspec.msgpack.encode(_Saved(key, streams)))
-        blocks = [body[start : start + _BLOCK] for start in range(0, len(body), _BLOCK)]
-        digest = hashlib.blake2b()
-        for block in blocks:
-            if stopped():
-                return False
-            digest.update(block)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = part_of(path)
-        try:
-            with part.open("wb") as file:
-                file.write(digest.digest())
-                for block in blocks:
-                    if stopped():
-                        return False
-                    file.write(block)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-        return True
+    def state(self, stream: int) -> tuple[list[int], bytes]:
+        """What a stream holds: its tokens, and their keys and values."""
+        held = self._streams[stream]
+        return held.tokens, held.context.state(held.sequence)
 
-    def restore(self, path: Path, key: str) -> int:
-        """Hold what `save` wrote; returns the tokens of the longest stream.
-
-        0 and nothing changed where the file is missing, damaged, or was saved under another key.
-        """
-        try:
-            data = path.read_bytes()
-            size = hashlib.blake2b().digest_size
-            if hashlib.blake2b(data[size:]).digest() != data[:size]:
-                return 0
-            saved = msgspec.msgpack.decode(memoryview(data)[size:], type=_Saved)
-        except (OSError, msgspec.DecodeError):
+    def hold(self, states: Sequence[tuple[list[int], bytes]]) -> int:
+        """Let the streams hold what `state` gave of each; returns the tokens of the longest, or 0
+        with nothing changed where there are more or fewer streams."""
+        if len(states) != len(self._streams):
             return 0
-        if saved.key != key or len(saved.streams) != len(self._streams):
-            return 0
-        for stream, (tokens, state) in zip(self._streams, saved.streams, strict=True):
-            held = stream.context.restore(stream.sequence, state)
-            stream.tokens = tokens if held else []
+        for stream, (tokens, state) in zip(self._streams, states, strict=True):
+            restored = stream.context.restore(stream.sequence, state)
+            stream.tokens = tokens if restored else []
         return max(len(stream.tokens) for stream in self._streams)
 
     def _make_room(self, prompts: Sequence[Sequence[int]]) -> None:
@@ -347,7 +260,7 @@ class Lockstep:
             if stream.context is context
         ]
         needed = len(prompts[0]) + sum(
-            len(prompt) - _common_prefix(prompts[0], prompt) for prompt in together[1:]
+            len(prompt) - common_prefix(prompts[0], prompt) for prompt in together[1:]
         )
         if needed > context.length and context.length < self._most_cells:
             context.grow(self._most_cells)
@@ -360,7 +273,7 @@ class Lockstep:
         """
         first = self._active[0]
         others = [
-            (min(_common_prefix(prompts[0], prompt), len(prompt) - 1, len(prompts[0]) - 1), stream)
+            (min(common_prefix(prompts[0], prompt), len(prompt) - 1, len(prompts[0]) - 1), stream)
             for stream, prompt in zip(self._active[1:], prompts[1:], strict=True)
             if stream.context is first.context
         ]
@@ -371,7 +284,7 @@ class Lockstep:
             self._add(first, prompts[0][len(first.tokens) : shared], report)
             self._decode(first.context, report)
             if self.can_rewind or len(first.tokens) == shared:
-                self._cut(stream, 0)
+                stream.cut(0)
                 first.context.copy(first.sequence, stream.sequence, shared)
                 stream.tokens = list(prompts[0][:shared])
                 report()
@@ -382,7 +295,7 @@ class Lockstep:
 
     def _add(
         self,
-        stream: _Stream,
+        stream: Stream,
         tokens: Sequence[int],
         report: Callable[[], None] | None = None,
         outputs: int = 0,
@@ -408,47 +321,9 @@ class Lockstep:
                 context.decode(self._batch)
         except BaseException:
             for stream, length in zip(self._streams, self._before, strict=True):
-                self._cut(stream, min(length, len(stream.tokens)), uncertain=True)
+                stream.cut(min(length, len(stream.tokens)), uncertain=True)
             raise
         self.evaluated += self._batch.size
         self._begin()
         if report:
             report()
-
-    def _cut(self, stream: _Stream, length: int, *, uncertain: bool = False) -> None:
-        """Keep a stream's first `length` tokens, or none where its memory cannot be cut there.
-
-        uncertain: the cache may hold more than `tokens` says.
-        """
-        if length == len(stream.tokens) and not uncertain:
-            return
-        removed = stream.context.remove(stream.sequence, length)
-        if length and (not removed or stream.context.first_position(stream.sequence) > 0):
-            length = 0
-            stream.context.remove(stream.sequence, 0)
-        del stream.tokens[length:]
-
-    def _probe_rewind(self) -> bool:
-        """Whether the model's memory can be cut: evaluate two tokens and try to forget one."""
-        context = self._contexts[0]
-        self._batch.clear()
-        self._batch.add([0, 0], 0, 0, outputs=1)
-        context.decode(self._batch)
-        rewound = context.remove(0, 1)
-        context.remove(0, 0)
-        return rewound
-
-
-def _flash_attention(options: LoadOptions) -> FlashAttention:
-    """The user's choice, else what is faster as a rule (docs/performance.md); a quantised cache
-    leaves none."""
-    choice = options.flash_attention
-    if choice == "auto" and options.kv_type == "f16" and not offloads(options.gpu_layers):
-        return "off" if plain_attention_is_faster() else "auto"
-    return choice
-
-
-def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens two sequences share from their starts."""
-    shorter = min(len(a), len(b))
-    return next((i for i in range(shorter) if a[i] != b[i]), shorter)

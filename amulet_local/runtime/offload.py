@@ -65,7 +65,7 @@ def chosen_devices(options: LoadOptions, found: Sequence[Device]) -> list[Device
 
 
 @dataclass(frozen=True)
-class Placing:
+class Offload:
     """How a model would lie, by estimate.
 
     layers: how many on devices, -1 for all; all_layers: the output layer among them. devices: their
@@ -89,14 +89,16 @@ class Placing:
         return f"{self.layers} of {self.all_layers} layers on {names}"
 
 
-def place(need: Memory, options: LoadOptions, found: Sequence[Device], free: int) -> Placing:
+def estimate_offload(
+    need: Memory, options: LoadOptions, found: Sequence[Device], free: int
+) -> Offload:
     """As many layers on devices as asked for, or as fit. found: the devices to use. free: bytes of
     the machine's own memory."""
     asked = options.gpu_layers if found else 0
     layers = most_layers(need, found, options) if asked == "auto" else asked
     host = on_host(need, layers, options)
     names = tuple(device.name for device in found)
-    return Placing(layers, need.layers + 1, names, host, host <= free)
+    return Offload(layers, need.layers + 1, names, host, host <= free)
 
 
 @dataclass(frozen=True)
@@ -123,18 +125,18 @@ def fit(options: LoadOptions, needs: Sequence[Memory], found: Sequence[Device], 
         return Plan(options, -1 if asked == "auto" else asked, tuple(notices))
     wanted = needs[0]
     for need in needs:
-        placing = place(need, options, found, free)
-        if placing.fits or options.insist:
+        offload = estimate_offload(need, options, found, free)
+        if offload.fits or options.insist:
             if need is wanted:
-                return Plan(options, placing.layers, tuple(notices))
+                return Plan(options, offload.layers, tuple(notices))
             notices.append(
                 f"With {wanted.context:,} tokens of context the model would take about "
-                f"{_gb(on_host(wanted, placing.layers, options))} and {_gb(free)} are free, so the "
+                f"{_gb(on_host(wanted, offload.layers, options))} and {_gb(free)} are free, so the "
                 f"context is {need.context:,} tokens; --insist keeps the larger one."
             )
-            return Plan(replace(options, context=need.context), placing.layers, tuple(notices))
+            return Plan(replace(options, context=need.context), offload.layers, tuple(notices))
     raise UsageError(
-        f"the model takes about {_gb(placing.host)} even with {need.context:,} tokens of context, "
+        f"the model takes about {_gb(offload.host)} even with {need.context:,} tokens of context, "
         f"and {_gb(free)} are free; close other programs, take a smaller model or quantisation, or "
         "load it all the same with --insist."
     )

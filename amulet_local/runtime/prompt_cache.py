@@ -1,7 +1,7 @@
 """Chats whose evaluated tokens are kept on disk, so that reopening a long one starts at once.
 
 One file a chat (kept_files.py), the latest few; each names the model it belongs to and carries a
-checksum (see Lockstep.save). A file that does not fit is ignored, and the chat is read anew.
+checksum (see stream_state.py). A file that does not fit is ignored, and the chat is read anew.
 Nothing is kept of a chat that was removed.
 """
 
@@ -17,13 +17,14 @@ from amulet_local.chats.history import is_removed
 from amulet_local.chats.prompt_cache_files import clear_remnants, forget, kept_file, kept_folder
 from amulet_local.path_text import from_text
 from amulet_local.runtime.lockstep import Lockstep
+from amulet_local.runtime.stream_state import restore, save
 
 _LATEST = 8
 _WORTH_KEEPING = 256  # tokens; shorter chats are read again as fast
 _SAMPLE = 1 << 20
 
 
-class KeptChats:
+class PromptCache:
     """Moves the streams of one loaded model from chat to chat.
 
     stopped: asked while a chat is being written, which is given up once it says so.
@@ -51,7 +52,7 @@ class KeptChats:
         self.keep()
         self._chat = chat
         if chat:
-            restored = self._lockstep.restore(kept_file(chat), self._key)
+            restored = restore(self._lockstep, kept_file(chat), self._key)
             logging.info("%d tokens of chat %s were kept", restored, chat)
 
     def keep(self) -> None:
@@ -61,7 +62,7 @@ class KeptChats:
         if is_removed(self._chat):
             return
         try:
-            self._lockstep.save(kept_file(self._chat), self._key, self._stopped)
+            save(self._lockstep, kept_file(self._chat), self._key, self._stopped)
             if is_removed(self._chat):  # meanwhile
                 forget(kept_folder(), [self._chat])
             files = sorted(kept_folder().glob("*.kv"), key=lambda file: file.stat().st_mtime)

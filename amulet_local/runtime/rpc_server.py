@@ -16,7 +16,7 @@ import sys
 
 from amulet_local.errors import AmuletError
 from amulet_local.runtime.llama.devices import serve
-from amulet_local.runtime.llama.model import physical_cores
+from amulet_local.runtime.llama.hardware import physical_cores
 
 PORT = 50052
 

@@ -12,8 +12,8 @@ import pytest
 from amulet_local.bench.report import run
 from amulet_local.cli import main
 from amulet_local.protocol.messages import LoadOptions
-from amulet_local.runtime.autotune import calibrate, step_cost
-from amulet_local.runtime.load_defaults import Calibration, settle
+from amulet_local.runtime.autotune import autotune, step_cost
+from amulet_local.runtime.load_defaults import Autotuned, with_autotuned
 from tests.checks import some
 from tests.tiny_models import write_llama, write_mamba
 
@@ -68,9 +68,9 @@ def test_a_block_costs_what_its_rows_cost() -> None:
 
 
 def test_calibration_fills_what_is_left_open_and_nothing_else(tiny: Path) -> None:
-    assert settle(OPTIONS, str(tiny)) == OPTIONS
-    found = calibrate(str(tiny), OPTIONS, lambda _: None, repeat=1)
-    settled = settle(OPTIONS, str(tiny))
+    assert with_autotuned(OPTIONS, str(tiny)) == OPTIONS
+    found = autotune(str(tiny), OPTIONS, lambda _: None, repeat=1)
+    settled = with_autotuned(OPTIONS, str(tiny))
     assert settled.streams == found.streams
     assert (settled.threads, settled.batch) == (found.threads, found.batch)
     assert settled.step_cost == found.step_cost
@@ -78,29 +78,29 @@ def test_calibration_fills_what_is_left_open_and_nothing_else(tiny: Path) -> Non
     chosen = LoadOptions(
         streams="two-contexts", threads=7, flash_attention="on", batch=64, step_cost=2.0
     )
-    assert settle(chosen, str(tiny)) == chosen
+    assert with_autotuned(chosen, str(tiny)) == chosen
 
 
 def test_calibration_leaves_a_quantised_cache_its_flash_attention(tiny: Path) -> None:
-    calibrate(str(tiny), OPTIONS, lambda _: None, repeat=1)
+    autotune(str(tiny), OPTIONS, lambda _: None, repeat=1)
     quantised = msgspec.structs.replace(OPTIONS, kv_type="q8_0")
-    assert settle(quantised, str(tiny)).flash_attention == "auto"
+    assert with_autotuned(quantised, str(tiny)).flash_attention == "auto"
 
 
 def test_a_model_file_that_changed_is_calibrated_anew(tmp_path: Path, home: Path) -> None:
     path = tmp_path / "model.gguf"
     write_llama(path, vocabulary=2048)
-    calibrate(str(path), OPTIONS, lambda _: None, repeat=1)
-    assert settle(OPTIONS, str(path)) != OPTIONS
+    autotune(str(path), OPTIONS, lambda _: None, repeat=1)
+    assert with_autotuned(OPTIONS, str(path)) != OPTIONS
     os.utime(path, ns=(1, 1))
-    assert settle(OPTIONS, str(path)) == OPTIONS
+    assert with_autotuned(OPTIONS, str(path)) == OPTIONS
 
 
 def test_a_damaged_calibration_is_as_none(tiny: Path, home: Path) -> None:
-    calibrate(str(tiny), OPTIONS, lambda _: None, repeat=1)
+    autotune(str(tiny), OPTIONS, lambda _: None, repeat=1)
     (kept,) = (home / "data" / "calibration").iterdir()
     kept.write_text("{")
-    assert settle(OPTIONS, str(tiny)) == OPTIONS
+    assert with_autotuned(OPTIONS, str(tiny)) == OPTIONS
 
 
 def test_what_cannot_be_kept_is_told_and_shown_all_the_same(
@@ -122,5 +122,5 @@ def test_the_command(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*short, "--markdown"]) == 0
     assert "| plain | prose |" in capsys.readouterr().out
     assert main(["bench", "-m", str(tiny), "--calibrate", "--json"]) == 0
-    assert Calibration(**json.loads(capsys.readouterr().out)).threads >= 1
+    assert Autotuned(**json.loads(capsys.readouterr().out)).threads >= 1
     assert main(["bench", "-m", "nowhere.gguf"]) == 3

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from amulet_local.cli import doctor
+from amulet_local.cli import backend_probe, doctor
 from amulet_local.presets.preset import load_presets
-from amulet_local.settings import calibration_file, config_folder, presets_folder
+from amulet_local.settings import autotune_file, config_folder, presets_folder
 from tests.checks import some
 from tests.cli.conftest import Amulet
 from tests.tiny_models import write_llama
@@ -43,12 +43,12 @@ def probe(
 def well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine on which nothing is missing; returns the model that the config names."""
     probe(monkeypatch)
-    monkeypatch.setattr(doctor, "_gpus", list)
+    monkeypatch.setattr(backend_probe, "gpus", list)
     model = tmp_path / "tiny.gguf"
     write_llama(model)
     configure(f'model = "{model}"')
-    calibration_file(str(model)).parent.mkdir(parents=True)
-    calibration_file(str(model)).touch()
+    autotune_file(str(model)).parent.mkdir(parents=True)
+    autotune_file(str(model)).touch()
     return model
 
 
@@ -132,7 +132,7 @@ class TestWhatIsMissing:
         probe(monkeypatch, 1, "", "Traceback\nModuleNotFoundError: No module named 'llama_cpp'")
         sentence = self.only_sentence(amulet)
         assert "(ModuleNotFoundError: No module named 'llama_cpp')" in sentence
-        assert sentence.endswith(f'--no-cache-dir "{doctor.REQUIREMENT}"')
+        assert sentence.endswith(f'--no-cache-dir "{backend_probe.REQUIREMENT}"')
         assert "compiler" not in sentence
         assert self.found(amulet)["backend"] is None
 
@@ -203,10 +203,10 @@ def test_a_build_that_may_crash_is_advice(
 def test_a_gpu_that_the_build_cannot_use_is_advice(
     amulet: Amulet, well: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gpu = doctor._Gpu("NVIDIA", "CUDA", "-DGGML_CUDA=on")
-    monkeypatch.setattr(doctor, "_gpus", lambda: [gpu])
+    gpu = backend_probe.Gpu("NVIDIA", "CUDA", "-DGGML_CUDA=on")
+    monkeypatch.setattr(backend_probe, "gpus", lambda: [gpu])
     (advice,) = amulet("doctor", "--json").document["advice"]
-    assert f'with: CMAKE_ARGS="-DGGML_CUDA=on" {doctor._INSTALL}' in advice
+    assert f'with: CMAKE_ARGS="-DGGML_CUDA=on" {backend_probe.INSTALL}' in advice
     probe(monkeypatch, out=BACKEND.replace('["CPU"]', '["CUDA", "CPU"]'))
     (advice,) = amulet("doctor", "--json").document["advice"]
     assert "CUDA is built in, but sees no device; check the driver" in advice
@@ -216,7 +216,7 @@ def test_a_server_that_cannot_be_reached_is_advice() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
     advice: list[str] = []
-    assert doctor._servers([address], advice) == {address: []}
+    assert backend_probe.examine_servers([address], advice) == {address: []}
     assert f"the RPC server {address} cannot be reached" in advice[0]
 
 
@@ -225,14 +225,16 @@ def test_servers_devices_are_told(
 ) -> None:
     lent = [{"name": "RPC0", "description": "far", "kind": "gpu"}]
     lent[0] |= {"memory_free": 1000, "memory_total": 2000}  # type: ignore[dict-item]
-    monkeypatch.setattr(doctor, "_servers", lambda addresses, _: dict.fromkeys(addresses, lent))
+    monkeypatch.setattr(
+        doctor, "examine_servers", lambda addresses, _: dict.fromkeys(addresses, lent)
+    )
     assert "RPC0: far (gpu, 1.0 kB free of 2.0 kB)" in amulet("doctor", "--rpc", "far:1,near:2").out
 
 
 def test_the_version_it_asks_for_is_the_one_that_the_project_asks_for() -> None:
     project = Path(__file__).parents[2] / "pyproject.toml"
     required = tomllib.loads(project.read_text("utf-8"))["project"]["dependencies"]
-    assert Requirement(doctor.REQUIREMENT) in map(Requirement, required)
+    assert Requirement(backend_probe.REQUIREMENT) in map(Requirement, required)
 
 
 def test_without_an_installation_it_asks_for_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,21 +242,21 @@ def test_without_an_installation_it_asks_for_the_package(monkeypatch: pytest.Mon
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "requires", requires)
-    assert doctor._required("llama-cpp-python") == "llama-cpp-python"
+    assert backend_probe._required("llama-cpp-python") == "llama-cpp-python"
 
 
 def test_the_examination_itself_runs_here() -> None:
     missing: list[str] = []
-    backend = doctor._backend(missing, [])
+    backend = backend_probe.examine_backend(missing, [])
     assert missing == []
     assert backend is not None
     assert backend["version"] == metadata.version("llama-cpp-python")
     assert backend["threads"] >= 1
-    assert sys.executable in doctor._INSTALL
+    assert sys.executable in backend_probe.INSTALL
 
 
 def test_a_model_without_calibration_is_offered_one(well: Path) -> None:
-    calibration_file(str(well)).unlink()
+    autotune_file(str(well)).unlink()
     report = doctor.examine()
     assert report["usable"]
     assert any("amulet bench --calibrate" in advice for advice in report["advice"])

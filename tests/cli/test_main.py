@@ -133,8 +133,8 @@ def test_a_missing_package_is_named(amulet: Amulet, monkeypatch: pytest.MonkeyPa
     [
         (errno.ENOSPC, "the disk is full: No space left on device); free some space and try again"),
         (errno.EDQUOT, "Disk quota exceeded); free some space and try again"),
-        (errno.EROFS, "Read-only file system); mend that and try again"),
-        (errno.EACCES, "Permission denied); mend that and try again"),
+        (errno.EROFS, "Read-only file system); fix that and try again"),
+        (errno.EACCES, "Permission denied); fix that and try again"),
         (errno.ENAMETOOLONG, "File name too long); use a shorter name"),
         (errno.EMFILE, "Too many open files); end other programs, or allow more open files"),
         (errno.EIO, "Input/output error); check the disk"),

@@ -21,7 +21,7 @@ from amulet_local.engine.engine import Engine
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.evaluation.questions import bundled_questions
 from amulet_local.generation.decoding import Decoded
-from amulet_local.generation.reply import Writing
+from amulet_local.generation.reply import GrowingReply
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Event,
@@ -35,7 +35,8 @@ from amulet_local.protocol.messages import (
     Step,
 )
 from amulet_local.realignment import AMULET, log_softmax
-from amulet_local.runtime.llama.model import AbortedError, Model
+from amulet_local.runtime.llama.errors import AbortedError
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 from tests.asking import HOLIDAY, ask, collect, end, reply, steps
 from tests.checks import some
@@ -314,10 +315,10 @@ def test_a_thought_is_told_apart_from_the_answer(tmp_path: Path) -> None:
     model = Model(str(path))
     events: list[Event] = []
     text = b"<think>or ride?</think>\n\nWalk."
-    with closing(Writing(ask(), model.vocabulary, (), 1.0, events.append)) as writing:
+    with closing(GrowingReply(ask(), model.vocabulary, (), 1.0, events.append)) as growing:
         for byte in text:
-            writing.take(Decoded(byte, (), None))
-        writing.finish("stop")
+            growing.take(Decoded(byte, (), None))
+        growing.finish("stop")
     model.close()
     told = [event for event in events if isinstance(event, Step)]
     assert "".join(step.thought for step in told) == "or ride?"

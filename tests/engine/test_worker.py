@@ -234,7 +234,7 @@ def test_after_a_stop_a_death_is_not_laid_on_it(number: int, tmp_path: Path) -> 
 _SHORT_OF_MEMORY = """
 import os, sys
 from amulet_local.engine import worker
-from amulet_local.runtime.llama.model import NoDeviceMemoryError
+from amulet_local.runtime.llama.errors import NoDeviceMemoryError
 from amulet_local.protocol.messages import Finished, Loaded, Stats, Step
 
 class Engine:

@@ -13,7 +13,9 @@ from amulet_local.generation.decoding import choose
 from amulet_local.generation.sampling import Sampler
 from amulet_local.protocol.messages import Sampling
 from amulet_local.realignment import PROMPT, Combination, Workspace
-from amulet_local.runtime.llama.model import DecodeError, Model, SamplerChain
+from amulet_local.runtime.llama.errors import DecodeError
+from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.llama.sampler import SamplerChain
 
 pytestmark = pytest.mark.model
 

@@ -13,7 +13,8 @@ from amulet_local.protocol.messages import LoadOptions
 from amulet_local.runtime.offload import Device
 from amulet_local.settings import cache_folder, config_folder, models_folder
 from models import catalogue
-from models.library import listing, remove, resolve, resolve_own
+from models.library import listing
+from models.lookup import remove, resolve, resolve_own
 from tests.models.gguf_files import SHAPES, write_model
 from tests.models.test_inspection import write_part
 
@@ -260,7 +261,7 @@ def test_a_model_says_how_much_of_it_devices_take(
     """The machine's own memory is then held to the rest alone."""
     write_model(folder / "a.gguf")
     card = Device("CUDA0", "a card", "gpu", 1 << 40, 1 << 40, "CUDA")
-    monkeypatch.setattr("models.library.seen_devices", lambda servers: [card])
+    monkeypatch.setattr("models.library.probe_devices", lambda servers: [card])
     (model,) = listing().models
     assert str(model.placing) == "all on CUDA0"
     assert model.placing.host < model.memory.total

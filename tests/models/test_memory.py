@@ -23,13 +23,13 @@ from amulet_local.protocol.messages import (
     Reply,
     Sampling,
 )
-from amulet_local.runtime.llama.model import build_info
+from amulet_local.runtime.llama.hardware import build_info
 from amulet_local.runtime.load_defaults import own_cells
 from amulet_local.runtime.offload import Device
 from models import memory
 from models.inspection import inspect
 from models.memory import estimate, largest_context
-from models.quantising import quantise
+from models.quantisation import quantise
 from tests.checks import some
 from tests.models.gguf_files import write_model
 

@@ -157,5 +157,5 @@ def test_another_build_is_asked_anew(folder: Path, monkeypatch: pytest.MonkeyPat
     write_typed(folder / "m.gguf", 900)
     assert listing().models == ()
     monkeypatch.setattr("models.header.types", lambda: {900: Type("Q9_X", 1, 4)})
-    monkeypatch.setattr("models.known.build_stamp", lambda: "newer")
+    monkeypatch.setattr("models.card_cache.build_stamp", lambda: "newer")
     assert [model.name for model in listing().models] == ["m"]

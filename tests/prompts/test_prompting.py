@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.protocol.message import Message
-from amulet_local.runtime.llama.model import Model, Vocabulary
+from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.llama.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.model
 

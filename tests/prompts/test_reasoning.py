@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from amulet_local.engine.engine import Engine
+from amulet_local.engine.requests import prompts_of
 from amulet_local.generation import decoding
 from amulet_local.generation.decoding import Decoded
 from amulet_local.generation.sampling import Sampler
@@ -414,7 +415,8 @@ def test_marks_behind_an_answer_are_none_of_its_tokens(
 
 def test_later_turns_do_not_tell_the_thought(thinker: Engine) -> None:
     answer = Message("assistant", "Walk.", tuple(b"Walk."))
-    told = thinker._prompts(ask(HOLIDAY, answer, Message("user", "Why?"), thinking=True), 0)
+    asked = ask(HOLIDAY, answer, Message("user", "Why?"), thinking=True)
+    told = prompts_of(asked, thinker._prompter)
     piece = thinker._model.vocabulary.piece
     prompt = b"".join(piece(token) for token in told[0]).decode()
     assert "assistant: Walk.\nuser: Why?" in prompt

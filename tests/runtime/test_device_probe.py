@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from amulet_local.runtime import device_probe
-from amulet_local.runtime.device_probe import seen_devices
+from amulet_local.runtime.device_probe import probe_devices
 from amulet_local.runtime.offload import Device
 
 GPU = Device("CUDA0", "a card", "gpu", 1 << 30, 1 << 31, "CUDA")
@@ -43,7 +43,7 @@ def test_a_build_for_the_processor_alone_is_not_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]]
 ) -> None:
     build(tmp_path, monkeypatch)
-    assert seen_devices(["host:1"]) == []
+    assert probe_devices(["host:1"]) == []
     assert not asked
 
 
@@ -52,7 +52,7 @@ def test_a_build_for_a_gpu_is_asked(
     library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]]
 ) -> None:
     build(tmp_path, monkeypatch, library)
-    assert seen_devices() == [GPU]
+    assert probe_devices() == [GPU]
     assert asked == [()]
 
 
@@ -60,15 +60,15 @@ def test_other_machines_are_asked_where_there_are_any(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]]
 ) -> None:
     build(tmp_path, monkeypatch, "libggml-rpc.so")
-    assert seen_devices() == []
-    assert seen_devices(["host:1"]) == [GPU]
+    assert probe_devices() == []
+    assert probe_devices(["host:1"]) == [GPU]
     assert asked == [("host:1",)]
 
 
 def test_a_process_that_dies_sees_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(tmp_path, monkeypatch, "libggml-cuda.so")
     monkeypatch.setattr("sys.executable", "false")
-    assert seen_devices() == []
+    assert probe_devices() == []
 
 
 def test_this_build_sees_what_it_is(tmp_path: Path) -> None:

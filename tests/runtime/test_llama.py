@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.runtime.llama.model import Context, Model
+from amulet_local.runtime.llama.context import Context
+from amulet_local.runtime.llama.model import Model
 from tests.tiny_models import write_llama
 
 pytestmark = pytest.mark.model
@@ -36,7 +37,7 @@ def test_ctrl_c_stops_a_load_under_way_and_what_follows_works(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "module", ["engine.worker", "runtime.llama.model", "cli.doctor", "evaluation.subject"]
+    "module", ["engine.worker", "runtime.llama.log", "cli.doctor", "evaluation.subject"]
 )
 def test_threads_spin_shortly_whatever_loads_llama_cpp_first(module: str) -> None:
     """GNU's OpenMP reads it from the environment, once: when it is loaded."""

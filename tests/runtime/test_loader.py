@@ -10,9 +10,10 @@ from amulet_local.engine.engine import Engine
 from amulet_local.errors import UsageError
 from amulet_local.protocol.messages import Load, LoadOptions, Memory
 from amulet_local.runtime import loader
-from amulet_local.runtime.llama.model import Model, NoDeviceMemoryError
+from amulet_local.runtime.llama.errors import NoDeviceMemoryError
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.loader import load
-from amulet_local.runtime.offload import Device, fit, most_layers, on_host, place
+from amulet_local.runtime.offload import Device, estimate_offload, fit, most_layers, on_host
 from models.memory import needs_of
 from tests.models.gguf_files import write_model
 from tests.tiny_models import write_llama
@@ -114,7 +115,7 @@ def test_layers_where_there_is_no_device_are_told() -> None:
 def test_where_a_model_would_lie_is_said_in_words(
     found: list[Device], free: int, words: str, fits: bool
 ) -> None:
-    placing = place(need(), LoadOptions(), found, free * GB)
+    placing = estimate_offload(need(), LoadOptions(), found, free * GB)
     assert (str(placing), placing.fits) == (words, fits)
 
 

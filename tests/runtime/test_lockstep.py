@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from amulet_local.protocol.messages import Arrangement, LoadOptions
 from amulet_local.realignment import AMULET, Workspace, log_softmax, realign
-from amulet_local.runtime.llama.model import AbortedError, Model
+from amulet_local.runtime.llama.errors import AbortedError
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
+from amulet_local.runtime.stream_state import restore, save
 from tests import tiny_models
 from tests.checks import some
 
@@ -336,10 +338,10 @@ def test_a_chat_saved_to_disk_goes_on_where_it_was(
     prompts = {0: numbers(1, 200), 1: numbers(2, 150)}
     lockstep.prefill(prompts)
     path = tmp_path / "chats" / "one.state"
-    assert lockstep.save(path, "tiny f16")
+    assert save(lockstep, path, "tiny f16")
     assert list(path.parent.iterdir()) == [path]
     lockstep.prefill({0: numbers(3, 100), 1: numbers(4, 100)})
-    assert lockstep.restore(path, "tiny f16") == 200
+    assert restore(lockstep, path, "tiny f16") == 200
     before = lockstep.evaluated
     logits = lockstep.prefill({k: [*prompt, 9] for k, prompt in prompts.items()})
     assert lockstep.evaluated - before == 2
@@ -350,15 +352,15 @@ def test_a_chat_saved_to_disk_goes_on_where_it_was(
 def test_a_stale_or_damaged_state_is_ignored(lockstep: Lockstep, tmp_path: Path) -> None:
     lockstep.prefill({0: numbers(1, 50), 1: numbers(2, 50)})
     path = tmp_path / "one.state"
-    lockstep.save(path, "this model")
-    assert lockstep.restore(path, "another model") == 0
+    save(lockstep, path, "this model")
+    assert restore(lockstep, path, "another model") == 0
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "flipped.state").write_bytes(data)
     (tmp_path / "cut.state").write_bytes(data[:1000])
     (tmp_path / "empty.state").write_bytes(b"")
     for name in ("flipped", "cut", "empty", "missing"):
-        assert lockstep.restore(tmp_path / f"{name}.state", "this model") == 0
+        assert restore(lockstep, tmp_path / f"{name}.state", "this model") == 0
     assert [len(tokens) for tokens in held(lockstep)] == [50, 50]
 
 

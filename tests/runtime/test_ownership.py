@@ -20,17 +20,12 @@ from amulet_local.evaluation.subject import Subject
 from amulet_local.generation.sampling import Sampler
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Load, LoadOptions, Sampling
-from amulet_local.runtime import lockstep
-from amulet_local.runtime.autotune import calibrate
-from amulet_local.runtime.llama.model import (
-    Batch,
-    Context,
-    DecodeError,
-    Model,
-    NoDeviceMemoryError,
-    SamplerChain,
-    Vocabulary,
-)
+from amulet_local.runtime.autotune import autotune
+from amulet_local.runtime.llama.context import Batch, Context
+from amulet_local.runtime.llama.errors import DecodeError, NoDeviceMemoryError
+from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.llama.sampler import SamplerChain
+from amulet_local.runtime.llama.vocabulary import Vocabulary
 from amulet_local.runtime.lockstep import Lockstep
 from tests.asking import ask, collect
 from tests.checks import some
@@ -126,7 +121,7 @@ def test_a_load_that_fails_anywhere_leaves_nothing(
     assert alive["llama_init_from_model"] == alive["llama_model_load_from_file"] == 0
 
 
-@pytest.mark.parametrize("name", ["Prompter", "Workspace", "KeptChats"])
+@pytest.mark.parametrize("name", ["Prompter", "Workspace", "PromptCache"])
 def test_what_fails_behind_the_load_leaves_nothing(
     name: str, path: str, alive: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +135,9 @@ def test_an_engine_whose_chat_cannot_be_kept_is_freed_all_the_same(
     path: str, alive: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = Engine(Load(path, LoadOptions(context=256, draft=path)), lambda _: True)
-    monkeypatch.setattr(loaded._kept, "keep", at_call(1, MemoryError(), loaded._kept.keep))
+    monkeypatch.setattr(
+        loaded._prompt_cache, "keep", at_call(1, MemoryError(), loaded._prompt_cache.keep)
+    )
     with pytest.raises(MemoryError):
         loaded.close()
     assert not +alive
@@ -151,7 +148,9 @@ def test_streams_of_which_a_context_cannot_be_made_leave_no_other(
     contexts: int, path: str, alive: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(Model(path)) as model:
-        monkeypatch.setattr(lockstep, "Context", at_call(contexts, LACK, Context))
+        monkeypatch.setattr(
+            "amulet_local.runtime.streams.Context", at_call(contexts, LACK, Context)
+        )
         with pytest.raises(NoDeviceMemoryError):
             Lockstep(model, LoadOptions(context=256, streams="two-contexts"))
         assert alive["llama_init_from_model"] == 0
@@ -200,7 +199,7 @@ def test_what_measures_frees_what_it_took(
 ) -> None:
     monkeypatch.setattr(Context, "decode", at_call(decode, DecodeError("no"), Context.decode))
     with pytest.raises(DecodeError):
-        calibrate(path, LoadOptions(threads=1), lambda _: None, repeat=2)
+        autotune(path, LoadOptions(threads=1), lambda _: None, repeat=2)
     assert not +alive
     monkeypatch.setattr(Context, "decode", at_call(decode, DecodeError("no"), Context.decode))
     with pytest.raises(DecodeError):

@@ -18,9 +18,11 @@ from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.prompt_cache_files import clear_remnants, kept_file, kept_folder, part_of
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LoadOptions
+from amulet_local.runtime import prompt_cache
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
-from amulet_local.runtime.prompt_cache import KeptChats
+from amulet_local.runtime.prompt_cache import PromptCache
+from amulet_local.runtime.stream_state import restore, save
 from tests.cli.conftest import Amulet
 from tests.cli.conftest import amulet as amulet  # the fixture
 from tests.tiny_models import write_llama
@@ -163,7 +165,7 @@ def test_the_engine_keeps_no_chat_that_was_removed(
     removed, destroyed, there = begin(store), begin(store), begin(store)
     for chat in (removed, destroyed, there):
         kept_file(chat).unlink()
-    chats = KeptChats(streams, str(path), "f16")
+    chats = PromptCache(streams, str(path), "f16")
     chats.switch(removed)
     store.remove(removed)
     chats.switch(destroyed)
@@ -182,21 +184,20 @@ def test_a_chat_that_is_removed_while_it_is_written_is_not_kept(
     path: Path, streams: Lockstep, store: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = begin(store)
-    usual = streams.save
 
-    def save(*arguments: Any) -> bool:
+    def save_late(*arguments: Any) -> bool:
         store.destroy(chat)
-        return usual(*arguments)
+        return save(*arguments)
 
-    monkeypatch.setattr(streams, "save", save)
-    chats = KeptChats(streams, str(path), "f16")
+    monkeypatch.setattr(prompt_cache, "save", save_late)
+    chats = PromptCache(streams, str(path), "f16")
     chats.switch(chat)
     chats.keep()
     assert kept() == []
 
 
 def test_without_stored_chats_any_name_is_kept(path: Path, streams: Lockstep) -> None:
-    chats = KeptChats(streams, str(path), "f16")
+    chats = PromptCache(streams, str(path), "f16")
     chats.switch("mine")
     chats.keep()
     assert kept() == ["mine.kv"]
@@ -205,25 +206,25 @@ def test_without_stored_chats_any_name_is_kept(path: Path, streams: Lockstep) ->
 def test_an_engine_clears_away_what_a_dead_one_was_writing(path: Path, streams: Lockstep) -> None:
     keep("whole")
     (kept_folder() / f"half.{DEAD}.part").write_bytes(b"")
-    KeptChats(streams, str(path), "f16")
+    PromptCache(streams, str(path), "f16")
     assert kept() == ["whole.kv"]
 
 
 def test_a_save_that_is_stopped_anywhere_leaves_what_was_there(
     streams: Lockstep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("amulet_local.runtime.lockstep._BLOCK", 1 << 12)
+    monkeypatch.setattr("amulet_local.runtime.stream_state._BLOCK", 1 << 12)
     file = tmp_path / "one.kv"
     file.write_bytes(b"before")
     written: list[bool] = []
     there: list[tuple[list[Path], bool]] = []
     while not written or not written[-1]:
         questions = iter([False] * len(written))
-        written.append(streams.save(file, "key", lambda: next(questions, True)))  # noqa: B023
+        written.append(save(streams, file, "key", lambda: next(questions, True)))  # noqa: B023
         there.append((list(tmp_path.iterdir()), file.read_bytes() == b"before"))
     assert len(written) > 6
     assert there == [([file], not whole) for whole in written]
-    assert streams.restore(file, "key") == len(LONG) + 1
+    assert restore(streams, file, "key") == len(LONG) + 1
 
 
 def test_a_full_disk_leaves_no_half_file(
@@ -232,7 +233,7 @@ def test_a_full_disk_leaves_no_half_file(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    chats = KeptChats(streams, str(path), "f16")
+    chats = PromptCache(streams, str(path), "f16")
     chats.switch("mine")
     monkeypatch.setattr(Path, "replace", full)
     chats.keep()

@@ -24,7 +24,7 @@ def test_the_cores_are_as_many_as_are_asked_for(count: int) -> None:
         [
             sys.executable,
             "-c",
-            "from amulet_local.runtime.llama import model; print(model.physical_cores())",
+            "from amulet_local.runtime.llama import hardware; print(hardware.physical_cores())",
         ],
         env=os.environ | environment,
         capture_output=True,

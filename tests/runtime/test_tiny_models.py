@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.prompts.templates import ChatTemplate, TemplateError
 from amulet_local.protocol.message import Message
-from amulet_local.runtime.llama.model import Batch, Context, Model
+from amulet_local.runtime.llama.context import Batch, Context
+from amulet_local.runtime.llama.model import Model
 from tests import tiny_models
 from tests.checks import some
 

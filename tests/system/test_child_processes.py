@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.cli import doctor
+from amulet_local.cli import backend_probe
 from amulet_local.engine.client import EngineProcess
 from amulet_local.errors import NotUsableError
 from amulet_local.protocol.messages import Failed, LoadOptions
 from amulet_local.runtime import device_probe
 from amulet_local.system import child_processes
 from amulet_local.system.child_processes import environment, python
-from models.quantising import quantise_apart
+from models.quantisation import quantise_apart
 
 ROOT = Path(child_processes.__file__).parents[2]
 MODULES = (
@@ -91,7 +91,7 @@ def test_who_looks_for_devices_runs_none_of_them(
     hostile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(device_probe, "_backends", lambda: {"cuda"})
-    assert "cpu" in [device.kind for device in device_probe.seen_devices()]
+    assert "cpu" in [device.kind for device in device_probe.probe_devices()]
     assert ran(hostile) == ""
 
 
@@ -105,7 +105,7 @@ def test_the_quantiser_runs_none_of_them(hostile: Path) -> None:
 
 
 def test_the_doctor_runs_none_of_them(hostile: Path) -> None:
-    probe = doctor._apart(doctor._PROBE)
+    probe = backend_probe.run_apart(backend_probe.PROBE)
     assert probe.returncode == 0, probe.stderr
     assert ran(hostile) == ""
 

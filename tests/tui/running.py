@@ -23,17 +23,18 @@ from amulet_local.settings import Settings
 from tui.app import AmuletApp
 from tui.screens.chat import ChatScreen
 from tui.screens.compare import CompareScreen
-from tui.screens.look import LookScreen
-from tui.session.changes import ChosenModel, SteeringChoice
-from tui.session.model_store import Shelf, ShelfModel
+from tui.screens.heat import HeatScreen
+from tui.session.changes import ChosenModel
+from tui.session.model_store import ModelStore, StoredModel
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 from tui.themes import DARK
 from tui.widgets.dial import Dial
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
-    from models.download import Progress
+    from models.fetch import Progress
 
 # What screens look like at both sizes is in the snapshots. What keys do is tried at the one where
 # least fits, and at both only where the layout is another.
@@ -47,10 +48,10 @@ def no_fetch(on_progress: object, cancelled: object) -> Path:
     raise AssertionError("nothing is to be fetched here")
 
 
-def shelf_with(
-    model: ChosenModel | None = MODEL, fetch: Fetch = no_fetch, others: Sequence[ShelfModel] = ()
-) -> Shelf:
-    """A shelf with a model on it, or with none until one is fetched; others are on this disk."""
+def store_with(
+    model: ChosenModel | None = MODEL, fetch: Fetch = no_fetch, others: Sequence[StoredModel] = ()
+) -> ModelStore:
+    """A store with one model, or with none until it is fetched; others are on this disk."""
     found = [model] if model else []
 
     def find(name: str) -> ChosenModel:
@@ -63,7 +64,7 @@ def shelf_with(
         found.append(MODEL)
         return path
 
-    return Shelf(find, lambda: False, fetch_it, lambda options: others)
+    return ModelStore(find, lambda: False, fetch_it, lambda options: others)
 
 
 @dataclass
@@ -124,7 +125,7 @@ class Running:
         same, before, drawn = 0, "", -1
         while same < 2:
             self.screen.poll()
-            if isinstance(self.app.screen, LookScreen | CompareScreen):
+            if isinstance(self.app.screen, HeatScreen | CompareScreen):
                 self.app.screen.poll()
             await self.rest()
             shown = before if drawn == self.drawn else self.shown()
@@ -168,7 +169,7 @@ async def chat(
     *,
     size: tuple[int, int] = LARGE,
     preset: str = "concise",
-    shelf: Shelf | None = None,
+    model_store: ModelStore | None = None,
     model: str = "",
     notices: Sequence[str] = (),
     keys: Mapping[str, str] = MappingProxyType({}),
@@ -183,11 +184,11 @@ async def chat(
     with History(history_file()) as history:
         settings = Settings(**more)
         session = Session(engine, history, settings, LoadOptions(), steering, clock=lambda: 0.0)
-        app = AmuletApp(session, engine, shelf or shelf_with(), model, notices, keys, theme)
+        app = AmuletApp(session, engine, model_store or store_with(), model, notices, keys, theme)
         async with app.run_test(size=size, notifications=True) as pilot:
             running = Running(app, pilot, session)
             with patch.object(app, "post_display_hook", running.count):
                 await app.workers.wait_for_complete()
                 await running.settle()
                 yield running
-        session.end()
+        session.replies.end()

@@ -25,7 +25,7 @@ from amulet_local.realignment import BASE
 from amulet_local.settings import Settings
 from tests.checks import comes, some
 from tests.fake_engine import HOLD, FakeEngine
-from tests.tui.running import LARGE, SMALL, chat, shelf_with
+from tests.tui.running import LARGE, SMALL, chat, store_with
 from tui.actions import APP, CHAT, CHATS, DIAL, HELP, LINE, MESSAGES, PICKER, PLACES, PROMPT
 from tui.app import AmuletApp
 from tui.markdown.drawing import Stack
@@ -33,10 +33,10 @@ from tui.screens.chat import ChatScreen
 from tui.screens.chats import ChatsScreen
 from tui.screens.help import HelpScreen
 from tui.screens.line_form import LineForm
-from tui.screens.picker import PresetPicker
-from tui.session.changes import SteeringChoice
+from tui.screens.preset_picker import PresetPicker
 from tui.session.model_store import find_model
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 from tui.widgets.chat_list import ChatList
 from tui.widgets.dial import Dial
 from tui.widgets.keys import KeyLine
@@ -312,7 +312,7 @@ async def test_a_chat_with_the_real_engine(default_model: Path) -> None:
     history = History(history_file())
     steering = SteeringChoice.to_preset(verbose, BASE)
     session = Session(engine, history, Settings(), LoadOptions(context=1024), steering)
-    app = AmuletApp(session, engine, shelf_with(find_model(str(default_model))))
+    app = AmuletApp(session, engine, store_with(find_model(str(default_model))))
     try:
         async with app.run_test(size=LARGE) as pilot:
             screen, prompt = app.screen, app.screen.query_one(Prompt)

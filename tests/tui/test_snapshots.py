@@ -24,12 +24,13 @@ from amulet_local.chats.provenance import Origin
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LoadOptions
 from tests.fake_engine import HOLD, FakeEngine, Measured, Script
-from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, shelf_with
+from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, store_with
 from tests.tui.snapshots import Look, written
 from tui.comparison.comparison import Comparison
 from tui.heatmap.contrast import READABLE
-from tui.session.changes import ChosenModel, SteeringChoice
-from tui.session.model_store import Shelf, ShelfModel
+from tui.session.changes import ChosenModel
+from tui.session.model_store import ModelStore, StoredModel
+from tui.session.steering import SteeringChoice
 from tui.themes import OWN
 
 FILES = Path(__file__).parent / "snapshots"
@@ -88,7 +89,7 @@ COLUMNS: Sequence[Script] = (
     [Measured("A good walking holiday ", 0.1), Measured("is short.", 1.5, True, 2.0)],
 )
 MODELS = (
-    ShelfModel(
+    StoredModel(
         str(MODEL.path),
         "SmolLM2-135M-Instruct Q4_1",
         "Takes about 465.9 MB for two streams of 4,096 tokens (weights 156.8 MB, KV 188.7 MB, "
@@ -97,8 +98,8 @@ MODELS = (
         "chat template: yes · licence: apache-2.0\nkept by Amulet: /models/small.gguf",
         True,
     ),
-    ShelfModel("/models/middle.gguf", "Middle-8B-Instruct Q4_K_M", "Takes 6.1 GB.", True),
-    ShelfModel("/models/big.gguf", "Big-70B-Instruct Q4_K_M", "Takes 43 GB.", False),
+    StoredModel("/models/middle.gguf", "Middle-8B-Instruct Q4_K_M", "Takes 6.1 GB.", True),
+    StoredModel("/models/big.gguf", "Big-70B-Instruct Q4_K_M", "Takes 43 GB.", False),
 )
 
 
@@ -123,11 +124,11 @@ def keep_chats() -> None:
             history.add_chat(new_chat_id(), texts[0], Conversation(nodes), made)
 
 
-def shelf() -> Shelf:
+def model_store() -> ModelStore:
     def find(name: str) -> ChosenModel:
         return MODEL
 
-    def models(options: LoadOptions) -> Sequence[ShelfModel]:
+    def models(options: LoadOptions) -> Sequence[StoredModel]:
         return MODELS
 
     def prompts(path: str, steering: SteeringChoice) -> str:
@@ -138,7 +139,7 @@ def shelf() -> Shelf:
             f"With it:\n\n{system} {steering.preference}{asked}"
         )
 
-    return Shelf(find, lambda: True, models=models, prompts=prompts)
+    return ModelStore(find, lambda: True, models=models, prompts=prompts)
 
 
 # -- the screens ----------------------------------------------------------------------------------
@@ -152,7 +153,7 @@ async def welcome(shown: Shown) -> AsyncIterator[Running]:
 
 @scene
 async def offer(shown: Shown) -> AsyncIterator[Running]:
-    async with chat(FakeEngine(), **shown, shelf=shelf_with(None)) as running:
+    async with chat(FakeEngine(), **shown, model_store=store_with(None)) as running:
         yield running
 
 
@@ -251,7 +252,7 @@ async def preset_form(shown: Shown) -> AsyncIterator[Running]:
 
 @scene
 async def models(shown: Shown) -> AsyncIterator[Running]:
-    async with chat(FakeEngine(), **shown, shelf=shelf()) as running:
+    async with chat(FakeEngine(), **shown, model_store=model_store()) as running:
         await running.say("/model")
         await running.until("Without the preference" if shown["size"] == LARGE else "134,515,008")
         await running.workers_done()  # the prompts, which may be below what is seen

@@ -15,7 +15,7 @@ from tui.heatmap.contrast import READABLE, contrast
 from tui.themes import OWN
 
 BOTH = pytest.mark.parametrize("theme", OWN, ids=[theme.name for theme in OWN])
-QUIET, AT_HAND = 0.68, 0.18  # in tui/amulet.tcss: of the foreground, of the accent
+QUIET, AT_HAND = 0.68, 0.18  # in tui/styles/app.tcss: of the foreground, of the accent
 
 
 def colours(theme: Theme) -> dict[str, Color]:
@@ -71,6 +71,6 @@ def test_letters_can_be_read_on_every_tint_of_the_heat_view(theme: Theme, colour
 
 
 def test_the_shares_are_those_of_the_style_sheet() -> None:
-    sheet = (Path(__file__).parents[2] / "tui" / "amulet.tcss").read_text("utf-8")
+    sheet = (Path(__file__).parents[2] / "tui" / "styles" / "app.tcss").read_text("utf-8")
     assert f"$quiet: $foreground {QUIET:.0%};" in sheet
     assert f"$at_hand: $accent {AT_HAND:.0%};" in sheet

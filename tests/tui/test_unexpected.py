@@ -16,12 +16,13 @@ from amulet_local.errors import UsageError
 from amulet_local.protocol.messages import LoadOptions
 from amulet_local.settings import Settings, log_folder
 from tests.fake_engine import FakeEngine
-from tests.tui.running import Running, chat, shelf_with
+from tests.tui.running import Running, chat, store_with
 from tui.app import AmuletApp
+from tui.screens import writing
 from tui.screens.chat import ChatScreen
 from tui.screens.model_picker import ModelPicker
-from tui.session.changes import SteeringChoice
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 from tui.unexpected import as_sentences, told
 
 SENTENCE = "Amulet met an error that it should not have; "
@@ -117,7 +118,7 @@ async def test_an_error_before_the_chat_is_there_ends_the_app_with_a_sentence(
     with History(history_file()) as history:
         engine = FakeEngine()
         session = Session(engine, history, Settings(), LoadOptions(), SteeringChoice())
-        app = AmuletApp(session, engine, shelf_with())
+        app = AmuletApp(session, engine, store_with())
         with pytest.raises(ZeroDivisionError):
             async with app.run_test():
                 pass
@@ -159,23 +160,23 @@ def test_work_on_a_thread_tells_of_any_error_as_a_sentence() -> None:
 
 
 async def test_a_model_that_cannot_even_be_looked_for_is_offered_anew() -> None:
-    shelf = replace(shelf_with(), find=fail)  # type: ignore[arg-type]
-    async with chat(FakeEngine(), shelf=shelf) as running:
+    model_store = replace(store_with(), find=fail)  # type: ignore[arg-type]
+    async with chat(FakeEngine(), model_store=model_store) as running:
         await running.until("Amulet met an error")
         assert "^d" in running.shown()
 
 
 async def test_a_list_of_models_that_fails_says_why() -> None:
-    shelf = replace(shelf_with(), models=fail)  # type: ignore[arg-type]
-    async with chat(FakeEngine(), shelf=shelf) as running:
+    model_store = replace(store_with(), models=fail)  # type: ignore[arg-type]
+    async with chat(FakeEngine(), model_store=model_store) as running:
         await running.say("/model")
         await running.until("Amulet met an error")
         assert isinstance(running.app.screen, ModelPicker)
 
 
 async def test_a_fetch_that_fails_in_an_unknown_way_can_be_begun_anew() -> None:
-    shelf = replace(shelf_with(), pull=fail)  # type: ignore[arg-type]
-    async with chat(FakeEngine(), shelf=shelf) as running:
+    model_store = replace(store_with(), pull=fail)  # type: ignore[arg-type]
+    async with chat(FakeEngine(), model_store=model_store) as running:
         for _ in range(2):
             await running.say("/pull hf:some/model")
             await running.workers_done()
@@ -205,7 +206,7 @@ async def test_a_draft_with_a_strange_name_is_there_at_the_next_start(here: Path
     async with chat(FakeEngine()) as running:
         running.prompt.insert("@~nosuchuser hi")
         await running.settle()
-        running.screen.save_draft()
+        writing.save_draft(running.screen)
     engine = FakeEngine(["Yes."])
     async with chat(engine) as running:
         assert running.prompt.text == "@~nosuchuser hi"

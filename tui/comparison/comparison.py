@@ -28,8 +28,8 @@ from amulet_local.protocol.messages import (
     Step,
 )
 from amulet_local.realignment import BASE, LINEAR, PROMPT, label
-from tui.session.changes import SteeringChoice
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 
 LONGEST = 512  # tokens of a column: each has a cache of its own while they are written
 SAME = 0.005  # between strengths

@@ -29,7 +29,7 @@ _THOUGHT = "What else could have been said cannot be told: the thought before it
 _DAMAGED = "What else could have been said cannot be told: the engine reads other tokens here."
 
 
-class Look:
+class Alternatives:
     """One reply, looked at. `ask` may be called at any time; the engine is asked once."""
 
     def __init__(self, session: Session, reading: Reading) -> None:

@@ -74,7 +74,7 @@ def steered(node: Node, preset: str) -> str:
     return f"{clean(preset)} {_strengths(_measured(node), node.origin)}"
 
 
-def sparks(node: Node) -> str:
+def shift_sparkline(node: Node) -> str:
     """How the shift went over a realigned reply, in a line, and the strength if the dial was turned
     meanwhile; empty where nothing was measured."""
     measured = _measured(node)

@@ -19,8 +19,9 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.visual import RenderOptions, Visual
 
-from tui.markdown.parsing import Block, Styled
+from tui.markdown.parsing import Block
 from tui.markdown.search_marks import first_row
+from tui.markdown.styled import Styled
 
 # Names of the styles that drawing asks for, besides those that blocks name in their text.
 STYLES = {"gutter", "heading", "title", "code", "rule"}

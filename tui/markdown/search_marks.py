@@ -14,8 +14,9 @@ from textual.content import Content, Span
 
 from amulet_local.chats.history import Snippet
 from amulet_local.chats.migrations import spaced
-from tui.markdown.parsing import Block, Styled
+from tui.markdown.parsing import Block
 from tui.markdown.sanitising import clean
+from tui.markdown.styled import Styled
 
 STYLE = ".found"
 

@@ -10,32 +10,34 @@ import queue
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
-from textual.message import Message
+from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import OptionList, TextArea
 
-from amulet_local.chats.conversation import Node
 from amulet_local.engine.client import EngineHandle
-from amulet_local.errors import AmuletError, UsageError
-from amulet_local.path_text import as_text
+from amulet_local.errors import AmuletError
+from amulet_local.presets.preset import Presets, load_presets
 from amulet_local.protocol.messages import Event
-from amulet_local.system import paths
-from tui.actions import CHAT, MESSAGES, Action, bindings, commands, shown_key
-from tui.completion import complete
-from tui.screens.model_picker import ModelChoice, ModelPicker
-from tui.screens.on_chats import OnChats
-from tui.screens.on_steering import OnSteering
+from tui.actions import CHAT, MESSAGES, Action, bindings, shown_key
+from tui.screens import (
+    chat_actions,
+    message_actions,
+    model_actions,
+    navigation_actions,
+    steering_actions,
+    writing,
+)
+from tui.screens.chat_view import CopiedBlock
+from tui.screens.model_actions import ModelFound, ModelMissing
 from tui.session.changes import (
     BranchChanged,
     Change,
-    ChosenModel,
     Ended,
     GivenBack,
     Noticed,
@@ -43,14 +45,13 @@ from tui.session.changes import (
     Unusable,
     Wrote,
 )
-from tui.session.model_store import Shelf
-from tui.session.session import BUSY, Session
-from tui.system.attachments import attach
+from tui.session.model_store import ModelStore
+from tui.session.session import Session
 from tui.unexpected import as_sentences
 from tui.widgets.completions import Completions
-from tui.widgets.fetching import Bring, FetchLine
+from tui.widgets.dial import Dial
+from tui.widgets.fetching import FetchLine
 from tui.widgets.keys import KeyLine
-from tui.widgets.message import Entry
 from tui.widgets.offer import Offer
 from tui.widgets.prompt import Prompt
 from tui.widgets.status import StatusLine
@@ -63,44 +64,90 @@ _IDLE_POLLS_PER_S = 2
 _DRAFT_AFTER_S = 0.5
 
 
-class ChatScreen(OnChats, OnSteering):
+class ChatScreen(Screen[None]):
     """One chat at a time. model: a name or path, "" for the default. notices: to begin with."""
 
     ACTIONS: ClassVar[Sequence[Action]] = (*CHAT, *MESSAGES)
     BINDINGS: ClassVar[list[BindingType]] = bindings(CHAT, first=True)
 
-    class ModelFound(Message):
-        """There is a model to load."""
+    # What can be done, under the names by which Textual finds an action, and `_run_command` in
+    # writing.py a command with its argument.
+    action_regenerate = message_actions.regenerate
+    action_apply = message_actions.regenerate
+    action_go_on = message_actions.go_on
+    action_walk = message_actions.walk
+    action_look = message_actions.open_heat
+    action_compare = message_actions.compare
+    action_edit = message_actions.edit
+    action_thought = message_actions.toggle_thought
+    action_copy_thought = message_actions.copy_thought
+    action_delete = message_actions.delete
+    action_undo = message_actions.undo
+    action_fork = message_actions.fork
+    action_open_link = message_actions.open_link
+    action_copy_message = message_actions.copy_message
+    action_copy_code = message_actions.copy_code
 
-        def __init__(self, model: ChosenModel) -> None:
-            super().__init__()
-            self.model = model
+    action_new_chat = chat_actions.new_chat
+    action_last_chat = chat_actions.last_chat
+    action_chats = chat_actions.list_chats
+    action_find = chat_actions.find
+    command_find = chat_actions.find
+    action_rename = chat_actions.begin_title
+    command_rename = chat_actions.set_title
+    action_export = chat_actions.export
+    command_export = chat_actions.export
+    action_import_chat = chat_actions.import_chat
+    command_import_chat = chat_actions.import_chat
 
-    class ModelMissing(Message):
-        """There is none; why."""
+    action_pick_preset = steering_actions.pick_preset
+    command_pick_preset = steering_actions.take_preset
+    action_steer = steering_actions.go_to_dial
+    command_steer = steering_actions.set_strength
+    action_prefer = steering_actions.begin_words
+    command_prefer = steering_actions.set_words
+    action_edit_preset = steering_actions.edit_preset
+    command_edit_preset = steering_actions.edit_named_preset
+    action_new_preset = steering_actions.new_preset
+    action_guard = steering_actions.next_guard
+    command_guard = steering_actions.set_guard
+    action_place = steering_actions.move_preference
+    command_place = steering_actions.set_placement
+    action_think = steering_actions.toggle_thinking
+    command_think = steering_actions.set_thinking
 
-        def __init__(self, reason: str) -> None:
-            super().__init__()
-            self.reason = reason
+    action_settle = navigation_actions.settle
+    action_look_back = navigation_actions.look_back
+    action_page = navigation_actions.page
+    action_newest = navigation_actions.newest
+
+    action_pick_model = model_actions.pick_model
+    command_pick_model = model_actions.load_by_name
+    action_pull = model_actions.pick_model
+    command_pull = model_actions.pull
 
     def __init__(
         self,
         session: Session,
         engine: EngineHandle,
-        shelf: Shelf,
+        model_store: ModelStore,
         model: str,
         notices: Sequence[str],
     ) -> None:
         super().__init__()
-        self.session = session
+        self.session, self.model_store = session, model_store
+        self.presets: Presets = load_presets()
+        self.calibrated: tuple[object, float | None] = (None, None)
+        self.editing: str | None = None
+        self.copied = CopiedBlock()
+        self.chat_before: str | None = None
+        self.draft = ""
         self.completions = Completions()
         self.transcript, self.prompt = Transcript(), Prompt(self.completions)
         self._events, self._model, self._notices = engine.events, model, notices
         self._keys_shown = (False, False, False)
-        self._offer, self._title = Offer(shelf), TitleLine()
-        self._fetching = FetchLine()
-        self._shelf = shelf
-        self._draft = ""
+        self._offer, self._title = Offer(model_store), TitleLine()
+        self.fetching = FetchLine()
         self._often: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -110,7 +157,7 @@ class ChatScreen(OnChats, OnSteering):
             with Vertical(id="talk"):
                 yield self.transcript
                 yield self._offer
-                yield self._fetching
+                yield self.fetching
                 yield self.completions
                 yield self.prompt
             yield SteeringPanel()
@@ -121,24 +168,15 @@ class ChatScreen(OnChats, OnSteering):
         """Be ready to write at once; the model comes behind."""
         self._more_below = f"↓ there is more below · {shown_key(self.app, CHAT, 'newest')}"
         self.set_focus(self.prompt)
-        self.recall()
+        writing.recall(self)
         with suppress(AmuletError):  # which is told of when something is to be kept
             if not self.session.history.count():
                 self.transcript.introduce()
         self.show([BranchChanged(), *(Noticed(notice) for notice in self._notices)])
-        self._find(self._model)
+        self.find_model(self._model)
         self._often = self.set_interval(1 / _POLLS_PER_S, self.poll, pause=True)
         self.set_interval(1 / _IDLE_POLLS_PER_S, self.poll)
-        self.set_interval(_DRAFT_AFTER_S, self.save_draft)
-
-    def recall(self) -> None:
-        """What was typed before, in this chat and in others."""
-        try:
-            self.prompt.inputs = self.session.history.inputs()
-            self._draft = self.session.chat.draft
-        except AmuletError as error:
-            self.show([Noticed(str(error), True)])
-        self.prompt.write(self._draft)
+        self.set_interval(_DRAFT_AFTER_S, partial(writing.save_draft, self))
 
     # -- what happens, and how it shows -------------------------------------------------------
 
@@ -147,7 +185,7 @@ class ChatScreen(OnChats, OnSteering):
         if self.session.replying or not self._events.empty():
             events = _drain(self._events)
             self.show(change for event in events for change in self.session.take(event))
-            self.session.save()
+            self.session.replies.save()
             self.transcript.draw()
         if self.editing is None:
             held = self.transcript.following or not self.session.path
@@ -165,7 +203,7 @@ class ChatScreen(OnChats, OnSteering):
                     told = (change.text, change.tokens, change.seconds)
                     self.transcript.think(*told, over=change.over)
                 case Ended():
-                    self.transcript.end(self.entry(change.node))
+                    self.transcript.end(message_actions.entry(self, change.node))
                 case GivenBack():
                     self.prompt.give_back(change.text)
                 case Noticed():
@@ -176,7 +214,7 @@ class ChatScreen(OnChats, OnSteering):
         if self._often:
             self._often.resume() if session.expecting else self._often.pause()
         pending = session.replying not in (None, session.steering)
-        calibrated = self.calibrated(session.steering.preset)
+        calibrated = steering_actions.calibrated_at(self, session.steering.preset)
         self.query_one(SteeringPanel).show(session.steering, calibrated, pending=pending)
         self.query_one(StatusLine).status = session.status
         self.set_class(self._offer.display, "-offering")
@@ -187,29 +225,25 @@ class ChatScreen(OnChats, OnSteering):
 
     def _show_branch(self) -> None:
         session = self.session
-        entries = [self.entry(node) for node in session.path]
+        entries = [message_actions.entry(self, node) for node in session.path]
         self.transcript.show(entries, session.waiting, session.writing)
-        self._title.show(session.chat.title)
+        self.show_title()
 
-    def entry(self, node: Node) -> Entry:
-        """See OnMessages."""
-        versions = self.session.chat.conversation.siblings(node.id)
-        number = [version.id for version in versions].index(node.id) + 1
-        origin = node.origin
-        preset = self.presets.presets.get(origin.preset) if origin else None
-        name = (preset.title or preset.name) if preset else (origin and origin.preset) or ""
-        return Entry(node, number, len(versions), name or "in your words")
+    def show_title(self) -> None:
+        """Show the title of the open chat."""
+        self._title.show(self.session.chat.title)
 
     # -- the model ----------------------------------------------------------------------------
 
     @work(thread=True, exclusive=True)
-    def _find(self, name: str) -> None:
+    def find_model(self, name: str) -> None:
+        """Find a model by its name or path, and load it."""
         try:
             with as_sentences():
-                model = self._shelf.find(name)
-            self.post_message(self.ModelFound(model))
+                model = self.model_store.find(name)
+            self.post_message(ModelFound(model))
         except AmuletError as error:
-            self.post_message(self.ModelMissing(str(error)))
+            self.post_message(ModelMissing(str(error)))
 
     @on(ModelFound)
     def _load(self, message: ModelFound) -> None:
@@ -219,55 +253,17 @@ class ChatScreen(OnChats, OnSteering):
     @on(ModelMissing)
     @on(Offer.Ended)
     def _offer_model(self, message: ModelMissing | Offer.Ended) -> None:
-        if isinstance(message, self.ModelMissing) and self.session.model:
+        if isinstance(message, ModelMissing) and self.session.model:
             self.notify(message.reason, severity="error")  # the one that is loaded stays
         else:
             self.show([Unusable(message.reason)])
-
-    def action_pick_model(self) -> None:
-        """Choose among the models on this disk."""
-        session = self.session
-        current = as_text(session.model.path) if session.model else ""
-        picker = ModelPicker(self._shelf, session.options, current, session.steering)
-        self.app.push_screen(picker, self._pick_model)
-
-    def _pick_model(self, choice: ModelChoice | None) -> None:
-        if choice and choice.write:
-            write = partial(self._shelf.write, choice.name, choice.write)
-            self._bring(f"{Path(choice.name).name} in {choice.write.upper()}", write)
-        elif choice and choice.fetch:
-            self.command_pull(choice.name)
-        elif choice:
-            self.command_pick_model(choice.name)
-
-    def command_pick_model(self, name: str) -> None:
-        """Load a model by its name or path."""
-        if self.session.replying:
-            self.notify(BUSY)
-        else:
-            self._find(name)
-
-    def action_pull(self) -> None:
-        """Choose among the models that can be fetched; they stand below those that are here."""
-        self.action_pick_model()
-
-    def command_pull(self, what: str) -> None:
-        """Fetch a model by its name, from the hub or a URL; or stop doing so."""
-        if what == "stop":
-            self._fetching.cancel()
-        else:
-            self._bring(what, partial(self._shelf.pull, what))
-
-    def _bring(self, what: str, bring: Bring) -> None:
-        if not self._fetching.begin(what, bring):
-            self.notify(f"{self._fetching.what} is on its way; /pull stop stops that.")
 
     @on(FetchLine.Arrived)
     def _tell_arrival(self, message: FetchLine.Arrived) -> None:
         if self.session.model:
             self.notify(f"{message.name} is here: /model lists it.")
         else:
-            self._find(message.path)
+            self.find_model(message.path)
 
     @on(FetchLine.Ended)
     def _tell_end(self, message: FetchLine.Ended) -> None:
@@ -275,71 +271,39 @@ class ChatScreen(OnChats, OnSteering):
 
     @on(Offer.Fetched)
     def _find_fetched(self) -> None:
-        self._find("")
+        self.find_model("")
+
+    # -- steering -----------------------------------------------------------------------------
+
+    @property
+    def dial(self) -> Dial:
+        """The dial for the strength."""
+        return self.query_one(Dial)
+
+    @on(Dial.Moved)
+    def _turn(self, message: Dial.Moved) -> None:
+        self.session.turn(message.strength)
+        self.show()
+
+    @on(Dial.Left)
+    def _leave_dial(self) -> None:
+        self.set_focus(self.prompt)
 
     # -- what is written ----------------------------------------------------------------------
 
     @on(Prompt.Sent)
     async def _send(self, message: Prompt.Sent) -> None:
-        if message.text.startswith("/") and await self._command(message.text):
-            return
-        try:
-            attached = attach(message.text, paths.current_folder(), self.session.status.context)
-        except UsageError as error:
-            self.prompt.give_back(message.text)
-            self.notify(str(error), severity="error")
-            return
-        if attached.files:
-            self.notify(f"Attached: {attached.told}.")
-        editing, self.editing = self.editing, None
-        if editing:
-            self.prompt.say("")
-            self.show(self.session.edit(editing, attached.text))
-        else:
-            self.show(self.session.ask(attached.text))
-        self.transcript.follow()
-
-    async def _command(self, text: str) -> bool:
-        """Carry out what stands behind a slash; False if it is no command but a text."""
-        name, _, argument = text[1:].partition(" ")
-        if "\n" in text or "/" in name:
-            return False  # a path, or a longer text
-        action = commands().get(name)
-        if action is None:
-            self.prompt.give_back(text)
-            self.notify(f"There is no command /{name}; / lists them all.", severity="warning")
-            return True
-        method = action.name.removeprefix("screen.")
-        with_argument = getattr(self, f"command_{method}", None)
-        if argument.strip() and with_argument:
-            with_argument(argument.strip())
-        elif hasattr(self, f"action_{method}"):
-            await self.run_action(method)
-        else:
-            await self.app.run_action(method)
-        return True
+        await writing.send(self, message.text)
 
     @on(TextArea.Changed)
     @on(TextArea.SelectionChanged)
     def _complete(self) -> None:
-        before = self.prompt.before_cursor
-        self.completions.show(complete(before, commands(), paths.current_folder()), before)
+        writing.complete_input(self)
 
     @on(OptionList.OptionSelected, "Completions")
     def _choose(self) -> None:
         if chosen := self.completions.chosen:
             self.prompt.accept(chosen, send=False)
-
-    def save_draft(self) -> None:
-        """Keep what is being written, so that neither another chat nor a restart takes it."""
-        draft = "" if self.editing else "\n".join([*self.session.waiting, self.prompt.text])
-        if draft == self._draft or self.editing:
-            return
-        try:
-            self.session.chat.draft = self._draft = draft
-        except AmuletError as error:
-            self._draft = draft  # and say so once
-            self.show([Noticed(f"What you write is not saved: {error}", True)])
 
     @on(Transcript.Left)
     def _write_on(self) -> None:
@@ -372,28 +336,6 @@ class ChatScreen(OnChats, OnSteering):
             return
         self._offer.cancel()
         self.show(self.session.stop())
-
-    def action_settle(self) -> None:
-        """Where one writes, with the newest text in sight."""
-        if self.completions.display:
-            self.completions.close()
-            return
-        if self.prompt.has_focus:
-            self.leave_editing()
-        self.set_focus(self.prompt)
-        self.transcript.follow()
-
-    def action_look_back(self) -> None:
-        """To the messages, or back to writing."""
-        self.set_focus(self.prompt if self.transcript.has_focus else self.transcript)
-
-    def action_page(self, direction: int) -> None:
-        """Scroll through the chat."""
-        self.transcript.page(direction)
-
-    def action_newest(self) -> None:
-        """Follow the newest text."""
-        self.transcript.follow()
 
 
 def _drain(events: queue.SimpleQueue[Event]) -> Iterator[Event]:

@@ -1,8 +1,8 @@
 """All chats: listed by day or searched, with a look into the one at hand.
 
-The list is read from the store a page at a time, as it is scrolled; what is searched and looked
-into is read on threads, and answers that come late are dropped. What changes a chat is given from
-outside, since the open one may be concerned.
+The list is read from the store a page at a time, as it is scrolled; it is searched on a thread,
+and answers that come late are dropped. What changes a chat is given from outside, since the open
+one may be concerned.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from amulet_local.errors import AmuletError
 from tui.actions import CHATS, PICKER, SEARCH, Action, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence
 from tui.screens.chat_forms import export_form, import_form, rename_form
-from tui.session.chat_preview import Glimpse, glimpse, quiet
+from tui.session import stored_chats
 from tui.session.session import Session
 from tui.unexpected import as_sentences
 from tui.widgets.chat_list import ChatList, Row
@@ -39,7 +39,6 @@ PAGE = 60  # chats
 FOUND = 100  # hits
 _PAGE_TO_END = 200
 _TYPING_S = 0.12
-_LOOKING_S = 0.06
 _NONE = "No chat is kept yet: a chat is, once something is said in it."
 _NOTHING = "No message has all of these words."
 _CUT = f"the newest {FOUND}; more words find fewer"
@@ -72,13 +71,6 @@ class ChatsScreen(ModalScreen[Place | None]):
             super().__init__()
             self.words, self.hits, self.error = words, hits, error
 
-    class Seen(Message):
-        """What a look into a row has shown."""
-
-        def __init__(self, row: Row, glimpse: Glimpse) -> None:
-            super().__init__()
-            self.row, self.glimpse = row, glimpse
-
     def __init__(
         self,
         session: Session,
@@ -94,11 +86,10 @@ class ChatsScreen(ModalScreen[Place | None]):
         self._asked = ""  # what was asked last, answered or not
         self._more = False  # whether there are chats beyond those that are listed
         self._typing: Timer | None = None
-        self._looking: Timer | None = None
         self._search = Input(
             placeholder="Search all that was said", id="search", select_on_focus=False
         )
-        self._list, self._preview = ChatList(), Preview()
+        self._list, self._preview = ChatList(), Preview(session.history)
 
     def compose(self) -> ComposeResult:
         """The search, the list, the look into it; keys below."""
@@ -159,7 +150,7 @@ class ChatsScreen(ModalScreen[Place | None]):
         empty.update(Content(nothing))
         empty.display = not rows
         if not rows:
-            self._preview.show(Glimpse())
+            self._preview.clear()
         cut = self._words and len(rows) == FOUND
         self.query_one("#chats").border_subtitle = _CUT if cut else ""
 
@@ -208,32 +199,12 @@ class ChatsScreen(ModalScreen[Place | None]):
 
     @on(OptionList.OptionHighlighted)
     def _look_soon(self) -> None:
-        if self._looking:
-            self._looking.stop()
-        self._looking = self.set_timer(_LOOKING_S, self._look)
+        if row := self._list.row:
+            self._preview.look_soon(row, self._words)
 
     def on_resize(self, event: events.Resize) -> None:
         """There may be room for it now."""
         self._look_soon()
-
-    def _look(self) -> None:
-        row = self._list.row
-        if row and self._preview.display:
-            self._see(row, self._words)
-
-    @work(thread=True, exclusive=True, group="look")
-    def _see(self, row: Row, words: str) -> None:
-        try:
-            with as_sentences():
-                seen = glimpse(self._store, row, words)
-            self.post_message(self.Seen(row, seen))
-        except AmuletError as error:
-            self.post_message(self.Seen(row, Glimpse((quiet(sentence(str(error))),))))
-
-    @on(Seen)
-    def _show_seen(self, message: Seen) -> None:
-        if message.row == self._list.row:
-            self._preview.show(message.glimpse)
 
     # -- moving and choosing ------------------------------------------------------------------
 
@@ -332,7 +303,7 @@ class ChatsScreen(ModalScreen[Place | None]):
     def action_bring_back(self) -> None:
         """Undo the last deletion."""
         try:
-            chat = self._session.bring_back()
+            chat = stored_chats.bring_back(self._session)
         except AmuletError as error:
             self.notify(sentence(str(error)), severity="error")
             return

@@ -26,9 +26,9 @@ from tui.actions import COMPARE, bindings, shown_key
 from tui.comparison.comparison import Column, Comparison, usual, with_preset
 from tui.comparison.verdicts import Favourite, told
 from tui.markdown.sanitising import clean, sentence
-from tui.screens.picker import Choice, PresetPicker
-from tui.session.changes import SteeringChoice
+from tui.screens.preset_picker import Choice, PresetPicker
 from tui.session.session import Session
+from tui.session.steering import SteeringChoice
 from tui.widgets.column import ColumnView
 from tui.widgets.column_tabs import ColumnTabs
 from tui.widgets.keys import KeyLine

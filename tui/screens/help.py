@@ -13,7 +13,8 @@ from textual.widgets import Static
 
 from tui.actions import HELP, PLACES, Action, bindings, shown_keys
 from tui.markdown.drawing import Hanging, Stack
-from tui.markdown.parsing import Block, Styled
+from tui.markdown.parsing import Block
+from tui.markdown.styled import Styled
 
 _ABOUT = (
     "A preset is a preference in words. The dial says how strongly every word of the reply is "

@@ -22,8 +22,8 @@ from textual.widgets import Input, Static
 from amulet_local.errors import AmuletError
 from amulet_local.system import paths
 from tui.actions import LINE, bindings, shown_key
-from tui.completion import propose_path
 from tui.markdown.sanitising import clean, sentence
+from tui.system.completion import propose_path
 from tui.unexpected import as_sentences
 
 T = TypeVar("T")

@@ -12,12 +12,12 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from tui.actions import PICKER, bindings, shown_key
-from tui.markdown.parsing import Link
 from tui.markdown.sanitising import clean
-from tui.screens.picking import Picking
+from tui.markdown.styled import Link
+from tui.screens.picker import Picker
 
 
-class LinkPicker(Picking[str]):
+class LinkPicker(Picker[str]):
     """Dismissed with an address, or None."""
 
     PLACEHOLDER = "Type to find a link"

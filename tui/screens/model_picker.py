@@ -19,9 +19,9 @@ from amulet_local.errors import AmuletError
 from amulet_local.protocol.messages import LoadOptions
 from tui.actions import MODELS, PICKER, Action, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence
-from tui.screens.picking import Picking
-from tui.session.changes import SteeringChoice
-from tui.session.model_store import Shelf, ShelfModel
+from tui.screens.picker import Picker
+from tui.session.model_store import ModelStore, StoredModel
+from tui.session.steering import SteeringChoice
 from tui.unexpected import as_sentences
 
 _LOOKING = "Looking for models on this disk …"
@@ -38,7 +38,7 @@ class ModelChoice:
     write: str = ""
 
 
-class ModelPicker(Picking[ModelChoice]):
+class ModelPicker(Picker[ModelChoice]):
     """Dismissed with a choice, or None.
 
     current: the path of the model that is loaded. steering: for the prompts on the card.
@@ -52,7 +52,7 @@ class ModelPicker(Picking[ModelChoice]):
     class Found(Message):
         """All models of this disk."""
 
-        def __init__(self, models: Sequence[ShelfModel]) -> None:
+        def __init__(self, models: Sequence[StoredModel]) -> None:
             super().__init__()
             self.models = models
 
@@ -63,11 +63,13 @@ class ModelPicker(Picking[ModelChoice]):
             super().__init__()
             self.path, self.text = path, text
 
-    def __init__(self, shelf: Shelf, options: LoadOptions, current: str, steering: SteeringChoice):
+    def __init__(
+        self, model_store: ModelStore, options: LoadOptions, current: str, steering: SteeringChoice
+    ):
         super().__init__()
-        self._shelf, self._options = shelf, options
+        self._model_store, self._options = model_store, options
         self._current, self._steering = current, steering
-        self._models: Sequence[ShelfModel] = ()
+        self._models: Sequence[StoredModel] = ()
         self._looked = False
 
     def on_mount(self) -> None:
@@ -83,7 +85,7 @@ class ModelPicker(Picking[ModelChoice]):
     def _look(self) -> None:
         try:
             with as_sentences():
-                models = self._shelf.models(self._options)
+                models = self._model_store.models(self._options)
         except AmuletError as error:
             self.app.call_from_thread(self._describe, sentence(str(error)), "")
             return
@@ -135,7 +137,7 @@ class ModelPicker(Picking[ModelChoice]):
     def _preview(self, path: str) -> None:
         try:
             with as_sentences():
-                text = self._shelf.prompts(path, self._steering)
+                text = self._model_store.prompts(path, self._steering)
         except AmuletError as error:
             text = sentence(str(error))
         self.post_message(self.Previewed(path, text))

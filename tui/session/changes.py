@@ -5,16 +5,12 @@ Plain values, which the session makes and the screens show.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from amulet_local.chats.conversation import Node
-from amulet_local.presets.preset import USUAL_GUARD, USUAL_SAMPLING, USUAL_STRENGTH, Preset
-from amulet_local.protocol.messages import Placement, Sampling
-from amulet_local.realignment import BASE
-
-GUARDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)  # one after the other, by key
+from tui.session.steering import SteeringChoice
 
 
 @dataclass(frozen=True)
@@ -24,64 +20,6 @@ class ChosenModel:
     path: Path
     name: str
     quantisation: str
-
-
-@dataclass(frozen=True)
-class SteeringChoice:
-    """What replies are realigned to, and how strongly; without a preference, not at all.
-
-    words: a preference of this chat's own, in place of a preset. given: whether somebody chose the
-    strength; else it is the usual one, which hangs on the model (see Session.steering).
-    """
-
-    preset: Preset | None = None
-    words: str = ""
-    strength: float = BASE
-    guard: float = USUAL_GUARD
-    placement: Placement = "system"
-    given: bool = field(default=True, compare=False)
-
-    @classmethod
-    def to_preset(cls, preset: Preset | None, strength: float | None = None) -> SteeringChoice:
-        """As the preset says, at its usual strength or another; no preset steers nowhere."""
-        if preset is None:
-            return cls()
-        given = strength is not None
-        strength = preset.strength if strength is None else strength
-        return cls(preset, "", strength, preset.guard, preset.placement, given)
-
-    def at(self, strength: float) -> SteeringChoice:
-        """The same at a strength that somebody chose."""
-        return replace(self, strength=strength, given=True)
-
-    @classmethod
-    def to_words(cls, words: str) -> SteeringChoice:
-        """A preference in the user's own words; none leaves the model as it is."""
-        return cls(words=words, strength=USUAL_STRENGTH) if words else cls()
-
-    @property
-    def preference(self) -> str:
-        """What the model reads of it; empty for none."""
-        return self.words or (self.preset.words() if self.preset else "")
-
-    @property
-    def title(self) -> str:
-        """What to call it."""
-        if self.words:
-            return "In your words"
-        return (self.preset.title or self.preset.name) if self.preset else "No preset"
-
-    @property
-    def system(self) -> str:
-        """A system prompt in place of the usual one; empty for that."""
-        return self.preset.system if self.preset else ""
-
-    @property
-    def sampling(self) -> Sampling:
-        """How tokens are drawn."""
-        if self.words:
-            return USUAL_SAMPLING
-        return self.preset.sampling if self.preset else Sampling()
 
 
 # -- what changes ---------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from textual.content import Content, Span
 
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.history import History, Hit, Snippet, Summary, day_in_words
-from tui.markdown.parsing import Block, Styled, blocks
+from tui.markdown.parsing import Block, blocks
 from tui.markdown.sanitising import clean
+from tui.markdown.styled import Styled
 
 MARK = "bold underline"  # what a search found, told without colour
 UNTITLED = "Untitled"
@@ -26,7 +27,7 @@ _BAR = "▌ "
 
 
 @dataclass(frozen=True)
-class Glimpse:
+class ChatPreview:
     """head: what chat it is. parts: the last of what was said, a part from each question on, so
     many messages in each; `before` messages come before them."""
 
@@ -36,23 +37,23 @@ class Glimpse:
     before: int = 0
 
 
-def glimpse(store: History, row: Summary | Hit, words: str) -> Glimpse:
+def preview_of(store: History, row: Summary | Hit, words: str) -> ChatPreview:
     """What to show of a row. words: what was searched for. Raises AmuletError."""
     chat = row.id if isinstance(row, Summary) else row.chat
     summary, conversation = store.summary(chat), store.load(chat)
     head = (Block("heading", Styled(clean(summary.title) or UNTITLED), gap=False), _facts(summary))
     if isinstance(row, Hit):
         if row.message not in conversation:  # deleted since
-            return Glimpse(head)
+            return ChatPreview(head)
         whole = store.marked(row.message, words)
         conversation.select(row.message)
         found = _found(row, whole, conversation.path())
-        return Glimpse(head, (tuple(found),), (1,))
+        return ChatPreview(head, (tuple(found),), (1,))
     path = conversation.path()
     starts = [at for at, node in enumerate(path) if node.message.role == "user"][-_PARTS:]
     ends = [*starts[1:], len(path)]
     parts = [path[start:end] for start, end in zip(starts, ends, strict=True)]
-    return Glimpse(
+    return ChatPreview(
         head,
         tuple(tuple(block for node in part for block in _said(node)) for part in parts),
         tuple(map(len, parts)),

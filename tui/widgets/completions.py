@@ -9,8 +9,8 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from tui.completion import MOST, Completion
 from tui.markdown.sanitising import clean
+from tui.system.completion import MOST, Completion
 
 _LABEL = 24
 

@@ -24,8 +24,8 @@ from tui.markdown.sanitising import clean, sentence
 from tui.unexpected import as_sentences
 
 if TYPE_CHECKING:
-    from models.download import Progress
-    from models.pulling import Pulled
+    from models.fetch import Progress
+    from models.pull import Pulled
 
 Bring = Callable[["Callable[[Progress], object]", Callable[[], bool]], "Pulled"]
 

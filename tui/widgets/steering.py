@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from amulet_local.realignment import BASE, label
 from tui.markdown.sanitising import clean
-from tui.session.changes import SteeringChoice
+from tui.session.steering import SteeringChoice
 from tui.widgets.dial import Dial
 
 _UNSTEERED = "The model as it is: choose a preset, and the dial says how strongly it is followed."

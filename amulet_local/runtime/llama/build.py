@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from amulet_local.files import stamp
 from amulet_local.system.child_processes import environment, python
 
 _PATIENCE_S = 20.0
@@ -49,9 +50,8 @@ def build_stamp() -> str:
     stamps = []
     for name in ("llama", "ggml-base"):
         for file in _files(name):
-            with suppress(OSError):
-                status = file.stat()
-                stamps.append(f"{file.name} {status.st_size} {status.st_mtime_ns}")
+            if found := stamp(file):
+                stamps.append(f"{file.name} {found.size} {found.mtime_ns}")
     return " ".join(stamps)
 
 

@@ -1,7 +1,7 @@
 """The devices that llama.cpp can compute on: listing, choosing, and adding those of other machines.
 
 Names and addresses go in, devices come out. The binding does not declare these functions, so they
-are called in ggml's own libraries; beside llama.py, this is the only file that does such things.
+are called in ggml's own libraries.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import socket
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import llama_cpp
 from llama_cpp._ctypes_extensions import load_shared_library
@@ -47,6 +47,11 @@ _BASE: _Results = {
 def devices() -> list[Device]:
     """All that this build of llama.cpp sees, in its order, with those that were added."""
     return [_described(handle) for handle in _handles()]
+
+
+def offloads(gpu_layers: int | Literal["auto"]) -> bool:
+    """Whether so many layers (-1: all) would put any on a GPU."""
+    return gpu_layers != 0 and any(device.offloads for device in devices())
 
 
 def handles(names: Sequence[str]) -> list[int]:

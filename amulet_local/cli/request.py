@@ -1,0 +1,166 @@
+"""The request for one reply: what was typed, over the preset, the settings, and what is usual.
+
+Arguments of `amulet ask` go in, a Reply for the engine comes out; what contradicts itself raises
+UsageError.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from typing import cast
+
+from msgspec import structs
+
+from amulet_local.cli.options import piped, read_input, unread_input, with_given
+from amulet_local.cli.output import say
+from amulet_local.errors import UsageError
+from amulet_local.presets.calibrated import calibrated_strength, usual_strength
+from amulet_local.presets.preset import (
+    USUAL_SAMPLING,
+    USUAL_STRENGTH,
+    Preset,
+    bounded_strength,
+    explodes,
+    load_presets,
+)
+from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.message import Message
+from amulet_local.protocol.messages import Method, Reply, Sampling
+from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT, Update
+from amulet_local.settings import Settings
+
+_FIXED = {"base": BASE, "pref": PROMPT, "la": LINEAR}
+_LARGEST_SEED = 0xFFFFFFFE
+
+
+def read_question(typed: str | None, *, below: bool) -> str:
+    """The question; standard input where there is none, and below it only where that was asked for:
+    in a loop, the rest of it is not for this command, and a pipe may stay open for ever."""
+    if typed is None or typed == "-":
+        if not below and typed is None and not piped():
+            raise UsageError('there is no question; type one: amulet ask "question"')
+        typed = read_input()
+    elif below:
+        if text := read_input():
+            typed = f"{typed}\n\n{text}"
+        else:
+            say("standard input is empty, so there is nothing below the question.")
+    if not typed.strip():
+        raise UsageError('the question is empty; type one: amulet ask "question"')
+    return typed
+
+
+def told_unread() -> bool:
+    """Whether something was piped for nothing; then that is said."""
+    if unread := unread_input():
+        say("standard input is not read; to have it below the question, add: -")
+    return unread
+
+
+def chosen_preset(args: argparse.Namespace, settings: Settings) -> Preset | None:
+    """The preset that was asked for or is usual; None where words take its place, or nothing."""
+    if args.preference is None:
+        name = args.preset or settings.preset
+        return load_presets().get(name) if name else None
+    if args.preset:
+        raise UsageError("--preference and --preset exclude each other; give one of them.")
+    if not args.preference.strip():
+        raise UsageError("--preference is empty; say in words how replies should be.")
+    return None
+
+
+def build_request(
+    args: argparse.Namespace,
+    settings: Settings,
+    question: str,
+    preset: Preset | None,
+    model: str,
+) -> Reply:
+    """What was typed, over the preset, over the settings, over what is usual."""
+    preference = preset.words() if preset else args.preference or ""
+    method, strength = _steering(args, preset, preference, model)
+    request = Reply(
+        id=1,
+        messages=(Message("user", question),),
+        seed=secrets.randbelow(_LARGEST_SEED + 1),
+        system=settings.system or DEFAULT_SYSTEM,
+        preference=preference,
+        method=method,
+        strength=strength,
+        sampling=with_given(_usual_sampling(args, preset, preference), args),
+        max_tokens=settings.max_tokens,
+        stop=tuple(args.stop_at),
+        thinking=settings.thinking,
+    )
+    if preset:
+        request = structs.replace(
+            request,
+            system=preset.system or request.system,
+            guard=preset.guard,
+            placement=preset.placement,
+        )
+    return with_given(request, args)
+
+
+def _steering(
+    args: argparse.Namespace, preset: Preset | None, preference: str, model: str
+) -> tuple[Method, float]:
+    """The method and the strength that it comes to."""
+    chosen = _chosen_strength(args)
+    if not preference:
+        if chosen is not None or args.method not in (None, "base"):
+            raise UsageError(
+                "there is no preference to realign to; add -p PRESET or --preference TEXT."
+            )
+        return "base", BASE
+    method: Method = args.method or "amulet"
+    if method == "amulet":
+        return method, _usual_strength(args, preset, model) if chosen is None else chosen
+    if chosen is not None:
+        raise UsageError(
+            f"--method {method} has a strength of its own, {_FIXED[method]:g}; leave out the "
+            "method or the strength."
+        )
+    return method, _FIXED[method]
+
+
+def _usual_strength(args: argparse.Namespace, preset: Preset | None, model: str) -> float:
+    """Where none was typed: what suits the preset, as it is used, on this model."""
+    if preset is None:
+        return USUAL_STRENGTH
+    used = with_given(preset, args)
+    if calibrated_strength(model, used) is not None:
+        say(
+            f"strength {usual_strength(model, used):g}, as calibrated for {preset.name} on this "
+            "model."
+        )
+    return usual_strength(model, used)
+
+
+def _usual_sampling(args: argparse.Namespace, preset: Preset | None, preference: str) -> Sampling:
+    """What the preset says; the paper has no penalties."""
+    if args.paper or not preference:
+        return Sampling()
+    return preset.sampling if preset else USUAL_SAMPLING
+
+
+def _chosen_strength(args: argparse.Namespace) -> float | None:
+    """The strength that was typed, as such or as the paper's parameters."""
+    names = ("iterations", "alpha", "lambda_", "eta")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if not given:
+        return cast("float | None", args.strength)
+    if args.strength is not None:
+        raise UsageError("--strength and the paper's parameters exclude each other; give one.")
+    try:
+        update = Update(**given)
+        strength = bounded_strength(update)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from None
+    if explodes(update):
+        say(
+            "with alpha above lambda the strength grows with the iterations without end: here it "
+            f"is {strength:.3g}, where the paper's defaults come to {AMULET:.3g}."
+        )
+    return strength

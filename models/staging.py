@@ -1,0 +1,145 @@
+"""The files of one model, from their server into the models folder: whole and verified, or none.
+
+Bytes gather in a hidden file that a later fetch goes on with, and get their name in one step once
+size and checksum are right. How they come is known to transfer.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from msgspec import structs
+
+from amulet_local.errors import NotUsableError
+from amulet_local.files import require_space
+from amulet_local.settings import models_folder
+from amulet_local.system import paths
+from models import receipts
+from models.cards import printable
+from models.fetch import FetchCancelledError, OnProgress, Progress, Stage, turn
+from models.header import read_header
+from models.receipts import Part, Receipt
+from models.transfer import transfer
+
+_PART = ".part-"
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file to fetch. path: where to, below the models folder. sha256: "" where it is not
+    known. tag: of the version that the server had when it was asked."""
+
+    url: str
+    path: str
+    size: int
+    sha256: str = ""
+    tag: str = ""
+
+
+def fetch_files(
+    what: str,
+    receipt: Receipt,
+    files: Sequence[RemoteFile],
+    headers: dict[str, str],
+    on_progress: OnProgress,
+    cancelled: Callable[[], bool],
+) -> Receipt:
+    """Have all files of a model in their places; returns the receipt with them, which is kept.
+
+    what: the model, as it was asked for. Raises OSError where they cannot be stored, UsageError
+    where there is no room, NotUsableError where one cannot be had or is not the one expected,
+    FetchCancelledError.
+    """
+    folder = models_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    total = sum(file.size for file in files)
+    parts = [folder / f"{_PART}{_key(file, receipt.revision)}" for file in files]
+
+    def report(stage: Stage, done: int) -> None:
+        if cancelled():
+            raise FetchCancelledError(
+                f"stopped; what has come of {printable(what)} is kept for the next try."
+            )
+        on_progress(Progress(stage, min(done, total) if total else done, total))
+
+    with turn(folder, lambda: report("fetching", 0)):
+        left = total - sum(map(_size, parts))
+        require_space(f"fetching {printable(what)}", left, folder, "AMULET_MODELS")
+        done = 0
+        for file, part in zip(files, parts, strict=True):
+            _download(what, file, part, headers, done, report)
+            done += _size(part)
+        done = 0
+        for file, part in zip(files, parts, strict=True):
+            _verify(file, part, done, report)
+            done += _size(part)
+        kept: list[Part] = []
+        # The first file last: a model is there once its first file is.
+        for file, part in reversed(list(zip(files, parts, strict=True))):
+            path = folder / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kept.insert(0, Part(file.path, _size(part), file.sha256))
+            part.replace(path)
+        receipt = structs.replace(receipt, parts=tuple(kept))
+        receipts.keep(receipt)
+    return receipt
+
+
+def _download(
+    what: str,
+    file: RemoteFile,
+    part: Path,
+    headers: dict[str, str],
+    before: int,
+    report: Callable[[Stage, int], None],
+) -> None:
+    """Fetch what is not there yet of a file. before: bytes of the files before it."""
+    transfer(
+        what,
+        file.url,
+        part,
+        lambda done: report("fetching", before + done),
+        headers=headers,
+        size=file.size,
+        tag=file.tag,
+    )
+
+
+def _verify(
+    file: RemoteFile, part: Path, before: int, report: Callable[[Stage, int], None]
+) -> None:
+    """Check a file against its checksum, where there is one, and that it is GGUF."""
+    name = PurePosixPath(file.path).name
+    if file.sha256:
+        digest = hashlib.sha256()
+        with part.open("rb") as source:
+            while block := source.read(_BLOCK):
+                digest.update(block)
+                report("verifying", before := before + len(block))
+        if digest.hexdigest() != file.sha256:
+            part.unlink()
+            raise NotUsableError(
+                f"what came as {name} is not that file (its sha256 "
+                f"is {digest.hexdigest()}, not {file.sha256}); nothing was kept, try again."
+            )
+    try:
+        read_header(part, compare_tokens=False)
+    except NotUsableError as error:
+        part.unlink()
+        reason = str(error).replace(str(part), name)
+        raise NotUsableError(f"what came is of no use: {reason}") from None
+
+
+def _key(file: RemoteFile, revision: str) -> str:
+    """Names a half-fetched file by what it will be, so that no other is ever continued with it."""
+    identity = file.sha256 or f"{file.url} {revision} {file.size}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _size(path: Path) -> int:
+    status = paths.status(path)
+    return status.st_size if status else 0

@@ -1,0 +1,73 @@
+"""What can be done about models: choose one, load it by name, fetch or write another.
+
+Functions over the chat's screen.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from textual.message import Message
+
+from amulet_local.path_text import as_text
+from tui.screens.chat_view import ChatView
+from tui.screens.model_picker import ModelChoice, ModelPicker
+from tui.session.changes import ChosenModel
+from tui.session.session import BUSY
+from tui.widgets.fetching import Bring
+
+
+class ModelFound(Message):
+    """There is a model to load."""
+
+    def __init__(self, model: ChosenModel) -> None:
+        super().__init__()
+        self.model = model
+
+
+class ModelMissing(Message):
+    """There is none; why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+def pick_model(view: ChatView) -> None:
+    """Choose among the models on this disk."""
+    session = view.session
+    current = as_text(session.model.path) if session.model else ""
+    picker = ModelPicker(view.model_store, session.options, current, session.steering)
+    view.app.push_screen(picker, partial(_pick_model, view))
+
+
+def _pick_model(view: ChatView, choice: ModelChoice | None) -> None:
+    if choice and choice.write:
+        write = partial(view.model_store.write, choice.name, choice.write)
+        _bring(view, f"{Path(choice.name).name} in {choice.write.upper()}", write)
+    elif choice and choice.fetch:
+        pull(view, choice.name)
+    elif choice:
+        load_by_name(view, choice.name)
+
+
+def load_by_name(view: ChatView, name: str) -> None:
+    """Load a model by its name or path."""
+    if view.session.replying:
+        view.notify(BUSY)
+    else:
+        view.find_model(name)
+
+
+def pull(view: ChatView, what: str) -> None:
+    """Fetch a model by its name, from the hub or a URL; or stop doing so."""
+    if what == "stop":
+        view.fetching.cancel()
+    else:
+        _bring(view, what, partial(view.model_store.pull, what))
+
+
+def _bring(view: ChatView, what: str, bring: Bring) -> None:
+    if not view.fetching.begin(what, bring):
+        view.notify(f"{view.fetching.what} is on its way; /pull stop stops that.")

@@ -1,0 +1,181 @@
+"""What can be done about how replies are steered: preset, words, dial, guard, placement.
+
+Functions over the chat's screen. All but the dial counts from the next message on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import get_args
+
+import msgspec
+
+from amulet_local.errors import AmuletError
+from amulet_local.path_text import as_text
+from amulet_local.presets.calibrated import calibrated_strength
+from amulet_local.presets.preset import Preset, load_presets
+from amulet_local.protocol.messages import Fraction, Placement, Strength
+from tui.screens.chat_view import ChatView
+from tui.screens.preset_form import PresetForm
+from tui.screens.preset_picker import Choice, PresetPicker
+from tui.session.steering import GUARDS, SteeringChoice
+
+_ON_OFF = {"on": True, "off": False}
+
+
+def calibrated_at(view: ChatView, preset: Preset | None) -> float | None:
+    """The strength that `amulet calibrate` found for a preset on the model at hand, if any. Read
+    from its file only if either is another one than the last time."""
+    model = view.session.model
+    asked = (model, preset)
+    if asked != view.calibrated[0]:
+        found = calibrated_strength(as_text(model.path), preset) if model and preset else None
+        view.calibrated = (asked, found)
+    return view.calibrated[1]
+
+
+def steer_by(view: ChatView, steering: SteeringChoice) -> None:
+    """Be steered like this from the next message on."""
+    view.session.steering = steering
+    view.show()
+
+
+def pick_preset(view: ChatView) -> None:
+    """Choose a preset; files may have changed, so they are read anew."""
+    view.presets = load_presets()
+    picker = PresetPicker(view.presets, view.session.steering.preset)
+    view.app.push_screen(picker, partial(_pick, view))
+
+
+def _pick(view: ChatView, choice: Choice | None) -> None:
+    if choice:
+        steer_by(view, SteeringChoice.to_preset(choice.preset))
+
+
+def take_preset(view: ChatView, name: str) -> None:
+    """Take a preset by its name."""
+    view.presets = load_presets()
+    try:
+        preset = None if name in ("none", "off") else view.presets.get(name)
+    except AmuletError as error:
+        view.notify(str(error), severity="error")
+    else:
+        steer_by(view, SteeringChoice.to_preset(preset))
+
+
+def go_to_dial(view: ChatView) -> None:
+    """To the dial and back."""
+    dial = view.dial
+    view.set_focus(dial if _is_steered(view) and not dial.has_focus else view.prompt)
+
+
+def set_strength(view: ChatView, strength: str) -> None:
+    """Set the dial to a number."""
+    try:
+        number = msgspec.convert(strength.replace(",", "."), Strength, strict=False)
+    except msgspec.ValidationError:
+        view.notify(f"A strength is a number, like 3 or 5.65, not {strength}.")
+        return
+    if _is_steered(view):
+        view.session.turn(number)
+        view.show()
+
+
+def begin_words(view: ChatView) -> None:
+    """Begin to write a preference."""
+    view.prompt.write(f"/prefer {view.session.steering.words}")
+    view.set_focus(view.prompt)
+
+
+def set_words(view: ChatView, words: str) -> None:
+    """Prefer this in this chat."""
+    steer_by(view, SteeringChoice.to_words(words))
+
+
+def edit_preset(view: ChatView) -> None:
+    """Change the preset that is chosen."""
+    if preset := view.session.steering.preset:
+        view.app.push_screen(PresetForm(preset), partial(_saved, view))
+    else:
+        pick_preset(view)
+
+
+def edit_named_preset(view: ChatView, name: str) -> None:
+    """Change a preset by its name."""
+    view.presets = load_presets()
+    try:
+        view.app.push_screen(PresetForm(view.presets.get(name)), partial(_saved, view))
+    except AmuletError as error:
+        view.notify(str(error), severity="error")
+
+
+def new_preset(view: ChatView) -> None:
+    """Write a preset, beginning with this chat's own words."""
+    view.app.push_screen(PresetForm(None, view.session.steering.words), partial(_saved, view))
+
+
+def _saved(view: ChatView, preset: Preset | None) -> None:
+    if preset:
+        view.presets = load_presets()
+        steer_by(view, SteeringChoice.to_preset(preset))
+
+
+def next_guard(view: ChatView) -> None:
+    """The next of the usual guards."""
+    guard = view.session.steering.guard
+    _guard(view, next((step for step in GUARDS if step > guard), GUARDS[0]))
+
+
+def set_guard(view: ChatView, guard: str) -> None:
+    """Set the guard to a number."""
+    try:
+        _guard(view, msgspec.convert(guard.replace(",", "."), Fraction, strict=False))
+    except msgspec.ValidationError:
+        view.notify(f"A guard is a number from 0 to 1, like 0.1, not {guard}.")
+
+
+def _guard(view: ChatView, guard: float) -> None:
+    if _is_steered(view):
+        steer_by(view, replace(view.session.steering, guard=guard))
+
+
+def move_preference(view: ChatView) -> None:
+    """Move the preference to the other place."""
+    set_placement(view, "turn" if view.session.steering.placement == "system" else "system")
+
+
+def set_placement(view: ChatView, placement: str) -> None:
+    """Put the preference into the system prompt, or into the newest message only."""
+    place = next((place for place in get_args(Placement) if place == placement), None)
+    if place is None:
+        view.notify(f"A preference is placed in system or turn, not in {placement}.")
+    elif _is_steered(view):
+        steer_by(view, replace(view.session.steering, placement=place))
+
+
+def toggle_thinking(view: ChatView) -> None:
+    """Have replies begin with a thought, or no more."""
+    _think(view, not view.session.thinking)
+
+
+def set_thinking(view: ChatView, wanted: str) -> None:
+    """The same, by a word."""
+    if wanted in _ON_OFF:
+        _think(view, _ON_OFF[wanted])
+    else:
+        view.notify(f"Thinking is on or off, not {wanted}.")
+
+
+def _think(view: ChatView, thinking: bool) -> None:
+    refusal = view.session.think(thinking)
+    told = "Replies begin with a thought." if thinking else "Replies begin without a thought."
+    view.notify(refusal or told)
+    view.show()
+
+
+def _is_steered(view: ChatView) -> bool:
+    """Whether there is something to steer by; if not, that is said."""
+    if not view.session.steering.preference:
+        view.notify("Choose a preset first: the dial says how strongly it is followed.")
+    return bool(view.session.steering.preference)

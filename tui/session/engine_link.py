@@ -1,0 +1,141 @@
+"""The engine as a chat sees it: which model is loaded, what the engine is at, who else uses it.
+
+Requests go in, and so do the engine's events, which keep the state here true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from amulet_local.engine.client import EngineHandle
+from amulet_local.errors import AmuletError, UsageError, advice, cause
+from amulet_local.path_text import as_text
+from amulet_local.prompts.reasoning import CANNOT
+from amulet_local.protocol.messages import (
+    Died,
+    Event,
+    Failed,
+    Loaded,
+    Loading,
+    LoadOptions,
+    Pace,
+    Reply,
+)
+from tui.session.changes import Activity, Change, ChosenModel, Unusable
+
+Guest = Callable[[Event], None]  # hears all that the engine says
+
+IDLE = (Activity.READY, Activity.STOPPED)
+_NOT_READY = {
+    Activity.NO_MODEL: "No model is loaded.",
+    Activity.LOADING: "The model is still being loaded.",
+}
+
+
+class EngineLink:
+    """model: the one that is loaded or being loaded. loaded: what the engine says of it, None until
+    then. done, total: of what is being loaded (total 1) or read (in tokens). cost: of a block
+    against a plain chat's token; 0 while it is not known.
+    """
+
+    def __init__(self, engine: EngineHandle, options: LoadOptions) -> None:
+        self.model: ChosenModel | None = None
+        self.loaded: Loaded | None = None
+        self.activity = Activity.NO_MODEL
+        self.done = self.total = 0.0
+        self.cost = 0.0
+        self._engine, self._options = engine, options
+        self._guest: Guest | None = None
+        self._last_id = 0
+
+    def next_id(self) -> int:
+        """An id for a request."""
+        self._last_id += 1
+        return self._last_id
+
+    def load(self, model: ChosenModel) -> list[Change]:
+        """Load a model."""
+        self.model, self.loaded, self.cost = model, None, 0.0
+        self.activity, self.done, self.total = Activity.LOADING, 0.0, 1.0
+        try:
+            self._engine.load(as_text(model.path), self._options)
+        except (AmuletError, OSError) as error:  # the file is not what it was when it was found
+            self.activity = Activity.NO_MODEL
+            return [Unusable(not_begun(error))]
+        return []
+
+    def reply(self, request: Reply) -> None:
+        """Ask for a reply. Raises UsageError for too long a message, OSError where no process can
+        be had."""
+        self.activity, self.done, self.total = Activity.READING, 0.0, 0.0
+        try:
+            self._engine.reply(request)
+        except (UsageError, OSError):
+            self.activity = Activity.READY
+            raise
+
+    def steer(self, request: int, strength: float) -> None:
+        """Steer a reply at another strength from its next token on. request: its id."""
+        self._engine.steer(request, strength)
+
+    def stop(self) -> None:
+        """Stop what the engine is at."""
+        self._engine.stop()
+
+    def hear(self, event: Event) -> None:
+        """Take in what an event says of the engine."""
+        if self._guest:
+            self._guest(event)
+        match event:
+            case Loading():
+                self.done = event.fraction
+            case Loaded():
+                self.activity, self.loaded = Activity.READY, event
+            case Pace():
+                self.cost = event.cost
+            case Failed(id=None):
+                self.activity = Activity.NO_MODEL
+            case Died():
+                self.activity, self.loaded = Activity.DIED, None
+
+    @property
+    def thoughtless(self) -> str:
+        """Why the model cannot think, in a sentence; empty where it can, or is not loaded."""
+        if not self.loaded or self.loaded.thinks:
+            return ""
+        return f"{self.model.name if self.model else 'This model'} {CANNOT}"
+
+    # -- the engine for others ----------------------------------------------------------------
+
+    @property
+    def lent(self) -> bool:
+        """Whether a guest hears the engine."""
+        return self._guest is not None
+
+    def lend(self, guest: Guest, begin: Callable[[EngineHandle], None]) -> str:
+        """Have the engine do something beside the chat, which must be at no reply; see
+        Session.lend."""
+        if self.activity is Activity.DIED and self.model:
+            self.load(self.model)
+        elif self.activity not in IDLE:
+            return _NOT_READY[self.activity]
+        self._guest = guest
+        try:
+            begin(self._engine)
+        except (UsageError, OSError) as error:
+            self._guest = None
+            return not_begun(error)
+        return ""
+
+    def take_back(self) -> None:
+        """Stop what was begun for a guest, which hears no more."""
+        self._guest = None
+        self._engine.stop()
+
+
+def not_begun(error: Exception) -> str:
+    """Why the engine does not do what it was asked, in a sentence."""
+    if not isinstance(error, OSError):
+        return str(error)
+    remedy = advice(error, "mend that and try again")
+    return f"the engine cannot be started ({cause(error)}); {remedy}."
