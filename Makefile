@@ -15,8 +15,15 @@ KERNELS ?= -DGGML_NATIVE=off -DGGML_AVX2=off -DGGML_FMA=off -DGGML_BMI2=off \
 	-DGGML_CPU_REPACK=off -DGGML_LLAMAFILE=off
 KERNELS_VENV := $(VENV)/kernels/$(firstword $(shell echo '$(KERNELS)' | cksum))
 
+# The version that the lock file has. What is compiled is the same for those who chat and those who
+# develop, so that it is compiled once; everything else is as pyproject.toml allows, or as locked.
+LOCK := requirements-dev.lock
+LLAMA := $(shell sed -n 's/^\(llama-cpp-python==[^ ]*\).*/\1/p' $(LOCK))
+
 .DEFAULT_GOAL := help
-.PHONY: help chat install test fresh test-terminal test-kernels test-families lint format benchmark screenshots snapshots clean
+.NOTPARALLEL: # several targets install into one environment
+.PHONY: help chat install dev check test fresh test-terminal test-kernels test-families lint format \
+	lock llama benchmark screenshots snapshots clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -25,6 +32,13 @@ chat: $(VENV)/.model ## Set up what is missing, fetch the default model once, op
 	@$(BIN)/amulet
 
 install: $(VENV)/.installed ## Make the environment with Amulet in it
+
+dev: $(VENV)/.dev ## Make the environment with the tools of development, as locked
+
+# What opens the app takes most of the time, and what runs llama.cpp needs a model: make test has both.
+check: export PYTHONDONTWRITEBYTECODE =
+check: lint ## Lint, and the tests but those that run a model or open the app; under a minute
+	$(BIN)/python -m pytest -m "not model and not app"
 
 # Bytecode is kept even where the environment says otherwise: tests start many processes.
 test: export PYTHONDONTWRITEBYTECODE =
@@ -49,6 +63,14 @@ test-kernels: $(VENV)/.dev $(VENV)/.model $(KERNELS_VENV)/.dev ## Test with llam
 
 test-families: $(VENV)/.dev $(VENV)/.families ## Test prompts with llama.cpp's vocabularies and templates
 	AMULET_FAMILIES=$(CURDIR)/$(FAMILIES)/vendor/llama.cpp/models $(BIN)/python -m pytest tests/families.py
+
+lock: $(VENV)/lock/bin/uv ## Renew the lock file; UPGRADE=--upgrade takes the newest of everything
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --custom-compile-command "make lock" --extra dev $(UPGRADE) \
+		pyproject.toml --output-file $(LOCK)
+
+llama: $(VENV)/.installed ## Compile llama.cpp anew, for a GPU: make llama CMAKE_ARGS=-DGGML_CUDA=on
+	$(BIN)/pip install --force-reinstall --no-cache-dir --no-deps '$(LLAMA)'
 
 lint: $(VENV)/.dev ## Format check, lint, types, import direction
 	$(BIN)/ruff format --check .
@@ -80,22 +102,29 @@ $(BIN)/python:
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml
 	@echo "Installing Amulet; the first time, llama.cpp is compiled, which takes some minutes."
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable . '$(LLAMA)'
 	@touch $@
 
 $(KERNELS_VENV)/bin/python: $(BIN)/python
 	$(PYTHON) -m venv $(KERNELS_VENV)
 	$(KERNELS_VENV)/bin/pip install --quiet --upgrade pip
 
-$(KERNELS_VENV)/.dev: $(KERNELS_VENV)/bin/python pyproject.toml
+$(KERNELS_VENV)/.dev: $(KERNELS_VENV)/bin/python pyproject.toml $(LOCK)
 	@echo "Compiling llama.cpp once more, which takes some minutes."
 	CMAKE_ARGS='$(CMAKE_ARGS) $(KERNELS)' $(KERNELS_VENV)/bin/pip install --quiet --no-cache-dir \
-		--no-binary llama-cpp-python --editable '.[dev]'
+		--no-binary llama-cpp-python --require-hashes --requirement $(LOCK)
+	$(KERNELS_VENV)/bin/pip install --quiet --no-deps --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --editable '.[dev]'
-	@touch $@
+$(VENV)/.dev: $(BIN)/python pyproject.toml $(LOCK)
+	@echo "Installing what $(LOCK) has; the first time, llama.cpp is compiled, which takes some minutes."
+	$(BIN)/pip install --quiet --require-hashes --requirement $(LOCK)
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/lock/bin/uv: $(BIN)/python
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/pip install --quiet uv
 
 $(VENV)/.model: $(VENV)/.installed
 	@$(BIN)/amulet models pull default

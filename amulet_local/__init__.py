@@ -1,9 +1,42 @@
 """Amulet Local: chat with local GGUF models, each token realigned to a preference.
 
-The runtime of the product; it knows nothing of terminals and can be used as a library.
+The runtime of the product; it knows nothing of terminals and can be used as a library:
+
+    import amulet_local
+
+    with amulet_local.load("model.gguf") as model:
+        for text in model.reply("What makes a good holiday?", "Be concise.", strength=3):
+            print(text, end="", flush=True)
+
+    amulet_local.realign([base, pref], [3.0])  # the update alone: logits in, logits out
+
+What is named in `__all__` stays as it is from version to version; what lies below may move. Each is
+imported when it is first used, so that this package costs nothing.
 """
 
+from __future__ import annotations
+
+import importlib
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from amulet_local.engine.library import LoadedModel, load
+    from amulet_local.errors import AmuletError
+    from amulet_local.protocol.message import Message
+    from amulet_local.protocol.messages import LoadOptions, Sampling
+    from amulet_local.realignment import realign
+
+__all__ = [
+    "AmuletError",
+    "LoadOptions",
+    "LoadedModel",
+    "Message",
+    "Sampling",
+    "__version__",
+    "load",
+    "realign",
+]
 
 __version__ = "0.1.0"
 
@@ -13,3 +46,22 @@ __version__ = "0.1.0"
 # alone they cost nothing; fewer do (benchmarks/contention.py). It counts only if it is said before
 # any module loads llama.cpp.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+_MODULES = {
+    "AmuletError": "errors",
+    "LoadOptions": "protocol.messages",
+    "LoadedModel": "engine.library",
+    "Message": "protocol.message",
+    "Sampling": "protocol.messages",
+    "load": "engine.library",
+    "realign": "realignment",
+}
+
+
+if not TYPE_CHECKING:  # else every name would seem to be there
+
+    def __getattr__(name: str) -> object:
+        """Import what is offered once it is asked for (PEP 562)."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -157,13 +157,14 @@ class Workspace:
         self.mask = np.empty(vocabulary, np.bool_)
 
 
-def realign(logits: Rows, strengths: Sequence[float], work: Workspace) -> Row:
+def realign(logits: Rows, strengths: Sequence[float], work: Workspace | None = None) -> Row:
     """base + sum_k s_k (pref_k - base), into `work.realigned`, which is returned.
 
     logits: float32 (streams, vocabulary), raw: their normalisers cancel. strengths: one per
     preference stream, so streams - 1. A token that any contributing stream rules out (-inf) is
-    ruled out. NaN in the logits stays NaN.
+    ruled out. NaN in the logits stays NaN. work: where it is done; without it, in new arrays.
     """
+    work = work or Workspace(len(logits[0]))
     weights = (1 - sum(strengths), *strengths)
     out, term = work.realigned, work.scratch[0]
     with np.errstate(invalid="ignore"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,14 +39,12 @@ _ELSEWHERE = (
 )
 
 
-# How long an example takes says more of the machine than of the code.
-
-
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores, since tests wait for processes and terminals."""
     return (os.cpu_count() or 1) + 1
 
 
+# How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile(
     "here", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -62,6 +61,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what opens the app: the tests that are coroutines, which share its loop."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+            item.add_marker(pytest.mark.app)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,13 +12,25 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from amulet_local.system.child_processes import environment, python
 
-REQUIREMENT = "llama-cpp-python>=0.3.36,<0.4"
+
+def _required(package: str) -> str:
+    """The package with the versions that this installation of Amulet asks for."""
+    with suppress(metadata.PackageNotFoundError):  # run from its folder, never installed
+        for requirement in metadata.requires("amulet-local") or []:
+            if requirement.startswith(package):
+                return requirement
+    return package
+
+
+REQUIREMENT = _required("llama-cpp-python")
 _PATIENCE_S = 60
 PROBE = (
     "import json; from dataclasses import asdict; "

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from amulet_local.cli import backend_probe, doctor
 from amulet_local.presets.preset import load_presets
@@ -233,7 +234,15 @@ def test_servers_devices_are_told(
 def test_the_version_it_asks_for_is_the_one_that_the_project_asks_for() -> None:
     project = Path(__file__).parents[2] / "pyproject.toml"
     required = tomllib.loads(project.read_text("utf-8"))["project"]["dependencies"]
-    assert backend_probe.REQUIREMENT in required
+    assert Requirement(backend_probe.REQUIREMENT) in map(Requirement, required)
+
+
+def test_without_an_installation_it_asks_for_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    def requires(name: str) -> list[str]:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", requires)
+    assert backend_probe._required("llama-cpp-python") == "llama-cpp-python"
 
 
 def test_the_examination_itself_runs_here() -> None:
