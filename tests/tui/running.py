@@ -123,7 +123,7 @@ class Running:
     async def settle(self) -> None:
         """Have everything that was said heard and drawn: until the screen has stopped changing."""
         same, before, drawn = 0, "", -1
-        while same < 2:
+        while same < 3:
             self.screen.poll()
             if isinstance(self.app.screen, HeatScreen | CompareScreen):
                 self.app.screen.poll()
