@@ -96,12 +96,12 @@ clean: ## Remove the environment and caches; models, presets and chats stay
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Amulet needs Python 3.11 or newer; name one with make PYTHON=python3.11"; exit 1; }
+		{ echo "Amulet needs Python 3.11 or newer; choose one with make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml
-	@echo "Installing Amulet; the first time, llama.cpp is compiled, which takes some minutes."
+	@echo "Installing Amulet; the first time, llama.cpp is compiled, which takes a few minutes."
 	$(BIN)/pip install --quiet --editable . '$(LLAMA)'
 	@touch $@
 
@@ -110,7 +110,7 @@ $(KERNELS_VENV)/bin/python: $(BIN)/python
 	$(KERNELS_VENV)/bin/pip install --quiet --upgrade pip
 
 $(KERNELS_VENV)/.dev: $(KERNELS_VENV)/bin/python pyproject.toml $(LOCK)
-	@echo "Compiling llama.cpp once more, which takes some minutes."
+	@echo "Compiling llama.cpp again, which takes a few minutes."
 	CMAKE_ARGS='$(CMAKE_ARGS) $(KERNELS)' $(KERNELS_VENV)/bin/pip install --quiet --no-cache-dir \
 		--no-binary llama-cpp-python --require-hashes --requirement $(LOCK)
 	$(KERNELS_VENV)/bin/pip install --quiet --no-deps --editable .

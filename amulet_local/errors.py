@@ -55,7 +55,7 @@ def advice(error: OSError, otherwise: str) -> str:
     if error.errno in _FULL:
         return "free some space and try again"
     if error.errno in _TOO_MANY_OPEN:
-        return "end other programs, or allow more open files (ulimit -n), and try again"
+        return "close other programs, or allow more open files (ulimit -n), and try again"
     if error.errno == errno.ENAMETOOLONG:
         return "use a shorter name"
     if error.errno == errno.EIO:

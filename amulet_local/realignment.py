@@ -66,7 +66,7 @@ class Update:
         Raises ValueError below 1, where no alpha >= 0 leads.
         """
         if not 1 <= strength < math.inf:
-            raise ValueError("only strengths from 1 up come from the paper's update")
+            raise ValueError("the paper's update only gives strengths of 1 and above")
         low, high = 0.0, 1.0
         while cls(alpha=high).strength < strength:
             high *= 2

@@ -28,13 +28,13 @@ Kind = Literal[
 ]
 
 _DESCRIPTIONS: dict[Kind, str] = {
-    "projector": "a projector (the part of a model that sees or hears)",
+    "projector": "a projector (the part of a model that handles images or sound)",
     "embedding": "an embedding model (it turns text into vectors)",
-    "encoder-decoder": "an encoder-decoder model (it translates or sums up)",
+    "encoder-decoder": "an encoder-decoder model (it translates or summarises)",
     "diffusion": "a diffusion model (it does not write token by token)",
-    "adapter": "an adapter (it changes another model)",
-    "bundle": "a model and its projector in one file (llama.cpp reads them from two)",
-    "vocabulary": "a vocabulary without the weights of a model",
+    "adapter": "an adapter (it modifies another model)",
+    "bundle": "a model and its projector in one file (llama.cpp needs them in two)",
+    "vocabulary": "a vocabulary without model weights",
     "other": "not a language model",
 }
 
@@ -98,7 +98,7 @@ def obstacle(card: ModelCard) -> str:
         return f"is {_DESCRIPTIONS[card.kind]}"
     if not knows_architecture(card.architecture):
         return (
-            f"needs a newer llama.cpp: the one here does not know its architecture, "
+            f"needs a newer llama.cpp: the installed one does not support its architecture, "
             f"{card.architecture!r}"
         )
     return ""
@@ -108,7 +108,7 @@ def require_chat_model(card: ModelCard) -> None:
     """Raises NotUsableError, saying what is in the way, where one cannot chat with a model."""
     if card.kind != "chat":
         raise NotUsableError(
-            f"{card.path} {obstacle(card)}, and a chat needs a chat model; choose "
+            f"{card.path} {obstacle(card)}, not a chat model; choose "
             "another file, or fetch the default model with: amulet models pull default"
         )
     if reason := obstacle(card):

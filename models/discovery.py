@@ -107,7 +107,7 @@ def _files(folder: Path, unread: list[Unread]) -> Iterator[Path]:
         for entry in entries:
             met += 1
             if met > MOST_FILES:
-                unread.append(Unread(folder, f"more than {MOST_FILES:,} files"))
+                unread.append(Unread(folder, f"it holds more than {MOST_FILES:,} files"))
                 return
             if entry.name.startswith("."):
                 continue

@@ -128,14 +128,14 @@ def read_header(path: Path, *, compare_tokens: bool = True) -> Header:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise NotUsableError(f"{path} is a folder; name a GGUF file in it.")
+            raise NotUsableError(f"{path} is a folder; choose a GGUF file in it.")
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait forever
-            raise NotUsableError(f"{path} is not a regular file; name a GGUF file.")
+            raise NotUsableError(f"{path} is not a regular file; choose a GGUF file.")
         with path.open("rb", buffering=0) as file:
             return _Parser(path, file, status.st_size, compare_tokens).header()
     except FileNotFoundError:
         raise NotUsableError(
-            f"there is no file {path}; check the path, or see what is here with: amulet models"
+            f"there is no file {path}; check the path, or list models with: amulet models"
         ) from None
     except (OSError, ValueError) as error:
         reason = cause(error) if isinstance(error, OSError) else error
@@ -180,7 +180,7 @@ class _Parser:
         data_offset = _padded(header_size, alignment)
         if tensors:
             if any(self._reader.take(data_offset - header_size)):  # padding is zeros
-                self._reader.damaged("it goes on where the data should begin")
+                self._reader.damaged("it runs on past the start of the data")
             end = data_offset + tensors[-1].offset + tensors[-1].size
             if end > self._file_size:
                 raise NotUsableError(
@@ -203,7 +203,7 @@ class _Parser:
         version = self._reader.u32()
         if version and not version & 0xFFFF:
             raise NotUsableError(
-                f"{self._path} is a GGUF file for big-endian machines; choose a little-endian one."
+                f"{self._path} is a GGUF file for big-endian machines; choose a little-endian file."
             )
         if not OLDEST_VERSION <= version <= GGUF_VERSION:
             raise NotUsableError(
@@ -218,7 +218,7 @@ class _Parser:
         for _ in range(count):
             key = self._name("metadata key")
             if key in metadata:
-                self._reader.damaged(f"metadata key {reprlib.repr(key)} comes twice")
+                self._reader.damaged(f"metadata key {reprlib.repr(key)} appears twice")
             metadata[key] = self._value(key, self._reader.u32())
         return metadata
 
@@ -254,7 +254,7 @@ class _Parser:
         for place in self._reader.strings(count):
             token = bytes(self._reader.data[place])
             if token in seen:
-                self._reader.damaged(f"token {reprlib.repr(token)} comes twice")
+                self._reader.damaged(f"token {reprlib.repr(token)} appears twice")
             if token:
                 seen.add(token)
 
@@ -265,10 +265,10 @@ class _Parser:
         for _ in range(count):
             tensor = self._tensor()
             if tensor.name in tensors:
-                self._reader.damaged(f"tensor {tensor.name!r} comes twice")
+                self._reader.damaged(f"tensor {tensor.name!r} appears twice")
             if tensor.offset != expected:
                 self._reader.damaged(
-                    f"tensor {tensor.name!r} is at {tensor.offset:,}, where {expected:,} was due"
+                    f"tensor {tensor.name!r} is at {tensor.offset:,}, expected at {expected:,}"
                 )
             tensors[tensor.name] = tensor
             expected = _padded(expected + tensor.size, alignment)
@@ -293,18 +293,18 @@ class _Parser:
         if type_ is not None and knows_type(type_.name):
             return (type_, *GGML_QUANT_SIZES[type_])
         if kind > MOST_TYPES:
-            self._reader.damaged(f"tensor {name!r} is of the unknown type {kind}")
+            self._reader.damaged(f"tensor {name!r} has the unknown type {kind}")
         there = types().get(kind) if type_ is None else None
         if there and there.block:
             return there, there.block, there.size
         if there:
             raise NotUsableError(
-                f"{self._path} is too old for this llama.cpp: its tensor {name!r} is of type {kind}"
-                ", which was given up; fetch the model in another type."
+                f"{self._path} is too old for this llama.cpp: its tensor {name!r} has type {kind}"
+                ", which is no longer supported; fetch the model in another type."
             )
         raise NotUsableError(
-            f"{self._path} needs a newer llama.cpp: its tensor {name!r} is of type {kind}, which "
-            "the one here does not know; update Amulet, or fetch the model in another type."
+            f"{self._path} needs a newer llama.cpp: its tensor {name!r} has type {kind}, which "
+            "the installed one does not support; update Amulet, or fetch the model in another type."
         )
 
     # -- the pieces they are made of --------------------------------------------------------------
@@ -331,7 +331,7 @@ class _Parser:
     def _format(self, key: str, kind: int) -> str:
         """Arrays of arrays end up here too: no model has them, and llama.cpp refuses them."""
         if kind not in _NUMBERS:
-            self._reader.damaged(f"metadata key {reprlib.repr(key)} is of the unknown type {kind}")
+            self._reader.damaged(f"metadata key {reprlib.repr(key)} has the unknown type {kind}")
         return _NUMBERS[GGUFValueType(kind)]
 
 

@@ -30,7 +30,7 @@ def choose(repository: str, names: Iterable[str], wanted: str) -> list[str]:
             models.setdefault(_SPLIT.sub("", str(path.with_suffix(""))), []).append(name)
     if not models:
         raise NotUsableError(
-            f"{repository} has no GGUF file; look for a repository of the same model that has."
+            f"{repository} has no GGUF file; look for a repository of the same model that has one."
         )
     fitting = models
     if wanted:
@@ -39,7 +39,7 @@ def choose(repository: str, names: Iterable[str], wanted: str) -> list[str]:
         fitting = exact or meant
     if not fitting:
         raise NotUsableError(
-            f"{repository} has no {printable(wanted)}; it has {_offer(models)}: say which after "
+            f"{repository} has no {printable(wanted)}; it has {_offer(models)}: add one after "
             "a colon."
         )
     if not wanted and len(models) > 1:
@@ -47,7 +47,7 @@ def choose(repository: str, names: Iterable[str], wanted: str) -> list[str]:
         fitting = {stem: models[stem] for stem in next(filter(None, usual), models)}
     if len(fitting) != 1:
         raise UsageError(
-            f"{repository} has several models: {_offer(fitting)}; say which after a colon."
+            f"{repository} has several models: {_offer(fitting)}; add one after a colon."
         )
     return next(iter(fitting.values()))
 

@@ -81,18 +81,18 @@ def _parts(header: Header) -> list[Header]:
     files = part_paths(path)
     if len(files) != count or path not in files[number - 1 : number]:
         raise NotUsableError(
-            f"{path} is part {number} of {count} of a split model, which loads under its own name "
-            f"only; name it SOMETHING-{number:05}-of-{count:05}.gguf, like the other parts."
+            f"{path} is part {number} of {count} of a split model, which needs the standard "
+            f"name; rename it SOMETHING-{number:05}-of-{count:05}.gguf, like the other parts."
         )
     missing = next((part for part in files if not paths.exists(part)), None)
     if missing:
         raise NotUsableError(
             f"{path} is part {number} of {count} of a split model, but {missing.name} is not "
-            "beside it; fetch or copy the missing parts into the same folder."
+            "in the same folder; fetch or copy the missing parts there."
         )
     if number > 1:
         raise NotUsableError(
-            f"{path} is part {number} of {count} of a split model; name the first part instead: "
+            f"{path} is part {number} of {count} of a split model; use the first part instead: "
             f"{files[0]}"
         )
     return [header, *map(read_header, files[1:])]

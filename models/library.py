@@ -89,8 +89,7 @@ def listing(folders: Sequence[Path] | None = None, options: LoadOptions = USUAL)
     sightings, unread = look_into(where)
     _require_own(unread)
     left_out = [
-        LeftOut(each.path, f"{each.path} was not looked through ({each.reason}).")
-        for each in unread
+        LeftOut(each.path, f"{each.path} was not searched ({each.reason}).") for each in unread
     ]
     known = CardCache()
     found: list[_Found] = []
@@ -158,7 +157,7 @@ def _given(folder: Path) -> Location:
         os.scandir(paths.usable(folder)).close()
     except OSError as error:
         raise NotUsableError(
-            f"the folder {folder} cannot be read ({cause(error)}); {advice(error, 'name another')}."
+            f"the folder {folder} cannot be read ({cause(error)}); {advice(error, 'try another')}."
         ) from None
     return Location(folder.name, folder)
 

@@ -81,7 +81,7 @@ def resolve_own(name: str) -> Path:
         path = _only_match(name, sightings)
     if not paths.real(path.parent).is_relative_to(paths.real(models_folder())):
         raise UsageError(
-            f"{path} is not in {models_folder()}, and Amulet removes nothing elsewhere; remove it "
+            f"{path} is not in {models_folder()}, the only folder Amulet removes from; remove it "
             "yourself."
         )
     return path
@@ -133,7 +133,7 @@ def _only_match(name: str, sightings: Sequence[Sighting]) -> Path:
         matches = _apart(matches)
     if len(matches) > 1:
         names = ", ".join(names[0] for names in short_names(by_file(matches)))
-        raise NotUsableError(f"{printable(name)!r} may mean any of {names}; give one name in full.")
+        raise NotUsableError(f"{printable(name)!r} could mean any of {names}; give the full name.")
     if not matches:
         raise NotUsableError(_not_found(name, sightings))
     return matches[0].path
@@ -177,17 +177,17 @@ def _fetched(entry: Entry, *, chosen: bool) -> Path:
 def _not_found(name: str, sightings: Sequence[Sighting]) -> str:
     path = _path(name)
     if stat.S_ISDIR(_mode(path)):
-        return f"{path} is a folder; name a GGUF file in it."
+        return f"{path} is a folder; choose a GGUF file in it."
     if path.suffix.casefold() == ".gguf" or path.is_absolute() or name.startswith((".", "~")):
-        return f"there is no file {path}; check the path, or see what is here with: amulet models"
+        return f"there is no file {path}; check the path, or list models with: amulet models"
     if near := _near(name, [each for names in short_names(by_file(sightings)) for each in names]):
-        return f"no model is called {printable(name)!r}; near it are: {near}"
+        return f"there is no model called {printable(name)!r}; similar names: {near}"
     if near := _near(name, [entry.name for entry in catalogue.entries()]):
         return (
-            f"no model is called {printable(name)!r}; near it are, to be fetched with amulet "
+            f"there is no model called {printable(name)!r}; similar ones to fetch with amulet "
             f"models pull: {near}"
         )
-    return f"no model is called {printable(name)!r}; see which ones are here with: amulet models"
+    return f"there is no model called {printable(name)!r}; list the models here with: amulet models"
 
 
 def _near(name: str, names: Iterable[str]) -> str:

@@ -107,16 +107,16 @@ def memory_advice(
     placing = estimate_offload(wanted, options, found, free)
     if placing.fits:
         return ""
-    beside = f" beside what is on {', '.join(placing.devices)}" if placing.layers else ""
+    beside = f" in addition to what is on {', '.join(placing.devices)}" if placing.layers else ""
     short = (
-        f"With {wanted.context:,} tokens of context the model takes about "
-        f"{placing.host / 1e9:.1f} GB{beside}, and {free / 1e9:.1f} GB are free"
+        f"With a context of {wanted.context:,} tokens the model needs about "
+        f"{placing.host / 1e9:.1f} GB{beside}, but only {free / 1e9:.1f} GB are free"
     )
     if context := largest_context(card, options, free, found):
-        return f"{short}; it will be loaded with {context:,}, unless you insist (--insist)."
+        return f"{short}; it will be loaded with {context:,} tokens unless you use --insist."
     return (
-        f"{short}, too little for any context; take a smaller model or type, close programs, or "
-        "insist (--insist)."
+        f"{short}, too little for any context; use a smaller model or quantisation, close other "
+        "programs, or load it anyway with --insist."
     )
 
 

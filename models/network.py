@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-_TRY_AGAIN = "then try again: what has come is kept."
+_TRY_AGAIN = "then try again: what has already been fetched is kept."
 _LONGEST_PAUSE = 60  # seconds; a server that wants a longer one is told of instead
 
 _PASSING = (408, 429, 500, 502, 503, 504)
 _HINTS = {
-    401: "it wants to know who you are: set HF_TOKEN to a token that it accepts",
-    403: "it is not open to you: look at its page for terms to accept, or set HF_TOKEN",
+    401: "it requires you to log in: set HF_TOKEN to a token that it accepts",
+    403: "you do not have access: see whether its page has terms to accept, or set HF_TOKEN",
     404: "check the name",
     407: (
-        "the proxy wants a name and a password: set them in its variable, as "
+        "the proxy requires a name and a password: set them in its variable, as "
         "http://name:password@host:port"
     ),
-    408: "the server waited too long: try again",
-    410: "it is there no more: look for another source",
-    429: "too much was asked of the server in a short time: wait a while, then try again",
-    451: "the law forbids its server to hand it out: look for another source",
+    408: "the server timed out: try again",
+    410: "it is no longer there: look for another source",
+    429: "too many requests in a short time: wait a while, then try again",
+    451: "it is unavailable for legal reasons: look for another source",
 }
 
 
@@ -80,7 +80,7 @@ def require_session() -> None:
     except ImportError:
         which = next((v for v in _set(_PROXIES) if "socks" in os.environ[v]), "a setting")
         raise UsageError(
-            f"{which} names a SOCKS proxy, for which the package socksio is missing; install it "
+            f"{which} names a SOCKS proxy, which needs the package socksio; install it "
             "with: pip install socksio"
         ) from None
     except OSError as error:
@@ -146,13 +146,13 @@ def require_success(name: str, response: Response) -> None:
 def refused(name: str, response: Response) -> NotUsableError:
     """What a status that brings no contents means, anywhere."""
     status = response.status_code
-    fault = "the server has a fault: try again later" if status >= 500 else "check the name"
+    fault = "the server has a problem: try again later" if status >= 500 else "check the name"
     hint = _HINTS.get(status, fault)
     pause = response.headers.get("Retry-After", "")
     seconds = int(pause) if re.fullmatch("[0-9]{1,9}", pause) else 0
     if seconds and status in _PASSING:
-        hint = f"the server asks to be left alone for {seconds:,} seconds: try again then"
-    text = f"{printable(name)} cannot be had (status {status}); {hint}."
+        hint = f"the server asks you to wait {seconds:,} seconds: try again then"
+    text = f"{printable(name)} cannot be fetched (status {status}); {hint}."
     if status not in _PASSING or seconds > _LONGEST_PAUSE:
         return NotUsableError(text)
     error = BrokenOffError(text)
@@ -166,19 +166,19 @@ def refused(name: str, response: Response) -> NotUsableError:
 def _explained(name: str, error: Exception) -> AmuletError:
     if isinstance(error, GatedRepoError):
         return NotUsableError(
-            f"{name} wants its terms accepted; do so on its page, then set HF_TOKEN or type: "
+            f"{name} requires accepting its terms; do so on its page, then set HF_TOKEN or run: "
             "hf auth login"
         )
     if isinstance(error, RepositoryNotFoundError):
         return NotUsableError(
-            f"{name} is not there, or not for everybody; check the name, or set HF_TOKEN."
+            f"{name} does not exist or is private; check the name, or set HF_TOKEN."
         )
     if isinstance(error, RevisionNotFoundError):
         return NotUsableError(f"{name} has no such revision; check the address.")
     if isinstance(error, HfHubHTTPError):
         return refused(name, error.response)
     if isinstance(error, HFValidationError):
-        return UsageError(f"{name} is no name of a repository; write it as hf:owner/repository.")
+        return UsageError(f"{name} is not a repository name; write it as hf:owner/repository.")
     if isinstance(error, OfflineModeIsEnabled):
         return NotUsableError(f"HF_HUB_OFFLINE is set; unset it to fetch {name}.")
     return _unreached(name, error)
@@ -190,18 +190,18 @@ def _unreached(name: str, error: Exception) -> AmuletError:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     reason = printable(str(error)) or type(error).__name__
     if kinds & {"InvalidURL", "UnsupportedProtocol", "LocalProtocolError", "UnicodeError"}:
-        return UsageError(f"the address of {name} cannot be asked ({reason}); check it.")
+        return UsageError(f"the address of {name} cannot be used ({reason}); check it.")
     if "TooManyRedirects" in kinds:
-        return NotUsableError(f"the address of {name} leads in a circle; look for another.")
+        return NotUsableError(f"the address of {name} redirects in a loop; look for another.")
     if "DecodingError" in kinds:
-        return NotUsableError(f"{name} comes packed in a way that cannot be read ({reason}).")
+        return NotUsableError(f"{name} is compressed in a way that cannot be read ({reason}).")
     if "ProxyError" in kinds:
         hint = _HINTS[407] if "407" in reason else f"check {_named(_PROXIES)}"
-        return NotUsableError(f"{name} cannot be had, as the proxy refuses ({reason}); {hint}.")
+        return NotUsableError(f"{name} cannot be fetched: the proxy refused ({reason}); {hint}.")
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return NotUsableError(
-            f"{name} is not fetched, as its server's certificate is not trusted ({reason}); check "
-            "the clock, and if your network has certificates of its own, set SSL_CERT_FILE to them."
+            f"{name} was not fetched: its server's certificate is not trusted ({reason}); check "
+            "the clock, and if your network uses its own certificates, set SSL_CERT_FILE to them."
         )
     if "TimeoutException" in kinds:
         return BrokenOffError(
@@ -210,8 +210,8 @@ def _unreached(name: str, error: Exception) -> AmuletError:
     if kinds & {"TransportError", "RequestError", "HTTPError", "OSError"}:
         return BrokenOffError(f"{name} cannot be fetched ({reason}); {_check_network()}")
     return NotUsableError(
-        f"the server's answer about {name} is not understood ({type(error).__name__}: {reason}); "
-        "check the address, HF_ENDPOINT and whether your network wants a login."
+        f"the server's answer about {name} makes no sense ({type(error).__name__}: {reason}); "
+        "check the address, HF_ENDPOINT and whether your network requires a login."
     )
 
 

@@ -51,7 +51,9 @@ def preview(
     try:
         texts = [writer.text(system, messages, words, placement) for words in ("", preference)]
     except TemplateError as error:
-        raise NotUsableError(f"the chat template of {path} cannot write a chat: {error}.") from None
+        raise NotUsableError(
+            f"the chat template of {path} cannot format a chat: {error}."
+        ) from None
     if _begins(header):
         texts = [text if text.startswith(bos) else bos + text for text in texts]
     base, preferred = texts

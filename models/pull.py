@@ -110,7 +110,7 @@ class _Puller:
             match = _REPOSITORY.fullmatch(self._what.removeprefix(_HUB))
             if not match:
                 raise UsageError(
-                    f"{printable(self._what)!r} names no repository; write "
+                    f"{printable(self._what)!r} is not a repository name; write "
                     "hf:owner/repository, or hf:owner/repository:Q4_K_M for one of its files."
                 )
             return self._from_hub(match["repository"], match["quantisation"] or "")
@@ -118,7 +118,7 @@ class _Puller:
             return self._from_url()
         names = ", ".join(each.name for each in catalogue.entries())
         raise NotUsableError(
-            f"{printable(self._what)!r} is no name of the catalogue; fetch hf:owner/repository, a "
+            f"{printable(self._what)!r} is not in the catalogue; fetch hf:owner/repository, a "
             f"URL, or one of: {names}"
         )
 
@@ -201,7 +201,7 @@ class _Puller:
             path = PurePosixPath(unquote(urlsplit(address).path))
         except ValueError as error:
             raise UsageError(
-                f"{printable(self._what)!r} is no address ({printable(str(error))}); check it."
+                f"{printable(self._what)!r} is not an address ({printable(str(error))}); check it."
             ) from None
         if address.startswith(f"{constants.ENDPOINT}/"):
             owner, name, kind, revision, *file = (
@@ -214,12 +214,12 @@ class _Puller:
                 )
         if not is_gguf(path) or path.name.startswith("."):
             raise UsageError(
-                f"{printable(self._what)!r} does not name a GGUF file; give the address of one."
+                f"{printable(self._what)!r} does not point to a GGUF file; give the address of one."
             )
         digest = fragment.removeprefix("sha256=") if fragment else ""
         if fragment and not re.fullmatch("[0-9a-f]{64}", digest):
             raise UsageError(
-                "what follows # must be sha256= and 64 digits; fix it or leave it out."
+                "# must be followed by sha256= and 64 digits; correct it or leave it out."
             )
         found = look(address, address)
         receipt = Receipt(self._what, (), found.tag)

@@ -53,7 +53,7 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
     stem = _TYPE_IN_NAME.sub("", source.stem)
     target = models_folder() / f"{stem}.{quantisation.upper()}.gguf"
     if paths.exists(target):
-        raise UsageError(f"{target} is already there; remove it first to write it anew.")
+        raise UsageError(f"{target} already exists; remove it first to write it again.")
     part = target.with_suffix(".part")
     _require_writable(part)
     # At most what it would take if its weights had the fewest bits now.
@@ -109,7 +109,7 @@ def quantise_apart(
             if cancelled():
                 process.send_signal(signal.SIGINT)  # which clears away what was begun
                 raise FetchCancelledError(f"stopped; nothing of {source.name} was written.")
-    raise NotUsableError(f"{source} could not be quantised; its process died.")
+    raise NotUsableError(f"{source} could not be quantised: the process crashed.")
 
 
 class _Progressed(msgspec.Struct, tag="progressed"):
@@ -160,7 +160,7 @@ def faster_type(card: ModelCard, placing: Offload) -> str:
         return ""
     return (
         f"On this processor two streams are faster in Q4_0 than in {card.quantisation}; to write "
-        "the model in it, at some cost in quality: amulet models quantize "
+        "a Q4_0 copy of it, at some cost in quality: amulet models quantize "
         f"{shlex.quote(as_text(card.path))} --type {FASTER}"
     )
 
@@ -172,7 +172,7 @@ def _require_writable(part: Path) -> None:
         part.touch()
     except OSError as error:
         raise UsageError(
-            f"{part.parent} cannot be written to ({cause(error)}); "
+            f"{part.parent} is not writable ({cause(error)}); "
             f"{advice(error, 'make it writable, or set AMULET_MODELS to another folder')}."
         ) from None
     part.unlink()

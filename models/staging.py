@@ -62,7 +62,7 @@ def fetch_files(
     def report(stage: Stage, done: int) -> None:
         if cancelled():
             raise FetchCancelledError(
-                f"stopped; what has come of {printable(what)} is kept for the next try."
+                f"stopped; what was fetched of {printable(what)} is kept for next time."
             )
         on_progress(Progress(stage, min(done, total) if total else done, total))
 
@@ -123,15 +123,15 @@ def _verify(
         if digest.hexdigest() != file.sha256:
             part.unlink()
             raise NotUsableError(
-                f"what came as {name} is not that file (its sha256 "
-                f"is {digest.hexdigest()}, not {file.sha256}); nothing was kept, try again."
+                f"what was fetched from {name} is not that file (its sha256 "
+                f"is {digest.hexdigest()}, not {file.sha256}); nothing was kept; try again."
             )
     try:
         read_header(part, compare_tokens=False)
     except NotUsableError as error:
         part.unlink()
         reason = str(error).replace(str(part), name)
-        raise NotUsableError(f"what came is of no use: {reason}") from None
+        raise NotUsableError(f"the fetched file cannot be used: {reason}") from None
 
 
 def _key(file: RemoteFile, revision: str) -> str:

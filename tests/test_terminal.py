@@ -77,7 +77,7 @@ def test_a_day_in_the_app(terminal: Terminal, home: Path) -> None:
     # Ask; ask once more; the dial.
     open_app(terminal)
     terminal.type(f"What makes a good walking holiday?{ENTER}")
-    terminal.until("▌ What makes a good walking holiday", "first after", "seed")
+    terminal.until("▌ What makes a good walking holiday", "first token after", "seed")
     terminal.type(ctrl("r"))
     terminal.until(r"‹\s+2/2\s+›", "● ready")
     terminal.type(ctrl("t") + "l")
@@ -115,7 +115,7 @@ def test_a_day_in_the_app(terminal: Terminal, home: Path) -> None:
 
     # The engine is killed: what was said stays, and the next message starts another one.
     engine_of(terminal).kill()
-    terminal.until("× engine stopped", "the next message starts a new engine")
+    terminal.until("× engine stopped", "your next message will restart the engine")
     terminal.type(f"Say hello.{ENTER}")
     terminal.until("▌ Say hello", r"0\.00 base · \d+ tokens?, ", "● ready")
 
@@ -125,7 +125,7 @@ def test_a_day_in_the_app(terminal: Terminal, home: Path) -> None:
     terminal.type("/lighthouse")
     terminal.until("^│ +you +Tell a long story of a lighthouse")
     terminal.type(ESCAPE)
-    terminal.until("Search all that was said")
+    terminal.until("Search all messages")
     terminal.type(ESCAPE)
     terminal.until("Ask anything")
 

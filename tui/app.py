@@ -66,7 +66,7 @@ def run_chat(
     steering = SteeringChoice.to_preset(presets.get(preset) if preset else None, strength)
     notices = list(presets.problems)
     if unknown := unknown_ids(settings.keys):
-        notices.append(f"config.toml sets keys of what there is not: {', '.join(unknown)}")
+        notices.append(f"config.toml sets keys for unknown actions: {', '.join(unknown)}")
     _collect_rarely()
     engine = EngineProcess(needs_of)
     with History(history_file(), unkept=True) as history:
@@ -176,7 +176,7 @@ class AmuletApp(App[None]):
             if can_return():
                 self.action_suspend_process()
                 return
-        self.notify("No shell waits for this app, so it cannot be put in the background.")
+        self.notify("This app was not started from a shell, so it cannot be suspended.")
 
     def action_interrupt(self) -> None:
         """Ctrl+C: copy, or stop, or (twice) quit."""
@@ -205,7 +205,7 @@ class AmuletApp(App[None]):
             self.notify(f"Opening {address}", timeout=_PATIENCE_S)
             self._open_address(address)
         else:
-            self.notify(f"Only web pages and mail are opened from here, not {address}")
+            self.notify(f"Only web and mail links can be opened from here, not {address}")
 
     @work(thread=True, group="address")
     def _open_address(self, address: str) -> None:
@@ -215,7 +215,7 @@ class AmuletApp(App[None]):
     def _give_address(self, address: str) -> None:
         """Where no browser is, as on a machine far away."""
         copy(self, address)
-        self.notify(f"No browser can be reached from here; the address is copied: {address}")
+        self.notify(f"No browser is available here; the address has been copied: {address}")
 
     def action_choose_theme(self) -> None:
         """Choose how it looks, from a list that shows each."""

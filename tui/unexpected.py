@@ -46,8 +46,8 @@ def told(error: BaseException) -> str:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}\n")
             file.writelines(traceback.format_exception(error))
     if isinstance(error, OSError):
-        return f"the system refused ({error}); {log} says where."
-    return f"Amulet met an error that it should not have; {log} says what it was."
+        return f"the operating system reported an error ({error}); details are in {log}."
+    return f"Something went wrong in Amulet; details are in {log}."
 
 
 def _log() -> Path:

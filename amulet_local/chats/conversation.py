@@ -85,7 +85,7 @@ class Conversation:
         self._read: dict[str | None, str] = {}
         self.restore(nodes)
         if len(self._below(None)) < len(self._nodes):
-            raise ValueError("some messages do not follow from the first")
+            raise ValueError("some messages are not connected to the first")
         if leaf in self._nodes:
             self._choose(leaf)
 
@@ -191,12 +191,12 @@ class Conversation:
         nodes = tuple(nodes)
         arriving = {node.id: node for node in nodes}
         if len(arriving) < len(nodes) or arriving.keys() & self._nodes.keys():
-            raise ValueError("a message is there twice")
+            raise ValueError("a message appears twice")
         for node in nodes:
             if node.parent is not None:
                 parent = arriving.get(node.parent) or self._nodes.get(node.parent)
                 if parent is None:
-                    raise ValueError("a message answers one that is not there")
+                    raise ValueError("a message answers one that does not exist")
                 if parent.message.role == node.message.role:
                     raise ValueError("questions and replies do not alternate")
             elif node.message.role != "user":

@@ -101,8 +101,7 @@ class Database:
                     raise
             aside = _set_aside(path)
             self.notice = (
-                f"The file of your chats was damaged: it is kept as {aside}, and a new one is "
-                "begun."
+                f"Your chats file was damaged: it has been kept as {aside}, and a new one started."
             )
             return _checked(path)
 
@@ -113,7 +112,7 @@ class Database:
             yield
         except NewerStoreError:
             raise NotUsableError(
-                f"the chats in {self._path} were kept by a newer Amulet; update this one, or set "
+                f"the chats in {self._path} were saved by a newer Amulet; update this one, or set "
                 "AMULET_HOME to another folder."
             ) from None
         except sqlite3.Error as error:
@@ -125,7 +124,7 @@ class Database:
             raise not_kept(self._path, error) from None
         except UnicodeEncodeError:
             raise UsageError(
-                "the text has characters that no file can hold; take them out and try again."
+                "the text contains characters that cannot be stored; remove them and try again."
             ) from None
 
 
@@ -151,8 +150,8 @@ class _InUse:
             if not is_of(error, sqlite3.SQLITE_BUSY):
                 raise
             raise UsageError(
-                f"the file of your chats is damaged ({self._path}); close every other Amulet and "
-                "start again, so that it can be set aside."
+                f"your chats file is damaged ({self._path}); close every other Amulet and "
+                "start this one again, so that it can be set aside."
             ) from None
         yield
         self._lock.execute("ROLLBACK")

@@ -30,7 +30,7 @@ class NotKeptError(UsageError):
     """The system does not let the file be written to: reason, to stand in brackets, tells why."""
 
     def __init__(self, path: Path | None, reason: str, remedy: str) -> None:
-        super().__init__(f"chats cannot be kept in {path} ({reason}); {remedy}.")
+        super().__init__(f"chats cannot be saved in {path} ({reason}); {remedy}.")
         self.reason = reason
 
 
@@ -48,14 +48,14 @@ def sentence(error: sqlite3.Error, path: Path | None) -> AmuletError:
     """What an error means to a user."""
     if is_damage(error):
         return DamagedError(
-            f"the file of your chats is damaged ({path}); start Amulet again, and it is looked "
-            "into and set aside if need be."
+            f"your chats file is damaged ({path}); restart Amulet, which will check it "
+            "and set it aside if necessary."
         )
     if is_of(error, *_NOT_KEPT):
         return not_kept(path, refusal(path, error))
     if is_of(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
         return UsageError(
-            f"another program keeps {path} busy; try again when it is done, or end it."
+            f"another program is using {path}; try again when it has finished, or close it."
         )
     if is_of(error, sqlite3.SQLITE_CONSTRAINT):
         return removed_meanwhile()
@@ -88,10 +88,10 @@ def refusal(path: Path | None, error: sqlite3.Error | None = None) -> OSError:
 
 def removed_meanwhile() -> UsageError:
     """What was to be added to is not there any more."""
-    return UsageError("this chat was removed meanwhile by another Amulet; begin a new one.")
+    return UsageError("this chat has been removed by another Amulet; start a new one.")
 
 
 def not_kept(path: Path | None, error: OSError) -> NotKeptError:
     """That the system refuses to have the file written to, and why."""
-    remedy = advice(error, "make that writable, or set AMULET_HOME to another folder")
+    remedy = advice(error, "make it writable, or set AMULET_HOME to another folder")
     return NotKeptError(path, cause(error), remedy)

@@ -98,7 +98,7 @@ def export_chat(chat: Chat, path: Path, kind: Kind, *, overwrite: bool) -> None:
         raise
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be written ({cause(error)}); {advice(error, 'name another file')}."
+            f"{path} cannot be written ({cause(error)}); {advice(error, 'choose another file')}."
         ) from None
 
 
@@ -125,19 +125,19 @@ def import_chat(history: History, path: Path) -> Chat:
         head = msgspec.json.decode(text, type=_Head)
         if head.format == _FORMAT and head.version > _VERSION:
             raise NotUsableError(
-                f"{path} was exported by a newer Amulet (version {head.version} of the format, "
-                f"where this one knows {_VERSION}); update Amulet, then import it again."
+                f"{path} was exported by a newer Amulet (format version {head.version}, "
+                f"while this one supports {_VERSION}); update Amulet, then import it again."
             )
         file = msgspec.json.decode(text, type=_File)
         conversation = Conversation(map(_node, file.messages), file.leaf)
     except OSError as error:
         raise NotUsableError(
             f"{path} cannot be read ({cause(error)}); "
-            f"{advice(error, 'name a chat that was exported as JSON')}."
+            f"{advice(error, 'choose a chat exported as JSON')}."
         ) from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise NotUsableError(
-            f"{path} is no chat to import ({error}); export one with: "
+            f"{path} is not an Amulet chat export ({error}); export one with: "
             "amulet chats export ID --format json"
         ) from None
     chat, title = file.id, title_of(file.title) or title_of(conversation.nodes[0].message.text)
@@ -166,7 +166,7 @@ def _message(node: Node) -> _Message:
 def _node(message: _Message) -> Node:
     """Raises ValueError where the measures are not those of the text."""
     if sum(token.characters for token in unpack(message.measures)) > len(message.text):
-        raise ValueError("a message has measures of a longer text")
+        raise ValueError("a message has measurements for a longer text")
     return Node(
         message.id,
         message.parent,
@@ -192,7 +192,7 @@ def to_markdown(chat: Chat) -> str:
         parts += [f"*{_how(node.origin, node.ending)}*"] if node.origin else []
     if others := len(chat.conversation) - len(path):
         parts.append(
-            f"*{others} more on other branches; a file with all of them is written by: "
+            f"*{others} more on other branches; to export all of them, run: "
             f"amulet chats export {chat.id} --format json*"
         )
     return "\n\n".join(parts) + "\n"
@@ -201,7 +201,7 @@ def to_markdown(chat: Chat) -> str:
 def _speaker(node: Node) -> str:
     if node.message.role == "user":
         return "You"
-    return node.origin.model if node.origin else "Reply, in your words"
+    return node.origin.model if node.origin else "Reply, written by you"
 
 
 def _how(origin: Origin, ending: Ending | None) -> str:
@@ -217,9 +217,9 @@ def _how(origin: Origin, ending: Ending | None) -> str:
 
 
 _ENDINGS: dict[Reason, str] = {
-    "length": "cut off for its length",
+    "length": "cut off at the length limit",
     "cancelled": "stopped",
-    "died": "cut off when the engine died",
+    "died": "cut off when the engine crashed",
     "interrupted": "interrupted",
 }
 

@@ -55,8 +55,8 @@ class History:
                 raise
             self._database = open_in_order(path, unkept=True)
             self._database.notice = (
-                f"Chats cannot be kept in {path} ({error.reason}): what is said now is gone when "
-                "Amulet ends."
+                f"Chats cannot be saved in {path} ({error.reason}): messages will be lost when "
+                "Amulet closes."
             )
         self.votes = Votes(self._database)
         if self._kept:
@@ -104,11 +104,13 @@ class History:
             found = listing.begins_with(db, name, 4)
         if not found or not name:
             raise NotUsableError(
-                f"no chat has an id that begins with {name!r}; see them with: amulet chats"
+                f"no chat has an id that begins with {name!r}; list them with: amulet chats"
             )
         if len(found) > 1 and found[0].id != name:
             names = ", ".join(chat.id for chat in found[:3])
-            raise UsageError(f"more than one chat begins with {name!r} ({names}); type more of it.")
+            raise UsageError(
+                f"more than one chat id begins with {name!r} ({names}); type more of it."
+            )
         return found[0]
 
     def summary(self, chat: str) -> Summary:
@@ -161,7 +163,7 @@ class History:
                 return Conversation(nodes, leaf[0] if leaf else None)
             except rows.UNREADABLE as error:
                 raise NotUsableError(
-                    f"the chat {chat} is damaged and cannot be opened ({error}); if you do not "
+                    f"chat {chat} is damaged and cannot be opened ({error}); if you do not "
                     f"need it, remove it with: amulet chats remove {chat}"
                 ) from None
 

@@ -149,7 +149,7 @@ def pack(tokens: Iterable[TokenMeasures]) -> bytes:
 def unpack(packed: bytes) -> tuple[TokenMeasures, ...]:
     """The tokens again, from first to last. Raises ValueError where the last is not whole."""
     if len(packed) % BYTES_A_TOKEN:
-        raise ValueError(f"{len(packed)} bytes are no whole number of tokens")
+        raise ValueError(f"{len(packed)} bytes are not a whole number of tokens")
     return tuple(
         TokenMeasures(
             characters,

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_no_more()
         return 0
     except ModuleNotFoundError as error:
-        say(f"the package {error.name} is missing; install Amulet again, its packages with it.")
+        say(f"the package {error.name} is missing; reinstall Amulet with its dependencies.")
         return NotUsableError.exit_code
     except OSError as error:
         closed = error.errno == errno.EBADF and is_closed()
@@ -56,11 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError:
             write_no_more()  # else the interpreter tries once more, and complains
         if closed:
-            say("standard output is closed, so the result has nowhere to go; leave it open.")
+            say(
+                "standard output is closed, so there is nowhere to write the result; leave it open."
+            )
             return AmuletError.exit_code
         place = f"{error.filename}: " if error.filename else ""
         remedy = advice(error, "fix that and try again")
-        say(f"the system refused ({place}{cause(error)}); {remedy}.")
+        say(f"the operating system reported an error ({place}{cause(error)}); {remedy}.")
         return AmuletError.exit_code
     return code
 
@@ -89,8 +91,8 @@ def _parser(commands: Sequence[str]) -> Parser:
     """A parser that knows these commands, and the chat."""
     parser = Parser(
         prog="amulet",
-        description="Chat with a local model, each token realigned to your preference.",
-        epilog="Without a command, the chat opens; with piped input, it is answered like ask.",
+        description="Chat with a local model, with every token realigned to your preference.",
+        epilog="Without a command, the chat opens; piped input is answered as with ask.",
     )
     parser.add_argument("--version", action="version", version=f"amulet {__version__}")
     add_chat_options(parser)

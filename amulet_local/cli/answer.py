@@ -34,8 +34,8 @@ from amulet_local.protocol.messages import (
 
 _HEARING_S = 0.25  # a wait without end would not hear Ctrl+C on Windows
 _ONLY_THOUGHT = (
-    "the thought took all tokens that a reply may have; allow more with --max-tokens, or answer "
-    "without a thought: --no-thinking"
+    "thinking used up all the tokens allowed for a reply; allow more with --max-tokens, or "
+    "answer without it: --no-thinking"
 )
 
 

@@ -36,19 +36,19 @@ from models import lookup
 from models.memory import needs_of
 
 _REPLYING = {
-    "max_tokens": "the longest reply",
-    "seed": "same seed, same reply",
+    "max_tokens": "maximum length of the reply",
+    "seed": "the same seed gives the same reply",
 }
 _STEERING = {
-    "guard": "plausibility floor against broken text (0: off, as in the paper)",
-    "placement": "where the preference stands: the system prompt, or the newest message",
+    "guard": "plausibility floor that prevents broken text (0: off, as in the paper)",
+    "placement": "where the preference goes: the system prompt, or the newest message",
 }
 _SAMPLING = {
-    "temperature": "0 always takes the likeliest token",
-    "top_k": "draw from the likeliest K tokens (0: all)",
-    "top_p": "draw from the likeliest tokens that hold P of the probability",
-    "min_p": "draw from tokens at least P times as likely as the likeliest",
-    "dry_multiplier": "above 0: a penalty on saying again what was said (0.8 is usual)",
+    "temperature": "0 always picks the likeliest token",
+    "top_k": "sample from the K likeliest tokens (0: all)",
+    "top_p": "sample from the likeliest tokens that make up P of the probability",
+    "min_p": "sample from tokens at least P times as likely as the likeliest",
+    "dry_multiplier": "above 0: penalise repeated passages (0.8 is usual)",
 }
 _STATS = (
     "prompt_tokens",
@@ -71,18 +71,21 @@ def add_parser(subparsers: Subparsers) -> None:
         "question",
         nargs="?",
         type=words,
-        help="what to ask; without one, standard input is the question",
+        help="what to ask; if left out, the question is read from standard input",
     )
     parser.add_argument(  # an option to argparse, so that it may stand anywhere
         "-",
         dest="below",
         action="store_true",
-        help="read standard input, and put it below the question",
+        help="read standard input and append it to the question",
     )
     add_chat_options(parser)
     reply = parser.add_argument_group("reply")
     reply.add_argument(
-        "--preference", metavar="TEXT", type=words, help="a preference in words, for no preset"
+        "--preference",
+        metavar="TEXT",
+        type=words,
+        help="a preference in words, instead of a preset",
     )
     reply.add_argument("--method", choices=get_args(Method), help="one of the paper's methods")
     add_fields(reply, Alignment, _STEERING)
@@ -95,12 +98,12 @@ def add_parser(subparsers: Subparsers) -> None:
         action="append",
         dest="stop_at",
         default=[],
-        help="end the reply where this text comes",
+        help="end the reply when this text appears",
     )
     add_paper(reply)
-    reply.add_argument("--trace", action="store_true", help="measure every token; with --json")
+    reply.add_argument("--trace", action="store_true", help="measure every token; needs --json")
     reply.add_argument("--json", action="store_true", help="print one JSON document")
-    update = parser.add_argument_group("the paper's parameters, in place of --strength")
+    update = parser.add_argument_group("the paper's parameters, instead of --strength")
     update.add_argument("--iterations", metavar="T", type=value(Positive))
     update.add_argument("--alpha", metavar="A", type=value(float))
     update.add_argument("--lambda", metavar="L", type=value(float), dest="lambda_")
@@ -111,7 +114,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Answer; returns 0, or INTERRUPTED where the user stopped the reply."""
     if args.trace and not args.json:
-        raise UsageError("--trace adds to the JSON document; give --json with it.")
+        raise UsageError("--trace adds to the JSON output; use it together with --json.")
     apply_paper(args)
     settings = load_settings()
     question = read_question(args.question, below=args.below)

@@ -87,18 +87,18 @@ def examine_backend(missing: list[str], advice: list[str]) -> dict[str, Any] | N
     for gpu in gpus():
         if gpu.backend not in facts["backends"]:
             advice.append(
-                f"there is a GPU ({gpu.name}) that this build cannot use; to use it, build anew "
+                f"there is a GPU ({gpu.name}) that this build cannot use; to use it, rebuild "
                 f"with: {_build_line(gpu.flag)}"
             )
         elif not any(device["backend"] == gpu.backend for device in facts["devices"]):
             advice.append(
-                f"there is a GPU ({gpu.name}) and {gpu.backend} is built in, but sees no device; "
-                "check the driver, and who may use it."
+                f"there is a GPU ({gpu.name}), but the {gpu.backend} backend sees no device; "
+                "check the driver and the device's permissions."
             )
     if "AMX_INT8 = 1" in facts["features"]:
         advice.append(
-            "this build uses Intel's AMX, which GCC 12 compiles into a crash; if the engine dies "
-            f"of it, set CMAKE_ARGS={_WITHOUT_AMX} and build anew: {INSTALL}"
+            "this build uses Intel's AMX, and GCC 12's code for it can crash; if the engine "
+            f"crashes, set CMAKE_ARGS={_WITHOUT_AMX} and rebuild: {INSTALL}"
         )
     return facts
 
@@ -113,7 +113,7 @@ def _rebuild(reason: str) -> str:
 
 def _last_words(probe: subprocess.CompletedProcess[str]) -> str:
     if probe.returncode < 0:
-        return f"it dies of {signal.Signals(-probe.returncode).name} here"
+        return f"it crashed with {signal.Signals(-probe.returncode).name}"
     lines = probe.stderr.strip().splitlines()
     return lines[-1].rstrip(".") if lines else f"exit status {probe.returncode}"
 
@@ -136,7 +136,7 @@ def gpus() -> list[Gpu]:
     if Path("/dev/kfd").exists() and shutil.which("hipcc"):
         return [Gpu("AMD", "ROCm", "-DGGML_HIP=on")]
     if list(Path("/dev/dri").glob("renderD*")):
-        return [Gpu("any that Vulkan drives", "Vulkan", "-DGGML_VULKAN=on")]
+        return [Gpu("any GPU that supports Vulkan", "Vulkan", "-DGGML_VULKAN=on")]
     return []
 
 
@@ -164,7 +164,7 @@ def examine_servers(addresses: Sequence[str], advice: list[str]) -> dict[str, li
             advice.append(answer.stdout.strip())
         else:
             advice.append(
-                f"{address} answers, but not as an RPC server of this llama.cpp's version; start "
-                "the one that belongs to it (docs/hardware.md)."
+                f"{address} answers, but not as an RPC server of the same llama.cpp version; start "
+                "one with the matching version (docs/hardware.md)."
             )
     return found

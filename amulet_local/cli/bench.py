@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from amulet_local.runtime.load_defaults import Autotuned
 
 _LOADING = {
-    "context": "tokens of context (0: 3072)",
-    "threads": "threads (0: the physical cores)",
+    "context": "context length in tokens (0: 3072)",
+    "threads": "number of threads (0: one per physical core)",
     "flash_attention": "flash attention",
-    "kv_type": "storage of the KV cache",
+    "kv_type": "data type of the KV cache",
 }
 _BAR = 30
 
@@ -33,12 +33,12 @@ _BAR = 30
 def add_parser(subparsers: Subparsers) -> None:
     """Add `bench`; it sets `run`, which returns the exit code."""
     parser = subparsers.add_parser("bench", help="measure what realignment costs on this machine")
-    parser.add_argument("-m", "--model", metavar="MODEL", help="a model's name, or a GGUF file")
-    parser.add_argument("--draft", metavar="MODEL", help="a small model that drafts for it")
+    parser.add_argument("-m", "--model", metavar="MODEL", help="a model name, or a GGUF file")
+    parser.add_argument("--draft", metavar="MODEL", help="a small model that drafts ahead for it")
     parser.add_argument(
         "--calibrate",
         action="store_true",
-        help="find the fastest settings for this model here, and keep them",
+        help="find the fastest settings for this model on this machine, and save them",
     )
     parser.add_argument("--tokens", type=value(Positive), default=64, help="tokens per repetition")
     parser.add_argument("--repeat", type=value(Positive), default=5, help="repetitions")
@@ -103,7 +103,9 @@ def _calibrate(model: str, options: LoadOptions, status: StatusLine, *, as_json:
         for name, choice in choices.items():
             write(f"{name:10} {choice}\n")
         if kept:
-            write("Kept for this model on this machine, wherever no option says otherwise.\n")
+            write(
+                "Saved for this model on this machine, and used unless an option says otherwise.\n"
+            )
     return 0
 
 
@@ -114,7 +116,7 @@ def _print(report: Report) -> None:
     shown = console()
     fastest = max(arm.tokens_per_s.median for arm in report.arms)
     bars = Table(box=None, pad_edge=False, title="tokens per second", title_justify="left")
-    for heading in ("way to decode", "task", ""):
+    for heading in ("decoding method", "task", ""):
         bars.add_column(heading)
     for heading in ("median", "range", "overhead"):
         bars.add_column(heading, justify="right")
@@ -146,13 +148,13 @@ def _tables(report: Report) -> list[tuple[str, tuple[str, ...], list[tuple[str, 
     """Title, heading and rows of each table."""
     plain = report.kv[0]
     overhead = (
-        "way to decode",
+        "decoding method",
         "task",
         "tokens/s",
         "range",
         "plain / it",
         "wall / llama_decode",
-        "tokens a step",
+        "tokens per step",
     )
     return [
         (
@@ -173,7 +175,7 @@ def _tables(report: Report) -> list[tuple[str, tuple[str, ...], list[tuple[str, 
         ),
         (
             "Blocks on two streams",
-            ("tokens in the block", "ms", "in steps of one"),
+            ("tokens in the block", "ms", "cost in single steps"),
             [
                 (str(size), f"{ms:.1f}", f"{ms / report.block_ms[1]:.2f}")
                 for size, ms in report.block_ms.items()
@@ -181,7 +183,7 @@ def _tables(report: Report) -> list[tuple[str, tuple[str, ...], list[tuple[str, 
         ),
         (
             "Reading prompts",
-            ("what", "s to the first token", "range", "rows", "wall / llama_decode"),
+            ("what", "seconds to first token", "range", "rows", "wall / llama_decode"),
             [
                 (
                     turn.name,
@@ -194,15 +196,15 @@ def _tables(report: Report) -> list[tuple[str, tuple[str, ...], list[tuple[str, 
             ],
         ),
         (
-            "KV memory of a full context",
-            ("arrangement", "cells", "MB", "of plain"),
+            "KV memory for a full context",
+            ("arrangement", "cells", "MB", "relative to plain"),
             [
                 (kv.name, str(kv.cells), f"{kv.size / 1e6:.1f}", f"{kv.size / plain.size:.2f}")
                 for kv in report.kv
             ],
         ),
         (
-            f"A token outside llama_decode, vocabulary {report.vocabulary:,}",
+            f"Time per token outside llama_decode, vocabulary {report.vocabulary:,}",
             ("part", "ms"),
             [(part, f"{ms:.3f}") for part, ms in report.outside_ms.items()],
         ),

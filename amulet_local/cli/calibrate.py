@@ -37,36 +37,35 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add `calibrate`; it sets `run`, which returns the exit code."""
     parser = subparsers.add_parser(
         "calibrate",
-        help="find the strength that suits a model, and keep it",
+        help="find the strength that suits a model, and save it",
         description="Find, for each preset, the largest strength at which the model still writes "
-        "as well as with the preference in the prompt alone, within a margin. It takes some "
-        "minutes a preset; what was found is used wherever no strength is given.",
+        "about as well as with the preference in the prompt alone. It takes a few "
+        "minutes per preset; the result is then used whenever no strength is given.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("-m", "--model", metavar="MODEL", help="a model's name, or a GGUF file")
+    parser.add_argument("-m", "--model", metavar="MODEL", help="a model name, or a GGUF file")
     parser.add_argument(
         "-p",
         "--preset",
         metavar="NAMES",
-        help=f"presets, with commas between them (default: the usual one, else {_PRESETS})",
+        help=f"presets, separated by commas (default: the configured one, or {_PRESETS})",
     )
     parser.add_argument(
         "--margin",
         metavar="X",
         type=value(float),
         default=MARGIN,
-        help="how many times as surprising as prompted text the model may find its own "
-        f"(default: {MARGIN:g})",
+        help=f"how many times the perplexity of prompted text to allow (default: {MARGIN:g})",
     )
     parser.add_argument(
         "--questions",
         metavar="N",
         type=value(Positive),
         default=_QUESTIONS,
-        help=f"how many questions to answer, up to forty (default: {_QUESTIONS})",
+        help=f"how many questions to answer, at most forty (default: {_QUESTIONS})",
     )
     parser.add_argument(
-        "--forget", action="store_true", help="forget what was found, for these presets or for all"
+        "--forget", action="store_true", help="delete saved results, for these presets or for all"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     add_work_options(parser)
@@ -79,10 +78,10 @@ def run(args: argparse.Namespace) -> int:
     names = [name.strip() for name in (args.preset or "").split(",") if name.strip()]
     if args.forget:
         gone = forget_strengths(model, names)
-        say(f"forgotten: {', '.join(gone)}." if gone else "there was nothing to forget.")
+        say(f"deleted: {', '.join(gone)}." if gone else "there were no saved results.")
         return 0
     if not args.margin > 1:
-        raise UsageError("--margin must be above 1, which would be as prompted text is.")
+        raise UsageError("--margin must be above 1, the perplexity of prompted text itself.")
     known = load_presets()
     presets = [known.get(name) for name in names or (settings.preset or _PRESETS).split(",")]
     found: dict[str, list[Quality]] = {}
@@ -131,7 +130,7 @@ def _calibrated(preset: Preset, best: Quality) -> Calibrated:
 
 def _print(found: dict[str, list[Quality]], margin: float) -> None:
     """What was tried."""
-    table = Table(box=None, pad_edge=False, header_style="dim", title="\nin times of prompting")
+    table = Table(box=None, pad_edge=False, header_style="dim", title="\nrelative to prompting")
     table.add_column("preset", no_wrap=True)
     for heading in ("strength", "perplexity", "distinct-3", "on question", ""):
         table.add_column(heading, justify="right")

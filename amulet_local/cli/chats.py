@@ -33,38 +33,42 @@ _FOUND = 30
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add `chats` and its commands; each sets `run`, which returns the exit code."""
-    chats = subparsers.add_parser("chats", help="list, read, search and export what was said")
+    chats = subparsers.add_parser("chats", help="list, read, search and export chats")
     chats.add_argument("--json", action="store_true", help="print one JSON document")
     chats.set_defaults(run=_list, number=_LISTED)
     commands = chats.add_subparsers(metavar="list | show | search | export | import | remove")
 
-    listing = commands.add_parser("list", help="the chats that there are (the default)")
+    listing = commands.add_parser("list", help="list all chats (the default)")
     listing.set_defaults(run=_list)
-    _add_number(listing, "-n", default=_LISTED, what="chats, the last changed first")
+    _add_number(listing, "-n", default=_LISTED, what="chats, most recently changed first")
 
-    show = commands.add_parser("show", help="what was said in a chat, on the branch last read")
+    show = commands.add_parser("show", help="show a chat's messages, on the branch read last")
     show.set_defaults(run=_show)
 
-    search = commands.add_parser("search", help="the messages that have all of these words")
+    search = commands.add_parser("search", help="find messages that contain all of these words")
     search.add_argument("text", metavar="TEXT", nargs="+", type=words)
-    _add_number(search, "-n", default=_FOUND, what="messages, the newest first")
+    _add_number(search, "-n", default=_FOUND, what="messages, newest first")
     search.set_defaults(run=_search)
 
-    export = commands.add_parser("export", help="write a chat to a file, or to standard output")
-    export.add_argument("--format", choices=FORMATS, help="json has all branches (default: md)")
+    export = commands.add_parser("export", help="write a chat to a file or to standard output")
+    export.add_argument(
+        "--format", choices=FORMATS, help="json includes all branches (default: md)"
+    )
     export.add_argument("-o", "--output", metavar="FILE", type=Path, help="the file to write")
     export.set_defaults(run=_export)
 
-    importing = commands.add_parser("import", help="add a chat that was exported as JSON")
+    importing = commands.add_parser("import", help="add a chat exported as JSON")
     importing.add_argument("file", metavar="FILE", type=Path)
     importing.set_defaults(run=_import)
 
-    remove = commands.add_parser("remove", help="remove a chat for good")
-    remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    remove = commands.add_parser("remove", help="permanently remove a chat")
+    remove.add_argument("-y", "--yes", action="store_true", help="do not ask for confirmation")
     remove.set_defaults(run=_remove)
 
     for command in (show, export, remove):
-        command.add_argument("id", metavar="ID", help="its id, or the beginning of it", type=words)
+        command.add_argument(
+            "id", metavar="ID", help="the chat's id, or the beginning of it", type=words
+        )
     for command in (listing, show, search, export, importing, remove):
         # Without a default of its own, it leaves what stood before the command.
         command.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
@@ -77,7 +81,7 @@ def _add_number(parser: argparse.ArgumentParser, flag: str, *, default: int, wha
         metavar="N",
         type=value(Positive),
         default=default,
-        help=f"so many {what} (default: {default})",
+        help=f"show at most N {what} (default: {default})",
     )
 
 
@@ -91,7 +95,7 @@ def _list(args: argparse.Namespace) -> int:
         print_json({"file": str(history_file()), "total": total, "chats": chats})
         return 0
     if not chats:
-        write("No chat is kept yet; begin one with: amulet\n")
+        write("No chats yet; start one with: amulet\n")
         return 0
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("id", no_wrap=True)
@@ -106,7 +110,7 @@ def _list(args: argparse.Namespace) -> int:
             table.add_row(chat.id, _title(chat.title), f"{chat.messages:,}", time)
     console().print(table)
     if more := total - len(chats):
-        write(f"and {more:,} more; see them all with: amulet chats list -n {total}\n")
+        write(f"{more:,} more; list them all with: amulet chats list -n {total}\n")
     return 0
 
 
@@ -129,11 +133,11 @@ def _search(args: argparse.Namespace) -> int:
         print_json({"hits": hits})
         return 0
     if not hits:
-        write("No message has all of these words.\n")
+        write("No message contains all of these words.\n")
     for hit in hits:
         console().print(_shown(hit), soft_wrap=True)
     if len(hits) == args.number:
-        write(f"These are the newest {args.number:,}; for more, add: -n {10 * args.number}\n")
+        write(f"These are the newest {args.number:,}; to see more, add: -n {10 * args.number}\n")
     return 0
 
 
@@ -148,7 +152,7 @@ def _export(args: argparse.Namespace) -> int:
         if args.json:
             print_json({**facts, "path": str(output)})
         else:
-            write(f"Written: {output}\n")
+            write(f"Exported to {output}\n")
     elif args.json and kind == "md":
         print_json({**facts, "text": to_markdown(chat)})
     else:
@@ -182,7 +186,7 @@ def _remove(args: argparse.Namespace) -> int:
 def _agreed(chat: Summary) -> bool:
     if not sys.stdin.isatty():
         raise UsageError(f"cannot ask without a terminal; add --yes to remove {chat.id}.")
-    question = Text(f"Remove {_title(chat.title)} ({chat.messages} messages) for good?")
+    question = Text(f"Permanently remove {_title(chat.title)} ({chat.messages} messages)?")
     try:
         return Confirm.ask(question, console=Console(stderr=True), default=False)
     except EOFError:

@@ -32,10 +32,12 @@ from models.memory import estimate
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add `doctor`; it sets `run`, which returns the exit code."""
-    parser = subparsers.add_parser("doctor", help="what is here, what is missing, how to get it")
+    parser = subparsers.add_parser(
+        "doctor", help="check what is installed, what is missing, and how to get it"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument(
-        "--rpc", metavar="HOST:PORT,...", type=listed, help="machines that lend their devices"
+        "--rpc", metavar="HOST:PORT,...", type=listed, help="machines that share their devices"
     )
     parser.set_defaults(run=run)
 
@@ -90,7 +92,7 @@ def _versions(missing: list[str]) -> dict[str, str | None]:
             versions[package] = None
             if package not in REQUIREMENT:  # whose absence the backend tells of
                 command = f'"{sys.executable}" -m pip install {package}'
-                missing.append(f"{package} is not installed; get it with: {command}")
+                missing.append(f"{package} is not installed; install it with: {command}")
     return versions
 
 
@@ -110,10 +112,10 @@ def _memory() -> dict[str, int]:
 
 _HOLDS = {
     "config": "config.toml",
-    "presets": "presets of your own",
-    "data": "chats and what was calibrated",
-    "models": "models that are fetched",
-    "log": "what the engine says",
+    "presets": "your own presets",
+    "data": "chats and calibration results",
+    "models": "fetched models",
+    "log": "the engine's log",
 }
 
 
@@ -134,13 +136,13 @@ def _folders(missing: list[str], advice: list[str]) -> dict[str, dict[str, Any]]
         found[name] = {"path": str(folder), "exists": paths.exists(folder), "writable": writable}
         if not paths.is_dir(nearest):
             missing.append(
-                f"the {name} folder {folder} cannot be made, since {nearest} is a file; move that, "
-                "or set AMULET_HOME to a folder of your own."
+                f"the {name} folder {folder} cannot be created: {nearest} is a file; move it, "
+                "or set AMULET_HOME to a folder you can write to."
             )
         elif not writable:
             advice.append(
-                f"the {name} folder {folder} cannot be written to, so {_HOLDS[name]} cannot be "
-                "kept; make it writable, or set AMULET_HOME to a folder of your own."
+                f"the {name} folder {folder} is not writable, so {_HOLDS[name]} cannot be "
+                "saved; make it writable, or set AMULET_HOME to a folder you can write to."
             )
     return found
 
@@ -161,12 +163,12 @@ def _model(
     if not placing.fits:
         advice.append(
             f"the model needs about {decimal(memory.total)} with {memory.context:,} tokens of "
-            "context, more than is free; a smaller context or a smaller model would fit."
+            "context, which is more than is free; use a smaller context or a smaller model."
         )
     if not is_autotuned(as_text(path)):
         advice.append(
-            "the fastest settings for this model here are not known yet; to find them in a "
-            "minute or two: amulet bench --calibrate"
+            "the fastest settings for this model on this machine are not known yet; find them in a "
+            "minute or two with: amulet bench --calibrate"
         )
     facts |= {"path": as_text(path), "context": memory.context, "memory": memory.total}
     return {**facts, "placing": str(placing)}
@@ -189,7 +191,7 @@ def _print(report: dict[str, Any]) -> None:
         for sentence in report[heading]:
             print(f"\n{heading}: {without_controls(sentence)}")
     if report["usable"]:
-        print("\nAll that is needed is here.")
+        print("\nEverything needed is installed.")
 
 
 def _device(device: Mapping[str, Any]) -> str:
@@ -208,20 +210,20 @@ def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "device", _device(device)
         yield "threads used", str(backend["threads"])
     for address, lent in report["servers"].items():
-        yield "RPC server", f"{address}: {'; '.join(map(_device, lent)) or 'cannot be used'}"
+        yield "RPC server", f"{address}: {'; '.join(map(_device, lent)) or 'not usable'}"
     cores = report["cores"]
     counts = (f"{count} {kind}" for kind, count in cores.items() if count)
     yield "cores", ", ".join(counts)
     memory = report["memory"]
     yield "memory", f"{decimal(memory['available'])} free of {decimal(memory['total'])}"
     for name, folder in report["folders"].items():
-        state = "" if folder["exists"] else " (not there yet)"
+        state = "" if folder["exists"] else " (does not exist yet)"
         state = state if folder["writable"] else " (not writable)"
         yield f"{name} folder", folder["path"] + state
     model = report["model"]
     yield f"model {model['name']}", model["path"] or "missing"
     if model["path"]:
         needed = f"about {decimal(model['memory'])} for two streams of {model['context']:,} tokens"
-        yield "it needs", f"{needed}, {model['placing']}"
+        yield "memory needed", f"{needed}, {model['placing']}"
     presets = report["presets"]
-    yield "presets", f"{presets['built_in']} built in, {presets['own']} your own"
+    yield "presets", f"{presets['built_in']} built in, {presets['own']} of your own"

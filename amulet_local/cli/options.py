@@ -34,11 +34,11 @@ Struct = TypeVar("Struct", bound=msgspec.Struct)
 PAPER_TOKENS = 128
 
 _LOADING = {
-    "context": "tokens of context (0: what suits the model)",
-    "streams": "how the two streams are kept",
-    "threads": "threads (0: the physical cores)",
+    "context": "context length in tokens (0: what suits the model)",
+    "streams": "whether the two streams share one llama.cpp context",
+    "threads": "number of threads (0: one per physical core)",
     "flash_attention": "flash attention",
-    "kv_type": "storage of the KV cache; the quantised types need flash attention",
+    "kv_type": "data type of the KV cache; quantised types need flash attention",
 }
 
 _WORK = ("threads", "flash_attention")
@@ -72,18 +72,20 @@ class Parser(argparse.ArgumentParser):
 
 def add_chat_options(parser: argparse.ArgumentParser) -> None:
     """What both the chat and `ask` take: model, preset, strength, and how to load."""
-    parser.add_argument("-m", "--model", metavar="MODEL", help="a model's name, or a GGUF file")
-    parser.add_argument("-p", "--preset", metavar="NAME", help="the preference; see amulet presets")
+    parser.add_argument("-m", "--model", metavar="MODEL", help="a model name, or a GGUF file")
+    parser.add_argument(
+        "-p", "--preset", metavar="NAME", help="a preset; list them with amulet presets"
+    )
     parser.add_argument(
         "--strength",
         metavar="S",
         type=value(Strength),
-        help="0 base, 1 prompt only, 3 linear alignment, 5.65 Amulet; below 0 away from it",
+        help="0 base, 1 prompt, 3 linear alignment, 5.65 Amulet; below 0, away from the preference",
     )
     parser.add_argument(
         "--thinking",
         action=argparse.BooleanOptionalAction,
-        help="let the model think before it answers, where it can",
+        help="let the model think before it answers, if it can",
     )
     loading = parser.add_argument_group("loading")
     add_fields(loading, LoadOptions, _LOADING)
@@ -92,13 +94,13 @@ def add_chat_options(parser: argparse.ArgumentParser) -> None:
         "--insist",
         action="store_true",
         default=None,
-        help="load the model even if it seems not to fit into memory",
+        help="load the model even if it does not seem to fit in memory",
     )
     loading.add_argument(
         "--draft",
         metavar="ngram|MODEL|off",
         type=words,
-        help="what guesses ahead: repetitions, a small model of the same family, or nothing",
+        help="how to guess ahead: repeated text, a small model of the same family, or not at all",
     )
 
 
@@ -113,25 +115,28 @@ def add_device_options(loading: argparse._ArgumentGroup) -> None:
     """Where a model's layers go."""
     _add_layers(loading)
     loading.add_argument(
-        "--devices", metavar="NAMES", type=listed, help="which ones, by name; see amulet doctor"
+        "--devices", metavar="NAMES", type=listed, help="devices to use, by name; see amulet doctor"
     )
     loading.add_argument(
-        "--tensor-split", metavar="SHARES", type=_shares, help="of each device, such as 3,1"
+        "--tensor-split", metavar="SHARES", type=_shares, help="share for each device, such as 3,1"
     )
     loading.add_argument(
         "--kv-on-host",
         action="store_true",
         default=None,
-        help="keep the KV cache in the machine's own memory",
+        help="keep the KV cache in main memory",
     )
     loading.add_argument(
-        "--rpc", metavar="HOST:PORT,...", type=listed, help="machines that lend their devices"
+        "--rpc", metavar="HOST:PORT,...", type=listed, help="machines that share their devices"
     )
 
 
 def _add_layers(loading: argparse._ArgumentGroup) -> None:
     loading.add_argument(
-        "--gpu-layers", metavar="N", type=_layers, help="layers on GPUs: a number, all, or auto"
+        "--gpu-layers",
+        metavar="N",
+        type=_layers,
+        help="number of layers to put on GPUs, or all, or auto",
     )
 
 
@@ -143,7 +148,7 @@ def _layers(text: str) -> int | str:
         return cast(int, value(Annotated[int, msgspec.Meta(ge=-1)])(text))
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
-            f"must be a number of layers, all or auto, not {text!r}"
+            f"must be a number of layers, or all, or auto, not {text!r}"
         ) from None
 
 
@@ -151,7 +156,7 @@ def listed(text: str) -> tuple[str, ...]:
     """What commas separate, 16 at most."""
     parts = tuple(part.strip() for part in words(text).split(",") if part.strip())
     if not 0 < len(parts) <= MOST_DEVICES:
-        raise argparse.ArgumentTypeError(f"must name 1 to {MOST_DEVICES}, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must list 1 to {MOST_DEVICES} items, not {text!r}")
     return parts
 
 
@@ -192,7 +197,7 @@ def add_paper(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--paper",
         action="store_true",
-        help="the paper's setting: its update at its defaults, no guard, greedy, 128 tokens, the "
+        help="the paper's settings: its default update, no guard, greedy, 128 tokens, the "
         "preference in the system prompt",
     )
 
@@ -211,7 +216,7 @@ def apply_paper(args: argparse.Namespace) -> None:
             continue
         if getattr(args, name) is not None:
             option = name.strip("_").replace("_", "-")
-            raise UsageError(f"--paper says itself what --{option} is; leave out one of the two.")
+            raise UsageError(f"--paper already sets --{option}; leave out one of the two.")
         setattr(args, name, setting)
 
 

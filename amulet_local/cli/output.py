@@ -78,7 +78,7 @@ def keeps(act: Callable[[], None]) -> bool:
         act()
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        say(f"what was found is not kept ({place}{cause(error)}).")
+        say(f"the result could not be saved ({place}{cause(error)}).")
         return False
     return True
 

@@ -26,20 +26,24 @@ from amulet_local.system.text_files import read_text
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add `presets` and its four commands; each sets `run`, which returns the exit code."""
-    presets = subparsers.add_parser("presets", help="list, show, make and change preferences")
+    presets = subparsers.add_parser("presets", help="list, show, create and edit presets")
     presets.add_argument("--json", action="store_true", help="print one JSON document")
     presets.set_defaults(run=_list)
     commands = presets.add_subparsers(metavar="list | show | new | edit")
-    listing = commands.add_parser("list", help="the presets that there are (the default)")
+    listing = commands.add_parser("list", help="list all presets (the default)")
     listing.set_defaults(run=_list)
-    show = commands.add_parser("show", help="a preset's file, and what the model reads of it")
+    show = commands.add_parser(
+        "show", help="show a preset's file, and what the model reads from it"
+    )
     show.set_defaults(run=_show)
     for command in (listing, show):
         # Without a default of its own, it leaves what stood before the command.
         command.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
-    new = commands.add_parser("new", help="make one of your own, in your editor")
+    new = commands.add_parser("new", help="create a preset of your own, in your editor")
     new.set_defaults(run=_new)
-    edit = commands.add_parser("edit", help="change one; a built-in one becomes your own")
+    edit = commands.add_parser(
+        "edit", help="edit a preset; a built-in one is copied to your folder first"
+    )
     edit.set_defaults(run=_edit)
     for command in (show, new, edit):
         command.add_argument("name", metavar="NAME")
@@ -106,12 +110,12 @@ def _change(path: Path) -> int:
             subprocess.run([*shlex.split(editor), str(path)], check=False)
         except (OSError, ValueError):
             raise UsageError(
-                f"the editor {editor!r} cannot be started; set EDITOR to one that can, or edit "
-                f"{path} in any."
+                f"the editor {editor!r} cannot be started; set EDITOR to another one, or edit "
+                f"{path} yourself."
             ) from None
         preset = read_preset(path)
         print(f'The preset is ready; try it: amulet ask "question" -p {preset.name}')
     else:
-        print(f"The preset is {path}; change it in any editor.")
+        print(f"The preset is at {path}; edit it in any editor.")
         read_preset(path)
     return 0

@@ -40,22 +40,22 @@ def read_question(typed: str | None, *, below: bool) -> str:
     in a loop, the rest of it is not for this command, and a pipe may stay open for ever."""
     if typed is None or typed == "-":
         if not below and typed is None and not piped():
-            raise UsageError('there is no question; type one: amulet ask "question"')
+            raise UsageError('there is no question; type one like this: amulet ask "question"')
         typed = read_input()
     elif below:
         if text := read_input():
             typed = f"{typed}\n\n{text}"
         else:
-            say("standard input is empty, so there is nothing below the question.")
+            say("standard input is empty, so nothing was appended to the question.")
     if not typed.strip():
-        raise UsageError('the question is empty; type one: amulet ask "question"')
+        raise UsageError('the question is empty; type one like this: amulet ask "question"')
     return typed
 
 
 def told_unread() -> bool:
     """Whether something was piped for nothing; then that is said."""
     if unread := unread_input():
-        say("standard input is not read; to have it below the question, add: -")
+        say("standard input was not read; to append it to the question, add: -")
     return unread
 
 
@@ -65,9 +65,9 @@ def chosen_preset(args: argparse.Namespace, settings: Settings) -> Preset | None
         name = args.preset or settings.preset
         return load_presets().get(name) if name else None
     if args.preset:
-        raise UsageError("--preference and --preset exclude each other; give one of them.")
+        raise UsageError("--preference and --preset cannot be combined; choose one.")
     if not args.preference.strip():
-        raise UsageError("--preference is empty; say in words how replies should be.")
+        raise UsageError("--preference is empty; say in words what replies should be like.")
     return None
 
 
@@ -132,7 +132,7 @@ def _usual_strength(args: argparse.Namespace, preset: Preset | None, model: str)
     used = with_given(preset, args)
     if calibrated_strength(model, used) is not None:
         say(
-            f"strength {usual_strength(model, used):g}, as calibrated for {preset.name} on this "
+            f"using strength {usual_strength(model, used):g}, calibrated for {preset.name} on this "
             "model."
         )
     return usual_strength(model, used)
@@ -152,7 +152,7 @@ def _chosen_strength(args: argparse.Namespace) -> float | None:
     if not given:
         return cast("float | None", args.strength)
     if args.strength is not None:
-        raise UsageError("--strength and the paper's parameters exclude each other; give one.")
+        raise UsageError("--strength and the paper's parameters cannot be combined; choose one.")
     try:
         update = Update(**given)
         strength = bounded_strength(update)
@@ -160,7 +160,7 @@ def _chosen_strength(args: argparse.Namespace) -> float | None:
         raise UsageError(f"{error}.") from None
     if explodes(update):
         say(
-            "with alpha above lambda the strength grows with the iterations without end: here it "
-            f"is {strength:.3g}, where the paper's defaults come to {AMULET:.3g}."
+            "with alpha above lambda, iterations make the strength grow without limit: here it "
+            f"is {strength:.3g}, while the paper's defaults give {AMULET:.3g}."
         )
     return strength

@@ -18,7 +18,7 @@ from amulet_local.system.text_files import NotTextError, decode_text
 
 MOST_PIPED = 4 * 1024 * 1024
 PATIENCE_S = 2.0  # before it is said that standard input is waited for
-_WAITING = "standard input is read to its end; at a keyboard, Ctrl+D ends it."
+_WAITING = "reading from standard input; to finish, press Ctrl+D."
 
 
 def piped() -> bool:
@@ -40,7 +40,7 @@ def read_input() -> str:
         data = _all_of(sys.stdin.buffer)
     except OSError as error:
         raise UsageError(
-            f"standard input cannot be read ({cause(error)}); {advice(error, 'pipe a text')}."
+            f"standard input cannot be read ({cause(error)}); {advice(error, 'pipe in some text')}."
         ) from None
     finally:
         told.cancel()
@@ -49,7 +49,7 @@ def read_input() -> str:
     try:
         text = decode_text(data, lossy=True)
     except NotTextError as error:
-        raise UsageError(f"standard input is no text ({error}); pipe a text.") from None
+        raise UsageError(f"standard input is not text ({error}); pipe in some text.") from None
     if "\ufffd" in text:
         _warn_of_lost(data)
     return text.strip()
@@ -74,7 +74,7 @@ def _warn_of_lost(data: bytes) -> None:
     try:
         decode_text(data)
     except NotTextError as error:
-        say(f"standard input is read with \ufffd for what cannot be ({error}).")
+        say(f"in standard input, \ufffd stands for what could not be read ({error}).")
 
 
 def unread_input() -> bool:

@@ -256,7 +256,7 @@ class _Running:
                 self._card = event if isinstance(event, Loaded) else self._card
                 self._events.put(event)
         except ValueError:
-            self._process.kill()  # a frame that is not ours: the process has lost its mind
+            self._process.kill()  # a frame that is not ours: the stream is corrupt
         status = self._process.wait()
         if not self._closing:
             self._events.put(self._died(status))
@@ -266,7 +266,7 @@ class _Running:
         # A mapped file must stay what it is.
         if card and stamp(from_text(self._file)) != self._stamp:
             return Died(
-                f"The engine stopped, since {self._file} changed while it was in use; fetch or "
+                f"The engine stopped because {self._file} changed while in use; fetch or "
                 "copy it again, or choose another."
             )
         if not card or not card.gpu_layers or not any(map(NO_MEMORY.search, lines)):
@@ -274,8 +274,8 @@ class _Running:
         self.layers_to_try = fewer = max(0, card.gpu_layers - max(1, card.layers // 4))
         there = f"{fewer} of {card.layers} layers are" if fewer else "no layers are"
         return Died(
-            f"The memory of {card.devices} ran out, so {there} there from now on and the rest is "
-            "on the processor.",
+            f"The memory of {card.devices} ran out, so {there} there from now on and the rest "
+            "run on the processor.",
             lighter=True,
         )
 
@@ -288,7 +288,7 @@ def _opened_log(events: queue.SimpleQueue[Event]) -> IO[bytes] | None:
         log.parent.mkdir(parents=True, exist_ok=True)
         return log.open("w+b")
     except OSError as error:
-        events.put(Notice(f"The engine's log is not kept in {log} ({cause(error)})."))
+        events.put(Notice(f"The engine's log cannot be saved in {log} ({cause(error)})."))
     with suppress(OSError):
         return TemporaryFile()
     return None
@@ -317,7 +317,7 @@ def _epitaph(status: int, lines: Sequence[str]) -> str:
     if status == -signal.SIGKILL:
         reason = "it was killed, most likely because memory ran out"
     elif status < 0 and -status not in _CRASHES:
-        reason = f"it was ended from outside, by {_signal_name(-status)}"
+        reason = f"it was terminated by {_signal_name(-status)}"
     elif status < 0:
         reason = f"it crashed with {_signal_name(-status)}" + (f": {said}" if said else "")
     else:

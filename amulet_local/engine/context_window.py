@@ -35,7 +35,7 @@ class ContextWindow:
             if start > len(self._left_out):
                 emit(
                     Notice(
-                        f"The chat has outgrown the context of {length:,} tokens: its oldest "
+                        f"The chat no longer fits the context of {length:,} tokens: its oldest "
                         f"{start} messages are left out from here on."
                     )
                 )
@@ -50,6 +50,6 @@ class ContextWindow:
 def too_long(tokens: int, length: int) -> UsageError:
     """What to raise for a prompt of so many tokens, where a stream holds `length`."""
     return UsageError(
-        f"the message makes a prompt of {tokens:,} tokens, but the context holds "
+        f"the message gives a prompt of {tokens:,} tokens, but the context only holds "
         f"{length:,}; shorten it, or load the model with a larger context."
     )

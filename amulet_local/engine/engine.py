@@ -136,15 +136,15 @@ class Engine:
         options = self._options
         if 0 < self._model.context_trained < options.context:
             notices.append(
-                f"The model was trained for {self._model.context_trained:,} tokens of context; "
-                f"past that, replies may lose their thread."
+                f"The model was trained for a context of {self._model.context_trained:,} tokens; "
+                f"beyond that, replies may lose the thread."
             )
         if self._prompter.problem:
             notices.append(self._prompter.problem)
         if options.draft != "off" and not self._lockstep.can_rewind:
             notices.append(
-                "This model's memory cannot take tokens back, so drafting is off and an edited "
-                "chat is read again from its start."
+                "This model's memory cannot be rewound, so drafting is off and an edited "
+                "chat is read again from the start."
             )
         return notices
 
@@ -180,8 +180,8 @@ class Engine:
         weights are mapped, so that replies would come from whatever is there now."""
         if _stamp(self._path)[0] == self._stamp[0] and _stamp(self._path) != self._stamp:
             raise NotUsableError(
-                f"{self._path} changed while it was in use; choose the model again, to load what "
-                "it is now."
+                f"{self._path} changed while in use; choose the model again to load the "
+                "new version."
             )
 
     def _tell_pace(self, emit: Emit) -> None:
@@ -245,7 +245,7 @@ class Engine:
         vocabulary, prompts = self._model.vocabulary, prompts_of(request, self._prompter)
         tokens = begun_tokens(request, vocabulary)
         if not tokens or not strengths:
-            raise UsageError("there is nothing to look at in an empty reply.")
+            raise UsageError("an empty reply has nothing to examine.")
         if longest(prompts) + len(tokens) > self._lockstep.length:
             raise too_long(longest(prompts) + len(tokens), self._lockstep.length)
         combination, _ = combination_of(request, len(prompts))

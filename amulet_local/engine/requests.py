@@ -27,7 +27,7 @@ def check(request: Reply) -> None:
     expected = ["user" if i % 2 == 0 else "assistant" for i in range(len(request.messages))]
     roles = [message.role for message in request.messages]
     if not roles or roles[-1] != "user" or roles != expected:
-        raise UsageError("a chat must alternate, from a user's message to a user's message.")
+        raise UsageError("messages must alternate, starting and ending with the user's.")
 
 
 def prompts_of(request: Reply, prompter: Prompter, start: int = 0) -> Prompts:
@@ -52,7 +52,7 @@ def prompts_of(request: Reply, prompter: Prompter, start: int = 0) -> Prompts:
             for stream, preference in preferences.items()
         }
     except TemplateError as error:
-        raise UsageError(f"the model's chat template cannot write this chat: {error}.") from None
+        raise UsageError(f"the model's chat template cannot format this chat: {error}.") from None
 
 
 def longest(prompts: Prompts) -> int:

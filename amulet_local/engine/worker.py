@@ -95,7 +95,7 @@ class Worker:
                 os._exit(EngineDiedError.exit_code)  # what such a failure leaves is of no use
             except Exception as error:
                 logging.exception("while carrying out %s", type(job.command).__name__)
-                text = f"the engine met an error ({error!r}); its log says more."
+                text = f"the engine hit an error ({error!r}); its log has details."
                 self._fail(job, text, EngineDiedError.exit_code)
             logging.info(SETTLED)
             with self._lock:

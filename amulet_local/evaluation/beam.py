@@ -82,7 +82,7 @@ def _continuations(
     for stream, beam in beams.items():
         row = log_softmax(logits[stream])
         if np.isnan(row[0]):
-            raise DecodeError("the model's output is not a number; try another quantisation of it.")
+            raise DecodeError("the model's output is not a number; try another quantisation.")
         best = np.argpartition(row, -count)[-count:] if count < row.size else np.arange(row.size)
         found += [
             (beam.log_probability + float(row[token]), stream, int(token))

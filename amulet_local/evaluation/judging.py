@@ -158,6 +158,6 @@ class Judge:
         length = self._subject.length
         if needed <= length:
             return True
-        reason = f"the judge's context of {length:,} tokens does not hold it"
+        reason = f"it does not fit in the judge's context of {length:,} tokens"
         judged(Skipped(reply.question, preference.name, reply.variant, reason))
         return False

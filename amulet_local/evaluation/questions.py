@@ -47,12 +47,12 @@ def read_questions(path: Path) -> list[Question]:
     except FileNotFoundError:
         raise NotUsableError(f"there is no file {path}; give one with --questions.") from None
     except OSError as error:
-        remedy = advice(error, "give a file that can be, with --questions")
+        remedy = advice(error, "give a readable file with --questions")
         raise NotUsableError(f"{path} cannot be read ({cause(error)}); {remedy}.") from None
     except (ValueError, RecursionError) as error:  # of msgspec and of decoding too
         raise NotUsableError(
-            f"{path} holds no questions that can be used ({error}); give a JSON list of "
-            '{"index": 0, "question": "text"}, such objects one a line, or plain lines.'
+            f"{path} contains no usable questions ({error}); give a JSON list of "
+            '{"index": 0, "question": "text"}, one such object per line, or plain lines.'
         ) from None
     return questions
 
@@ -77,7 +77,7 @@ def _parse(text: str) -> list[Question]:
         if not question.question:
             raise ValueError(f"question {question.index} is empty")
         if question.index in seen:
-            raise ValueError(f"index {question.index} is there twice")
+            raise ValueError(f"index {question.index} appears twice")
         seen.add(question.index)
     return questions
 

@@ -144,8 +144,8 @@ class Folder:
             here, asked = getattr(kept, field), getattr(setting, field)
             if here != asked:
                 raise UsageError(
-                    f"{self.path} holds replies with another {field.replace('_', ' ')}; choose "
-                    "another folder with --out, or the settings it was begun with."
+                    f"{self.path} has replies with a different {field.replace('_', ' ')}; choose "
+                    "another folder with --out, or use the settings it was started with."
                 )
 
     def setting(self) -> Setting:
@@ -154,7 +154,7 @@ class Folder:
             return msgspec.json.decode(self._setting.read_bytes(), type=Setting)
         except FileNotFoundError:
             raise NotUsableError(
-                f"{self.path} holds no evaluation; begin one with: amulet eval --out {self.path}"
+                f"{self.path} contains no evaluation; start one with: amulet eval --out {self.path}"
             ) from None
         except (OSError, ValueError) as error:
             raise NotUsableError(f"{self._setting} cannot be read ({error}).") from None
@@ -198,7 +198,7 @@ def _read(path: Path, kind: type[Struct]) -> list[Struct]:
             records.append(decode(line))
         except ValueError as error:
             raise NotUsableError(
-                f"line {number} of {path} cannot be read ({error}); take it out, and it is made "
-                "anew."
+                f"line {number} of {path} cannot be read ({error}); delete it, and it will be made "
+                "again."
             ) from None
     return records

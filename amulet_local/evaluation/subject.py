@@ -76,7 +76,7 @@ class Subject:
             return self.prompter.prompt(system, [message], preference, placement)
         except TemplateError as error:
             raise NotUsableError(
-                f"the chat template of {self.name} cannot write a question ({error}); choose "
+                f"the chat template of {self.name} cannot format a question ({error}); choose "
                 "another model."
             ) from None
 

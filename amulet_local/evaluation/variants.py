@@ -58,7 +58,7 @@ def parse_variants(text: str) -> list[Variant]:
         variant.name: variant for part in parts for variant in _parse(*part.partition("@")[::2])
     }
     if not variants:
-        raise UsageError(f"--methods names none; give some of {', '.join(METHODS)}.")
+        raise UsageError(f"--methods is empty; choose from {', '.join(METHODS)}.")
     return list(variants.values())
 
 

@@ -64,7 +64,7 @@ class Writer:
         length, wanted = self._subject.length, self._setting.max_tokens
         if longest + wanted <= length:
             return True
-        reason = f"its prompt leaves no room for {wanted:,} tokens in a context of {length:,}"
+        reason = f"its prompt leaves no room for {wanted:,} more tokens in a context of {length:,}"
         written(Skipped(*assignment.key, reason))
         return False
 

@@ -186,7 +186,7 @@ class DraftModel:
             owned.callback(model.close)
             if not model.vocabulary.equals(vocabulary):
                 raise UsageError(
-                    f"{path} cannot draft for this model, since its vocabulary is another; choose "
+                    f"{path} cannot draft for this model because its vocabulary differs; choose "
                     "a smaller model of the same family."
                 )
             own = msgspec.structs.replace(options, context=target.length, streams="one-context")

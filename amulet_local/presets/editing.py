@@ -102,7 +102,7 @@ def _keys(preset: Preset) -> dict[str, Any]:
 
 def _must_be_new(name: str, advice: str) -> None:
     if paths.exists(_own(name)) or paths.exists(_built_in(name)):
-        raise UsageError(f"there is a preset {name} already; {advice}")
+        raise UsageError(f"there is already a preset called {name}; {advice}")
 
 
 def _own(name: str) -> Path:
@@ -126,26 +126,26 @@ def _write(path: Path, text: str) -> Path:
 
 _TEMPLATE = """\
 # A preset: a preference, and how strongly replies are realigned to it.
-# A line that begins with # is a remark; take the # away to use a key. All but preference may go.
+# Lines that begin with # are comments; remove the # to use a key. Only preference is required.
 
 title = ""
 description = "What it is for, in one line."
 group = "own"
 
-# What you want of every reply, as you would tell a person. {date} becomes today's date.
+# What you want from every reply, as you would tell a person. {date} becomes today's date.
 preference = "Answer in a warm and personal tone."
 
-# 0 ignores the preference, 1 only asks for it, 3 is firm, 5.65 is the paper's; below 0 is away
-# from it. A small model keeps its sense best around 2.
+# 0 ignores the preference, 1 only asks for it, 3 is firm, 5.65 is the paper's; below 0 leads away
+# from it. Small models work best around 2.
 strength = 2.0
 
-# Keeps sentences sound at high strength: 0 is off, 0.1 is usual, 1 the strictest.
+# Keeps text coherent at high strength: 0 is off, 0.1 is usual, 1 is the strictest.
 guard = 0.1
 
-# Where the preference stands: in the system prompt, or in the newest message only ("turn").
+# Where the preference goes: in the system prompt, or only in the newest message ("turn").
 # placement = "system"
 
-# A system prompt of its own.
+# A system prompt just for this preset.
 # system = ""
 
 [sampling]

@@ -32,7 +32,7 @@ GROUPS = {
     "culture": "Culture and language",
     "values": "Values",
     "time": "Time and context",
-    "paper": "The paper's eight",
+    "paper": "From the paper",
 }
 MOST_ITERATIONS = 100_000
 
@@ -147,8 +147,8 @@ def not_found(name: str, presets: dict[str, Preset]) -> str:
     near = [known for known in presets if name and name in known]
     near = near or get_close_matches(name, presets)
     if near:
-        return f"no preset is called {name!r}; near it are: {', '.join(near[:3])}"
-    return f"no preset is called {name!r}; see which ones there are with: amulet presets"
+        return f"there is no preset called {name!r}; similar names: {', '.join(near[:3])}"
+    return f"there is no preset called {name!r}; list them with: amulet presets"
 
 
 def _files(folder: Path) -> list[Path]:
@@ -163,14 +163,14 @@ def read_preset(path: Path) -> Preset:
     """One preset. Raises NotUsableError naming the file, the line where known, and the reason."""
     if not NAME.fullmatch(path.stem):
         raise NotUsableError(
-            f"the preset {path} is not usable (a name has lower-case letters, digits and hyphens "
+            f"the preset {path} cannot be used (names have lower-case letters, digits and hyphens "
             "only); rename it."
         )
     try:
         values = _parse(_text(path))
     except _BadFileError as error:
         raise NotUsableError(
-            f"the preset {path} is not usable ({error}); fix it with: "
+            f"the preset {path} cannot be used ({error}); fix it with: "
             f"amulet presets edit {path.stem}"
         ) from None
     return Preset(**values, name=path.stem, path=path, built_in=path.parent == BUILT_IN)
@@ -199,8 +199,8 @@ def bounded_strength(update: Update) -> float:
     strength = update.strength
     if not abs(strength) <= STRONGEST:
         raise ValueError(
-            f"these parameters come to a strength of {strength:.3g}, and {STRONGEST:g} is the "
-            "most; lower alpha or raise lambda"
+            f"these parameters give a strength of {strength:.3g}, but {STRONGEST:g} is the "
+            "maximum; lower alpha or raise lambda"
         )
     return strength
 

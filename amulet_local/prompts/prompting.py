@@ -270,7 +270,7 @@ def _form_of(template: ChatTemplate) -> _Form:
                 continue
             if _PLACEHOLDERS.findall(text) == [str(i) for i in range(len(roles))]:
                 return _Form(roles == chat, in_parts)
-    raise failure or TemplateError("it leaves out messages")
+    raise failure or TemplateError("it omits messages")
 
 
 def _numbered(roles: Sequence[str], in_parts: Collection[str] = ()) -> list[dict[str, object]]:

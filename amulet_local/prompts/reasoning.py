@@ -29,7 +29,7 @@ from amulet_local.prompts.thought_marks import (
     tells_a_thought,
 )
 
-CANNOT = "cannot think before it answers: its chat template knows of no thoughts."  # who: a name
+CANNOT = "cannot think before it answers: its chat template does not allow it."  # who: a name
 
 
 def without_thought(prompt: str, answer: str = "") -> str:

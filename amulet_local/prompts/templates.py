@@ -115,7 +115,7 @@ class ChatTemplate:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(thread.ident), ctypes.py_object(_TookTooLong)
             )
-            raise TemplateTimeoutError(f"it did not end within {TIME_LIMIT_S:g} s")
+            raise TemplateTimeoutError(f"it did not finish within {TIME_LIMIT_S:g} s")
         result = outcome[0]
         if isinstance(result, BaseException):
             raise TemplateError(f"it failed ({result or type(result).__name__})")

@@ -27,7 +27,7 @@ def write_frame(pipe: IO[bytes], message: Command | Event) -> None:
     body = _encoder.encode(message)
     if len(body) > MAX_FRAME:
         raise UsageError(
-            f"a message of {len(body):,} bytes is over the bound of {MAX_FRAME:,}; shorten it."
+            f"a message of {len(body):,} bytes exceeds the limit of {MAX_FRAME:,}; shorten it."
         )
     pipe.write(_LENGTH.pack(len(body)) + body)
     pipe.flush()
@@ -51,6 +51,6 @@ def _read_frame(pipe: IO[bytes]) -> bytes | None:
         return None
     (size,) = _LENGTH.unpack(head)
     if size > MAX_FRAME:
-        raise ValueError(f"frame of {size} bytes is over the bound of {MAX_FRAME}")
+        raise ValueError(f"frame of {size} bytes exceeds the limit of {MAX_FRAME}")
     body = pipe.read(size)
     return body if len(body) == size else None

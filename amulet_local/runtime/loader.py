@@ -58,7 +58,7 @@ def load(
         except NoDeviceMemoryError as error:
             if layers == 0:
                 raise UsageError(
-                    f"{path} does not fit into memory ({error}); take a smaller --context or a "
+                    f"{path} does not fit in memory ({error}); use a smaller --context or a "
                     "smaller model."
                 ) from None
             continue
@@ -66,8 +66,8 @@ def load(
         count = all_layers if layers < 0 else min(layers, all_layers)
         if layers != plan.layers:
             notices.append(
-                f"The memory of {_names(found)} ran out, so {_layers(count, all_layers)} are there "
-                "and the rest is on the processor."
+                f"The memory of {_names(found)} ran out, so {_layers(count, all_layers)} run there "
+                "and the rest on the processor."
             )
         on = tuple(found) if count else ()
         return LoadedModel(model, lockstep, tried, count if on else 0, on, tuple(notices))

@@ -21,7 +21,7 @@ _DEVICE_RESERVE = 0.05  # of a device's memory, for its driver and what else goe
 
 _NO_GPU = (
     "This build of llama-cpp-python cannot use a GPU, so the model runs on the CPU; "
-    "`amulet doctor` says more."
+    "see `amulet doctor`."
 )
 
 
@@ -85,7 +85,7 @@ class Offload:
         if self.layers < 0 or self.layers >= self.all_layers:
             return f"all on {names}"
         if not self.layers:
-            return f"in memory: {names} has no room for a layer"
+            return f"in memory: {names} has no room for any layer"
         return f"{self.layers} of {self.all_layers} layers on {names}"
 
 
@@ -130,15 +130,15 @@ def fit(options: LoadOptions, needs: Sequence[Memory], found: Sequence[Device], 
             if need is wanted:
                 return Plan(options, offload.layers, tuple(notices))
             notices.append(
-                f"With {wanted.context:,} tokens of context the model would take about "
-                f"{_gb(on_host(wanted, offload.layers, options))} and {_gb(free)} are free, so the "
-                f"context is {need.context:,} tokens; --insist keeps the larger one."
+                f"With a context of {wanted.context:,} tokens the model would need about "
+                f"{_gb(on_host(wanted, offload.layers, options))}, but {_gb(free)} are free, so "
+                f"the context is {need.context:,} tokens; use --insist for the larger one."
             )
             return Plan(replace(options, context=need.context), offload.layers, tuple(notices))
     raise UsageError(
-        f"the model takes about {_gb(offload.host)} even with {need.context:,} tokens of context, "
-        f"and {_gb(free)} are free; close other programs, take a smaller model or quantisation, or "
-        "load it all the same with --insist."
+        f"the model needs about {_gb(offload.host)} even with {need.context:,} tokens of context, "
+        f"but {_gb(free)} are free; close other programs, use a smaller model or quantisation, or "
+        "load it anyway with --insist."
     )
 
 

@@ -24,18 +24,18 @@ PORT = 50052
 def main() -> int:
     """Serve until interrupted; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="amulet_local.runtime.rpc_server", description="Lend this machine"
+        prog="amulet_local.runtime.rpc_server", description="Share this machine's devices over RPC"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--port", type=int, default=PORT)
-    parser.add_argument("--threads", type=int, default=0, help="0: the physical cores")
+    parser.add_argument("--threads", type=int, default=0, help="0: one per physical core")
     arguments = parser.parse_args()
     try:
         serve(arguments.host, arguments.port, arguments.threads or physical_cores())
     except AmuletError as error:
         print(f"amulet: {error}", file=sys.stderr)
         return error.exit_code
-    print(f"amulet: {arguments.host}:{arguments.port} cannot be listened at.", file=sys.stderr)
+    print(f"amulet: cannot listen on {arguments.host}:{arguments.port}.", file=sys.stderr)
     return 1
 
 

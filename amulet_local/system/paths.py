@@ -16,7 +16,7 @@ from pathlib import Path
 from amulet_local.errors import NotUsableError, UsageError
 
 NO_HOME = (
-    "no home folder is known, since HOME is not set to a full path and the system does not know "
+    "no home folder was found: HOME is not set to a full path and the system does not know "
     "this user; set HOME or AMULET_HOME to the full path of a folder."
 )
 
@@ -40,14 +40,14 @@ def usable(name: str | Path) -> Path:
     path = expand(name)
     first = path.parts[0] if len(path.parts) > 1 else ""
     if first.startswith("~") and not is_dir(first):
-        raise UsageError(f"{first!r} is nobody's home folder here; name the path in full.")
+        raise UsageError(f"{first!r} is not a user's home folder here; give the full path.")
     try:
         unusable = b"\0" in os.fsencode(path)
     except UnicodeEncodeError:
         unusable = True
     if unusable:
         raise UsageError(
-            f"{str(name)!r} holds a character that no file's name can have; choose another name."
+            f"{str(name)!r} contains a character not allowed in file names; choose another name."
         )
     return path
 
@@ -63,7 +63,7 @@ def from_environment(variable: str) -> Path | None:
     path = expand(value)
     if path.parts[:1] and path.parts[0].startswith("~"):
         raise NotUsableError(
-            f"{variable} is {value}, but {path.parts[0]} is nobody's home folder here; set it to "
+            f"{variable} is {value}, but {path.parts[0]} is not a user's home folder; set it to "
             "a full path."
         )
     return path

@@ -119,7 +119,7 @@ def _wrong_key(message: str, text: str, kind: type[msgspec.Struct]) -> str:
         return f"the key {missing[1]} is missing"
     if unknown := re.fullmatch("Object contains unknown field `(.+)`", reason):
         near = get_close_matches(unknown[1], kind.__struct_encode_fields__, 1)
-        hint = f"; near it is {near[0]}" if near and not place else ""
+        hint = f"; did you mean {near[0]}?" if near and not place else ""
         return at_key(unknown[1], f"there is no such key{hint}", text)
     for theirs, ours in _PLAIN_WORDS.items():
         reason = reason.replace(theirs, ours)

@@ -111,7 +111,7 @@ def test_what_cannot_be_kept_is_told_and_shown_all_the_same(
     shown = capsys.readouterr()
     assert "step_cost" in shown.out
     assert "Kept" not in shown.out
-    assert shown.err.startswith("amulet: what was found is not kept (")
+    assert shown.err.startswith("amulet: the result could not be saved (")
     assert shown.err.endswith("Not a directory).\n")
 
 

@@ -183,10 +183,10 @@ def node(name: str, parent: str | None, role: str) -> Node:
     ("nodes", "complaint"),
     [
         ([node("a", None, "user"), node("a", None, "user")], "twice"),
-        ([node("a", "nowhere", "user")], "not there"),
+        ([node("a", "nowhere", "user")], "does not exist"),
         ([node("a", None, "reply")], "begins with a question"),
         ([node("a", None, "user"), node("b", "a", "user")], "alternate"),
-        ([node("a", "b", "user"), node("b", "a", "reply")], "follow from the first"),
+        ([node("a", "b", "user"), node("b", "a", "reply")], "are not connected to the first"),
     ],
 )
 def test_what_is_no_tree_is_refused(nodes: list[Node], complaint: str) -> None:

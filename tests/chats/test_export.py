@@ -186,7 +186,7 @@ def test_a_file_that_is_no_chat_is_refused_in_a_sentence_and_changes_nothing(
 ) -> None:
     path = tmp_path / "chat.json"
     path.write_text(damaged(a_file()))
-    with pytest.raises(NotUsableError, match="is no chat to import") as raised:
+    with pytest.raises(NotUsableError, match="is not an Amulet chat export") as raised:
         import_chat(store, path)
     assert len(str(raised.value)) < 400
     assert store.count() == 0
@@ -243,7 +243,7 @@ def test_markdown_has_the_branch_that_is_read(store: History) -> None:
         "## SmolLM2",
         "Wales.",
         "*concise at strength 5.65, seed 9, stopped*",
-        f"*1 more on other branches; a file with all of them is written by: "
+        f"*1 more on other branches; to export all of them, run: "
         f"amulet chats export {chat.id} --format json*",
     ]
 
@@ -251,7 +251,7 @@ def test_markdown_has_the_branch_that_is_read(store: History) -> None:
 def test_a_reply_in_the_users_words_is_not_the_models(store: History) -> None:
     conversation = talk("Where to?", "To Wales.")
     conversation.add(conversation.edited(conversation.leaf or "", "To Kent."))
-    assert "## Reply, in your words\n\nTo Kent." in to_markdown(a_chat(store, conversation))
+    assert "## Reply, written by you\n\nTo Kent." in to_markdown(a_chat(store, conversation))
 
 
 @pytest.mark.parametrize(

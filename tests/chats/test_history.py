@@ -134,7 +134,7 @@ def test_a_chat_is_found_by_the_beginning_of_its_id(store: History) -> None:
         keep(store, "What?", chat=chat)
     assert store.find("abc").id == "abc1"
     assert store.find("ab").id == "ab"
-    with pytest.raises(UsageError, match="more than one chat begins with 'a'"):
+    with pytest.raises(UsageError, match="more than one chat id begins with 'a'"):
         store.find("a")
     for nothing in ("x", "", "ABC1", "%"):
         with pytest.raises(NotUsableError, match="no chat has an id"):
@@ -173,7 +173,7 @@ def test_the_whole_of_what_was_found_has_every_word_marked(store: History) -> No
     assert [whole.text[start:end] for start, end in whole.marks] == ["Coast", "coastal"]
     store.delete(first.id)
     for gone in (first.id, second.id):
-        with pytest.raises(UsageError, match="removed meanwhile"):
+        with pytest.raises(UsageError, match="has been removed by another Amulet"):
             store.marked(gone, "coast")
 
 
@@ -249,7 +249,7 @@ def test_a_chat_that_another_window_removed_is_told_of(store: History) -> None:
         lambda: store.remove(chat),
     ]
     for act in some(acts):
-        with pytest.raises(UsageError, match="removed meanwhile"):
+        with pytest.raises(UsageError, match="has been removed by another Amulet"):
             act()
     store.bring_back(chat)
     assert titles(store) == ["What?"]
@@ -291,7 +291,7 @@ def test_after_a_month_what_was_removed_goes_for_good(
     monkeypatch.setattr(cleanup, "KEPT_S", -1.0)
     with History(history_file()) as later:
         assert titles(later) == ["kept"]
-        with pytest.raises(UsageError, match="removed meanwhile"):
+        with pytest.raises(UsageError, match="has been removed by another Amulet"):
             later.bring_back(gone)
         assert later.count() == 1
         assert later.draft(gone) == ""
@@ -372,11 +372,11 @@ def test_a_reply_to_a_chat_that_was_destroyed_meanwhile_is_a_sentence(store: His
     chat = keep(store, "What?")
     node = a_reply(store, chat)
     store.destroy(chat)
-    with pytest.raises(UsageError, match="removed meanwhile"):
+    with pytest.raises(UsageError, match="has been removed by another Amulet"):
         store.grow(node.id, "text", (1,), b"")
-    with pytest.raises(UsageError, match="removed meanwhile"):
+    with pytest.raises(UsageError, match="has been removed by another Amulet"):
         store.finish(node)
-    with pytest.raises(UsageError, match="removed meanwhile"):
+    with pytest.raises(UsageError, match="has been removed by another Amulet"):
         store.add(chat, Node(new_id(), node.id, Message("user", "text")))
     assert rows("SELECT count(*) FROM chats") == [(0,)]
 
@@ -523,7 +523,7 @@ def test_damage_met_at_work_is_a_sentence_and_set_aside_at_the_next_start(
         file.write(bytes(4096))
     with History(path) as store:
         assert not store.notice
-        with pytest.raises(NotUsableError, match="start Amulet again"):
+        with pytest.raises(NotUsableError, match="restart Amulet"):
             store.chats()
     with History(path) as store:
         assert "was damaged" in store.notice
@@ -544,7 +544,7 @@ def test_a_large_file_is_set_aside_where_opening_it_meets_damage(
 def test_a_damaged_index_of_words_is_made_anew_and_no_chat_is_lost() -> None:
     path = a_closed_store()
     rows("DELETE FROM found_data WHERE id > 10")
-    with History(path) as store, pytest.raises(NotUsableError, match="start Amulet again"):
+    with History(path) as store, pytest.raises(NotUsableError, match="restart Amulet"):
         found(store, "question")
     with History(path) as store:
         assert not store.notice
@@ -600,7 +600,7 @@ def test_a_full_disk_is_a_sentence_and_what_was_kept_stays(store: History) -> No
 def test_a_file_that_may_only_be_read_is_a_sentence(store: History) -> None:
     with store._database.reading() as db:
         db.execute("PRAGMA query_only = ON")
-    with pytest.raises(UsageError, match="make that writable, or set AMULET_HOME"):
+    with pytest.raises(UsageError, match="make it writable, or set AMULET_HOME"):
         keep(store, "What?")
 
 
@@ -636,9 +636,9 @@ REFUSALS = [
     (sqlite3.SQLITE_IOERR_SHMSIZE, errno.ENOSPC, "(the disk is full: No space left on device);"),
     (sqlite3.SQLITE_IOERR_WRITE, errno.EDQUOT, "(Disk quota exceeded); free some space"),
     (sqlite3.SQLITE_IOERR_FSYNC, 0, "(what SQLite says); check the disk"),
-    (sqlite3.SQLITE_CANTOPEN, errno.EROFS, "(Read-only file system); make that writable, or set"),
-    (sqlite3.SQLITE_READONLY, errno.EACCES, "(Permission denied); make that writable, or set"),
-    (sqlite3.SQLITE_CANTOPEN, errno.EMFILE, "(Too many open files); end other programs"),
+    (sqlite3.SQLITE_CANTOPEN, errno.EROFS, "(Read-only file system); make it writable, or set"),
+    (sqlite3.SQLITE_READONLY, errno.EACCES, "(Permission denied); make it writable, or set"),
+    (sqlite3.SQLITE_CANTOPEN, errno.EMFILE, "(Too many open files); close other programs"),
     (sqlite3.SQLITE_CANTOPEN, errno.ENAMETOOLONG, "(File name too long); use a shorter name"),
 ]
 
@@ -650,7 +650,7 @@ def test_why_a_store_cannot_be_written_is_what_the_system_says(
     refuse(monkeypatch, code, number)
     with pytest.raises(UsageError) as raised:
         History(history_file())
-    assert str(raised.value).startswith(f"chats cannot be kept in {history_file()} {told}")
+    assert str(raised.value).startswith(f"chats cannot be saved in {history_file()} {told}")
 
 
 def test_a_folder_in_place_of_the_file_is_told() -> None:
@@ -662,7 +662,7 @@ def test_a_folder_in_place_of_the_file_is_told() -> None:
 def test_a_file_that_may_only_be_read_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     a_closed_store()
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(UsageError, match=r"\(Permission denied\); make that writable"):
+    with pytest.raises(UsageError, match=r"\(Permission denied\); make it writable"):
         History(history_file())
 
 
@@ -676,7 +676,7 @@ def test_a_store_that_cannot_be_written_can_be_read_and_used_without_being_kept(
     before = path.read_bytes()
     refuse(monkeypatch, code, number)
     with History(path, unkept=True) as store:
-        assert store.notice.startswith(f"Chats cannot be kept in {path} {told.split(';')[0]}")
+        assert store.notice.startswith(f"Chats cannot be saved in {path} {told.split(';')[0]}")
         assert titles(store) == ["What was kept?"]
         keep(store, "And now?")
         assert found(store, "was kept") == ["What was kept?"]
@@ -697,7 +697,7 @@ def test_what_sqlite_has_not_put_into_the_file_yet_is_read_too(
 def test_where_no_store_can_be_made_chats_are_in_memory(home: Path) -> None:
     home.write_text("a file where the folder should be")
     with History(history_file(), unkept=True) as store:
-        assert "(Not a directory): what is said now is gone when Amulet ends." in store.notice
+        assert "(Not a directory): messages will be lost when Amulet closes." in store.notice
         assert titles(store) == []
         keep(store, "What?")
         assert titles(store) == ["What?"]
@@ -730,7 +730,7 @@ def test_without_a_disk_chats_are_kept_in_memory() -> None:
 
 
 def test_text_that_no_file_can_hold_is_a_sentence(store: History) -> None:
-    with pytest.raises(UsageError, match="no file can hold"):
+    with pytest.raises(UsageError, match="cannot be stored"):
         keep(store, "lone \ud800 surrogate")
     assert store.count() == 0
 
@@ -764,7 +764,7 @@ def rows(statement: str, *values: str) -> list[tuple[object, ...]]:
 def test_a_store_of_a_newer_version_is_left_alone() -> None:
     path = a_closed_store()
     rows("PRAGMA user_version = 99")
-    with pytest.raises(NotUsableError, match="kept by a newer Amulet"):
+    with pytest.raises(NotUsableError, match="saved by a newer Amulet"):
         History(path)
     assert rows("SELECT count(*) FROM chats") == [(20,)]
 

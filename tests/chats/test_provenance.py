@@ -82,7 +82,7 @@ def test_all_that_a_step_measured_is_kept() -> None:
 
 
 def test_half_a_token_is_refused() -> None:
-    with pytest.raises(ValueError, match="no whole number of tokens"):
+    with pytest.raises(ValueError, match="not a whole number of tokens"):
         unpack(pack([TokenMeasures(1, 1.0)])[:-1])
 
 

@@ -407,7 +407,7 @@ def test_the_papers_setting_leaves_nothing_to_say(
 ) -> None:
     result = amulet("ask", "?", "-p", "concise", "--paper", *options.split())
     assert result.code == 2
-    assert f"--paper says itself what {options.split()[0]} is" in result.err
+    assert f"--paper already sets {options.split()[0]};" in result.err
 
 
 def test_a_calibrated_strength_is_used_and_said(amulet: Amulet, engine: FakeEngine) -> None:
@@ -416,7 +416,7 @@ def test_a_calibrated_strength_is_used_and_said(amulet: Amulet, engine: FakeEngi
     keep_strength("default", concise, found)
     result = amulet("ask", "?", "-p", "concise", "--json")
     assert result.document["strength"] == 3.5
-    assert "strength 3.5, as calibrated for concise" in result.err
+    assert "strength 3.5, calibrated for concise" in result.err
     assert amulet("ask", "?", "-p", "concise", "--strength", "2").err == ""
     other = amulet("ask", "?", "-p", "concise", "--guard", "0", "--json")
     assert other.document["strength"] == concise.strength
@@ -500,7 +500,7 @@ def test_a_model_that_cannot_think_says_so_where_it_was_told_to(
     amulet: Amulet, engine: FakeEngine
 ) -> None:
     result = amulet("ask", "Where to?", "--thinking")
-    assert "cannot think before it answers: its chat template knows of no thoughts." in result.err
+    assert "cannot think before it answers: its chat template does not allow it." in result.err
     configure("thinking = true")
     assert "cannot think" not in amulet("ask", "Where to?").err
 
@@ -521,7 +521,7 @@ def test_a_thought_that_took_all_tokens_is_told(
 ) -> None:
     stats = Stats(1, 0, 1, 9, 0.1, 0.1, 0.1, 9.0, 10, 1, thought_tokens=9)
     use(FakeEngine((Thinks("On"), Finished(1, "", (), "length", stats, "On"))), monkeypatch)
-    assert "the thought took all tokens" in amulet("ask", "Where to?").err
+    assert "thinking used up all the tokens" in amulet("ask", "Where to?").err
 
 
 def test_the_config_speaks_where_nothing_else_does(amulet: Amulet, engine: FakeEngine) -> None:
@@ -584,7 +584,7 @@ def test_piped_bytes_that_are_no_text_are_refused(
     for arguments in (["ask"], ["ask", "What is this?", "-"], []):
         result = amulet(*arguments, piped=piped)
         assert (result.code, result.out) == (2, "")
-        assert result.err.startswith("amulet: standard input is no text (line ")
+        assert result.err.startswith("amulet: standard input is not text (line ")
         assert place in result.err
         assert result.err.count("\n") == 1
     assert not engine.loads
@@ -627,7 +627,7 @@ def test_what_is_piped_beside_a_question_stays_for_others_and_is_said_to_be_unre
     os.write(pipe[0], b"the next line\n")
     result = pipe[1]("ask", "Where to?")
     assert (result.code, result.out) == (0, "Take the coast path.\n")
-    told = "amulet: standard input is not read; to have it below the question, add: -\n"
+    told = "amulet: standard input was not read; to append it to the question, add: -\n"
     assert result.err == told
 
 
@@ -654,7 +654,7 @@ def test_who_waits_for_standard_input_is_told_so(
 
     def say(text: str) -> None:
         """What is told ends the wait."""
-        assert "standard input is read to its end" in text
+        assert "reading from standard input" in text
         told.set()
         os.write(writer, b"Where to?")
         os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
@@ -694,20 +694,20 @@ def test_too_much_piped_text_is_refused_before_anything_else(
         ("--seed -1", 2, "--seed: must be a whole number from 0 to 4,294,967,294"),
         ("--seed 4294967295", 2, "--seed: must be a whole number"),
         ("--context -1", 2, "--context: must be a whole number from 0"),
-        ("--gpu-layers -2", 2, "--gpu-layers: must be a number of layers, all or auto"),
+        ("--gpu-layers -2", 2, "--gpu-layers: must be a number of layers, or all, or auto"),
         ("--kv-type q3", 2, "--kv-type: invalid choice"),
         ("--method beam", 2, "--method: invalid choice"),
         ("--streams three", 2, "--streams: invalid choice"),
         ("--temp 1", 2, "unrecognized arguments"),
         ("--preset", 2, "expected one argument; see: amulet ask --help"),
-        ("-p nosuch", 3, "no preset is called 'nosuch'"),
-        ("-p consise", 3, "near it are: concise"),
-        ("-p concise --preference x", 2, "exclude each other"),
+        ("-p nosuch", 3, "there is no preset called 'nosuch'"),
+        ("-p consise", 3, "similar names: concise"),
+        ("-p concise --preference x", 2, "cannot be combined"),
         ("--preference=", 2, "--preference is empty"),
         ("--strength 2", 2, "there is no preference to realign to"),
         ("--alpha 1", 2, "there is no preference to realign to"),
         ("--method pref", 2, "add -p PRESET or --preference TEXT"),
-        ("-p concise --strength 2 --alpha 1", 2, "exclude each other"),
+        ("-p concise --strength 2 --alpha 1", 2, "cannot be combined"),
         ("-p concise --strength 2 --method la", 2, "has a strength of its own, 3"),
         ("-p concise --eta 1 --method base", 2, "has a strength of its own, 0"),
         ("-p concise --alpha nan", 2, "must be finite numbers"),
@@ -715,7 +715,7 @@ def test_too_much_piped_text_is_refused_before_anything_else(
         ("-p concise --iterations 0", 2, "--iterations: must be a whole number from 1"),
         ("-p concise --iterations 2000000", 2, "iterations must be at most 100,000"),
         ("-p concise --alpha 30", 2, "lower alpha or raise lambda"),
-        ("--trace", 2, "give --json with it"),
+        ("--trace", 2, "use it together with --json"),
     ],
 )
 def test_a_bad_request_is_one_sentence_and_nothing_is_loaded(
@@ -735,7 +735,7 @@ def test_no_question_says_how_to_ask_one(
 ) -> None:
     result = amulet(*arguments)
     assert result.code == 2
-    assert 'type one: amulet ask "question"' in result.err
+    assert 'type one like this: amulet ask "question"' in result.err
 
 
 def test_a_broken_config_is_named(amulet: Amulet, engine: FakeEngine) -> None:

@@ -33,7 +33,7 @@ def keep(*texts: str, days: float = 0, title: str = "") -> str:
 def test_without_chats_it_says_how_to_begin_one(amulet: Amulet) -> None:
     result = amulet("chats")
     assert (result.code, result.err) == (0, "")
-    assert "begin one with: amulet" in result.out
+    assert "start one with: amulet" in result.out
     assert amulet("chats", "--json").document["chats"] == []
 
 
@@ -55,7 +55,7 @@ def test_a_list_that_is_cut_says_how_much_more_there_is(amulet: Amulet) -> None:
     for number in range(4):
         keep(f"Question {number}")
     result = amulet("chats", "list", "-n", "3")
-    assert result.out.splitlines()[-1] == "and 1 more; see them all with: amulet chats list -n 4"
+    assert result.out.splitlines()[-1] == "1 more; list them all with: amulet chats list -n 4"
     document = amulet("chats", "list", "-n", "3", "--json").document
     assert (document["total"], len(document["chats"])) == (4, 3)
     assert document["file"] == str(history_file())
@@ -87,7 +87,7 @@ def test_a_chat_that_is_not_there_is_a_sentence(amulet: Amulet) -> None:
         result = amulet("chats", command, "nowhere")
         assert (result.code, result.out) == (3, "")
         assert result.err == (
-            "amulet: no chat has an id that begins with 'nowhere'; see them with: amulet chats\n"
+            "amulet: no chat has an id that begins with 'nowhere'; list them with: amulet chats\n"
         )
 
 
@@ -106,9 +106,9 @@ def test_search_shows_where_and_what(amulet: Amulet) -> None:
 
 def test_search_says_when_there_is_nothing_and_when_there_is_more(amulet: Amulet) -> None:
     keep("coast", "coast", "coast")
-    assert amulet("chats", "search", "hills").out == "No message has all of these words.\n"
+    assert amulet("chats", "search", "hills").out == "No message contains all of these words.\n"
     assert amulet("chats", "search", "hills", "--json").document == {"hits": []}
-    assert "for more, add: -n 20" in amulet("chats", "search", "coast", "-n", "2").out
+    assert "to see more, add: -n 20" in amulet("chats", "search", "coast", "-n", "2").out
 
 
 def test_what_is_exported_as_json_is_imported_again(
@@ -117,7 +117,7 @@ def test_what_is_exported_as_json_is_imported_again(
     chat = keep("Où ça ?", "To Wales 🏴.")
     file = tmp_path / "chat.json"
     result = amulet("chats", "export", chat, "-o", str(file))
-    assert (result.code, result.out) == (0, f"Written: {file}\n")
+    assert (result.code, result.out) == (0, f"Exported to {file}\n")
     assert amulet("chats", "export", chat, "--format", "json").out == file.read_text("ascii")
     assert amulet("chats", "export", chat, "--format", "json", "--json").out == file.read_text()
     monkeypatch.setenv("AMULET_HOME", str(tmp_path / "elsewhere"))
@@ -156,7 +156,7 @@ def test_files_that_cannot_be_used_are_a_sentence(amulet: Amulet, tmp_path: Path
     (tmp_path / "bad.json").write_text(json.dumps({"format": "amulet-chat"}))
     result = amulet("chats", "import", str(tmp_path / "bad.json"))
     assert (result.code, result.out) == (3, "")
-    assert "is no chat to import" in result.err
+    assert "is not an Amulet chat export" in result.err
 
 
 def test_a_chat_is_removed_for_good_after_asking(
@@ -171,7 +171,7 @@ def test_a_chat_is_removed_for_good_after_asking(
 
     monkeypatch.setattr(Confirm, "ask", no)
     assert amulet("chats", "remove", chat).out == f"Kept Where to? ({chat})\n"
-    assert asked == ["Remove Where to? (2 messages) for good?"]
+    assert asked == ["Permanently remove Where to? (2 messages)?"]
     assert amulet("chats", "remove", chat, "--yes").out == f"Removed Where to? ({chat})\n"
     assert amulet("chats", "--json").document["total"] == 0
 
@@ -190,7 +190,7 @@ def test_a_damaged_store_is_told_of_and_begun_anew(amulet: Amulet) -> None:
     history_file().write_bytes(b"garbage " * 1000)
     result = amulet("chats", "--json")
     assert (result.code, result.document["chats"]) == (0, [])
-    assert result.err.startswith("amulet: The file of your chats was damaged")
+    assert result.err.startswith("amulet: Your chats file was damaged")
 
 
 def test_a_store_that_cannot_be_written_is_a_sentence(amulet: Amulet, home: Path) -> None:
@@ -219,8 +219,8 @@ def test_chats_are_read_where_nothing_can_be_written_and_not_changed(
         result = amulet("chats", *arguments)
         assert result.code == 0
         assert "Where to?" in result.out
-        assert "(Permission denied): what is said now is gone" in result.err
+        assert "(Permission denied): messages will be lost" in result.err
     result = amulet("chats", "remove", chat, "-y")
     assert (result.code, result.out) == (2, "")
-    assert "(Permission denied); make that writable" in result.err
+    assert "(Permission denied); make it writable" in result.err
     assert history_file().read_bytes() == before

@@ -107,7 +107,7 @@ def test_stopped_it_says_so_and_reports_what_there_is(
         patched.setattr(Writer, "write", stop)
         result = amulet(*short(tiny, out))
     assert result.code == 130
-    assert "stopped; the same command goes on from here." in result.err
+    assert "stopped; run the same command to continue." in result.err
     assert (out / "report.html").exists()
 
 
@@ -158,14 +158,14 @@ def test_the_papers_setting_goes_for_all_methods(amulet: Amulet, tiny: str, out:
     ("options", "code", "said"),
     [
         (("--methods", "best"), 2, "there is no method 'best'"),
-        (("--presets", "unheard-of"), 3, "no preset is called"),
-        (("--presets", ","), 2, "--presets names none"),
+        (("--presets", "unheard-of"), 3, "there is no preset called"),
+        (("--presets", ","), 2, "--presets is empty"),
         (("--preference", " "), 2, "--preference is empty"),
         (("--questions", "/nowhere.json"), 3, "there is no file"),
         (("--judge", "/nowhere.gguf"), 3, "nowhere.gguf"),
         (("--limit", "0"), 2, "--limit"),
-        (("--skip", "40"), 2, "--skip 40 leaves none of 40 questions"),
-        (("--paper",), 2, "--paper says itself what --max-tokens is"),
+        (("--skip", "40"), 2, "--skip 40 leaves none of the 40 questions"),
+        (("--paper",), 2, "--paper already sets --max-tokens is"),
         (("--temperature", "-1"), 2, "--temperature"),
     ],
 )
@@ -186,7 +186,7 @@ def test_what_is_skipped_for_one_reason_is_said_in_one_line(
     result = amulet(*short(tiny, out, "--questions", str(questions), "--methods", "pref"))
     assert result.code == 0
     (line,) = (line for line in result.err.splitlines() if "skipped" in line)
-    assert line.startswith("amulet: skipped 2 of the replies: its prompt leaves no room for 8 ")
+    assert line.startswith("amulet: skipped 2 replies: its prompt leaves no room for 8 ")
 
 
 def test_a_folder_with_other_settings_is_left_alone(amulet: Amulet, tiny: str, out: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_strength_is_found_kept_and_forgotten(amulet: Amulet, tiny: str) -> No
         if each["perplexity"] <= 1.5 and each["distinct_3"] >= 0.95 and each["on_question"] >= 0.95
     ]
     assert found == max(kept, default=1.0)
-    assert "forgotten: concise." in amulet("calibrate", "-m", tiny, "--forget").err
+    assert "deleted: concise." in amulet("calibrate", "-m", tiny, "--forget").err
     assert calibrated_strength(tiny, concise) is None
 
 

@@ -136,7 +136,7 @@ def test_a_missing_package_is_named(amulet: Amulet, monkeypatch: pytest.MonkeyPa
         (errno.EROFS, "Read-only file system); fix that and try again"),
         (errno.EACCES, "Permission denied); fix that and try again"),
         (errno.ENAMETOOLONG, "File name too long); use a shorter name"),
-        (errno.EMFILE, "Too many open files); end other programs, or allow more open files"),
+        (errno.EMFILE, "Too many open files); close other programs, or allow more open files"),
         (errno.EIO, "Input/output error); check the disk"),
     ],
 )
@@ -149,7 +149,7 @@ def test_what_the_system_refuses_is_a_sentence(
     monkeypatch.setattr(engine, "reply", refuse)
     result = amulet("ask", "?")
     assert (result.code, result.out) == (1, "")
-    assert result.err.startswith(f"amulet: the system refused (/there: {told}")
+    assert result.err.startswith(f"amulet: the operating system reported an error (/there: {told}")
     assert result.err.count("\n") == 1
 
 

@@ -51,7 +51,7 @@ def test_a_broken_file_is_told_of_below_the_list(amulet: Amulet) -> None:
     assert result.code == 0
     assert "concise" in result.out
     assert result.err.startswith("amulet: the preset ")
-    assert "bad.toml is not usable (line 1: invalid value)" in result.err
+    assert "bad.toml cannot be used (line 1: invalid value)" in result.err
 
 
 def test_the_list_as_json_has_all_there_is_to_know(amulet: Amulet) -> None:
@@ -82,7 +82,7 @@ def test_a_preset_that_is_not_there_is_a_sentence(amulet: Amulet) -> None:
     for command in ("show", "edit"):
         result = amulet("presets", command, "consise")
         assert (result.code, result.out) == (3, "")
-        assert "near it are: concise" in result.err
+        assert "similar names: concise" in result.err
 
 
 def test_a_new_preset_is_made_in_the_editor(amulet: Amulet, editor: Path) -> None:

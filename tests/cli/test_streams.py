@@ -50,7 +50,7 @@ def run(arguments: list[str], *closed: int) -> subprocess.CompletedProcess[str]:
 def test_with_standard_output_closed_a_sentence_says_so(arguments: list[str]) -> None:
     done = run(arguments, 1)
     assert done.stderr == (
-        "amulet: standard output is closed, so the result has nowhere to go; leave it open.\n"
+        "amulet: standard output is closed, so there is nowhere to write the result; leave it open.\n"
     )
     assert done.returncode == 1
 
@@ -141,7 +141,7 @@ def test_a_home_of_nobody_is_a_sentence(
     monkeypatch.setenv("AMULET_HOME", "~nosuchuser/x")
     done = amulet(*arguments)
     assert done.code == 3
-    assert "AMULET_HOME is ~nosuchuser/x, but ~nosuchuser is nobody's home folder" in done.err
+    assert "AMULET_HOME is ~nosuchuser/x, but ~nosuchuser is not a user's home folder" in done.err
 
 
 @pytest.mark.usefixtures("chat_opens")

@@ -292,7 +292,7 @@ def test_a_file_that_changed_while_in_use_is_told(tmp_path: Path) -> None:
     write_llama(path)
     engine = Engine(Load(str(path), LoadOptions(context=1024)), lambda _: True)
     os.utime(path, ns=(1, 1))
-    with pytest.raises(NotUsableError, match="changed while it was in use; choose the model again"):
+    with pytest.raises(NotUsableError, match="changed while in use; choose the model again"):
         reply(engine, ask())
     other = tmp_path / "other.gguf"
     write_llama(other, seed=1)

@@ -160,7 +160,7 @@ def test_a_file_that_changes_while_a_reply_is_written_is_named(
     os.truncate(path, 1 << 20)
     died = until(engine, Died, Finished)[-1]
     assert isinstance(died, Died)
-    assert f"since {path} changed while it was in use; fetch or copy" in died.text
+    assert f"since {path} changed while in use; fetch or copy" in died.text
 
 
 _ABORTED = ["process_ubatch: failed to compute graph", "llama_decode: failed to decode, ret = 2"]
@@ -185,9 +185,9 @@ _BEHIND = ["ptrace: operation failed.", "Fatal Python error: Aborted", '  File "
         (-signal.SIGABRT, ["ggml-cuda.cu:9: no kernel", *_ABORTED], "ggml-cuda.cu:9: no kernel)"),
         (-signal.SIGSEGV, _BEHIND[1:], "(it crashed with SIGSEGV)"),
         (-signal.SIGSEGV, [], "(it crashed with SIGSEGV)"),
-        (-signal.SIGTERM, _ABORTED, "(it was ended from outside, by SIGTERM)"),
-        (-signal.SIGHUP, [_ASSERTION], "(it was ended from outside, by SIGHUP)"),
-        (-40, _ABORTED, "(it was ended from outside, by signal 40)"),
+        (-signal.SIGTERM, _ABORTED, "(it was terminated by SIGTERM)"),
+        (-signal.SIGHUP, [_ASSERTION], "(it was terminated by SIGHUP)"),
+        (-40, _ABORTED, "(it was terminated by signal 40)"),
         (-signal.SIGKILL, _ABORTED, "(it was killed, most likely because memory ran out)"),
         (4, ["a device ran out of memory: no"], "(a device ran out of memory: no)"),
         (1, ["Traceback", "ImportError: no llama."], "(ImportError: no llama)"),
@@ -285,7 +285,7 @@ def test_where_a_devices_memory_runs_out_the_next_engine_puts_fewer_layers_there
         assert isinstance(last, Died)
         assert last.lighter
         told.append(last.text)
-        assert f"{left} of 31 layers are there from now on" in last.text
+        assert f"{left} of 31 layers run there from now on" in last.text
         if left <= 16:
             break
     assert len(told) == 3
@@ -420,7 +420,7 @@ def test_garbage_on_its_input_ends_the_process_without_a_reply(garbage: bytes) -
 def test_a_message_over_the_bound_is_refused_before_it_is_sent(engine: EngineProcess) -> None:
     engine.load("nowhere.gguf", OPTIONS)
     until(engine, Failed)
-    with pytest.raises(UsageError, match="over the bound"):
+    with pytest.raises(UsageError, match="exceeds the limit"):
         engine.reply(ask("x" * (MAX_FRAME + 1)))
 
 
@@ -434,7 +434,10 @@ def test_without_a_log_it_works_and_says_so(
     engine.reply(ask(max_tokens=2))
     first, *_, last = until(engine, Finished, Failed, Died)
     assert isinstance(first, Notice)
-    assert first.text == f"The engine's log is not kept in {home}/log/engine.log (Not a directory)."
+    assert (
+        first.text
+        == f"The engine's log cannot be saved in {home}/log/engine.log (Not a directory)."
+    )
     assert isinstance(last, Finished)
 
 

@@ -222,5 +222,5 @@ def test_damage_is_named_by_its_line(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_an_evaluation_says_how_to_begin(tmp_path: Path) -> None:
-    with pytest.raises(NotUsableError, match="begin one with"):
+    with pytest.raises(NotUsableError, match="start one with"):
         Folder(tmp_path).setting()

@@ -152,4 +152,4 @@ def test_a_judge_reads_the_tokens_that_were_sampled(subject: Subject, setting: S
 def test_what_a_judge_cannot_hold_is_skipped(subject: Subject, setting: Setting) -> None:
     (found,) = judge_all(Judge(subject, setting), (written("x" * 3000), UPLIFTING))
     assert isinstance(found, Skipped)
-    assert "does not hold" in found.reason
+    assert "it does not fit in" in found.reason

@@ -51,7 +51,10 @@ def test_plain_lines_are_numbered(tmp_path: Path) -> None:
         (b"[]", "it is empty"),
         (b'[{"index": 1}]', "missing required field `question`"),
         (b'[{"question": " "}]', "question 0 is empty"),
-        (b'[{"index": 1, "question": "a"}, {"index": 1, "question": "b"}]', "index 1 is there"),
+        (
+            b'[{"index": 1, "question": "a"}, {"index": 1, "question": "b"}]',
+            "index 1 appears twice",
+        ),
         (b'{"question": "a"}\nnot json', "line 2"),
         (b"\xff\xfe\x00", "decode"),
         (b"one\ncaf\xe9", "line 2: it is not text in UTF-8, byte 8, 0xE9"),
@@ -61,7 +64,7 @@ def test_plain_lines_are_numbered(tmp_path: Path) -> None:
 def test_what_cannot_be_used_is_told(tmp_path: Path, data: bytes, reason: str) -> None:
     path = tmp_path / "questions.json"
     path.write_bytes(data)
-    with pytest.raises(NotUsableError, match="holds no questions that can be used") as told:
+    with pytest.raises(NotUsableError, match="contains no usable questions") as told:
         read_questions(path)
     assert reason in str(told.value)
 

@@ -134,10 +134,12 @@ def test_where_the_order_decided_is_counted_and_said(folder: Folder) -> None:
     report = make_report(folder, "judge")
     assert order_decided(report) == (8, 40)  # one question of five, for 4 methods and 2 preferences
     page = make_page(report, folder.replies().values())
-    assert "by the order of the replies in 8 of 40 comparisons" in page
+    assert "In 8 of 40 comparisons the judge's choice depended on the order of the replies" in page
     unasked = make_report(folder, "small")
     assert order_decided(unasked) == (0, 0)
-    assert "by the order of the replies" not in make_page(unasked, folder.replies().values())
+    assert "depended on the order of the replies" not in make_page(
+        unasked, folder.replies().values()
+    )
 
 
 def test_methods_come_in_the_order_of_the_papers_tables(folder: Folder) -> None:

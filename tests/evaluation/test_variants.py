@@ -47,7 +47,7 @@ def test_the_papers_setting_has_a_name() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "names none"),
+        ("", "--methods is empty"),
         ("best", "no method 'best'"),
         ("pref@s=2", "takes none"),
         ("la@s=2", "only guard"),

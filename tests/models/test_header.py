@@ -80,7 +80,7 @@ DEFECTS: dict[str, tuple[Damage, str]] = {
     "tensor count": (poke(8, HUGE), "claims 1,152,921,504,606,846,976 tensors"),
     "metadata count": (poke(16, HUGE), "claims 1,152,921,504,606,846,976 metadata entries"),
     "one tensor more": (poke(8, u64(4)), "damaged header"),
-    "one tensor less": (poke(8, u64(2)), "goes on where the data should begin"),
+    "one tensor less": (poke(8, u64(2)), "runs on past the start of the data"),
     "one entry more": (poke(16, u64(15)), "damaged header"),
     "one entry less": (poke(16, u64(13)), "damaged header"),
     "key length": (poke(24, HUGE), "a metadata key is 1,152,921,504,606,846,976 bytes long"),
@@ -94,16 +94,16 @@ DEFECTS: dict[str, tuple[Damage, str]] = {
     "list length": (poke_after(b"tokenizer.ggml.tokens", 8, HUGE), "claims .* tokens"),
     "token length": (poke_after(b"tokenizer.ggml.tokens", 16, HUGE), "over 64 MiB"),
     "last token length": (poke_after(b"</s>\4\0\0\0\0\0\0\0good", 0, HUGE), "over 64 MiB"),
-    "token twice": (lambda data: data.replace(b"walk", b"good"), "token b'good' comes twice"),
+    "token twice": (lambda data: data.replace(b"walk", b"good"), "token b'good' appears twice"),
     "tensor name length": (poke_after(b"output.weight", -21, u64(64)), "tensor name is 64 bytes"),
     "dimensions": (poke_after(b"output.weight", 0, u32(5)), "output.weight' has 5 dimensions"),
     "tensor type": (poke_after(b"output.weight", 20, u32(99)), "output.weight' .* type 99"),
     "retired type": (poke_after(b"output.weight", 20, u32(4)), "output.weight' .* type 4"),
     "part of a block": (poke_after(b"output.weight", 4, u64(31) + u64(4) + u32(2)), "rows of 31"),
-    "overlap": (poke_after(b"output.weight", 24, u64(4096)), "is at 4,096, where 4,608 was due"),
+    "overlap": (poke_after(b"output.weight", 24, u64(4096)), "is at 4,096, expected at 4,608"),
     "unaligned": (poke_after(b"output.weight", 24, u64(4609)), "is at 4,609"),
     "out of the file": (poke_after(b"output.weight", 24, HUGE), "is at 1,152,921"),
-    "flipped shape": (poke_after(b"attn_q.weight", 4, u64(33)), "is at 4,608, where 4,736 was due"),
+    "flipped shape": (poke_after(b"attn_q.weight", 4, u64(33)), "is at 4,608, expected at 4,736"),
     "huge last tensor": (poke_after(b"output.weight", 12, HUGE), "of its .* bytes are missing"),
     "no last byte": (cut(-1), "is cut short: 1 of its [0-9,]+ bytes are missing"),
     "half": (lambda data: data[: len(data) // 2], "cut short"),
@@ -135,7 +135,7 @@ def test_a_senseless_alignment_is_named(alignment: int, tmp_path: Path) -> None:
 def test_a_repeated_key_is_named(tmp_path: Path) -> None:
     path = write_model(tmp_path / "a.gguf", extra=lambda w: w.add_bool("test.tokens", True))
     data = path.read_bytes().replace(b"test.tokens", b"test.scores")
-    assert "metadata key 'test.scores' comes twice" in complaint(data, tmp_path)
+    assert "metadata key 'test.scores' appears twice" in complaint(data, tmp_path)
 
 
 def test_empty_tokens_may_repeat(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_repeated_tensor_is_named(tmp_path: Path) -> None:
     shapes = {"a.weight": (1, 32), "b.weight": (1, 32)}
     path = write_model(tmp_path / "a.gguf", tensors=shapes)
     data = path.read_bytes().replace(b"b.weight", b"a.weight")
-    assert "tensor 'a.weight' comes twice" in complaint(data, tmp_path)
+    assert "tensor 'a.weight' appears twice" in complaint(data, tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_what_is_no_chat_model_is_called_what_it_is(
 
 def test_a_vocabulary_is_no_chat_model(tmp_path: Path) -> None:
     path = write_model(tmp_path / "a.gguf", tensors={})
-    with pytest.raises(NotUsableError, match="a vocabulary without the weights"):
+    with pytest.raises(NotUsableError, match="a vocabulary without model weights"):
         require_chat_model(inspect(path))
 
 
@@ -170,14 +170,16 @@ def test_a_split_model_is_the_sum_of_its_parts(tmp_path: Path) -> None:
 
 def test_a_later_part_names_the_first(tmp_path: Path) -> None:
     first, second = write_part(tmp_path, 1), write_part(tmp_path, 2)
-    with pytest.raises(NotUsableError, match=f"part 2 of 2 .*name the first part instead: {first}"):
+    with pytest.raises(NotUsableError, match=f"part 2 of 2 .*use the first part instead: {first}"):
         inspect(second)
 
 
 @pytest.mark.parametrize("there", [1, 2])
 def test_a_missing_part_is_named(there: int, tmp_path: Path) -> None:
     part = write_part(tmp_path, there)
-    with pytest.raises(NotUsableError, match=f"m-0000{3 - there}-of-00002.gguf is not beside it"):
+    with pytest.raises(
+        NotUsableError, match=f"m-0000{3 - there}-of-00002.gguf is not in the same folder"
+    ):
         inspect(part)
 
 

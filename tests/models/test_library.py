@@ -88,14 +88,14 @@ def test_names_that_differ_in_case_need_the_exact_one(folder: Path) -> None:
     write_model(folder / "two" / "A.gguf", layers=3)
     assert resolve("a") == lower
     write_model(folder / "three" / "a.gguf", "qwen2")
-    with pytest.raises(NotUsableError, match=r"'a' may mean any of one/a, three/a; give"):
+    with pytest.raises(NotUsableError, match=r"'a' could mean any of one/a, three/a; give"):
         resolve("a")
 
 
 @pytest.mark.parametrize("name", ["qwen3-06b", "QWEN", "qwen3-0.6b-q8"])
 def test_near_names_are_offered(name: str, folder: Path) -> None:
     write_model(folder / "Qwen3-0.6B-Q8_0.gguf")
-    with pytest.raises(NotUsableError, match=r"near it are: Qwen3-0\.6B-Q8_0$"):
+    with pytest.raises(NotUsableError, match=r"similar names: Qwen3-0\.6B-Q8_0$"):
         resolve(name)
 
 
@@ -105,7 +105,7 @@ def test_near_names_of_the_catalogue_come_with_the_command() -> None:
 
 
 def test_a_far_name_leads_to_the_list() -> None:
-    with pytest.raises(NotUsableError, match=r"no model is called 'zzz'; .*: amulet models$"):
+    with pytest.raises(NotUsableError, match=r"there is no model called 'zzz'; .*: amulet models$"):
         resolve("zzz")
 
 
@@ -116,7 +116,7 @@ def test_a_path_to_nothing_is_told(name: str) -> None:
 
 
 def test_a_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(NotUsableError, match="is a folder; name a GGUF file in it"):
+    with pytest.raises(NotUsableError, match="is a folder; choose a GGUF file in it"):
         resolve(str(tmp_path))
 
 
@@ -155,8 +155,10 @@ def test_what_is_no_chat_model_is_left_out_with_the_reason(folder: Path) -> None
     reasons = {left.path.name: left.reason for left in found.left_out}
     assert reasons.keys() == {"bad.gguf", "seer.gguf", "words.gguf", "both.gguf"}
     assert "is not a GGUF file" in reasons["bad.gguf"]
-    assert reasons["seer.gguf"].endswith("is a projector (the part of a model that sees or hears).")
-    assert "a vocabulary without the weights" in reasons["words.gguf"]
+    assert reasons["seer.gguf"].endswith(
+        "is a projector (the part of a model that handles images or sound)."
+    )
+    assert "a vocabulary without model weights" in reasons["words.gguf"]
     assert "a model and its projector in one file" in reasons["both.gguf"]
 
 
@@ -175,7 +177,7 @@ def test_a_split_model_is_listed_once_under_its_name(folder: Path) -> None:
 def test_a_part_without_its_first_is_left_out(folder: Path) -> None:
     write_part(folder, 2)
     (left,) = listing().left_out
-    assert "m-00001-of-00002.gguf is not beside it" in left.reason
+    assert "m-00001-of-00002.gguf is not in the same folder" in left.reason
 
 
 def test_a_folder_that_is_a_file_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +238,9 @@ def test_a_name_is_as_long_as_tells_it_apart(folder: Path) -> None:
         write_model(folder / owner / "m.gguf", tensors=shapes)
     assert names() == ["one/m", "two/m"]
     assert resolve("TWO/M.gguf") == folder / "two" / "m.gguf"
-    with pytest.raises(NotUsableError, match=r"'m' may mean any of one/m, two/m; give one name"):
+    with pytest.raises(
+        NotUsableError, match=r"'m' could mean any of one/m, two/m; give the full name"
+    ):
         resolve("m")
 
 
@@ -336,7 +340,7 @@ def test_a_path_in_the_folder_is_a_name_too(folder: Path) -> None:
 def test_nothing_outside_the_folder_is_removed(folder: Path, tmp_path: Path) -> None:
     path = write_model(tmp_path / "mine.gguf")
     for name in (str(path), f"{folder}/../../../mine.gguf"):
-        with pytest.raises(UsageError, match="Amulet removes nothing elsewhere"):
+        with pytest.raises(UsageError, match="the only folder Amulet removes from"):
             remove(name)
     assert path.exists()
 

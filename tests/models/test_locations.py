@@ -272,7 +272,7 @@ def test_a_folder_that_may_not_be_read_is_told(user: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "scandir", closed)
     (left,) = listing().left_out
-    assert left.reason == f"{store} was not looked through (Permission denied)."
+    assert left.reason == f"{store} was not searched (Permission denied)."
 
 
 def test_a_folder_with_too_many_files_is_not_looked_through_to_its_end(
@@ -283,7 +283,7 @@ def test_a_folder_with_too_many_files_is_not_looked_through_to_its_end(
         (tmp_path / f"{number}.gguf").touch()
     sightings, unread = look_into([Location("x", tmp_path)])
     assert len(sightings) == 3
-    assert unread[0].reason == "more than 3 files"
+    assert unread[0].reason == "it holds more than 3 files"
 
 
 def test_a_folder_deep_below_is_not_reached(tmp_path: Path) -> None:
@@ -316,8 +316,8 @@ def test_a_folder_that_cannot_be_in_another_programs_settings_hides_no_model(
 @pytest.mark.parametrize(
     ("folder", "reason"),
     [
-        ("~nosuchuser/models", "'~nosuchuser' is nobody's home folder here"),
-        ("a\\u0000b", "holds a character that no file's name can have"),
+        ("~nosuchuser/models", "'~nosuchuser' is not a user's home folder here"),
+        ("a\\u0000b", "contains a character not allowed in file names"),
     ],
 )
 def test_a_folder_of_the_users_own_that_cannot_be_is_a_sentence(folder: str, reason: str) -> None:

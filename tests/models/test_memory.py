@@ -162,7 +162,7 @@ def test_what_goes_to_a_device_leaves_room_for_more_context(tmp_path: Path) -> N
     assert 0 < largest_context(card, options, free) < 4096
     assert largest_context(card, options, free, [gpu]) == 4096
     assert memory.memory_advice(card, options, free, [gpu]) == ""
-    assert "beside what is on CUDA0" in memory.memory_advice(card, options, 1 << 20, [gpu])
+    assert "in addition to what is on CUDA0" in memory.memory_advice(card, options, 1 << 20, [gpu])
 
 
 def test_advice_is_given_only_where_a_model_does_not_fit(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_advice_is_given_only_where_a_model_does_not_fit(tmp_path: Path) -> None
     options = LoadOptions(context=4096)
     assert memory.memory_advice(card, options, 1 << 40) == ""
     some = estimate(card, replace(options, context=2048)).total
-    assert "it will be loaded with 2,048, unless you insist" in memory.memory_advice(
+    assert "it will be loaded with 2,048 tokens unless you use --insist" in memory.memory_advice(
         card, options, some
     )
     assert "too little for any context" in memory.memory_advice(card, options, 1 << 20)

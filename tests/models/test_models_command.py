@@ -73,7 +73,7 @@ def test_a_list_is_a_table(words: list[str], folder: Path, capsys: Capture) -> N
     assert lines[1][:4] == ["Tiny.F32", "llama", "1.3K", "F32"]
     assert lines[1][6:10] == ["512", "yes", "mit", "Amulet"]
     assert lines[1][-2:] == ["in", "memory"]
-    assert " ".join(lines[2]) == "2 files are left out; to see why: amulet models --all"
+    assert " ".join(lines[2]) == "2 files are left out; see why with: amulet models --all"
 
 
 @pytest.mark.parametrize("words", [["models", "--all"], ["models", "list", "--all"]])
@@ -189,7 +189,7 @@ def test_pull_as_json(index: Index, capsys: Capture) -> None:
 
 def test_pull_names_what_can_be_fetched() -> None:
     with pytest.raises(
-        NotUsableError, match=r"'gpt' is no name of .*one of: smollm2-135m-instruct"
+        NotUsableError, match=r"'gpt' is not in the catalogue.*one of: smollm2-135m-instruct"
     ):
         amulet("models", "pull", "gpt")
 

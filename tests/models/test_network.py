@@ -69,12 +69,12 @@ def test_what_is_packed_and_cut_begins_anew(hub: Hub, what: str) -> None:
 
 def test_what_is_packed_in_an_unknown_way_is_told(hub: Hub, what: str) -> None:
     hub.headers = {"Content-Encoding": "pea-soup"}
-    assert "comes packed as pea-soup, which cannot be unpacked" in refused(what)
+    assert "is compressed as pea-soup, which cannot be unpacked" in refused(what)
 
 
 def test_what_is_packed_badly_is_told(hub: Hub, what: str) -> None:
     hub.headers = {"Content-Encoding": "gzip"}
-    assert "comes packed in a way that cannot be read" in refused(what)
+    assert "is compressed in a way that cannot be read" in refused(what)
 
 
 @pytest.mark.parametrize("cuts", [0, 2])
@@ -146,8 +146,8 @@ def test_the_token_is_told_to_no_other_host(hub: Hub, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("location", "says"),
     [
-        ("{url}/Tiny.Q8_0.gguf", "leads in a circle"),
-        ("gopher://127.0.0.1/x", "cannot be asked"),
+        ("{url}/Tiny.Q8_0.gguf", "redirects in a loop"),
+        ("gopher://127.0.0.1/x", "cannot be used"),
         ("http://[::1/x", "cannot be"),
         ("", "status 302"),
     ],
@@ -192,7 +192,7 @@ def test_a_part_that_is_all_of_the_file_is_the_file(hub: Hub) -> None:
 def test_a_part_of_its_length_that_is_not_the_file_goes(hub: Hub) -> None:
     what = f"{hub.url}/{NAME}"
     left_by_an_earlier_fetch(hub, what, bytes(len(hub.files[NAME])))
-    assert "what came is of no use" in refused(what)
+    assert "the fetched file cannot be used" in refused(what)
     assert fetched(hub, what)
 
 
@@ -206,7 +206,7 @@ def test_a_server_in_trouble_is_asked_again(hub: Hub, status: int) -> None:
 def test_a_server_that_stays_in_trouble_is_told(hub: Hub, status: int) -> None:
     hub.refusals = [status] * 50
     text = refused(f"hf:{REPOSITORY}")
-    assert f"cannot be had (status {status})" in text
+    assert f"cannot be fetched (status {status})" in text
     assert "check the name" not in text
     assert "stored" not in text
 
@@ -216,11 +216,11 @@ STATUSES = {
     401: "set HF_TOKEN",
     403: "set HF_TOKEN",
     404: "check the name",
-    407: "the proxy wants a name and a password",
-    410: "no more",
+    407: "the proxy requires a name and a password",
+    410: "no longer there",
     418: "check the name",
-    429: "too much was asked",
-    451: "the law",
+    429: "too many requests",
+    451: "legal reasons",
     500: "try again later",
     501: "try again later",
     503: "try again later",
@@ -241,7 +241,7 @@ def test_a_status_is_told_as_what_it_means(hub: Hub, status: int) -> None:
 
 def test_a_pause_that_a_server_asks_for_is_told(hub: Hub) -> None:
     hub.headers, hub.refusals = {"Retry-After": "3600"}, [429] * 50
-    assert "left alone for 3,600 seconds" in refused(f"hf:{REPOSITORY}")
+    assert "wait 3,600 seconds" in refused(f"hf:{REPOSITORY}")
     assert len([each for each in hub.asked if "resolve" in each]) == 1
 
 
@@ -252,7 +252,7 @@ def test_an_answer_that_is_none_of_the_hubs_is_told(
     """As networks with a page to sign in on give."""
     monkeypatch.setattr(hub, "tree", lambda: json)
     monkeypatch.setattr("tests.models.hub_server.json.dumps", lambda _: answer.decode("latin-1"))
-    assert "is not understood" in refused(f"hf:{REPOSITORY}")
+    assert "makes no sense" in refused(f"hf:{REPOSITORY}")
 
 
 # -- the user's own network -----------------------------------------------------------------------
@@ -311,10 +311,10 @@ def test_a_proxy_that_wants_a_password_is_told(
     with hub_server() as proxy:
         proxy.proxy = True
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        assert "the proxy wants a name and a password" in refused(what)
+        assert "the proxy requires a name and a password" in refused(what)
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         close_session()
-        assert "the proxy wants a name and a password" in refused("https://localhost/m.gguf")
+        assert "the proxy requires a name and a password" in refused("https://localhost/m.gguf")
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "empty", "text"])

@@ -153,7 +153,7 @@ def test_a_quantisation_is_chosen(hub: Hub, tmp_path: Path) -> None:
 
 def test_several_models_in_a_repository_are_listed(hub: Hub) -> None:
     hub.files = dict.fromkeys(("A.Q8_0.gguf", "B.Q8_0.gguf"), b"")
-    assert "several models: A.Q8_0, B.Q8_0; say which after a colon" in refused(
+    assert "several models: A.Q8_0, B.Q8_0; add one after a colon" in refused(
         f"hf:{REPOSITORY}", UsageError
     )
 
@@ -178,18 +178,18 @@ def test_a_split_model_comes_as_a_whole(hub: Hub, tmp_path: Path) -> None:
 
 def test_the_token_is_used(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.token = "secret"
-    assert "is not there, or not for everybody" in refused(f"hf:{REPOSITORY}")
+    assert "does not exist or is private" in refused(f"hf:{REPOSITORY}")
     monkeypatch.setenv("HF_TOKEN", "secret")
     assert pull(f"hf:{REPOSITORY}").fetched
 
 
 def test_terms_that_want_accepting_are_told(hub: Hub) -> None:
     hub.gated = True
-    assert "wants its terms accepted" in refused(f"hf:{REPOSITORY}")
+    assert "requires accepting its terms" in refused(f"hf:{REPOSITORY}")
 
 
 def test_a_repository_that_is_not_there_is_told(hub: Hub) -> None:
-    assert "is not there, or not for everybody" in refused("hf:org/none")
+    assert "does not exist or is private" in refused("hf:org/none")
 
 
 @pytest.mark.parametrize("name", ["hf:", "hf:tiny", "hf:a/b/c", "hf:a/b:", "hf:../b"])
@@ -253,7 +253,7 @@ def test_a_connection_that_is_cut_is_taken_up_again(hub: Hub) -> None:
 def test_a_fetch_that_was_stopped_goes_on_where_it_was(hub: Hub) -> None:
     hub.cuts, hub.cut_after = 100, 3 * CHUNK
     stop = iter([False] * 3 + [True] * 100)
-    with pytest.raises(FetchCancelledError, match="is kept for the next try"):
+    with pytest.raises(FetchCancelledError, match="is kept for next time"):
         pull(f"hf:{REPOSITORY}", cancelled=lambda: next(stop))
     (part,) = here()
     assert part.startswith(".part-")
@@ -280,7 +280,7 @@ def test_a_wrong_checksum_leaves_nothing(hub: Hub) -> None:
 
 def test_what_is_not_gguf_leaves_nothing(hub: Hub) -> None:
     hub.files["Tiny.Q8_0.gguf"] = b"<html>" * 1000
-    assert "what came is of no use: Tiny.Q8_0.gguf is not a GGUF file" in refused(
+    assert "the fetched file cannot be used: Tiny.Q8_0.gguf is not a GGUF file" in refused(
         f"hf:{REPOSITORY}"
     )
     assert here() == set()
@@ -334,7 +334,7 @@ def test_a_url_that_leads_nowhere_is_told(hub: Hub, tail: str) -> None:
 
 
 def test_a_url_to_nothing_is_told(hub: Hub) -> None:
-    assert "cannot be had (status 404)" in refused(f"{hub.url}/none.gguf")
+    assert "cannot be fetched (status 404)" in refused(f"{hub.url}/none.gguf")
 
 
 def test_entries_of_the_catalogue_are_all_of_a_known_form() -> None:

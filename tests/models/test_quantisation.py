@@ -37,7 +37,7 @@ def test_a_new_file_beside_the_old_one(tmp_path: Path, quantisation: str) -> Non
     assert target.stat().st_size < source.stat().st_size
     assert seen[-1][0] == seen[-1][1] == len(seen)
     assert source.exists()
-    with pytest.raises(UsageError, match="already there"):
+    with pytest.raises(UsageError, match="already exists"):
         quantise(source, quantisation, lambda *_: None)
 
 
@@ -67,7 +67,7 @@ def test_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
     target = quantise_apart(source, "q8_0", lambda *done: seen.append(done), lambda: False)
     assert inspect(target).quantisation == "Q8_0"
     assert seen[-1][0] == seen[-1][1] == len(seen)
-    with pytest.raises(UsageError, match="already there"):
+    with pytest.raises(UsageError, match="already exists"):
         quantise_apart(source, "q8_0", lambda *_: None, lambda: False)
     source.write_bytes(source.read_bytes()[:5000])
     with pytest.raises(NotUsableError, match="could not be quantised"):
@@ -89,7 +89,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(
     write_llama(source)
     (tmp_path / "file").touch()
     monkeypatch.setenv("AMULET_MODELS", str(tmp_path / "file" / "models"))
-    with pytest.raises(UsageError, match=r"cannot be written to \(Not a directory\)"):
+    with pytest.raises(UsageError, match=r"is not writable \(Not a directory\)"):
         quantise(source, "q8_0", lambda *_: None)
 
 

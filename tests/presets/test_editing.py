@@ -41,7 +41,7 @@ def test_a_new_preset_can_be_used_at_once() -> None:
 def test_a_name_that_would_leave_the_folder_or_the_alphabet_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="lower-case letters"):
         new_preset(name)
-    with pytest.raises(NotUsableError, match="no preset is called"):
+    with pytest.raises(NotUsableError, match="there is no preset called"):
         own_preset(name)
 
 
@@ -170,7 +170,7 @@ def test_what_becomes_usual_again_is_written_too() -> None:
 @pytest.mark.parametrize("name", ["mine", "concise"])
 def test_a_new_one_takes_the_place_of_none(name: str) -> None:
     new_preset("mine")
-    with pytest.raises(UsageError, match=f"there is a preset {name} already"):
+    with pytest.raises(UsageError, match=f"there is already a preset called {name};"):
         save_preset(preset_of(name, VALUES), new=True)
 
 

@@ -197,9 +197,9 @@ def test_a_file_name_that_cannot_be_typed_is_a_problem(name: str) -> None:
 
 
 def test_an_unknown_name_comes_with_names_near_it() -> None:
-    with pytest.raises(NotUsableError, match="near it are: concise"):
+    with pytest.raises(NotUsableError, match="similar names: concise"):
         load_presets().get("consise")
-    with pytest.raises(NotUsableError, match="near it are: british-english"):
+    with pytest.raises(NotUsableError, match="similar names: british-english"):
         load_presets().get("british")
     with pytest.raises(NotUsableError, match="amulet presets"):
         load_presets().get("qqq")
@@ -232,7 +232,7 @@ def test_an_unknown_name_comes_with_names_near_it() -> None:
         ('preference = "x"\n[update]\niterations = 0', "line 3: iterations: "),
         ('preference = "x"\n[update]\neta = 0', "line 2: update: iterations must be at least 1"),
         ('preference = "x"\n[update]\nalpha = inf', "line 2: update: alpha, lambda and eta must"),
-        ('preference = "x"\n[update]\nalpha = 1e300', "line 2: update: these parameters come to"),
+        ('preference = "x"\n[update]\nalpha = 1e300', "line 2: update: these parameters give"),
         ('preference = "x"\n[update]\niterations = 10_000_000', "line 2: update: iterations must"),
         ('preference = "x"\nupdate = 3', "line 2: update: expected a table, got a whole number"),
         (b'preference = "x"\ntitle = "\xff"', "line 2: it is not text in UTF-8"),
@@ -269,7 +269,7 @@ def test_a_folder_by_the_name_of_a_preset_is_a_problem_and_no_more() -> None:
 def test_parameters_that_come_to_too_much_are_refused() -> None:
     assert bounded_strength(Update()) == AMULET
     for update in (Update(alpha=20.0), Update(alpha=1e300), Update(iterations=100_001)):
-        with pytest.raises(ValueError, match=r"at most|the most"):
+        with pytest.raises(ValueError, match=r"at most|is the maximum"):
             bounded_strength(update)
 
 

@@ -46,8 +46,8 @@ def test_the_largest_context_that_fits_is_taken_and_told() -> None:
     plan = fit(LoadOptions(), NEEDS, [], 14 * GB)
     assert plan.options.context == 2048
     assert plan.notices == (
-        "With 4,096 tokens of context the model would take about 15.0 GB and 14.0 GB are free, so "
-        "the context is 2,048 tokens; --insist keeps the larger one.",
+        "With a context of 4,096 tokens the model would need about 15.0 GB, but 14.0 GB are free, "
+        "so the context is 2,048 tokens; use --insist for the larger one.",
     )
 
 
@@ -57,7 +57,7 @@ def test_one_can_insist() -> None:
 
 
 def test_a_model_that_does_not_fit_at_all_is_not_loaded() -> None:
-    with pytest.raises(UsageError, match=r"takes about 12.0 GB even with 1,024 tokens .*--insist"):
+    with pytest.raises(UsageError, match=r"needs about 12.0 GB even with 1,024 tokens .*--insist"):
         fit(LoadOptions(), NEEDS, [], 8 * GB)
 
 
@@ -110,7 +110,7 @@ def test_layers_where_there_is_no_device_are_told() -> None:
         ([gpu(8.5)], 9, "5 of 10 layers on CUDA0", True),
         ([gpu(8.5)], 4, "5 of 10 layers on CUDA0", False),
         ([gpu(8.5), gpu(8.5, "CUDA1")], 2, "all on CUDA0, CUDA1", True),
-        ([gpu(0.5)], 16, "in memory: CUDA0 has no room for a layer", True),
+        ([gpu(0.5)], 16, "in memory: CUDA0 has no room for any layer", True),
     ],
 )
 def test_where_a_model_would_lie_is_said_in_words(
@@ -144,14 +144,14 @@ def test_where_a_devices_memory_runs_out_fewer_layers_are_tried(
     assert tried == [-1, 2, 1, 0]
     assert (fitted.layers, fitted.devices) == (0, ())
     assert fitted.notices == (
-        "The memory of CUDA0 ran out, so no layers are there and the rest is on the processor.",
+        "The memory of CUDA0 ran out, so no layers run there and the rest on the processor.",
     )
 
 
 def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:
     path = tmp_path / "tiny.gguf"
     write_llama(path)
-    with pytest.raises(UsageError, match=r"no device 'CUDA7' .*there are: none"):
+    with pytest.raises(UsageError, match=r"no device 'CUDA7' .*available: none"):
         load(str(path), LoadOptions(devices=("CUDA7",)), ())
 
 

@@ -148,9 +148,9 @@ async def test_a_click_on_a_key_of_the_bottom_line_presses_it() -> None:
 async def test_help_scrolls_where_it_does_not_fit() -> None:
     async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+g")
-        assert "Leave it as it is" not in running.shown()
+        assert "Cancel" not in running.shown()
         await running.press("end")
-        await running.until("Leave it as it is")
+        await running.until("Cancel")
 
 
 def test_every_action_has_its_method_and_no_key_is_promised_twice_in_a_place() -> None:
@@ -289,7 +289,7 @@ def test_a_key_leaves_the_terminal_whole() -> None:
 def test_where_nothing_can_be_kept_the_chat_opens_and_says_so(home: Path) -> None:
     home.write_text("a file where the folder should be")
     terminal = Terminal()
-    terminal.read_until("Chats cannot be kept in")
+    terminal.read_until("Chats cannot be saved in")
     os.write(terminal.master, b"\x11")
     assert terminal.end() == 0
 

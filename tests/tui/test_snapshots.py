@@ -92,8 +92,8 @@ MODELS = (
     StoredModel(
         str(MODEL.path),
         "SmolLM2-135M-Instruct Q4_1",
-        "Takes about 465.9 MB for two streams of 4,096 tokens (weights 156.8 MB, KV 188.7 MB, "
-        "compute 43.1 MB); 23.7 GB are free.\n\n"
+        "Needs about 465.9 MB for two streams of 4,096 tokens (weights 156.8 MB, KV 188.7 MB, "
+        "compute 43.1 MB); 23.7 GB free.\n\n"
         "llama, 134,515,008 parameters\n98.1 MB on disk · trained for 8,192 tokens\n"
         "chat template: yes · licence: apache-2.0\nkept by Amulet: /models/small.gguf",
         True,
@@ -135,7 +135,7 @@ def model_store() -> ModelStore:
         asked = f"<|im_end|>\n<|im_start|>user\n{HOLIDAY}<|im_end|>\n<|im_start|>assistant\n"
         system = "<|im_start|>system\nYou are a capable and friendly assistant."
         return (
-            f"Without the preference it sees:\n\n{system}{asked}\n\n"
+            f"What it reads without the preference:\n\n{system}{asked}\n\n"
             f"With it:\n\n{system} {steering.preference}{asked}"
         )
 
@@ -287,7 +287,7 @@ async def export(shown: Shown) -> AsyncIterator[Running]:
         await running.say("/export")
         running.app.screen.query_one(Input).value = "walk.md"
         await running.press("enter")
-        await running.until("once more")
+        await running.until("overwrite")
         yield running
 
 

@@ -25,7 +25,7 @@ from tui.session.session import Session
 from tui.session.steering import SteeringChoice
 from tui.unexpected import as_sentences, told
 
-SENTENCE = "Amulet met an error that it should not have; "
+SENTENCE = "Something went wrong in Amulet; details are in "
 # What no file can be called, or nobody can look at.
 STRANGE = (
     "~nosuchuser",
@@ -104,7 +104,7 @@ async def test_an_error_that_nobody_foresaw_is_a_sentence_and_the_app_goes_on(
     log = log_folder() / "app.log"
     async with chat(FakeEngine(["Here I am."])) as running:
         await raised(running)
-        assert await told_of(running) == f"{SENTENCE}{log} says what it was."
+        assert await told_of(running) == f"{SENTENCE}{log}."
         await running.say("Are you there?")
         assert running.said == ["Are you there?", "Here I am."]
     assert "ZeroDivisionError" in log.read_text("utf-8")
@@ -148,7 +148,9 @@ def test_an_error_for_the_user_is_told_as_it_is() -> None:
 
 
 def test_what_the_system_refuses_is_told_by_its_reason() -> None:
-    assert told(OSError(28, "No space left on device")).startswith("the system refused ([Errno 28]")
+    assert told(OSError(28, "No space left on device")).startswith(
+        "the operating system reported an error ([Errno 28]"
+    )
 
 
 def test_work_on_a_thread_tells_of_any_error_as_a_sentence() -> None:
@@ -162,7 +164,7 @@ def test_work_on_a_thread_tells_of_any_error_as_a_sentence() -> None:
 async def test_a_model_that_cannot_even_be_looked_for_is_offered_anew() -> None:
     model_store = replace(store_with(), find=fail)  # type: ignore[arg-type]
     async with chat(FakeEngine(), model_store=model_store) as running:
-        await running.until("Amulet met an error")
+        await running.until("Something went wrong in Amulet")
         assert "^d" in running.shown()
 
 
@@ -170,7 +172,7 @@ async def test_a_list_of_models_that_fails_says_why() -> None:
     model_store = replace(store_with(), models=fail)  # type: ignore[arg-type]
     async with chat(FakeEngine(), model_store=model_store) as running:
         await running.say("/model")
-        await running.until("Amulet met an error")
+        await running.until("Something went wrong in Amulet")
         assert isinstance(running.app.screen, ModelPicker)
 
 
@@ -198,7 +200,7 @@ async def test_a_strange_name_behind_an_at_is_a_word_like_any_other(name: str, h
         asked = [request.messages[-1].text for request in engine.requests]
         refused = running.notified[-1:]
         assert (
-            asked == [f"@{name} hi"] or "folder" in refused[0] or "no file can hold" in refused[0]
+            asked == [f"@{name} hi"] or "folder" in refused[0] or "cannot be stored" in refused[0]
         )
 
 

@@ -166,9 +166,9 @@ class Comparison:
     def add(self, steering: SteeringChoice) -> str:
         """One more column at the end; returns why not, in a sentence, or nothing."""
         if len(self.columns) >= MOST_COMPARED:
-            return f"{MOST_COMPARED} columns are the most; take one away first."
+            return f"There is room for {MOST_COMPARED} columns at most; remove one first."
         if any(same(steering, column.steering) for column in self.columns):
-            return "That column is there already."
+            return "That column is already there."
         self.winner = None
         self.columns.append(Column(steering))
         return ""
@@ -206,7 +206,7 @@ class Comparison:
     def hide(self) -> str:
         """Shuffle the columns, and show no names; returns why not, in a sentence, or nothing."""
         if not all(column.ended for column in self.columns):
-            return "Vote once all columns are written, or stop them."
+            return "You can vote once all columns are finished or stopped."
         if sum(bool(column.text) for column in self.columns) < 2:
             return "There is nothing to choose between."
         self.columns = [column for column in self.columns if column.text]

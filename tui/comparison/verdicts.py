@@ -31,13 +31,13 @@ def told(
         return "No vote.", None
     chosen, preset = f"You chose {title(winner)}.", winner.steering.preset
     if not preset:
-        return f"{chosen} Votes are kept for presets only.", None
+        return f"{chosen} Votes are only saved for presets.", None
     tally = comparison.tally(preset)
     strength = tally.favourite
     if strength is None and tally.votes < FEWEST:
-        return f"{chosen} {tally.votes} of the {FEWEST} votes that a suggestion needs.", None
+        return f"{chosen} {tally.votes} of the {FEWEST} votes needed for a suggestion.", None
     if strength is None:
-        return f"{chosen} No strength is ahead in {tally.votes} votes.", None
+        return f"{chosen} No strength leads after {tally.votes} votes.", None
     ahead = f"{chosen} Of {tally.votes} votes, {tally.won[strength]} went to {strength:.2f}"
     if abs(strength - preset.strength) < SAME:
         return f"{ahead}, which is this preset's default.", None

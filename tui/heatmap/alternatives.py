@@ -24,9 +24,9 @@ from tui.heatmap.tokens import Reading
 from tui.session.requests import old_request
 from tui.session.session import Session
 
-_UNKNOWN = "What else could have been said cannot be told: not all tokens of this reply are known."
-_THOUGHT = "What else could have been said cannot be told: the thought before it is not known."
-_DAMAGED = "What else could have been said cannot be told: the engine reads other tokens here."
+_UNKNOWN = "Alternatives cannot be shown: not all tokens of this reply are known."
+_THOUGHT = "Alternatives cannot be shown: the thinking before it is not known."
+_DAMAGED = "Alternatives cannot be shown: the engine sees other tokens in this reply."
 
 
 class Alternatives:
@@ -67,7 +67,7 @@ class Alternatives:
             engine.examine(request, (*before, *strengths))
 
         if refusal := session.lend(self._take, begin):
-            self._why = f"{refusal} What else could have been said comes after that."
+            self._why = f"{refusal} Alternatives will be shown after that."
         else:
             self._request, self._why = request, "Reading the reply…"
 
@@ -85,11 +85,11 @@ class Alternatives:
         if (thought := self._reading.node.thought).text and not thought.token_ids:
             return _THOUGHT
         if model is None:
-            return f"What else could have been said needs {origin.model}; no model is loaded."
+            return f"Alternatives need {origin.model}, but no model is loaded."
         if as_text(model.path.name) != Path(origin.file).name:
             written = Path(origin.file).name or origin.model
             return (
-                f"What else could have been said needs the model that wrote this, {written}; "
+                f"Alternatives need the model that wrote this reply, {written}, but "
                 f"{model.path.name} is loaded."
             )
         return ""
@@ -104,7 +104,7 @@ class Alternatives:
             case Examined() if event.id == request:
                 self._take_places(event)
             case Failed() if event.id == request:
-                self._why = f"What else could have been said cannot be told: {event.text}"
+                self._why = f"Alternatives cannot be shown: {event.text}"
             case Failed(id=None) | Died():
                 self._why = event.text
 

@@ -16,7 +16,7 @@ from tui.markdown.sanitising import clean, count, speed
 
 _ENDS: dict[Reason, str] = {
     "stop": "",
-    "length": "■ cut off: the reply or the context is at its longest",
+    "length": "■ cut off: the reply limit or the context limit was reached",
     "cancelled": "■ stopped",
     "died": "■ the engine stopped here",
     "interrupted": "■ interrupted",
@@ -29,17 +29,17 @@ def how(node: Node, preset: str) -> list[str]:
     """How a reply came about, in pieces: its end, its steering, what it cost, its seed. preset:
     what to call its preset."""
     if node.origin is None:
-        return ["in your words"]
+        return ["written by you"]
     ending, stats = node.ending, node.ending.stats if node.ending else None
     parts = [_ENDS[ending.reason]] if ending else []
     if not node.message.text:
-        parts.append("no answer" if node.thought.text else "the model said nothing")
+        parts.append("no answer" if node.thought.text else "the model wrote nothing")
     if node.origin.alignment.preference:
         parts.append(steered(node, preset))
     if stats:
         written = stats.tokens - stats.thought_tokens
         parts.append(f"{count(written, 'token')}, {speed(stats.tokens_per_s)}")
-        parts.append(f"first after {stats.first_token_s:.1f} s")
+        parts.append(f"first token after {stats.first_token_s:.1f} s")
     parts.append(f"seed {node.origin.seed}")
     return [part for part in parts if part]
 

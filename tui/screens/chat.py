@@ -166,7 +166,7 @@ class ChatScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Be ready to write at once; the model comes behind."""
-        self._more_below = f"↓ there is more below · {shown_key(self.app, CHAT, 'newest')}"
+        self._more_below = f"↓ more below · {shown_key(self.app, CHAT, 'newest')}"
         self.set_focus(self.prompt)
         writing.recall(self)
         with suppress(AmuletError):  # which is told of when something is to be kept
@@ -261,7 +261,7 @@ class ChatScreen(Screen[None]):
     @on(FetchLine.Arrived)
     def _tell_arrival(self, message: FetchLine.Arrived) -> None:
         if self.session.model:
-            self.notify(f"{message.name} is here: /model lists it.")
+            self.notify(f"{message.name} is ready; /model lists it.")
         else:
             self.find_model(message.path)
 

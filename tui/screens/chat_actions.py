@@ -87,7 +87,7 @@ def last_chat(view: ChatView) -> None:
         if name != here and _is_there(view, name):
             open_chat(view, name)
             return
-    view.notify("There is no other chat yet.")
+    view.notify("There is no previous chat yet.")
 
 
 def _is_there(view: ChatView, name: str) -> bool:
@@ -160,7 +160,7 @@ def set_title(view: ChatView, title: str) -> None:
     if len(view.session.chat.conversation):
         rename_chat(view, view.session.chat.id, title)
     else:
-        view.notify("A chat has a title once something is said in it.")
+        view.notify("A chat gets a title once it has a message.")
 
 
 def export(view: ChatView, path: str = "") -> None:
@@ -175,7 +175,7 @@ def export(view: ChatView, path: str = "") -> None:
 
 def _tell_file(view: ChatView, file: Path | None) -> None:
     if file:
-        view.notify(f"Written: {file}")
+        view.notify(f"Exported to {file}")
 
 
 def import_chat(view: ChatView, path: str = "") -> None:

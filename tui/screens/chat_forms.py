@@ -13,8 +13,8 @@ from amulet_local.system import paths
 from tui.screens.line_form import LineForm, Paths, Unsure
 
 _SHORT = 40  # characters of a title in a frame
-_EXPORT_HINT = "A name that ends in .json: all branches, to be imported again. Else Markdown."
-_IMPORT_HINT = "A chat that was exported as JSON."
+_EXPORT_HINT = "Names ending in .json save all branches, for importing again; others save Markdown."
+_IMPORT_HINT = "A chat exported as JSON."
 
 
 def rename_form(title: str) -> LineForm[str]:
@@ -22,7 +22,7 @@ def rename_form(title: str) -> LineForm[str]:
 
     def act(line: str, sure: bool) -> str:
         if not title_of(line):
-            raise UsageError("a title needs something to read")
+            raise UsageError("a title needs at least one visible character")
         return line
 
     return LineForm(f"Rename “{_short(title)}”", title, "", act)
@@ -42,7 +42,9 @@ def export_form(store: History, chat: str, title: str, path: str = "") -> LineFo
         try:
             export_chat(Chat(store, chat), file, kind_of(file), overwrite=sure)
         except FileExistsError:
-            raise Unsure(f"{file.name} is there already; enter once more writes over it.") from None
+            raise Unsure(
+                f"{file.name} already exists; press enter again to overwrite it."
+            ) from None
         return file
 
     heading = f"Export “{_short(title)}”"
@@ -67,7 +69,7 @@ def _path(line: str) -> Path:
 def _require_ordinary(file: Path) -> None:
     """To open a pipe would wait for its other end, for ever. Raises UsageError."""
     if paths.exists(file) and not (paths.is_file(file) or paths.is_dir(file)):
-        raise UsageError(f"{file} is a device or a pipe; name a file.")
+        raise UsageError(f"{file} is a device or a pipe; give a file name.")
 
 
 def _short(title: str) -> str:

@@ -40,9 +40,9 @@ PAGE = 60  # chats
 FOUND = 100  # hits
 _PAGE_TO_END = 200
 _TYPING_S = 0.12
-_NONE = "No chat is kept yet: a chat is, once something is said in it."
-_NOTHING = "No message has all of these words."
-_CUT = f"the newest {FOUND}; more words find fewer"
+_NONE = "No chats yet. A chat is saved once it has a message."
+_NOTHING = "No message contains all of these words."
+_CUT = f"the newest {FOUND}; add words to narrow the search"
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,7 @@ class ChatsScreen(ModalScreen[Place | None]):
         self._asked = ""  # what was asked last, answered or not
         self._more = False  # whether there are chats beyond those that are listed
         self._typing: Timer | None = None
-        self._search = Input(
-            placeholder="Search all that was said", id="search", select_on_focus=False
-        )
+        self._search = Input(placeholder="Search all messages", id="search", select_on_focus=False)
         self._list, self._preview = ChatList(), Preview(session.history)
 
     def compose(self) -> ComposeResult:
@@ -293,7 +291,7 @@ class ChatsScreen(ModalScreen[Place | None]):
         removed = self._remove(_chat(row))
         if removed:
             undo = shown_key(self.app, CHATS, "screen.bring_back")
-            self.notify(f"Deleted: {clean(row.title)}. {undo} brings it back.")
+            self.notify(f"Deleted: {clean(row.title)}. Press {undo} to restore it.")
         self._list.opened = self._session.chat.id
         if removed and isinstance(row, Summary):
             self._list.drop(row.id)
@@ -332,7 +330,7 @@ class ChatsScreen(ModalScreen[Place | None]):
 
     def _tell_file(self, file: Path | None) -> None:
         if file:
-            self.notify(f"Written: {file}")
+            self.notify(f"Exported to {file}")
 
     def action_import_chat(self) -> None:
         """Ask for a file, and open the chat in it."""

@@ -38,7 +38,7 @@ _NARROWEST, _READABLE = 24, 30  # cells of a column, where all fit and where the
 _NARROW = 72  # cells in which one at a time is read more easily
 _NOT_WHILE_WRITING = ("vote", "again")
 _NOT_BLIND = ("vote", "again", "take", "add_strength", "add_preset", "remove", "use_favourite")
-_BLIND = "Which reply is best? Press its number; 0 shows them without a vote."
+_BLIND = "Which reply is best? Press its number, or 0 to show which is which without voting."
 
 
 @dataclass(frozen=True)
@@ -171,9 +171,11 @@ class CompareScreen(ModalScreen[Taken | None]):
             return sentence(said)
         texts = [column.text for column in self.comparison.columns if column.ended]
         if len(texts) == len(self.comparison.columns) > 1 and len(set(texts)) == 1:
-            return "All columns say the same."
+            return "All columns are the same."
         key = shown_key(self.app, COMPARE, "vote")
-        return "" if self.comparison.running else f"{key} votes without seeing which is which."
+        return (
+            "" if self.comparison.running else f"Press {key} to vote without seeing which is which."
+        )
 
     # -- columns ------------------------------------------------------------------------------
 
@@ -240,7 +242,7 @@ class CompareScreen(ModalScreen[Taken | None]):
         try:
             strength = msgspec.convert(message.value, Strength, strict=False)
         except msgspec.ValidationError:
-            self.notify(f"A strength is a number, like 2 or 4.5, not {message.value}.")
+            self.notify(f"The strength must be a number, like 2 or 4.5, not {message.value}.")
             return
         self._leave_strength()
         await self._add(self._beside.at(strength))
@@ -290,13 +292,13 @@ class CompareScreen(ModalScreen[Taken | None]):
             key = shown_key(self.app, COMPARE, "use_favourite")
             self._said, self._favourite = told(self.comparison, self._title, key)
         except AmuletError as error:
-            self._said = f"The vote is not kept: {error}"
+            self._said = f"The vote could not be saved: {error}"
         self.action_go(number - 1 if number else self._place)
 
     def action_use_favourite(self) -> None:
         """Make the strength with most votes the preset's own."""
         if not self._favourite:
-            self.notify("The votes suggest no other strength yet.")
+            self.notify("The votes do not suggest another strength yet.")
             return
         preset, strength = self._favourite.preset, self._favourite.strength
         try:
@@ -309,7 +311,7 @@ class CompareScreen(ModalScreen[Taken | None]):
         self._session.steering = with_preset(self._session.steering, changed)
         for column in self.comparison.columns:
             column.steering = with_preset(column.steering, changed)
-        self._said = f"{preset.title or preset.name} is followed at {strength:.2f} by default now."
+        self._said = f"The default strength of {preset.title or preset.name} is now {strength:.2f}."
         self.poll()
 
     # -- leaving ------------------------------------------------------------------------------
@@ -320,7 +322,7 @@ class CompareScreen(ModalScreen[Taken | None]):
         if reply := self.comparison.reply(column):
             self.dismiss(Taken(reply, column.steering))
         elif column.ended:
-            self.notify("There is nothing to take here.")
+            self.notify("There is no reply to use here.")
         else:
             self.notify("This column is still being written.")
 

@@ -107,7 +107,7 @@ class HeatScreen(ModalScreen[Branch | None]):
         if shifts:
             parts += [
                 count(len(flips), "flip"),
-                f"shift {sum(shifts) / len(shifts):.2f} nats a token",
+                f"shift {sum(shifts) / len(shifts):.2f} nats per token",
             ]
         return Content.styled("Heat", "bold") + Content("  " + " · ".join(filter(None, parts)))
 
@@ -198,7 +198,7 @@ class HeatScreen(ModalScreen[Branch | None]):
         cursor, candidate = self._text.cursor, message.candidate
         candidates = self._alternatives.at(cursor)
         if candidate.ends and cursor + self._reading.before == 0:
-            self.notify("A reply that ends before its first token says nothing.")
+            self.notify("A reply cannot end before its first token.")
         elif candidate.ends:
             self._leave(Branch(self._reading.ended(cursor), self.strength))
         elif candidates:

@@ -19,9 +19,9 @@ from tui.markdown.styled import Styled
 _ABOUT = (
     "A preset is a preference in words. The dial says how strongly every word of the reply is "
     "realigned to it: 0 (base) ignores it, 1 (prompt) only asks for it, 3 (LA) is firm, 5.65 "
-    "(Amulet) is as strong as in the paper, below 0 leads away from it. The dial counts from the "
-    "next word on, also of a reply that is being written; another preset, from the next message. "
-    "Keys can be set in config.toml, under [keys], by the names on the right."
+    "(Amulet) is the paper's strength, and below 0 leads away from it. The dial applies from the "
+    "next word on, even in a reply being written; a new preset applies from the next message. "
+    "Keys can be changed in config.toml, under [keys], using the names on the right."
 )
 _WIDTH = 26  # of the keys
 

@@ -84,7 +84,7 @@ class LineForm(ModalScreen[T | None], Generic[T]):
         """Name the keys."""
         form = self.query_one("#line")
         form.border_title = Content(clean(self._title))
-        form.border_subtitle = f"enter does it · {shown_key(self.app, LINE, 'close')} leaves it"
+        form.border_subtitle = f"enter confirms · {shown_key(self.app, LINE, 'close')} cancels"
         self._say(self._hint)
         if self._at_once:
             self._submit()

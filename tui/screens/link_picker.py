@@ -33,7 +33,7 @@ class LinkPicker(Picker[str]):
         opens, close = (shown_key(self.app, PICKER, name) for name in ("choose", "close"))
         window = self.query_one("#window")
         window.border_title = "Links"
-        window.border_subtitle = f"{opens} opens it · {close} leaves it"
+        window.border_subtitle = f"{opens} opens it · {close} cancels"
         self._list("")
 
     def _list(self, wanted: str) -> None:
@@ -45,7 +45,7 @@ class LinkPicker(Picker[str]):
                 options.add_option(Option(Content(clean(link.address)), id=str(number)))
         options.highlighted = 0 if options.option_count else None
         if not options.option_count:
-            self.tell({"title": "Nothing fits", "details": "No link has these words."})
+            self.tell({"title": "No matches", "details": "No link contains these words."})
 
     @on(Input.Changed)
     def _narrow(self, message: Input.Changed) -> None:

@@ -22,9 +22,7 @@ from tui.system.clipboard import copy
 from tui.widgets.message import Entry
 
 _COPIED_S = 2.0
-_NO_THOUGHT = (
-    "Nothing was thought before this reply; /think on has the next one begin with a thought."
-)
+_NO_THOUGHT = "There was no thinking before this reply; /think on turns it on for the next one."
 
 
 def entry(view: ChatView, node: Node) -> Entry:
@@ -34,7 +32,7 @@ def entry(view: ChatView, node: Node) -> Entry:
     origin = node.origin
     preset = view.presets.presets.get(origin.preset) if origin else None
     name = (preset.title or preset.name) if preset else (origin and origin.preset) or ""
-    return Entry(node, number, len(siblings), name or "in your words")
+    return Entry(node, number, len(siblings), name or "written by you")
 
 
 def _message(view: ChatView, role: str = "", name: str = "") -> Node | None:
@@ -94,9 +92,9 @@ def open_heat(view: ChatView, name: str = "") -> None:
     if node is None:
         _missing(view, "reply")
     elif node.id == view.session.writing:
-        view.notify("This reply is still being written; look at it when it is complete.")
+        view.notify("This reply is still being written; open it when it is finished.")
     elif not (reading := Reading(node)).tokens:
-        view.notify("Nothing was measured in this reply: no model wrote it for this chat.")
+        view.notify("This reply has no measurements: no model wrote it in this chat.")
     else:
         about = steered(node, entry(view, node).preset)
         screen = HeatScreen(view.session, reading, about)
@@ -115,7 +113,7 @@ def compare(view: ChatView) -> None:
     if node is None:
         _missing(view, "question")
     elif not view.session.steering.preference:
-        view.notify("Choose a preset first: answers with and without it are compared.")
+        view.notify("Choose a preset first: the comparison is between answers with and without it.")
     elif view.session.replying:
         view.notify(BUSY)
     else:
@@ -147,7 +145,7 @@ def edit(view: ChatView) -> None:
         view.prompt.write(node.message.text)
         view.set_focus(view.prompt)
         whose = "your message" if node.message.role == "user" else "the reply"
-        view.prompt.say(f"✎ editing {whose} · esc leaves it as it is")
+        view.prompt.say(f"✎ editing {whose} · esc cancels")
 
 
 # -- thoughts -------------------------------------------------------------------------------------
@@ -179,7 +177,7 @@ def delete(view: ChatView) -> None:
     """Take out a message and all that follows from it."""
     if node := _message(view):
         view.show(versions.delete(view.session, node.id))
-        view.notify("Deleted; undo brings it back.")
+        view.notify("Deleted; undo restores it.")
     else:
         _missing(view, "message")
 
@@ -203,7 +201,7 @@ def open_link(view: ChatView) -> None:
     if found := links(node.message.text) if node else []:
         view.app.push_screen(LinkPicker(found), partial(_open_link, view))
     else:
-        view.notify("There is no link in this message that may be opened.")
+        view.notify("There is no link in this message that can be opened.")
 
 
 async def _open_link(view: ChatView, address: str | None) -> None:

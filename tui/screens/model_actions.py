@@ -70,4 +70,4 @@ def pull(view: ChatView, what: str) -> None:
 
 def _bring(view: ChatView, what: str, bring: Bring) -> None:
     if not view.fetching.begin(what, bring):
-        view.notify(f"{view.fetching.what} is on its way; /pull stop stops that.")
+        view.notify(f"{view.fetching.what} is still being fetched; /pull stop cancels it.")

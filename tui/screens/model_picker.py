@@ -24,8 +24,8 @@ from tui.session.model_store import ModelStore, StoredModel
 from tui.session.steering import SteeringChoice
 from tui.unexpected import as_sentences
 
-_LOOKING = "Looking for models on this disk …"
-_NONE = "No model is called so here; Enter takes what is typed for a path."
+_LOOKING = "Looking for models on this computer …"
+_NONE = "No model here matches; Enter uses what you typed as a path."
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ModelPicker(Picker[ModelChoice]):
     """
 
     ACTIONS: ClassVar[Sequence[Action]] = (*PICKER, *MODELS)
-    PLACEHOLDER = "A model, or the path of a GGUF file"
+    PLACEHOLDER = "A model name, or the path of a GGUF file"
     PARTS = ("title", "facts", "prompts")
     BINDINGS: ClassVar[list[BindingType]] = bindings((*PICKER, *MODELS))
 
@@ -77,7 +77,7 @@ class ModelPicker(Picker[ModelChoice]):
         choose, close = (shown_key(self.app, PICKER, name) for name in ("choose", "close"))
         window = self.query_one("#window")
         window.border_title = "Models"
-        window.border_subtitle = f"{choose} takes it · {close} leaves it as it is"
+        window.border_subtitle = f"{choose} loads it · {close} cancels"
         self._describe(_LOOKING, "")
         self._look()
 
@@ -105,7 +105,7 @@ class ModelPicker(Picker[ModelChoice]):
         fitting = [it for it in self._models if all(word in it.label.casefold() for word in words)]
         for number, model in enumerate(fitting):
             if not model.here and (number == 0 or fitting[number - 1].here):
-                options.add_option(Option("Not here; Enter fetches", disabled=True))
+                options.add_option(Option("Not here yet; Enter fetches", disabled=True))
             ready = " " if model.here else "↓"
             sign = "●" if model.path == self._current else ready if model.fits else "!"
             options.add_option(Option(Content(f"{sign} {clean(model.label)}"), id=model.path))
@@ -114,7 +114,7 @@ class ModelPicker(Picker[ModelChoice]):
             first = highlighted if highlighted in paths else paths[0]
             options.highlighted = options.get_option_index(first)
         if not paths and self._looked:
-            self._describe("Nothing fits" if words else "No model here yet", _NONE)
+            self._describe("No matches" if words else "No models here yet", _NONE)
 
     @on(Input.Changed)
     def _narrow(self, message: Input.Changed) -> None:
@@ -125,7 +125,9 @@ class ModelPicker(Picker[ModelChoice]):
         model = next((it for it in self._models if it.path == message.option_id), None)
         if model:
             key = shown_key(self.app, MODELS, "write_faster")
-            more = f"\nHere: {key} writes it in {model.faster.upper()}." if model.faster else ""
+            more = (
+                f"\nPress {key} to write a copy in {model.faster.upper()}." if model.faster else ""
+            )
             self._describe(model.label, model.card + more)
             if model.here:
                 self._preview(model.path)

@@ -31,16 +31,16 @@ from tui.markdown.sanitising import sentence
 from tui.widgets.dial import Dial
 
 _FIELDS = {  # in the order of the form: what each is called, and what it asks for
-    "name": ("Name", "lower-case letters, digits, hyphens; the file is called so"),
-    "preference": ("Preference", "What you want of every reply, as you would tell a person"),
+    "name": ("Name", "lower-case letters, digits, hyphens; also the name of the file"),
+    "preference": ("Preference", "What you want from every reply, as you would tell a person"),
     "strength": ("Strength", "0 base, 1 prompt, 3 LA, 5.65 Amulet"),
     "guard": ("Guard", "0 off, 0.1 usual, 1 the strictest"),
-    "placement": ("Placement", "system, or turn: in the newest message only"),
-    "title": ("Title", "how lists show it"),
-    "description": ("For", "what it is for, in one line"),
+    "placement": ("Placement", "system, or turn: only in the newest message"),
+    "title": ("Title", "the name shown in lists"),
+    "description": ("Description", "what it is for, in one line"),
     "group": ("Group", ", ".join(GROUPS)),
-    "temperature": ("Temperature", "0 always takes the likeliest token"),
-    "system": ("System prompt", "in place of the usual one"),
+    "temperature": ("Temperature", "0 always picks the likeliest token"),
+    "system": ("System prompt", "replaces the usual one"),
 }
 _LONG = ("preference", "system")
 _NUMBERS = ("strength", "guard")
@@ -86,13 +86,13 @@ class PresetForm(ModalScreen[Preset | None]):
         window = self.query_one("#window")
         preset = self._preset
         if preset is None:
-            window.border_title = "A new preset"
+            window.border_title = "New preset"
         else:
-            window.border_title = f"The preset {preset.name}"
+            window.border_title = f"Preset {preset.name}"
         if preset and preset.built_in:
-            window.border_title = f"{window.border_title}, as your own"
+            window.border_title = f"{window.border_title} (saved as your own)"
         save, close = (shown_key(self.app, FORM, name) for name in ("save", "close"))
-        window.border_subtitle = f"{save} saves · {close} leaves · tab to the next field"
+        window.border_subtitle = f"{save} saves · {close} closes · tab moves to the next field"
         self.query_one("#field-preference" if preset else "#field-name").focus()
 
     # -- the strength, twice ------------------------------------------------------------------
@@ -159,7 +159,7 @@ class PresetForm(ModalScreen[Preset | None]):
             return
         self._leaving = True
         save, close = (shown_key(self.app, FORM, name) for name in ("save", "close"))
-        text = f"! This is not saved: {save} saves it, {close} once more leaves it."
+        text = f"! Not saved yet: {save} saves, {close} again discards your changes."
         self.query_one("#wrong", Static).update(Content(text))
 
 

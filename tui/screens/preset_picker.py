@@ -22,7 +22,7 @@ from tui.screens.picker import Picker
 from tui.screens.preset_form import PresetForm
 
 _NONE = "No preset"
-_NONE_IS = "The model as it is, with no preference of yours."
+_NONE_IS = "The model as it is, without any preference."
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class PresetPicker(Picker[Choice]):
         self.query_one("#window").border_title = "Presets"
         acts = (*PICKER, *PRESETS)
         keys = [shown_key(self.app, acts, name) for name in ("choose", "edit", "new", "close")]
-        does = ("chooses", "changes it", "new one", "leaves it")
+        does = ("chooses", "edits", "new", "cancels")
         window = self.query_one("#window")
         window.border_subtitle = " · ".join(
             f"{k} {what}" for k, what in zip(keys, does, strict=True)
@@ -79,7 +79,7 @@ class PresetPicker(Picker[Choice]):
         else:
             options.highlighted = fitting[0] if fitting else None
         if not fitting:
-            self._describe(None, "Nothing fits", "No preset has these words.")
+            self._describe(None, "No matches", "No preset contains these words.")
 
     @on(Input.Changed)
     def _narrow(self, message: Input.Changed) -> None:

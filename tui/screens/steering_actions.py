@@ -76,7 +76,7 @@ def set_strength(view: ChatView, strength: str) -> None:
     try:
         number = msgspec.convert(strength.replace(",", "."), Strength, strict=False)
     except msgspec.ValidationError:
-        view.notify(f"A strength is a number, like 3 or 5.65, not {strength}.")
+        view.notify(f"The strength must be a number, like 3 or 5.65, not {strength}.")
         return
     if _is_steered(view):
         view.session.turn(number)
@@ -133,7 +133,7 @@ def set_guard(view: ChatView, guard: str) -> None:
     try:
         _guard(view, msgspec.convert(guard.replace(",", "."), Fraction, strict=False))
     except msgspec.ValidationError:
-        view.notify(f"A guard is a number from 0 to 1, like 0.1, not {guard}.")
+        view.notify(f"The guard must be a number from 0 to 1, like 0.1, not {guard}.")
 
 
 def _guard(view: ChatView, guard: float) -> None:
@@ -150,7 +150,7 @@ def set_placement(view: ChatView, placement: str) -> None:
     """Put the preference into the system prompt, or into the newest message only."""
     place = next((place for place in get_args(Placement) if place == placement), None)
     if place is None:
-        view.notify(f"A preference is placed in system or turn, not in {placement}.")
+        view.notify(f"The placement must be system or turn, not {placement}.")
     elif _is_steered(view):
         steer_by(view, replace(view.session.steering, placement=place))
 
@@ -165,12 +165,12 @@ def set_thinking(view: ChatView, wanted: str) -> None:
     if wanted in _ON_OFF:
         _think(view, _ON_OFF[wanted])
     else:
-        view.notify(f"Thinking is on or off, not {wanted}.")
+        view.notify(f"Thinking must be on or off, not {wanted}.")
 
 
 def _think(view: ChatView, thinking: bool) -> None:
     refusal = view.session.think(thinking)
-    told = "Replies begin with a thought." if thinking else "Replies begin without a thought."
+    told = "Thinking is on." if thinking else "Thinking is off."
     view.notify(refusal or told)
     view.show()
 
@@ -178,5 +178,5 @@ def _think(view: ChatView, thinking: bool) -> None:
 def _is_steered(view: ChatView) -> bool:
     """Whether there is something to steer by; if not, that is said."""
     if not view.session.steering.preference:
-        view.notify("Choose a preset first: the dial says how strongly it is followed.")
+        view.notify("Choose a preset first: the dial sets how strongly it is followed.")
     return bool(view.session.steering.preference)

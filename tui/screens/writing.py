@@ -26,7 +26,7 @@ async def send(view: ChatView, text: str) -> None:
         view.notify(str(error), severity="error")
         return
     if attached.files:
-        view.notify(f"Attached: {attached.told}.")
+        view.notify(f"Attached {attached.told}.")
     editing, view.editing = view.editing, None
     if editing:
         view.prompt.say("")
@@ -44,7 +44,7 @@ async def _run_command(view: ChatView, text: str) -> bool:
     action = commands().get(name)
     if action is None:
         view.prompt.give_back(text)
-        view.notify(f"There is no command /{name}; / lists them all.", severity="warning")
+        view.notify(f"There is no command /{name}; type / to list them.", severity="warning")
         return True
     method = action.name.removeprefix("screen.")
     with_argument = getattr(view, f"command_{method}", None)
@@ -82,7 +82,7 @@ def save_draft(view: ChatView) -> None:
         view.session.chat.draft = view.draft = draft
     except AmuletError as error:
         view.draft = draft  # and say so once
-        view.show([Noticed(f"What you write is not saved: {error}", True)])
+        view.show([Noticed(f"Your draft could not be saved: {error}", True)])
 
 
 def leave_editing(view: ChatView) -> bool:

@@ -20,7 +20,7 @@ Guest = Callable[[Event], None]  # hears all that the engine says
 IDLE = (Activity.READY, Activity.STOPPED)
 _NOT_READY = {
     Activity.NO_MODEL: "No model is loaded.",
-    Activity.LOADING: "The model is still being loaded.",
+    Activity.LOADING: "The model is still loading.",
 }
 
 
@@ -129,5 +129,5 @@ def not_begun(error: Exception) -> str:
     """Why the engine does not do what it was asked, in a sentence."""
     if not isinstance(error, OSError):
         return str(error)
-    remedy = advice(error, "mend that and try again")
-    return f"the engine cannot be started ({cause(error)}); {remedy}."
+    remedy = advice(error, "fix that and try again")
+    return f"the engine could not be started ({cause(error)}); {remedy}."

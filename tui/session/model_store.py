@@ -37,7 +37,7 @@ def find_model(name: str) -> ChosenModel:
     try:
         path = lookup.resolve(name)
     except lookup.NoModelError as error:  # its commands are for a command line
-        raise (error if name else NotUsableError("no model is chosen yet.")) from error
+        raise (error if name else NotUsableError("no model has been chosen yet.")) from error
     card = inspection.inspect(path)
     cards.require_chat_model(card)
     return ChosenModel(path, _without(card.quantisation, lookup.called(path)), card.quantisation)
@@ -120,14 +120,14 @@ def list_models(options: LoadOptions) -> list[StoredModel]:
             f"{decimal(card.size)} on disk · trained for {card.context_trained:,} tokens",
             f"chat template: {'yes' if card.template else 'no'} · "
             f"licence: {card.licence or 'not stated'}",
-            f"kept by {model.program}: {as_text(card.path)}",
+            f"stored by {model.program}: {as_text(card.path)}",
             f"also called {', '.join(model.names[1:])}" if len(model.names) > 1 else "",
         ]
         takes = [
-            f"Takes about {decimal(needed.total)} for two streams of {needed.context:,} tokens "
+            f"Needs about {decimal(needed.total)} for two streams of {needed.context:,} tokens "
             f"(weights {decimal(needed.weights + needed.repacked)}, KV {decimal(needed.kv)}, "
-            f"compute {decimal(needed.compute)}); {decimal(free)} are free.",
-            f"Where: {placing}." if placing.devices else "",
+            f"compute {decimal(needed.compute)}); {decimal(free)} free.",
+            f"Will load: {placing}." if placing.devices else "",
             memory.memory_advice(card, options, free, listing.devices),
             hint := quantisation.faster_type(card, placing),
         ]
@@ -153,9 +153,9 @@ def _offered(entry: Entry, free: int) -> StoredModel:
         entry.description,
         f"{entry.parameters} parameters · licence: {entry.licence}",
         "",
-        f"Takes about {decimal(entry.memory)} for two streams of 4,096 tokens; {decimal(free)} are "
-        f"free{'' if fits else ', so it would not fit here'}.",
-        f"Not here: Enter fetches it ({where}).",
+        f"Needs about {decimal(entry.memory)} for two streams of 4,096 tokens; {decimal(free)} "
+        f"free{'' if fits else ', so it would not fit'}.",
+        f"Not here yet: Enter fetches it ({where}).",
     ]
     label = f"{entry.name} {type_} · {entry.parameters} · {entry.licence}"
     return StoredModel(entry.name, label, "\n".join(lines), fits, here=False)
@@ -174,7 +174,12 @@ def show_prompts(path: str, steering: SteeringChoice) -> str:
         )
     except AmuletError as error:
         return sentence(str(error))
-    parts = ["Without the preference it sees:", shown.base, "With it:", shown.preference]
+    parts = [
+        "What it reads without the preference:",
+        shown.base,
+        "With the preference:",
+        shown.preference,
+    ]
     return "\n\n".join(filter(None, [shown.problem, *parts]))
 
 

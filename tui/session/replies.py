@@ -196,7 +196,7 @@ class Replies:
         except AmuletError as error:
             if not self._unsaved:
                 self._unsaved = True
-                return [Noticed(f"The reply is not saved: {error}", True)]
+                return [Noticed(f"The reply could not be saved: {error}", True)]
         else:
             self._unsaved = False
         return []

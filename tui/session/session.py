@@ -288,7 +288,7 @@ class Session:
             again = self.begin(question, begun, new=reply.question is not None)
             return [Noticed(died.text, True), *changes, *again]
         changes = self.replies.break_off()
-        told = f"{died.text} The conversation is kept; the next message starts a new engine."
+        told = f"{died.text} The conversation is safe; your next message will restart the engine."
         return [*changes, *self._give_back_waiting(), Noticed(told, True)]
 
     # -- from waiting to written --------------------------------------------------------------

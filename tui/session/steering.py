@@ -60,7 +60,7 @@ class SteeringChoice:
     def title(self) -> str:
         """What to call it."""
         if self.words:
-            return "In your words"
+            return "Your own words"
         return (self.preset.title or self.preset.name) if self.preset else "No preset"
 
     @property

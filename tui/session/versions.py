@@ -70,7 +70,7 @@ def walk(session: Session, name: str, by: int) -> list[Change]:
 def turn_to(session: Session, name: str) -> list[Change]:
     """Read a branch that holds this message."""
     if name not in session.chat.conversation:
-        return [Noticed("That message is not there any more.")]
+        return [Noticed("That message is no longer there.")]
     if name in (node.id for node in session.path):
         return []
     return _change(session, lambda: session.chat.turn_to(name))

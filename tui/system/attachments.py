@@ -49,7 +49,7 @@ def attach(text: str, folder: Path, context: int) -> Attached:
         path = folder / paths.expand(name)
         if not paths.is_file(path) or name in (known for known, _ in files):
             if paths.is_dir(path):
-                raise UsageError(f"{name} is a folder; name a text file in it.")
+                raise UsageError(f"{name} is a folder; choose a text file in it.")
             continue
         content, size = _read(path, name, context)
         fence = max((len(run) for run in _FENCE.findall(content)), default=2) + 1
@@ -66,15 +66,17 @@ def _read(path: Path, name: str, context: int) -> tuple[str, int]:
             data = file.read(most + 1)
         size = path.stat().st_size
     except OSError as error:
-        remedy = advice(error, "attach a file that can be")
+        remedy = advice(error, "attach a file that can be read")
         raise UsageError(f"{name} cannot be read ({cause(error)}); {remedy}.") from None
     if len(data) > most:
         raise UsageError(
-            f"{name} has {decimal(size)}, more than the model can hold ({decimal(most)}); attach "
-            "a part of it, or load the model with a larger context."
+            f"{name} is {decimal(size)}, more than the model can hold ({decimal(most)}); attach "
+            "part of it, or load the model with a larger context."
         )
     try:
         return decode_text(data), size
     except NotTextError as error:
-        what = f"not a text in {error.encoding}" if error.encoding else "a binary file"
-        raise UsageError(f"{name} is {what} ({error.place}); only texts can be attached.") from None
+        what = f"not {error.encoding} text" if error.encoding else "a binary file"
+        raise UsageError(
+            f"{name} is {what} ({error.place}); only text files can be attached."
+        ) from None

@@ -70,7 +70,7 @@ class ColumnView(Vertical):
         if self.column.trouble:
             return Content(clean(f"{text}\n\n! {sentence(self.column.trouble)}".strip()))
         if not text:
-            return Content.styled("says nothing" if self.column.ended else "…", ".shared")
+            return Content.styled("no text" if self.column.ended else "…", ".shared")
         if parting is None:
             return Content(clean(text))
         word = _WORD.match(text, parting)
@@ -92,7 +92,7 @@ def _spaced(parts: str) -> list[str | tuple[str, str]]:
 def _figures(column: Column) -> str:
     """Length and speed, as far as there are any."""
     if not column.request:
-        return "waits for the others"
+        return "waiting for the others"
     if column.finished:
         stats = column.finished.stats
         told = f"{count(stats.tokens, 'token')} · {stats.tokens_per_s:.1f}/s"

@@ -130,7 +130,9 @@ class Dial(Widget, can_focus=True):
     def action_calibrated(self) -> None:
         """To the strength that calibration found."""
         if self.calibrated is None:
-            self.notify("No strength is calibrated for this preset; see: amulet calibrate --help")
+            self.notify(
+                "No strength has been calibrated for this preset; see: amulet calibrate --help"
+            )
         else:
             self._move(self.calibrated)
 

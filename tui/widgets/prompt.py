@@ -48,7 +48,7 @@ class Prompt(TextArea):
     def invite(self) -> None:
         """Say which keys do what with a message."""
         send, new_line = (shown_key(self.app, PROMPT, name) for name in ("send", "new_line"))
-        self.border_subtitle = f"{send} sends · {new_line} new line"
+        self.border_subtitle = f"{send} sends · {new_line} adds a line"
 
     def write(self, text: str) -> None:
         """Have this text in place of what is there, with the cursor at its end."""

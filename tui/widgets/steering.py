@@ -14,18 +14,18 @@ from tui.markdown.sanitising import clean
 from tui.session.steering import SteeringChoice
 from tui.widgets.dial import Dial
 
-_UNSTEERED = "The model as it is: choose a preset, and the dial says how strongly it is followed."
+_UNSTEERED = "The model as it is. Choose a preset, and the dial sets how strongly it is followed."
 
 _MEANINGS = {
     "away": "leads away from it",
     "base": "ignores it",
-    "past base": "hardly minds it",
+    "past base": "barely follows it",
     "prompt": "only asks for it",
-    "past prompt": "more than asks for it",
+    "past prompt": "does more than ask",
     "LA": "follows it firmly",
     "past LA": "follows it strongly",
     "Amulet": "as strongly as in the paper",
-    "past Amulet": "to the utmost; text may suffer",
+    "past Amulet": "very strongly; text may suffer",
 }
 
 
@@ -65,7 +65,7 @@ class SteeringPanel(Widget):
         self._say("#strength", f"{strength:.2f} {label(strength)}" if followed else "")
         self._say("#meaning", _MEANINGS[label(strength)] if followed else "")
         self.query_one("#how", Static).update(_how(steering) if followed else Content())
-        self._say("#pending", "→ from the next message" if pending else "")
+        self._say("#pending", "→ applies from the next message" if pending else "")
         description = steering.preset.description if steering.preset else ""
         self._say("#description", clean(description) if followed else _UNSTEERED)
         self._say("#words", f"“{clean(steering.preference)}”" if followed else "")

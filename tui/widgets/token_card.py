@@ -28,7 +28,7 @@ _GAP = 2
 _MOST_BAR = 24
 _CHANCE = 6  # cells of a probability
 _ENDS = "■ end"
-_DIFFERS = "Computed anew: with rounded weights a flip can come out otherwise than it was measured."
+_DIFFERS = "Recomputed: because of rounding, a flip can differ from what was first measured."
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class TokenCard(Widget, can_focus=True):
         text = self._reading.text_of(showing.token)
         title = Content.styled(f" {shown(text)} ", ".chosen")
         if not text:
-            title += Content.styled(" no character of its own", ".quiet")
+            title += Content.styled(" no visible character", ".quiet")
         count = f"{showing.token + 1}/{len(self._reading.tokens)}"
         title = title.truncate(max(1, width - len(count) - 1), ellipsis=True)
         title = title.pad_right(max(1, width - title.cell_length - len(count)))
@@ -123,7 +123,7 @@ class TokenCard(Widget, can_focus=True):
                 for name, chance in zip(LISTS, _logps(measures), strict=True)
                 if chance is not None
             ]
-        return [*told, ("go on at", showing.strength)] if showing.strength else told
+        return [*told, ("continue at", showing.strength)] if showing.strength else told
 
     def _told_flat(self, showing: Shown, measures: TokenMeasures) -> list[tuple[str, str]]:
         """The same in a line."""
@@ -278,7 +278,7 @@ def _logps(measures: TokenMeasures) -> tuple[float | None, ...]:
 
 
 def _nats(shift: float | None) -> str:
-    return "none: no preference" if shift is None else f"{shift:.2f} nats"
+    return "none (no preference)" if shift is None else f"{shift:.2f} nats"
 
 
 def _flip(flipped: bool, strength: float | None) -> str:

@@ -9,16 +9,16 @@ from textual.widgets import Static
 from tui.actions import APP, CHAT, shown_key
 
 _HINTS = {
-    "pick_preset": "choose a preset: how you want replies to be",
-    "steer": "turn the dial: how strongly every word follows",
-    "help": "all keys",
+    "pick_preset": "choose a preset: what replies should be like",
+    "steer": "turn the dial: how strongly replies follow it",
+    "help": "see all keys",
 }
 
 
 # Two lines of less than 50 cells: they fit where the terminal has 60.
 _DIAL = (
-    "The dial: at 0 the preset is ignored, at 1 only",
-    "asked for; from 3 on it draws every word.",
+    "The dial: at 0 the preset is ignored, at 1 it is",
+    "just a request; from 3 up it shapes every word.",
 )
 
 

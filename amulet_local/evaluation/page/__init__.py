@@ -39,7 +39,7 @@ def make_page(report: Report, replies: Iterable[WrittenReply]) -> str:
             (title, picture)
             for title, picture in (
                 ("by preference gain", plots.win_rates(report, "gain", _gain)),
-                ("by what can be counted", plots.win_rates(report, "face", _face)),
+                ("by a direct count", plots.win_rates(report, "face", _face)),
                 ("by the judge's choice", plots.win_rates(report, "verdict", _verdict)),
             )
             if picture
@@ -72,11 +72,11 @@ def _headline(report: Report) -> str:
     found = [_gain(each) for each in report.methods if each.variant == "amulet"]
     compared = [each for each in found if each]
     if not compared:
-        return "What replies are like, method by method"
+        return "Replies compared by method"
     wins = sum(each.wins for each in compared)
     count = sum(each.wins + each.ties + each.losses for each in compared)
     return (
-        f"Realigned replies follow the preference more than prompted ones {wins} times of {count}"
+        f"Realigned replies beat prompted ones at following the preference {wins} times in {count}"
     )
 
 

@@ -33,7 +33,7 @@ const card = (variant, reply) => {
   const facts = element("div", "facts");
   facts.append(element("span", "", `strength ${Number(reply.strength.toPrecision(3))}`));
   if (reply.guard) facts.append(element("span", "", `guard ${reply.guard}`));
-  facts.append(element("span", "", `${words} words${reply.ended ? "" : ", cut"}`));
+  facts.append(element("span", "", `${words} words${reply.ended ? "" : ", cut off"}`));
   made.append(facts);
   const text = element("div", "text");
   reply.pieces.forEach((piece, place) => {

@@ -176,7 +176,7 @@ def front(report: Report, name: str) -> str | None:
         axes.yaxis.grid(True)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", labelcolor=_SOFT)
-        axes.set_xlabel("surprise: base perplexity, in times that of prompting")
+        axes.set_xlabel("surprise: base perplexity, relative to prompting")
         axes.set_ylabel("preference gain, nats per token")
     return result[0]
 

@@ -97,7 +97,9 @@ class Context:
         kv_on_host: bool = False,
     ) -> None:
         if kv_type != "f16" and flash_attention == "off":
-            raise UsageError("a quantised KV cache needs flash attention; leave it on auto.")
+            raise UsageError(
+                "a quantised KV cache needs flash attention; leave --flash-attention on auto."
+            )
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_batch = parameters.n_ubatch = max(batch, sequences, 2)
         parameters.n_outputs_max = min(parameters.n_batch, max(OUTPUTS, sequences))
@@ -133,7 +135,7 @@ class Context:
             if offloads(self._model.gpu_layers) and lacks_memory():
                 raise NoDeviceMemoryError(reason())
             raise UsageError(
-                f"no context of {length} tokens can be made ({reason()}); try a smaller --context."
+                f"a {length}-token context cannot be made ({reason()}); try a smaller --context."
             )
         return handle
 

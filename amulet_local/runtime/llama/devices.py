@@ -64,7 +64,7 @@ def handles(names: Sequence[str]) -> list[int]:
         if name.casefold() not in known:
             here = ", ".join(device.name for device in devices() if device.offloads) or "none"
             raise UsageError(
-                f"there is no device {name!r} to put layers on (there are: {here}); see: "
+                f"there is no device {name!r} to put layers on (available: {here}); see: "
                 "amulet doctor"
             )
     return [known[name.casefold()] for name in names]
@@ -81,7 +81,7 @@ def add_servers(addresses: Sequence[str]) -> None:
         add = _rpc_function("ggml_backend_rpc_add_server", ctypes.c_void_p, ctypes.c_char_p)
         server = add(address.encode())
         if not server:
-            raise NotUsableError(f"{address} has no devices to compute on; start it with one.")
+            raise NotUsableError(f"{address} offers no devices to compute on; start it with one.")
         _library("ggml").ggml_backend_register(server)
 
 
@@ -120,14 +120,14 @@ def try_server(address: str) -> None:
     """Raises UsageError where this is no host:port, NotUsableError where nothing listens there."""
     match = _ADDRESS.fullmatch(address)
     if not match or not 0 < int(match["port"]) < 1 << 16:
-        raise UsageError(f"{address!r} is no address of an RPC server; write it as host:port.")
+        raise UsageError(f"{address!r} is not the address of an RPC server; write it as host:port.")
     try:
         with socket.create_connection((match["host"], int(match["port"])), _PATIENCE_S):
             return
     except OSError as error:
         raise NotUsableError(
-            f"the RPC server {address} cannot be reached ({cause(error)}); start it, or leave it "
-            "out of --rpc."
+            f"the RPC server {address} cannot be reached ({cause(error)}); start it, or remove it "
+            "from --rpc."
         ) from None
 
 
@@ -136,7 +136,7 @@ def _rpc_function(name: str, result: type[Any] | None, *parameters: type[Any]) -
     if not backend:
         raise UsageError(
             "this build of llama-cpp-python cannot use other machines; build it with "
-            "-DGGML_RPC=on, as docs/hardware.md says."
+            "-DGGML_RPC=on, as docs/hardware.md explains."
         )
     address = _library("ggml-base").ggml_backend_reg_get_proc_address(backend, name.encode())
     return ctypes.CFUNCTYPE(result, *parameters)(address)

@@ -75,7 +75,7 @@ class Model:
             if (
                 not vocabulary_only and llama_cpp.llama_model_has_encoder(handle)
             ) or not llama_cpp.llama_model_has_decoder(handle):
-                raise NotUsableError(f"{path} does not write text by itself; choose a chat model.")
+                raise NotUsableError(f"{path} does not generate text; choose a chat model.")
             self.handle = handle
             self.gpu_layers = gpu_layers
             self.vocabulary = Vocabulary(handle)

@@ -150,11 +150,11 @@ async def test_keys_choose_among_the_links_and_see_where_they_lead(opened: Path)
         await running.workers_done()
         assert opened.read_text().split() == [MAY[2], MAY[1]]
         await running.press("o", "z", "z")
-        assert "Nothing fits" in running.shown()
+        assert "No matches" in running.shown()
         await running.press("enter", "escape", "escape")
         await running.say("And?")
         await running.say("/open")
-        assert "no link in this message that may be opened" in running.notified[-1]
+        assert "no link in this message that can be opened" in running.notified[-1]
 
 
 async def test_where_no_browser_is_the_address_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +168,7 @@ async def test_where_no_browser_is_the_address_is_copied(monkeypatch: pytest.Mon
                 break
             await asyncio.sleep(0.02)
         assert running.app.clipboard == MAY[0]
-        assert "No browser can be reached" in running.notified[-1]
+        assert "No browser is available" in running.notified[-1]
 
 
 async def test_what_may_not_be_opened_never_is(opened: Path) -> None:

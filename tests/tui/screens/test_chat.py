@@ -54,7 +54,7 @@ async def test_a_message_before_the_model_is_ready_is_seen_to_wait() -> None:
     async with chat(engine, size=SMALL) as running:
         assert "loading 43%" in running.shown()
         await running.say("Hi")
-        assert "waits until the model is ready" in running.shown()
+        assert "waiting for the model to load" in running.shown()
         engine.go_on()
         await running.settle()
         assert "waits" not in running.shown()
@@ -96,7 +96,7 @@ async def test_a_message_sent_while_a_reply_streams_waits_for_its_turn() -> None
     async with chat(engine) as running:
         await running.say("a?")
         await running.say("b?")
-        assert "waits" in running.shown()
+        assert "… waiting for the model to load" in running.shown()
         engine.go_on()
         await running.settle()
         assert [len(request.messages) for request in engine.requests] == [1, 3]
@@ -180,7 +180,7 @@ async def test_a_reply_that_grows_touches_only_its_last_blocks() -> None:
 async def test_an_empty_reply_is_said_to_be_empty() -> None:
     async with chat(FakeEngine([])) as running:
         await running.say("Hi")
-        assert "the model said nothing" in running.shown()
+        assert "the model wrote nothing" in running.shown()
 
 
 # -- following ------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ async def test_a_dead_engine_is_told_of_and_the_next_message_goes_on() -> None:
         await running.say("Where to?")
         shown = " ".join(running.shown().split())
         assert "By the" in shown
-        assert "The engine stopped (out of memory). The conversation is kept" in shown
+        assert "The engine stopped (out of memory). The conversation is safe" in shown
         assert "× engine stopped" in shown
         await running.say("Go on.")
         assert "sea." in running.shown()
@@ -308,8 +308,8 @@ async def test_what_the_dial_does_is_said_once_in_two_lines() -> None:
     async with chat(FakeEngine(), size=SMALL) as running:
         rows = running.shown().split("\n")
         row = next(number for number, line in enumerate(rows) if "The dial: " in line)
-        assert rows[row].strip() == "The dial: at 0 the preset is ignored, at 1 only"
-        assert rows[row + 1].strip() == "asked for; from 3 on it draws every word."
+        assert rows[row].strip() == "The dial: at 0 the preset is ignored, at 1 it is"
+        assert rows[row + 1].strip() == "just a request; from 3 up it shapes every word."
         await running.say("Where to?")
         await running.press("ctrl+n")
         assert "Your preference is a dial" in running.shown()

@@ -49,7 +49,7 @@ async def test_a_title_needs_something_to_read() -> None:
     async with chat(FakeEngine()) as running:
         await running.press("ctrl+l", "r")
         await fill_in(running, "\x07")
-        assert "A title needs something to read." in running.shown()
+        assert "A title needs at least one visible character." in running.shown()
         await fill_in(running, "")
         assert isinstance(running.app.screen, LineForm)
 
@@ -78,7 +78,7 @@ async def test_what_another_app_has_removed_is_told_of_and_gone_from_the_list() 
             await running.press(*keys)
             if keys == ("r",):
                 await fill_in(running, "Another title")
-            assert "was removed meanwhile" in running.notified[-1]
+            assert "has been removed by another Amulet" in running.notified[-1]
             if not is_open(running):
                 await running.press("ctrl+l")
             assert titles(running) == ["Kept"]
@@ -96,12 +96,12 @@ async def test_a_chat_is_deleted_and_brought_back() -> None:
     async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+l", "j", "d")
         assert titles(running) == ["Chat 0", "Chat 2"]
-        assert running.notified[-1] == "Deleted: Chat 1. u brings it back."
+        assert running.notified[-1] == "Deleted: Chat 1. Press u to restore it."
         assert at_hand(running) == "Chat 2"
         assert sum(bool(row) and not row.startswith(" ") for row in rows(running)) == 2
         await running.press("d", "d")
         assert titles(running) == []
-        assert "No chat is kept yet" in running.shown()
+        assert "No chats yet" in running.shown()
         await running.press("escape")
         await running.press("ctrl+l", "u")
         assert titles(running) == ["Chat 0"]

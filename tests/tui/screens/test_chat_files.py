@@ -49,7 +49,7 @@ async def test_a_chat_is_exported_to_a_file_named_by_its_title(here: Path) -> No
         await answered(running)
         file = here / "Ferien-wohin.md"
         assert file.read_text("utf-8") == exported(name, to_markdown)
-        assert running.notified[-1] == f"Written: {file}"
+        assert running.notified[-1] == f"Exported to {file}"
         await running.press("e")
         await fill_in(running, str(here / "chat.json"))
         assert (here / "chat.json").read_text() == exported(name, to_json)
@@ -62,7 +62,7 @@ async def test_nothing_is_written_over_without_asking(here: Path) -> None:
     async with chat(FakeEngine()) as running:
         await running.press("ctrl+l", "e")
         await fill_in(running, "a.md")
-        assert "is there already" in text(running)
+        assert "already exists" in text(running)
         assert (here / "a.md").read_text() == "mine"
         await fill_in(running, "b.md")
         assert (here / "b.md").exists()
@@ -83,7 +83,7 @@ async def test_a_file_that_cannot_be_written_leaves_the_path_to_be_mended(here: 
         await fill_in(running, "no/such/folder.md")
         assert "cannot be written" in text(running)
         await fill_in(running, "~nobody-here/chat.md")
-        assert "nobody's home folder" in running.shown()
+        assert "not a user's home folder" in running.shown()
         await fill_in(running, "folder")
         assert (here / "folder" / "Where-to.md").exists()
 
@@ -97,11 +97,11 @@ async def test_the_open_chat_is_exported_by_command(here: Path) -> None:
         await running.say("/export mine.json")
         await answered(running)
         assert json.loads((here / "mine.json").read_text())["title"] == "Mine"
-        assert running.notified[-1] == f"Written: {here / 'mine.json'}"
+        assert running.notified[-1] == f"Exported to {here / 'mine.json'}"
         assert isinstance(running.app.screen, ChatScreen)
         await running.say("/export mine.json")
         await answered(running)
-        assert "is there already" in text(running)
+        assert "already exists" in text(running)
         await running.press("escape")
         await running.say("/export")
         assert running.app.screen.query_one(Input).value == "Mine.md"
@@ -114,7 +114,7 @@ async def test_a_chat_that_is_gone_cannot_be_exported(here: Path) -> None:
         with elsewhere() as history:
             history.remove(name)
         await fill_in(running, "a.md")
-        assert "removed meanwhile" in running.shown()
+        assert "has been removed by another Amulet" in running.shown()
         assert not (here / "a.md").exists()
 
 
@@ -152,7 +152,7 @@ async def test_a_file_that_cannot_be_imported_leaves_the_path_to_be_mended(here:
         assert "cannot be read" in text(running)
         for name in ("bad.json", "other.json"):
             await fill_in(running, name)
-            assert "is no chat to import" in text(running)
+            assert "is not an Amulet chat export" in text(running)
         await fill_in(running, ".")
         assert "cannot be read" in text(running)
         await running.press("escape")

@@ -119,7 +119,7 @@ async def test_a_hit_that_another_app_has_deleted_is_told_of() -> None:
             history.delete(first.id)
         await running.press("enter")
         assert running.session.chat.id == name
-        assert "That message is not there any more." in running.shown()
+        assert "That message is no longer there." in running.shown()
 
 
 async def test_the_search_command_opens_with_the_words_and_their_hits() -> None:
@@ -156,17 +156,17 @@ async def test_nothing_found_is_said_and_so_is_a_search_that_is_cut() -> None:
     async with chat(FakeEngine()) as running:
         await running.press("ctrl+l")
         await search(running, "hills")
-        assert "No message has all of these words." in running.shown()
+        assert "No message contains all of these words." in running.shown()
         await search(running, "coast")
         assert len(titles(running)) == FOUND
-        assert "more words find fewer" in running.shown()
+        assert "add words to narrow the search" in running.shown()
 
 
 async def test_a_store_that_cannot_be_read_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     keep("Where to?", "To Wales.")
 
     def fail(*_: object) -> Any:
-        raise UsageError("another program keeps the chats busy; try again when it is done.")
+        raise UsageError("another program is using the chats busy; try again when it is done.")
 
     async with chat(FakeEngine()) as running:
         for method in ("search", "summary"):

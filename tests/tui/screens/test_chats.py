@@ -64,7 +64,7 @@ async def test_a_click_and_the_command_open_it_too() -> None:
 async def test_without_a_chat_it_says_when_there_will_be_one() -> None:
     async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+l")
-        assert "No chat is kept yet" in running.shown()
+        assert "No chats yet" in running.shown()
         for key in ("enter", *"rdejkgG"):
             await running.press(key)
         assert is_open(running)
@@ -137,8 +137,8 @@ async def test_the_palette_knows_what_can_be_done_here() -> None:
     async with chat(FakeEngine()) as running:
         await running.press("ctrl+l", "ctrl+o")
         await running.until("Give it a title")
-        assert "Delete it and all that follows" not in running.shown()
-        await running.press(*"bring", "enter")
+        assert "Delete it and everything after it" not in running.shown()
+        await running.press(*"restore", "enter")
         await running.until("There is nothing to undo.")
 
 
@@ -169,7 +169,7 @@ async def test_of_a_long_chat_the_end_is_shown_and_how_much_comes_before() -> No
     async with chat(FakeEngine(), size=(120, 30)) as running:
         await running.press("ctrl+l")
         await running.until("▌ message 38")
-        assert "messages before" in running.shown()
+        assert "messages earlier" in running.shown()
 
 
 # -- opening --------------------------------------------------------------------------------------

@@ -45,14 +45,14 @@ async def test_commands_take_what_follows_them() -> None:
         await running.say("/strength 2,5")
         assert running.session.steering.strength == 2.5
         await running.say("/strength much")
-        assert "A strength is a number" in running.shown()
+        assert "The strength must be a number" in running.shown()
         await running.say("/prefer Answer in rhymes.")
         assert running.session.steering.preference == "Answer in rhymes."
-        assert "In your words" in running.shown()
+        assert "Your own words" in running.shown()
         await running.say("/preset none")
         assert running.session.steering.preference == ""
         await running.say("/preset nosuch")
-        assert "no preset is called" in running.shown()
+        assert "there is no preset called" in running.shown()
         await running.say("Hi")
         await running.say("/rename My own title")
         assert "My own title" in running.shown().split("\n")[0]
@@ -103,7 +103,7 @@ async def test_a_file_is_completed_and_its_text_goes_with_the_message(here: Path
         await running.press("tab")
         assert running.prompt.text == "Read @notes.md "
         await running.press("enter")
-        assert "Attached: notes.md (26 bytes)." in running.shown()
+        assert "Attached notes.md (26 bytes)." in running.shown()
         text = engine.requests[0].messages[0].text
         assert text == "Read @notes.md\n\nnotes.md:\n```md\nThe tide is high at noon.\n```"
 
@@ -132,8 +132,11 @@ async def test_what_cannot_be_attached_is_said_and_nothing_is_sent(here: Path) -
     engine = FakeEngine()
     async with chat(engine) as running:
         for name, reason in (
-            ("photo.png", "photo.png is not a text in UTF-8"),
-            ("disk.img", "disk.img is a binary file (byte 3 is zero); only texts can be attached"),
+            ("photo.png", "photo.png is not UTF-8 text"),
+            (
+                "disk.img",
+                "disk.img is a binary file (byte 3 is zero); only text files can be attached",
+            ),
             ("long.txt", "more than the model can hold"),
             ("sub", "sub is a folder"),
         ):
@@ -218,7 +221,7 @@ async def test_the_palette_finds_commands_by_their_words() -> None:
         assert "Choose a preset" in running.shown()
         for letter in "fork":
             await running.press(letter)
-        await running.until("A new chat that goes on from here")
+        await running.until("Start a new chat from here")
         await running.press("enter")
         await running.until("Fork: a?")
 

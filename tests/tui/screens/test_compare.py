@@ -140,7 +140,7 @@ async def test_a_stop_leaves_what_is_written() -> None:
         await comparing(running)
         await running.press("left", "left", "s")
         assert "1 token · 25.0/s · stopped" in running.shown()
-        assert "says nothing" in running.shown()
+        assert "no text" in running.shown()
         assert not comparison(running).running
         await running.press("enter")
         assert running.said == ["Where to?", "Take "]
@@ -216,7 +216,7 @@ async def test_a_column_at_another_strength_is_added() -> None:
         await running.press("plus")
         running.app.screen.query_one(Input).value = "1"
         await running.press("enter")
-        assert "there already" in running.notified[-1]
+        assert "already there" in running.notified[-1]
         await running.press("plus", "escape")
         assert isinstance(running.app.screen, CompareScreen)
         await running.press("minus", "x", "delete")
@@ -246,7 +246,7 @@ async def test_columns_added_while_others_are_written_wait_their_turn() -> None:
     async with chat(engine) as running:
         await comparing(running)
         await running.press("plus", "enter")
-        assert "waits for the others" in running.shown()
+        assert "waiting for the others" in running.shown()
         await running.press("left", "minus")
         assert "still being written" in running.notified[-1]
         engine.go_on()
@@ -261,7 +261,7 @@ async def test_there_are_six_columns_at_most() -> None:
             running.app.screen.query_one(Input).value = strength
             await running.press("enter")
         assert len(names(running)) == 6
-        assert "6 columns are the most" in running.notified[-1]
+        assert "There is room for 6 columns at most" in running.notified[-1]
 
 
 async def test_all_are_written_again_by_another_seed() -> None:
@@ -325,7 +325,7 @@ async def test_each_column_is_marked_where_it_leaves_the_first() -> None:
 async def test_columns_that_say_the_same_are_told_to() -> None:
     async with chat(FakeEngine()) as running:
         await comparing(running)
-        assert "All columns say the same." in running.shown()
+        assert "All columns are the same." in running.shown()
 
 
 # -- voting ---------------------------------------------------------------------------------------
@@ -364,13 +364,13 @@ async def test_enough_votes_suggest_a_default_and_a_key_makes_it_one() -> None:
         ballot = [Choice("concise", strength) for strength in (0.0, 1.0, AMULET)]
         await comparing(running)
         await running.press("u")
-        assert "no other strength" in running.notified[-1]
+        assert "do not suggest another strength" in running.notified[-1]
         for _ in range(2):
             running.session.history.votes.add(MODEL.name, ballot, 1)
         await running.press("v", "2")
         assert "Of 3 votes, 3 went to 1.00: u makes it" in screen(running)._telling()
         await running.press("u")
-        assert "Concise is followed at 1.00 by default now." in running.shown()
+        assert "Concise is now 1.00." in running.shown()
         own = read_preset(presets_folder() / "concise.toml")
         assert own.strength == 1.0
         assert own.preference == load_presets().presets["concise"].preference
@@ -401,7 +401,7 @@ async def test_a_tie_suggests_nothing() -> None:
         for strength in (3.0, 3.0, 5.65):
             running.session.history.votes.add(MODEL.name, [Choice("concise", strength)], 0)
         await running.press("v", "1")
-        assert "No strength is ahead in 4 votes." in running.shown()
+        assert "No strength leads after 4 votes." in running.shown()
 
 
 async def test_votes_are_not_kept_for_words_of_the_users_own() -> None:
@@ -409,7 +409,7 @@ async def test_votes_are_not_kept_for_words_of_the_users_own() -> None:
         await running.say("/prefer brief")
         await comparing(running)
         await running.press("v", "1")
-        assert "Votes are kept for presets only." in running.shown()
+        assert "Votes are only saved for presets." in running.shown()
 
 
 # -- taking one, and what goes wrong --------------------------------------------------------------
@@ -457,7 +457,7 @@ async def test_what_is_not_complete_cannot_be_taken() -> None:
 
 @pytest.mark.parametrize(
     "event",
-    [Failed("the message makes a prompt of 9,999 tokens; shorten it.", 2, 2), Died("It died.")],
+    [Failed("the message gives a prompt of 9,999 tokens; shorten it.", 2, 2), Died("It died.")],
 )
 async def test_what_goes_wrong_is_said_in_the_columns(event: Failed | Died) -> None:
     engine = FakeEngine(FIRST, [event], [event], [event])
@@ -465,7 +465,7 @@ async def test_what_goes_wrong_is_said_in_the_columns(event: Failed | Died) -> N
         await comparing(running)
         assert running.shown().count("9,999" if isinstance(event, Failed) else "! It died.") == 3
         await running.press("enter")
-        assert "nothing to take" in running.notified[-1]
+        assert "no reply to use" in running.notified[-1]
         await running.press("v")
         assert "nothing to choose" in running.notified[-1]
         await running.press("r")
@@ -486,10 +486,10 @@ async def test_a_model_that_is_being_loaded_is_waited_for() -> None:
     engine = FakeEngine(BASE, PROMPTED, REALIGNED, loading=(HOLD,))
     async with chat(engine) as running:
         await running.press("ctrl+b", "ctrl+y")
-        assert "still being loaded" in running.shown()
+        assert "still loading" in running.shown()
         engine.go_on()
         await running.until("it.")
-        assert "still being loaded" not in running.shown()
+        assert "still loading" not in running.shown()
 
 
 # -- ways to steer --------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ async def test_what_cannot_be_looked_at_is_said() -> None:
         await running.press("ctrl+up", "e")
         running.prompt.text = "Mine."
         await running.press("enter", "ctrl+f")
-        assert "Nothing was measured in this reply" in running.notified[-1]
+        assert "This reply has no measurements" in running.notified[-1]
         await running.say("b?")
         await running.press("ctrl+f")
         assert "still being written" in running.notified[-1]
@@ -76,7 +76,7 @@ async def test_a_reply_without_a_preference_has_no_heat_and_no_dial() -> None:
     engine = FakeEngine(["Take ", "the path."])
     async with chat(engine, preset="") as running:
         await looking(running)
-        assert "none: no preference" in running.shown()
+        assert "none (no preference)" in running.shown()
         assert "flip" not in told(running)
         await running.press("plus")
         assert "no dial to turn" in running.notified[-1]
@@ -121,7 +121,7 @@ async def test_it_begins_at_the_first_flip_and_goes_wherever_keys_say() -> None:
         ):  # fmt: skip
             await running.press(keys)
             assert cursor(running) == place, keys
-        assert "No flip before this one." in running.shown()
+        assert "There is no flip before this one." in running.shown()
 
 
 async def test_up_and_down_keep_to_their_column() -> None:

@@ -147,7 +147,7 @@ async def test_the_end_can_be_picked_and_is_a_reply_of_its_own() -> None:
         await looking(running)
         assert "■ end" in running.shown()
         await running.press("home", "tab", "enter")
-        assert "says nothing" in running.notified[-1]
+        assert "cannot end before its first token" in running.notified[-1]
         await running.press("escape", "n", "n", "tab", "enter")
         assert running.said == ["Where to?", "Take the"]
         assert len(engine.requests) == 1

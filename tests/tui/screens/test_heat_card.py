@@ -48,10 +48,10 @@ async def test_the_card_says_what_else_could_have_been_said() -> None:
 async def test_lists_that_decide_a_flip_otherwise_than_measured_say_so() -> None:
     async with chat(FakeEngine(WALK), size=LARGE) as running:
         await looking(running)
-        assert "Computed anew" not in running.shown()  # at a flip, which the lists have too
+        assert "Recomputed" not in running.shown()  # at a flip, which the lists have too
         await running.press("home")
         assert not screen(running)._reading.tokens[0].measures.flip
-        assert "Computed anew" in running.shown()
+        assert "Recomputed" in running.shown()
 
 
 async def test_the_written_token_stands_below_a_list_that_it_is_not_in() -> None:
@@ -131,7 +131,7 @@ async def test_without_a_model_that_is_said_and_a_loading_one_is_waited_for() ->
     engine = FakeEngine(loading=(HOLD,))
     async with chat(engine) as running:
         await running.press("ctrl+b", "ctrl+f")
-        assert "The model is still being loaded." in running.shown()
+        assert "The model is still loading." in running.shown()
         engine.go_on()
         await running.until("Well")
 
@@ -139,9 +139,9 @@ async def test_without_a_model_that_is_said_and_a_loading_one_is_waited_for() ->
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
-        (Failed("the message makes a prompt of 9,999 tokens; shorten it.", 2, 2), "9,999"),
+        (Failed("the message gives a prompt of 9,999 tokens; shorten it.", 2, 2), "9,999"),
         (Died("The engine stopped (signal 9)."), "The engine stopped (signal 9)."),
-        (Examined(2, 0, 99, ()), "reads other tokens"),
+        (Examined(2, 0, 99, ()), "sees other tokens"),
     ],
 )
 async def test_what_goes_wrong_is_said_in_the_card(event: Event, reason: str) -> None:

@@ -71,7 +71,7 @@ async def test_an_edited_reply_stands_beside_the_old_and_is_continued() -> None:
         running.prompt.text = "By the sea"
         await running.press("enter")
         assert running.said == ["Where to?", "By the sea"]
-        assert "in your words" in running.shown()
+        assert "written by you" in running.shown()
         await running.press("ctrl+up", "c")
         assert running.said == ["Where to?", "By the sea and back."]
         assert engine.requests[1].begun == Message("assistant", "By the sea")
@@ -83,7 +83,7 @@ async def test_a_message_is_deleted_with_all_that_follows_and_brought_back() -> 
         await running.say("b?")
         await running.press("ctrl+up", "k", "d")
         assert running.said == ["a?", "One."]
-        assert "Deleted; undo brings it back." in running.shown()
+        assert "Deleted; undo restores it." in running.shown()
         await running.press("u")
         assert running.said == ["a?", "One.", "b?", "Two."]
 
@@ -146,7 +146,7 @@ async def test_a_long_question_is_folded_and_says_so() -> None:
     lines = "\n".join(f"line {number}" for number in range(60))
     async with chat(FakeEngine(["Long."])) as running:
         await running.say(lines)
-        assert "46 more lines; space shows them" in running.shown()
+        assert "46 more lines; press space to show them" in running.shown()
         assert "line 50" not in running.shown()
         await running.press("ctrl+up", "k", "space")
         assert "more lines" not in running.shown()

@@ -24,9 +24,9 @@ from tui.session.steering import SteeringChoice
 
 MODELS = (
     StoredModel(
-        str(MODEL.path), "SmolLM2-135M-Instruct Q4_1", "Takes about 416 MB.", True, faster="q4_0"
+        str(MODEL.path), "SmolLM2-135M-Instruct Q4_1", "Needs about 416 MB.", True, faster="q4_0"
     ),
-    StoredModel("/models/[b]big.gguf", "[b]Big-70B Q4_K_M", "Takes about 40 GB.", False),
+    StoredModel("/models/[b]big.gguf", "[b]Big-70B Q4_K_M", "Needs about 40 GB.", False),
     StoredModel("qwen3-4b", "qwen3-4b Q4_K_M", "Enter fetches it.", True, here=False),
     StoredModel("qwen3-14b", "qwen3-14b Q4_K_M", "It would not fit.", False, here=False),
 )
@@ -46,7 +46,9 @@ class SlowPull:
         on_progress(Progress("fetching", 1_000_000, 2_000_000))
         while not self.go.wait(0.005):
             if cancelled():
-                raise FetchCancelledError(f"stopped; what has come of {what} is kept.")
+                raise FetchCancelledError(
+                    f"stopped; what was fetched of {what} is kept for next time."
+                )
         if self.error:
             raise self.error
         return Pulled(what, Path("/models/fetched.gguf"), 2_000_000, "", True)
@@ -55,7 +57,7 @@ class SlowPull:
 def model_store(pull: SlowPull | None = None) -> ModelStore:
     def find(name: str) -> ChosenModel:
         if name == "gone":
-            raise NotUsableError("no model is called gone.")
+            raise NotUsableError("there is no model called gone.")
         return ChosenModel(Path(name), Path(name).stem, "Q4_K_M") if name else MODEL
 
     def models(options: LoadOptions) -> tuple[StoredModel, ...]:
@@ -116,7 +118,7 @@ async def test_a_name_behind_the_command_loads_at_once_and_a_wrong_one_is_told()
             await running.settle()
             if running.notified:
                 break
-        assert running.notified[-1] == "no model is called gone."
+        assert running.notified[-1] == "there is no model called gone."
         assert loaded(running) == "/models/other.gguf"
 
 
@@ -144,7 +146,7 @@ async def test_what_can_be_fetched_stands_below_what_is_here() -> None:
         await running.say("/model")
         await running.until("416 MB")
         shown = running.shown()
-        here, heading = shown.index("[b]Big-70B"), shown.index("Not here; Enter fetches")
+        here, heading = shown.index("[b]Big-70B"), shown.index("Not here yet; Enter fetches")
         assert here < heading < shown.index("↓ qwen3-4b") < shown.index("! qwen3-14b")
         await running.press("down", "down")
         assert "Enter fetches it." in running.shown()
@@ -160,7 +162,7 @@ async def test_enter_fetches_it_while_the_chat_goes_on() -> None:
         await running.say("Hi")
         await running.until("Hello.")
         pull.go.set()
-        await running.until("qwen3-4b is here")
+        await running.until("qwen3-4b is ready")
         assert pull.asked == ["qwen3-4b"]
         assert "↓ qwen3-4b" not in running.shown()
         assert loaded(running) == str(MODEL.path)
@@ -172,12 +174,14 @@ async def test_a_fetch_is_stopped_and_begun_again_by_command() -> None:
         await running.say("/pull hf:org/[b]tiny:Q8_0")
         await running.until("↓ hf:org/[b]tiny:Q8_0: 1.0 MB of 2.0 MB")
         await running.say("/pull other")
-        assert "is on its way; /pull stop stops that" in running.notified[-1]
+        assert "is still being fetched; /pull stop cancels it" in running.notified[-1]
         await running.say("/pull stop")
-        await running.until("Stopped; what has come of hf:org/[b]tiny:Q8_0 is kept.")
+        await running.until(
+            "Stopped; what was fetched of hf:org/[b]tiny:Q8_0 is kept for next time."
+        )
         pull.go.set()
         await running.say("/pull hf:org/[b]tiny:Q8_0")
-        await running.until("is here: /model lists it.")
+        await running.until("is ready; /model lists it.")
         assert pull.asked == ["hf:org/[b]tiny:Q8_0"] * 2
 
 
@@ -215,7 +219,7 @@ async def test_one_key_writes_a_model_in_the_type_that_is_faster_here() -> None:
 
     async with chat(FakeEngine(), model_store=replace(model_store(), write=write)) as running:
         await running.say("/model")
-        await running.until("^t writes it in Q4_0")
+        await running.until("Press ^t to write a copy in Q4_0")
         await running.press("ctrl+t")
         await running.until(f"↓ {MODEL.path.name} in Q4_0: 3 of 272 tensors")
         assert written == [(str(MODEL.path), "q4_0")]
@@ -241,7 +245,7 @@ def test_the_catalogue_is_offered_with_what_each_takes(monkeypatch: pytest.Monke
     assert small.label == "qwen3-0.6b Q8_0 · 0.6B · Apache-2.0"
     assert (small.fits, large.fits) == (True, False)
     assert "Enter fetches it (from Qwen/Qwen3-0.6B-GGUF)." in small.card
-    assert "so it would not fit here" in large.card
+    assert "so it would not fit" in large.card
     default = offered["smollm2-135m-instruct"]
     assert "Q4_1" in default.label
     assert "Enter fetches it (92.9 MB)." in default.card

@@ -80,7 +80,7 @@ async def test_the_field_of_the_strength_and_the_dial_say_the_same() -> None:
         ("temperature", "", "Temperature: "),
         ("preference", " ", "Preference: "),
         ("name", "My Preset", "lower-case letters"),
-        ("name", "thrifty", "There is a preset thrifty already"),
+        ("name", "thrifty", "There is already a preset called thrifty"),
     ],
 )
 async def test_what_cannot_be_is_said_and_nothing_is_lost(field: str, text: str, said: str) -> None:
@@ -97,7 +97,7 @@ async def test_what_was_typed_goes_only_if_it_is_said_twice() -> None:
     async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+p", "ctrl+n", *"mine", "escape")
         assert is_open(running)
-        assert "This is not saved" in running.shown()
+        assert "Not saved yet" in running.shown()
         await running.press("escape")
         assert not is_open(running)
 
@@ -139,7 +139,7 @@ async def test_commands_set_them_too() -> None:
         await running.say("/guard lots")
         await running.say("/placement below")
         assert running.session.steering.guard == 0.25
-        assert "A guard is a number" in running.notified[-2]
+        assert "The guard must be a number" in running.notified[-2]
         assert "system or turn" in running.notified[-1]
 
 

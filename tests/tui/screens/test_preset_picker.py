@@ -110,7 +110,7 @@ async def test_escape_leaves_everything_as_it_is() -> None:
 async def test_q_is_a_letter_here_and_nothing_fitting_is_said() -> None:
     async with chat(FakeEngine()) as running:
         await running.press("ctrl+p", "q", "q", "q")
-        assert "Nothing fits" in running.shown()
+        assert "No matches" in running.shown()
         await running.press("enter")
         assert isinstance(running.app.screen, PresetPicker)
 
@@ -120,7 +120,7 @@ async def test_a_choice_while_a_reply_streams_counts_from_the_next_message() -> 
     async with chat(engine) as running:
         await running.say("a?")
         await running.press("ctrl+p", *"verbose", "enter")
-        assert "→ from the next message" in running.shown()
+        assert "→ applies from the next message" in running.shown()
         engine.go_on()
         await running.settle()
         await running.say("b?")

@@ -25,7 +25,7 @@ from tui.session.steering import SteeringChoice
 MODEL = ChosenModel(Path("/models/small.gguf"), "small", "Q4_1")
 DEATH = Died("The engine stopped.")
 TOLD = Noticed(
-    "The engine stopped. The conversation is kept; the next message starts a new engine.",
+    "The engine stopped. The conversation is safe; your next message will restart the engine.",
     serious=True,
 )
 PRESETS = load_presets().presets

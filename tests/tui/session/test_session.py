@@ -243,7 +243,7 @@ class RefusingEngine(FakeEngine):
 
 
 def test_a_message_that_cannot_be_sent_comes_back_with_the_reason() -> None:
-    engine = RefusingEngine(UsageError("a message of 17,000,000 bytes is over the bound."))
+    engine = RefusingEngine(UsageError("a message of 17,000,000 bytes exceeds the limit."))
     session = begin(engine)
     assert kinds(session.ask("long")) == [BranchChanged, BranchChanged, GivenBack, Noticed]
     assert said(session) == stored(session) == []

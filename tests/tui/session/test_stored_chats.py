@@ -175,7 +175,7 @@ def test_a_store_that_fails_is_told_of_once_and_the_reply_goes_on(
     monkeypatch.setattr(session.history, "grow", fail)
     changes = ask(session, engine)
     told = [change for change in changes if isinstance(change, Noticed)]
-    assert told == [Noticed("The reply is not saved: the disk is full.", True)]
+    assert told == [Noticed("The reply could not be saved: the disk is full.", True)]
     assert sum(isinstance(change, Wrote) for change in changes) == 3
     monkeypatch.undo()
     session.stop()
@@ -202,7 +202,7 @@ def test_a_chat_is_open_as_long_as_the_store_has_it_as_it_is_here() -> None:
     session.new_chat()
     assert not stored_chats.is_open(session, name)
     session.history.remove(name)
-    with pytest.raises(UsageError, match="removed meanwhile"):
+    with pytest.raises(UsageError, match="has been removed by another Amulet"):
         stored_chats.is_open(session, name)
 
 
@@ -216,7 +216,7 @@ def test_a_message_of_another_branch_is_turned_to() -> None:
     assert versions.turn_to(session, last(session).id) == []
     assert versions.turn_to(session, first.id) == [BranchChanged()]
     assert said(session) == stored(session) == ["Where to?", "One."]
-    assert versions.turn_to(session, "nowhere") == [Noticed("That message is not there any more.")]
+    assert versions.turn_to(session, "nowhere") == [Noticed("That message is no longer there.")]
 
 
 def test_removed_chats_come_back_one_after_the_other() -> None:

@@ -33,7 +33,7 @@ class SlowFetch:
         while not self.go.wait(0.005):
             if cancelled():
                 self.cancelled.set()
-                raise FetchCancelledError("stopped; nothing of it was kept.")
+                raise FetchCancelledError("stopped; no part of it was kept.")
         if self.error:
             raise self.error
         return MODEL.path
@@ -59,9 +59,12 @@ async def test_without_a_model_the_default_is_offered_for_one_key() -> None:
 @pytest.mark.parametrize(
     ("labels", "told"),
     [
-        ([], "any GGUF file by its path; none was found on this disk"),
-        (["Tiny Q8_0"], "the one on this disk (Tiny Q8_0), or any GGUF file by its path"),
-        (["A", "B", "C", "D"], "of the 4 on this disk (A, B, C, …), or any GGUF file by its path"),
+        ([], "any GGUF file by its path; no models were found here"),
+        (["Tiny Q8_0"], "the one model found here (Tiny Q8_0), or any GGUF file by its path"),
+        (
+            ["A", "B", "C", "D"],
+            "from 4 models found here (A, B, C, …), or any GGUF file by its path",
+        ),
     ],
 )
 async def test_models_found_on_this_disk_are_named(labels: list[str], told: str) -> None:
@@ -95,7 +98,7 @@ async def test_a_fetch_can_be_stopped_and_begun_again() -> None:
     async with chat(FakeEngine(), model_store=store_with(None, fetch)) as running:
         await begin_fetch(running, fetch)
         await running.press("escape")
-        await running.until("Stopped; nothing of it was kept.")
+        await running.until("Stopped; no part of it was kept.")
         assert fetch.cancelled.is_set()
         assert "^d  fetches the default model" in running.shown()
         assert "^d Model" in running.shown()
@@ -129,7 +132,7 @@ async def test_a_bad_path_is_one_sentence_and_the_default_is_a_key_away(tmp_path
     async with chat(engine, size=SMALL, model_store=model_store, model=str(path)) as running:
         shown = "".join(running.shown().replace("▌", "").split())
         assert "".join(str(path).split()) in shown
-        assert "^d  opens the default model, smollm2-135m-instruct" in running.shown()
+        assert "^d  loads the default model, smollm2-135m-instruct" in running.shown()
         assert not engine.loads
         await running.press("h", "i")
         assert running.prompt.text == "hi"
@@ -158,7 +161,7 @@ def test_a_model_is_shown_without_its_quantisation_in_the_name(default_model: Pa
 
 
 def test_a_first_run_is_told_in_the_words_of_the_app() -> None:
-    with pytest.raises(NotUsableError, match=r"^no model is chosen yet\.$"):
+    with pytest.raises(NotUsableError, match=r"^no model has been chosen yet\.$"):
         find_model("")
     with pytest.raises(NotUsableError, match="amulet models pull"):
         find_model("qwen3-4b")

@@ -165,7 +165,7 @@ async def test_a_reply_is_copied_without_it_and_it_by_a_command_of_its_own() -> 
         await running.say("Why?")
         for command in ("/copy-thought", "/thought"):
             await running.say(command)
-            assert "Nothing was thought before this reply" in running.notified[-1]
+            assert "There was no thinking before this reply" in running.notified[-1]
 
 
 async def test_a_reply_is_continued_behind_its_thought() -> None:
@@ -210,7 +210,9 @@ async def test_lists_need_the_tokens_of_the_thought() -> None:
         node = running.session.path[-1]
         running.session.chat.conversation.replace(replace(node, thought=Thought("Walk?")))
         await running.press("ctrl+f")
-        assert "the thought before it is not known" in " ".join(running.shown().split())
+        assert "the thinking before it is not known" in " ".join(
+            running.shown().replace("▏", "").split()
+        )
         assert not engine.examined
 
 
@@ -246,7 +248,7 @@ async def test_the_config_may_have_it_on() -> None:
 
 async def test_a_model_that_cannot_think_says_so() -> None:
     engine = FakeEngine()
-    told = f"{MODEL.name} cannot think before it answers: its chat template knows of no thoughts."
+    told = f"{MODEL.name} cannot think before it answers: its chat template does not allow it."
     async with chat(engine) as running:
         await running.say("/think on")
         assert running.notified[-1] == told
