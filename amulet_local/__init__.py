@@ -22,8 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amulet_local.engine.library import LoadedModel, load
     from amulet_local.errors import AmuletError
+    from amulet_local.protocol.alignment import Sampling
+    from amulet_local.protocol.loading import LoadOptions
     from amulet_local.protocol.message import Message
-    from amulet_local.protocol.messages import LoadOptions, Sampling
     from amulet_local.realignment import realign
 
 __all__ = [
@@ -48,10 +49,10 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _MODULES = {
     "AmuletError": "errors",
-    "LoadOptions": "protocol.messages",
+    "LoadOptions": "protocol.loading",
     "LoadedModel": "engine.library",
     "Message": "protocol.message",
-    "Sampling": "protocol.messages",
+    "Sampling": "protocol.alignment",
     "load": "engine.library",
     "realign": "realignment",
 }

@@ -83,6 +83,32 @@ AMULET = Update().strength
 MARKS = {"base": BASE, "prompt": PROMPT, "LA": LINEAR, "Amulet": AMULET}
 
 
+@dataclass(frozen=True)
+class MethodRule:
+    """What a method does with the strength and the guard that are set.
+
+    strength: the one that it always has; None for the one that is set. guarded: whether the guard
+    counts, which is for what lies beyond base and pref.
+    """
+
+    strength: float | None
+    guarded: bool
+
+
+METHODS = {
+    "base": MethodRule(BASE, guarded=False),
+    "pref": MethodRule(PROMPT, guarded=False),
+    "la": MethodRule(LINEAR, guarded=True),
+    "amulet": MethodRule(None, guarded=True),
+}
+
+
+def strength_and_guard(method: str, strength: float, guard: float) -> tuple[float, float]:
+    """What a method (one of METHODS) makes of the strength and the guard that are set."""
+    rule = METHODS[method]
+    return strength if rule.strength is None else rule.strength, guard if rule.guarded else 0.0
+
+
 def label(strength: float) -> str:
     """The name of a place on the dial: a mark, or between which marks it lies."""
     passed = "away"

@@ -20,7 +20,8 @@ import platformdirs
 from amulet_local.errors import NotUsableError, advice, cause
 from amulet_local.files import stamp
 from amulet_local.path_text import as_text, from_text
-from amulet_local.protocol.messages import LoadOptions, Positive
+from amulet_local.protocol.loading import LoadOptions
+from amulet_local.protocol.numbers import Positive
 from amulet_local.system import paths
 from amulet_local.system.text_files import TOML_ERRORS, NotTextError, read_text, toml_reason
 
@@ -148,9 +149,9 @@ def load_settings() -> Settings:
             f"{advice(error, 'make it readable, or remove it')}."
         ) from None
     except NotTextError as error:
-        raise NotUsableError(f"{path} cannot be read ({error}); mend or remove it.") from None
+        raise NotUsableError(f"{path} cannot be read ({error}); fix or remove it.") from None
     try:
         return msgspec.convert(tomllib.loads(text), Settings)
     except TOML_ERRORS as error:
         reason = toml_reason(error, text, Settings)
-        raise NotUsableError(f"{path} is not valid ({reason}); mend or remove it.") from None
+        raise NotUsableError(f"{path} is not valid ({reason}); fix or remove it.") from None

@@ -32,7 +32,7 @@ from amulet_local.evaluation.statistics import compare
 from amulet_local.evaluation.subject import Subject
 from amulet_local.presets.preset import load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.realignment import Row, Workspace, log_softmax, plausibility_floor, realign
 from models.lookup import resolve
 

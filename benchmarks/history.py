@@ -24,6 +24,7 @@ from amulet_local.chats.conversation import Conversation, Node
 from amulet_local.chats.history import History
 from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, pack
+from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Stats, Step
 
@@ -37,7 +38,7 @@ _ORIGIN = Origin(
     seed=7,
     system="You are a capable and friendly assistant. " * 4,
     preset="concise",
-    preference="Your answer should be concise and to the point. " * 2,
+    alignment=Alignment(preference="Your answer should be concise and to the point. " * 2),
 )
 
 

@@ -16,16 +16,10 @@ from pathlib import Path
 from amulet_local.engine.engine import Engine
 from amulet_local.presets.preset import load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.alignment import Alignment, Method, Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import (
-    Event,
-    Finished,
-    Load,
-    LoadOptions,
-    Method,
-    Reply,
-    Sampling,
-)
+from amulet_local.protocol.messages import Event, Finished, Load, Reply
 from amulet_local.realignment import AMULET
 from models.lookup import resolve
 
@@ -50,11 +44,13 @@ def main() -> None:
                 messages=(Message("user", question),),
                 seed=0,
                 system=DEFAULT_SYSTEM,
-                preference=concise.preference,
-                method=method,
-                strength=AMULET,
-                guard=0.0,
-                sampling=Sampling(temperature=0),
+                alignment=Alignment(
+                    preference=concise.preference,
+                    method=method,
+                    strength=AMULET,
+                    guard=0.0,
+                    sampling=Sampling(temperature=0),
+                ),
                 max_tokens=128,
             )
             engine.reply(request, events.append)

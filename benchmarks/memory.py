@@ -14,8 +14,10 @@ import subprocess
 from pathlib import Path
 
 from amulet_local.engine.client import EngineProcess
+from amulet_local.protocol.alignment import Alignment
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Died, Failed, Finished, LoadOptions, Reply
+from amulet_local.protocol.messages import Died, Failed, Finished, Reply
 from amulet_local.system.child_processes import environment, python
 from models.lookup import resolve
 
@@ -53,7 +55,9 @@ def engine_peak(model: str, context: int) -> int:
     try:
         engine.load(model, LoadOptions(context=context, streams="one-context"))
         message = Message("user", _WORDS)
-        engine.reply(Reply(1, (message,), 0, "You help.", "Be brief.", max_tokens=32))
+        engine.reply(
+            Reply(1, (message,), 0, "You help.", Alignment(preference="Be brief."), max_tokens=32)
+        )
         while not isinstance(event := engine.events.get(), Finished):
             if isinstance(event, Failed | Died):
                 raise SystemExit(event.text)

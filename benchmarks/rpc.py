@@ -23,17 +23,10 @@ from msgspec.structs import replace
 
 from amulet_local.engine.client import EngineProcess
 from amulet_local.errors import NotUsableError
+from amulet_local.protocol.alignment import Alignment, Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import (
-    Died,
-    Failed,
-    Finished,
-    Loaded,
-    LoadOptions,
-    Notice,
-    Reply,
-    Sampling,
-)
+from amulet_local.protocol.messages import Died, Failed, Finished, Loaded, Notice, Reply
 from amulet_local.runtime.llama.devices import try_server
 from amulet_local.system.child_processes import environment, python
 from models.inspection import inspect
@@ -46,9 +39,7 @@ _REQUEST = Reply(
     messages=(Message("user", "What makes a good walking holiday?"),),
     seed=1,
     system="You help.",
-    preference="Be concise.",
-    strength=3.0,
-    sampling=Sampling(temperature=0.0),
+    alignment=Alignment(preference="Be concise.", strength=3.0, sampling=Sampling(temperature=0.0)),
 )
 
 

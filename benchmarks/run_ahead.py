@@ -13,8 +13,8 @@ import argparse
 import statistics
 
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import LoadOptions
 from amulet_local.realignment import Combination, Workspace, combined
 from amulet_local.runtime.autotune import block_ms, some_tokens
 from amulet_local.runtime.llama.model import Model

@@ -26,8 +26,9 @@ from pathlib import Path
 from amulet_local.chats.conversation import Conversation, Node
 from amulet_local.chats.history import History, history_file
 from amulet_local.chats.ids import new_chat_id, new_id
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message, Role
-from amulet_local.protocol.messages import Event, Finished, Loaded, LoadOptions, Reply, Stats, Step
+from amulet_local.protocol.messages import Event, Finished, Loaded, Reply, Stats, Step
 from amulet_local.settings import Settings
 from amulet_local.system.child_processes import environment, python
 
@@ -80,7 +81,7 @@ class Words:
             if number == 1:  # the first may hold all that came before
                 time.sleep(_SETTLE_S)
                 self.begun, due = time.process_time(), time.monotonic()
-            self.events.put(Step(request.id, number, piece, request.strength))
+            self.events.put(Step(request.id, number, piece, request.alignment.strength))
             if number:
                 due += 1 / self._rate
                 time.sleep(max(0.0, due - time.monotonic()))

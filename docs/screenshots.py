@@ -17,8 +17,8 @@ from amulet_local.chats.history import History
 from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.engine.client import EngineProcess
 from amulet_local.presets.preset import load_presets
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import LoadOptions
 from amulet_local.settings import Settings
 from tui.app import AmuletApp
 from tui.session.model_store import ModelStore

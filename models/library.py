@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amulet_local.errors import NotUsableError, advice, cause
-from amulet_local.protocol.messages import LoadOptions, Memory
+from amulet_local.protocol.loading import LoadOptions, Memory
 from amulet_local.runtime.device_probe import probe_devices
 from amulet_local.runtime.offload import (
     Device,

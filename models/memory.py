@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from amulet_local.errors import NotUsableError
 from amulet_local.path_text import as_text, from_text
-from amulet_local.protocol.messages import LoadOptions, Memory
+from amulet_local.protocol.loading import LoadOptions, Memory
 from amulet_local.runtime.load_defaults import (
     BATCH,
     BATCH_PLAIN_ATTENTION,

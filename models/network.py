@@ -88,11 +88,11 @@ def require_session() -> None:
         which = next((v for v in _CERTIFICATES if os.environ.get(v)), "")
         what = f"{which} names, {printable(os.environ[which])}," if which else "the system has"
         raise UsageError(
-            f"the certificates that {what} cannot be used ({reason}); mend or unset that."
+            f"the certificates that {what} cannot be used ({reason}); fix or unset that."
         ) from None
     except Exception as error:
         raise UsageError(
-            f"the proxy in {_named(_PROXIES)} cannot be used ({printable(str(error))}); mend or "
+            f"the proxy in {_named(_PROXIES)} cannot be used ({printable(str(error))}); fix or "
             "unset it."
         ) from None
 

@@ -14,8 +14,8 @@ from gguf.constants import Keys
 from amulet_local.errors import NotUsableError
 from amulet_local.prompts.prompting import PromptWriter
 from amulet_local.prompts.templates import TemplateError
+from amulet_local.protocol.alignment import Placement
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Placement
 from models.header import Header, Omitted, Value, read_header, read_string
 
 _BEGINS_BY_ITSELF = ("llama",)  # tokenizers that begin a text where the file does not say

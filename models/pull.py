@@ -218,7 +218,9 @@ class _Puller:
             )
         digest = fragment.removeprefix("sha256=") if fragment else ""
         if fragment and not re.fullmatch("[0-9a-f]{64}", digest):
-            raise UsageError("what follows # must be sha256= and 64 digits; mend or leave it out.")
+            raise UsageError(
+                "what follows # must be sha256= and 64 digits; fix it or leave it out."
+            )
         found = look(address, address)
         receipt = Receipt(self._what, (), found.tag)
         return self._fetch(

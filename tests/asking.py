@@ -5,8 +5,9 @@ from __future__ import annotations
 from amulet_local.engine.engine import Engine
 from amulet_local.presets.preset import BUILT_IN, read_preset
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.alignment import Alignment, Sampling
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Event, Finished, Reply, Sampling, Step
+from amulet_local.protocol.messages import Event, Finished, Reply, Step
 from amulet_local.realignment import AMULET
 
 CONCISE = "Your answer should be concise as much as possible."
@@ -30,7 +31,9 @@ def ask(*messages: Message, **changes: object) -> Reply:
         "sampling": Sampling(temperature=0),
         "max_tokens": 128,
     }
-    return Reply(**(settings | changes))  # type: ignore[arg-type]
+    settings |= changes
+    steered = {name: settings.pop(name) for name in Alignment.__struct_fields__ if name in settings}
+    return Reply(alignment=Alignment(**steered), **settings)  # type: ignore[arg-type]
 
 
 def collect(engine: Engine, request: Reply) -> list[Event]:

@@ -12,7 +12,8 @@ import hypothesis
 import pytest
 
 from amulet_local.engine.engine import Engine
-from amulet_local.protocol.messages import Load, LoadOptions
+from amulet_local.protocol.loading import LoadOptions
+from amulet_local.protocol.messages import Load
 from amulet_local.runtime.llama.model import Model
 from amulet_local.settings import models_folder
 from tests.tiny_models import write_llama

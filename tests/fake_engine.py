@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.messages import (
     Candidate,
     Candidates,
@@ -37,7 +38,6 @@ from amulet_local.protocol.messages import (
     FinishReason,
     Loaded,
     Loading,
-    LoadOptions,
     Prefilling,
     Reply,
     Stats,
@@ -235,9 +235,11 @@ class _Job:
         token = _FIRST_TOKEN + len(self._texts) + len(self._thoughts)
         if isinstance(item, Thinks):
             self._thoughts.append(item.text)
-            return Step(self.request.id, token, "", self.request.strength, thought=item.text)
+            return Step(
+                self.request.id, token, "", self.request.alignment.strength, thought=item.text
+            )
         self._texts.append(item if isinstance(item, str) else item.text)
-        step = Step(self.request.id, token, self._texts[-1], self.request.strength)
+        step = Step(self.request.id, token, self._texts[-1], self.request.alignment.strength)
         if isinstance(item, str):
             return step
         measures = (item.shift, item.flip, item.flip_strength, *item.logp)
@@ -256,7 +258,7 @@ class _Job:
             decode_s=tokens / 25,
             tokens_per_s=25.0 if tokens else 0.0,
             context_tokens=30 + tokens,
-            streams=2 if request.preference else 1,
+            streams=2 if request.alignment.preference else 1,
             thought_tokens=before,
             thought_s=before / 25,
         )

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -76,7 +75,6 @@ def test_what_a_killed_process_left_is_overwritten(tmp_path: Path) -> None:
     assert names(tmp_path) == {"a.json"}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="modes are those of Unix")
 def test_a_new_file_has_the_usual_mode(tmp_path: Path) -> None:
     (tmp_path / "usual").touch()
     write_whole(tmp_path / "a.json", b"one")

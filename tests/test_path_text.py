@@ -16,7 +16,7 @@ from amulet_local.chats.history import History, history_file
 from amulet_local.cli import main
 from amulet_local.errors import NotUsableError
 from amulet_local.path_text import as_text, encodable, from_text
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.settings import Settings, models_folder
 from models.library import listing
 from models.lookup import remove, resolve

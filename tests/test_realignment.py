@@ -22,6 +22,7 @@ from amulet_local.realignment import (
     plausibility_floor,
     realign,
     recurrence,
+    strength_and_guard,
 )
 
 updates = st.builds(
@@ -241,3 +242,13 @@ def test_no_shift_and_no_flip_at_the_prompt() -> None:
 )
 def test_every_place_on_the_dial_has_a_name(strength: float, name: str) -> None:
     assert label(strength) == name
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [("base", (0.0, 0.0)), ("pref", (1.0, 0.0)), ("la", (3.0, 0.2)), ("amulet", (4.0, 0.2))],
+)
+def test_a_method_may_fix_the_strength_and_only_what_lies_beyond_pref_is_guarded(
+    method: str, expected: tuple[float, float]
+) -> None:
+    assert strength_and_guard(method, 4.0, 0.2) == expected

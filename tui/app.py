@@ -27,7 +27,7 @@ from amulet_local.chats.history import History, history_file
 from amulet_local.engine.client import EngineHandle, EngineProcess
 from amulet_local.errors import AmuletError
 from amulet_local.presets.preset import load_presets
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.settings import load_settings
 from tui.actions import APP, bindings, unknown_ids
 from tui.markdown.sanitising import clean, sentence

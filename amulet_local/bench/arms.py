@@ -18,8 +18,9 @@ from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.sampling import Sampler
 from amulet_local.generation.speculative import Cost, Drafter, DraftModel, NgramDrafter, linear_cost
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import LoadOptions, Sampling
 from amulet_local.realignment import LINEAR, Combination, Workspace
 from amulet_local.runtime.autotune import some_tokens
 from amulet_local.runtime.llama.context import Batch, Context

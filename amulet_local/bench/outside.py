@@ -10,7 +10,9 @@ from amulet_local.bench.timing import median_ms
 from amulet_local.generation.decoding import choose
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.sampling import Sampler
-from amulet_local.protocol.messages import Sampling, Step, read_event, write_frame
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.framing import read_event, write_frame
+from amulet_local.protocol.messages import Step
 from amulet_local.realignment import (
     AMULET,
     Combination,

@@ -11,7 +11,7 @@ from amulet_local.bench.arms import ArmResult, make_arms, race
 from amulet_local.bench.outside import outside_ms
 from amulet_local.bench.turns import KvMemory, Turn, measure_kv, measure_turns
 from amulet_local.prompts.prompting import Prompter
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.runtime.autotune import block_ms, step_cost
 from amulet_local.runtime.llama.devices import add_servers
 from amulet_local.runtime.llama.hardware import physical_cores

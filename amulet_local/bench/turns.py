@@ -10,8 +10,9 @@ import msgspec
 
 from amulet_local.bench.timing import Timing, seconds
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
+from amulet_local.protocol.alignment import Placement
+from amulet_local.protocol.loading import Arrangement, LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Arrangement, LoadOptions, Placement
 from amulet_local.runtime.autotune import some_tokens
 from amulet_local.runtime.llama.context import Batch, Context
 from amulet_local.runtime.llama.model import Model

@@ -1,7 +1,7 @@
 """An open chat: its messages in memory, and every change of them in the store.
 
 The user's acts and the steps of a reply go in. What cannot be stored raises, and leaves the chat as
-it was; only a reply stays in memory whatever happens. Nothing here knows of engines or screens.
+it was; only a reply stays in memory whatever happens.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from amulet_local.chats.conversation import Conversation, Node, Thought
-from amulet_local.chats.history import History, title_of
+from amulet_local.chats.history import History
 from amulet_local.chats.ids import new_chat_id
+from amulet_local.chats.listing import title_of
 from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, measures_of, pack, unpack
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Finished, Step
@@ -92,7 +93,7 @@ class Chat:
         self._done.append(before)
 
     def take_back(self, name: str) -> None:
-        """Forget a question that came to nothing, and that nobody answered."""
+        """Forget a question that came to nothing and has no answer."""
         self._history.discard(self.conversation[name])
         self.conversation.delete(name)
         if not len(self.conversation):

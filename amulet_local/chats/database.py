@@ -7,7 +7,6 @@ used. Nothing here knows what the tables mean.
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import threading
@@ -16,35 +15,14 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from shutil import copyfile
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryDirectory
 
+from amulet_local.chats.database_errors import is_damage, is_of, not_kept, refusal, sentence
 from amulet_local.chats.migrations import NewerStoreError, migrate
-from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
+from amulet_local.errors import NotUsableError, UsageError
 
 _PATIENCE_S = 5.0  # for another process that writes
 _SMALL = 4 * 1024 * 1024  # bytes; looked through in a few milliseconds
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_NOT_KEPT = (
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_AUTH,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-)
-_PROBE = bytes(256 * 1024)  # more than SQLite asks for at once, to begin with
-
-
-class DamagedError(NotUsableError):
-    """Damage was met in the file; whoever opens it next looks closely, and sets it aside."""
-
-
-class NotKeptError(UsageError):
-    """The system does not let the file be written to: reason, to stand in brackets, tells why."""
-
-    def __init__(self, path: Path | None, reason: str, remedy: str) -> None:
-        super().__init__(f"chats cannot be kept in {path} ({reason}); {remedy}.")
-        self.reason = reason
 
 
 class Database:
@@ -71,7 +49,7 @@ class Database:
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and not os.access(path, os.W_OK):  # which SQLite finds out later
-                raise _refusal(path)
+                raise refusal(path)
             self._in_use = _InUse(path)
             try:
                 self._db = self._opened(path)
@@ -112,14 +90,14 @@ class Database:
         try:
             return _checked(path)
         except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+            if not is_damage(error):
                 raise
         assert self._in_use is not None
         with self._in_use.alone():
             try:
                 return _checked(path)  # another process may have set it aside
             except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
+                if not is_damage(error):
                     raise
             aside = _set_aside(path)
             self.notice = (
@@ -139,12 +117,12 @@ class Database:
                 "AMULET_HOME to another folder."
             ) from None
         except sqlite3.Error as error:
-            if _is_damage(error) and self._path:
+            if is_damage(error) and self._path:
                 with suppress(OSError):
                     _suspect(self._path).touch()
-            raise _sentence(error, self._path) from error
+            raise sentence(error, self._path) from error
         except OSError as error:
-            raise _not_kept(self._path, error) from None
+            raise not_kept(self._path, error) from None
         except UnicodeEncodeError:
             raise UsageError(
                 "the text has characters that no file can hold; take them out and try again."
@@ -152,7 +130,7 @@ class Database:
 
 
 class _InUse:
-    """Tells other processes that the file is open, so that nobody moves it away.
+    """Tells other processes that the file is open, so that none moves it away.
 
     The lock is SQLite's, on an empty file beside it: it works alike on every system, and goes with
     the process however that ends.
@@ -170,7 +148,7 @@ class _InUse:
         try:
             self._lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
-            if not _is(error, sqlite3.SQLITE_BUSY):
+            if not is_of(error, sqlite3.SQLITE_BUSY):
                 raise
             raise UsageError(
                 f"the file of your chats is damaged ({self._path}); close every other Amulet and "
@@ -292,67 +270,3 @@ def _set_aside(path: Path) -> Path:
             beside.rename(aside.with_name(aside.name + end))
     _suspect(path).unlink(missing_ok=True)
     return aside
-
-
-# -- errors ---------------------------------------------------------------------------------------
-
-
-def _is(error: sqlite3.Error, *codes: int) -> bool:
-    """Whether an error is of one of these kinds; SQLite adds details in the higher bits."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in codes
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    return _is(error, *_DAMAGE)
-
-
-def _sentence(error: sqlite3.Error, path: Path | None) -> AmuletError:
-    """What an error means to a user."""
-    if _is_damage(error):
-        return DamagedError(
-            f"the file of your chats is damaged ({path}); start Amulet again, and it is looked "
-            "into and set aside if need be."
-        )
-    if _is(error, *_NOT_KEPT):
-        return _not_kept(path, _refusal(path, error))
-    if _is(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
-        return UsageError(
-            f"another program keeps {path} busy; try again when it is done, or end it."
-        )
-    if _is(error, sqlite3.SQLITE_CONSTRAINT):
-        return removed_meanwhile()
-    return UsageError(f"the chats in {path} cannot be used ({error}); mend that and try again.")
-
-
-def _refusal(path: Path | None, error: sqlite3.Error | None = None) -> OSError:
-    """What the system said to SQLite, which does not pass it on: it is asked once more.
-
-    The file itself is not opened for that: closing it would let go of SQLite's locks on it.
-    """
-    try:
-        if path and path.is_dir():
-            return IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if path:
-            with TemporaryFile(dir=path.parent) as probe:
-                probe.write(_PROBE)
-                probe.flush()
-                os.fsync(probe.fileno())
-        if path and path.exists() and not os.access(path, os.W_OK):
-            return PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as refused:
-        return refused
-    if error and _is(error, sqlite3.SQLITE_FULL):
-        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if error and _is(error, sqlite3.SQLITE_IOERR):
-        return OSError(errno.EIO, str(error))
-    return OSError(str(error))
-
-
-def removed_meanwhile() -> UsageError:
-    """What was to be added to is not there any more."""
-    return UsageError("this chat was removed meanwhile by another Amulet; begin a new one.")
-
-
-def _not_kept(path: Path | None, error: OSError) -> NotKeptError:
-    remedy = advice(error, "make that writable, or set AMULET_HOME to another folder")
-    return NotKeptError(path, cause(error), remedy)

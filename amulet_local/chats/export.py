@@ -16,9 +16,10 @@ import msgspec
 
 from amulet_local.chats.chat import Chat
 from amulet_local.chats.conversation import Conversation, Node, Thought
-from amulet_local.chats.history import History, title_of
+from amulet_local.chats.history import History
 from amulet_local.chats.ids import CHAT_PATTERN, ID_PATTERN, new_chat_id
-from amulet_local.chats.provenance import Ending, Origin, Reason, unpack
+from amulet_local.chats.listing import title_of
+from amulet_local.chats.provenance import Ending, Origin, Reason, StoredOrigin, unpack
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.protocol.message import Message, Role
 from amulet_local.system import paths
@@ -45,7 +46,7 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     text: str
     parent: Id | None = None
     token_ids: tuple[TokenId, ...] = ()
-    origin: Origin | None = None
+    origin: StoredOrigin | None = None
     ending: Ending | None = None
     measures: bytes = b""
     thought: str = ""
@@ -154,7 +155,7 @@ def _message(node: Node) -> _Message:
         text=node.message.text,
         parent=node.parent,
         token_ids=node.message.token_ids,
-        origin=node.origin,
+        origin=StoredOrigin.of(node.origin) if node.origin else None,
         ending=node.ending,
         measures=node.measures,
         thought=node.thought.text,
@@ -170,7 +171,7 @@ def _node(message: _Message) -> Node:
         message.id,
         message.parent,
         Message(message.role, message.text, message.token_ids),
-        message.origin,
+        message.origin.origin() if message.origin else None,
         message.ending,
         message.measures,
         Thought(message.thought, message.thought_ids),
@@ -205,8 +206,10 @@ def _speaker(node: Node) -> str:
 
 def _how(origin: Origin, ending: Ending | None) -> str:
     words = []
-    if origin.preference:
-        words.append(f"{origin.preset or 'own preference'} at strength {origin.strength:.2f}")
+    if origin.alignment.preference:
+        words.append(
+            f"{origin.preset or 'own preference'} at strength {origin.alignment.strength:.2f}"
+        )
     words.append(f"seed {origin.seed}")
     if ending and ending.reason != "stop":
         words.append(_ENDINGS[ending.reason])

@@ -1,7 +1,7 @@
 """How a reply came about: what it was asked with, how it ended, and what was measured per token.
 
 All of it is kept with the reply, as MessagePack and as packed numbers. Fields may be added later,
-with defaults, so that what is stored stays readable. Nothing here knows of chats or of storage.
+with defaults, so that what is stored stays readable.
 """
 
 from __future__ import annotations
@@ -12,16 +12,10 @@ from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
+from msgspec import structs
 
-from amulet_local.protocol.messages import (
-    FinishReason,
-    Method,
-    Placement,
-    Reply,
-    Sampling,
-    Stats,
-    Step,
-)
+from amulet_local.protocol.alignment import Alignment
+from amulet_local.protocol.messages import FinishReason, Reply, Stats, Step
 
 # died: the engine, while it wrote; interrupted: the front end, which could not say how it ended.
 Reason = Literal[FinishReason, "died", "interrupted"]
@@ -30,9 +24,8 @@ Reason = Literal[FinishReason, "died", "interrupted"]
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """What a reply was asked with: enough to write it once more.
 
-    model: its name; file: the path it was loaded from. preset: its name, empty for none.
-    preference, system: in words, as the model read them. strength: as asked; each token has its
-    own as well.
+    model: its name; file: the path it was loaded from. system: the prompt, as the model read it.
+    preset: its name, empty for none. alignment: as asked; each token has its strength as well.
     """
 
     model: str
@@ -40,12 +33,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     system: str
     preset: str = ""
-    preference: str = ""
-    method: Method = "amulet"
-    strength: float = 1.0
-    guard: float = 0.0
-    placement: Placement = "system"
-    sampling: Sampling = Sampling()
+    alignment: Alignment = Alignment(guard=0.0)
     thinking: bool = False
 
     @classmethod
@@ -57,18 +45,47 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
             preset=preset,
             seed=request.seed,
             system=request.system,
-            preference=request.preference,
-            method=request.method,
-            strength=request.strength,
-            guard=request.guard,
-            placement=request.placement,
-            sampling=request.sampling,
+            alignment=request.alignment,
             thinking=request.thinking,
         )
 
 
+class _StoredAlignment(Alignment, frozen=True, kw_only=True):
+    guard: float = 0.0  # what stands in a file is read, whatever it is
+
+
+class _StoredTail(_StoredAlignment, frozen=True, kw_only=True):
+    thinking: bool = False
+
+
+class StoredOrigin(_StoredTail, frozen=True):
+    """An Origin as rows and exported chats have it: the fields of its alignment beside its own.
+
+    Alignment came later than what is stored, and the format stays, in the order of its keys too:
+    msgspec puts keyword-only fields last.
+    """
+
+    model: str
+    file: str
+    seed: int
+    system: str
+    preset: str = ""
+
+    @classmethod
+    def of(cls, origin: Origin) -> StoredOrigin:
+        """To be stored."""
+        fields = structs.asdict(origin)
+        return cls(**structs.asdict(fields.pop("alignment")), **fields)
+
+    def origin(self) -> Origin:
+        """What was stored."""
+        fields = structs.asdict(self)
+        steered = {name: fields.pop(name) for name in Alignment.__struct_fields__}
+        return Origin(alignment=Alignment(**steered), **fields)
+
+
 class Ending(msgspec.Struct, frozen=True):
-    """How a reply ended; stats are None where nobody could tell."""
+    """How a reply ended; stats are None where they are not known."""
 
     reason: Reason
     stats: Stats | None = None

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from amulet_local import __version__
-from amulet_local.cli.options import Parser, add_chat_options, piped
+from amulet_local.cli.options import Parser, add_chat_options
 from amulet_local.cli.output import is_closed, is_dumb, replace_closed, say, write_no_more
+from amulet_local.cli.standard_input import piped
 from amulet_local.errors import INTERRUPTED, AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.settings import load_settings
 

@@ -27,15 +27,20 @@ from amulet_local.engine.client import EngineProcess
 from amulet_local.errors import INTERRUPTED, UsageError
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import Preset
-from amulet_local.protocol.messages import Method, Positive, Reply, Sampling
+from amulet_local.protocol.alignment import Alignment, Method, Sampling
+from amulet_local.protocol.messages import Reply
+from amulet_local.protocol.numbers import Positive
+from amulet_local.realignment import strength_and_guard
 from amulet_local.settings import load_settings
 from models import lookup
 from models.memory import needs_of
 
 _REPLYING = {
-    "guard": "plausibility floor against broken text (0: off, as in the paper)",
     "max_tokens": "the longest reply",
     "seed": "same seed, same reply",
+}
+_STEERING = {
+    "guard": "plausibility floor against broken text (0: off, as in the paper)",
     "placement": "where the preference stands: the system prompt, or the newest message",
 }
 _SAMPLING = {
@@ -80,6 +85,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--preference", metavar="TEXT", type=words, help="a preference in words, for no preset"
     )
     reply.add_argument("--method", choices=get_args(Method), help="one of the paper's methods")
+    add_fields(reply, Alignment, _STEERING)
     add_fields(reply, Reply, _REPLYING)
     reply.add_argument("--system", metavar="TEXT", type=words, help="a system prompt of your own")
     reply.add_argument(
@@ -142,13 +148,15 @@ def _better_name(model: Path) -> str:
 def _document(request: Reply, preset: Preset | None, answer: Answer) -> dict[str, Any]:
     """What --json prints; its keys are a contract."""
     finished = answer.finished
+    alignment = request.alignment
+    strength, guard = strength_and_guard(alignment.method, alignment.strength, alignment.guard)
     document: dict[str, Any] = {
         "text": finished.text,
         "token_ids": finished.token_ids,
         "finish_reason": finished.reason,
-        "method": request.method,
-        "strength": request.strength,
-        "guard": 0.0 if request.method in ("base", "pref") else request.guard,
+        "method": alignment.method,
+        "strength": strength,
+        "guard": guard,
         "preset": preset.name if preset else None,
         "model": answer.model,
         "seed": request.seed,

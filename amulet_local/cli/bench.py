@@ -12,7 +12,8 @@ from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, add_device_options, add_fields, value, with_given
 from amulet_local.cli.output import StatusLine, console, keeps, print_json, write
 from amulet_local.path_text import as_text
-from amulet_local.protocol.messages import LoadOptions, Positive
+from amulet_local.protocol.loading import LoadOptions
+from amulet_local.protocol.numbers import Positive
 from amulet_local.settings import load_settings
 from models import lookup
 

@@ -25,7 +25,7 @@ from amulet_local.path_text import as_text
 from amulet_local.presets.calibrated import Calibrated, forget_strengths, keep_strength
 from amulet_local.presets.preset import Preset, load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol.messages import Positive
+from amulet_local.protocol.numbers import Positive
 from amulet_local.settings import Settings, load_settings
 
 _PRESETS = "creative,verbose,concise,uplifting"

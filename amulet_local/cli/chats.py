@@ -19,11 +19,13 @@ from rich.text import Text
 from amulet_local.chats.chat import Chat
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.export import FORMATS, export_chat, import_chat, kind_of, to_markdown
-from amulet_local.chats.history import History, Hit, Summary, by_day, day_in_words, history_file
+from amulet_local.chats.history import History, history_file
+from amulet_local.chats.listing import Summary, by_day, day_in_words
+from amulet_local.chats.search import Hit
 from amulet_local.cli.options import Subparsers, value, words
 from amulet_local.cli.output import console, print_json, say, without_controls, write
 from amulet_local.errors import UsageError
-from amulet_local.protocol.messages import Positive
+from amulet_local.protocol.numbers import Positive
 
 _LISTED = 30
 _FOUND = 30
@@ -179,7 +181,7 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _agreed(chat: Summary) -> bool:
     if not sys.stdin.isatty():
-        raise UsageError(f"nobody is here to be asked; add --yes to remove {chat.id}.")
+        raise UsageError(f"cannot ask without a terminal; add --yes to remove {chat.id}.")
     question = Text(f"Remove {_title(chat.title)} ({chat.messages} messages) for good?")
     try:
         return Confirm.ask(question, console=Console(stderr=True), default=False)

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def examine(servers: Sequence[str] = ()) -> dict[str, Any]:
     """All findings as plain data: missing is what keeps Amulet from working, advice what does not;
-    both say in a sentence each how to mend it. servers: of other machines, to be asked in place of
+    both say in a sentence each how to fix it. servers: of other machines, to be asked in place of
     those in the settings."""
     missing: list[str] = []
     advice: list[str] = []

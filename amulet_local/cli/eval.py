@@ -36,12 +36,14 @@ from amulet_local.evaluation.variants import PAPER, Variant, parse_variants
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol.messages import Natural, Positive, Reply, Sampling
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.messages import Reply
+from amulet_local.protocol.numbers import Natural, Positive
 from amulet_local.realignment import AMULET
 from amulet_local.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from amulet_local.evaluation.report import Report
+    from amulet_local.evaluation.results import Report
     from amulet_local.evaluation.statistics import Comparison
 
 _PRESETS = "creative,verbose,concise,uplifting"  # the paper's main four
@@ -270,7 +272,7 @@ def _print(report: Report) -> None:
     """One table: every method by every preference."""
     from rich.table import Table
 
-    from amulet_local.evaluation.report import order_decided
+    from amulet_local.evaluation.results import order_decided
 
     table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
     for heading in ("preference", "method"):

@@ -9,7 +9,7 @@ import msgspec
 
 from amulet_local.cli.options import with_given
 from amulet_local.path_text import as_text
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.settings import Settings
 from models import lookup
 from models.cards import require_chat_model

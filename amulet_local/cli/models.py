@@ -21,7 +21,8 @@ from amulet_local.cli.options import value, words
 from amulet_local.cli.output import console, print_json, without_controls, write
 from amulet_local.errors import UsageError
 from amulet_local.path_text import as_text
-from amulet_local.protocol.messages import Memory, Natural
+from amulet_local.protocol.loading import Memory
+from amulet_local.protocol.numbers import Natural
 from amulet_local.runtime.offload import Offload, estimate_offload, free_memory
 from amulet_local.settings import load_settings, models_folder
 from amulet_local.system import paths
@@ -224,7 +225,7 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _agreed(path: Path) -> bool:
     if not sys.stdin.isatty():
-        raise UsageError(f"nobody is here to be asked; add --yes to remove {path}.")
+        raise UsageError(f"cannot ask without a terminal; add --yes to remove {path}.")
     from rich.prompt import Confirm
     from rich.text import Text
 

@@ -12,8 +12,9 @@ from typing import cast
 
 from msgspec import structs
 
-from amulet_local.cli.options import piped, read_input, unread_input, with_given
+from amulet_local.cli.options import with_given
 from amulet_local.cli.output import say
+from amulet_local.cli.standard_input import piped, read_input, unread_input
 from amulet_local.errors import UsageError
 from amulet_local.presets.calibrated import calibrated_strength, usual_strength
 from amulet_local.presets.preset import (
@@ -25,12 +26,12 @@ from amulet_local.presets.preset import (
     load_presets,
 )
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.alignment import Alignment, Method, Sampling
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Method, Reply, Sampling
-from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT, Update
+from amulet_local.protocol.messages import Reply
+from amulet_local.realignment import AMULET, BASE, METHODS, Update
 from amulet_local.settings import Settings
 
-_FIXED = {"base": BASE, "pref": PROMPT, "la": LINEAR}
 _LARGEST_SEED = 0xFFFFFFFE
 
 
@@ -80,26 +81,24 @@ def build_request(
     """What was typed, over the preset, over the settings, over what is usual."""
     preference = preset.words() if preset else args.preference or ""
     method, strength = _steering(args, preset, preference, model)
-    request = Reply(
-        id=1,
-        messages=(Message("user", question),),
-        seed=secrets.randbelow(_LARGEST_SEED + 1),
-        system=settings.system or DEFAULT_SYSTEM,
+    alignment = Alignment(
         preference=preference,
         method=method,
         strength=strength,
         sampling=with_given(_usual_sampling(args, preset, preference), args),
+    )
+    if preset:
+        alignment = structs.replace(alignment, guard=preset.guard, placement=preset.placement)
+    request = Reply(
+        id=1,
+        messages=(Message("user", question),),
+        seed=secrets.randbelow(_LARGEST_SEED + 1),
+        system=(preset.system if preset else "") or settings.system or DEFAULT_SYSTEM,
+        alignment=with_given(alignment, args),
         max_tokens=settings.max_tokens,
         stop=tuple(args.stop_at),
         thinking=settings.thinking,
     )
-    if preset:
-        request = structs.replace(
-            request,
-            system=preset.system or request.system,
-            guard=preset.guard,
-            placement=preset.placement,
-        )
     return with_given(request, args)
 
 
@@ -115,14 +114,15 @@ def _steering(
             )
         return "base", BASE
     method: Method = args.method or "amulet"
-    if method == "amulet":
+    fixed = METHODS[method].strength
+    if fixed is None:
         return method, _usual_strength(args, preset, model) if chosen is None else chosen
     if chosen is not None:
         raise UsageError(
-            f"--method {method} has a strength of its own, {_FIXED[method]:g}; leave out the "
-            "method or the strength."
+            f"--method {method} has a strength of its own, {fixed:g}; leave out the method or the "
+            "strength."
         )
-    return method, _FIXED[method]
+    return method, fixed
 
 
 def _usual_strength(args: argparse.Namespace, preset: Preset | None, model: str) -> float:

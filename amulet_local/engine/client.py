@@ -24,6 +24,8 @@ from amulet_local.chats.prompt_cache_files import clear_remnants, kept_folder
 from amulet_local.errors import cause
 from amulet_local.files import Stamp, stamp
 from amulet_local.path_text import from_text
+from amulet_local.protocol.framing import read_event, write_frame
+from amulet_local.protocol.loading import LoadOptions, Memory
 from amulet_local.protocol.messages import (
     SETTLED,
     Command,
@@ -33,15 +35,11 @@ from amulet_local.protocol.messages import (
     Examine,
     Load,
     Loaded,
-    LoadOptions,
-    Memory,
     Notice,
     Quit,
     Reply,
     Steer,
     Stop,
-    read_event,
-    write_frame,
 )
 from amulet_local.settings import log_folder
 from amulet_local.system.child_processes import environment, python

@@ -39,12 +39,12 @@ from amulet_local.generation.speculative import (
 )
 from amulet_local.path_text import from_text
 from amulet_local.prompts.prompting import Prompter
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.messages import (
     Examined,
     FinishReason,
     Load,
     Loaded,
-    LoadOptions,
     Pace,
     Prefilling,
     Reply,
@@ -255,7 +255,7 @@ class Engine:
 
         start = 0
         with (
-            closing(Sampler(request.sampling, request.seed, vocabulary)) as sampler,
+            closing(Sampler(request.alignment.sampling, request.seed, vocabulary)) as sampler,
             suppress(AbortedError),
         ):
             sampler.accept(*request.thought)
@@ -290,7 +290,7 @@ class Engine:
 
         def combine() -> Combination:
             turned = self._turned
-            if turned and turned[0] == request.id and request.method == "amulet":
+            if turned and turned[0] == request.id and request.alignment.method == "amulet":
                 return turned_to(combination, turned[1])
             return combination
 

@@ -20,18 +20,10 @@ from amulet_local.errors import AmuletError, EngineDiedError, NotUsableError, Us
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import USUAL_STRENGTH
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.alignment import Alignment, Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import (
-    Died,
-    Event,
-    Failed,
-    Finished,
-    Loaded,
-    LoadOptions,
-    Reply,
-    Sampling,
-    Step,
-)
+from amulet_local.protocol.messages import Died, Event, Failed, Finished, Loaded, Reply, Step
 
 T = TypeVar("T", Reply, LoadOptions)
 
@@ -115,10 +107,12 @@ class LoadedModel:
                 messages=messages,
                 seed=secrets.randbits(31) if seed is None else seed,
                 system=system,
-                preference=preference,
-                strength=strength,
-                guard=guard,
-                sampling=sampling or Sampling(),
+                alignment=Alignment(
+                    preference=preference,
+                    strength=strength,
+                    guard=guard,
+                    sampling=sampling or Sampling(),
+                ),
                 max_tokens=max_tokens,
                 stop=tuple(stop),
             )

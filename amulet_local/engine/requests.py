@@ -13,7 +13,7 @@ from amulet_local.errors import UsageError
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.prompts.templates import TemplateError
 from amulet_local.protocol.messages import Reply
-from amulet_local.realignment import BASE, LINEAR, PROMPT, Combination
+from amulet_local.realignment import Combination, strength_and_guard
 
 Prompts = dict[int, list[int]]  # by stream
 
@@ -22,7 +22,7 @@ _BASE_STREAM, _PREFERENCE_STREAM = 0, 1
 
 def check(request: Reply) -> None:
     """Raises UsageError for what no reply can be made of."""
-    if not math.isfinite(request.strength):
+    if not math.isfinite(request.alignment.strength):
         raise UsageError("the strength must be a number.")
     expected = ["user" if i % 2 == 0 else "assistant" for i in range(len(request.messages))]
     roles = [message.role for message in request.messages]
@@ -33,10 +33,11 @@ def check(request: Reply) -> None:
 def prompts_of(request: Reply, prompter: Prompter, start: int = 0) -> Prompts:
     """Stream -> token ids up to where the answer begins, of the streams that the request needs,
     without the chat's first `start` messages. Raises UsageError."""
-    preferences = {_BASE_STREAM: "", _PREFERENCE_STREAM: request.preference}
-    if not request.preference or (request.method == "base" and not request.trace):
+    alignment = request.alignment
+    preferences = {_BASE_STREAM: "", _PREFERENCE_STREAM: alignment.preference}
+    if not alignment.preference or (alignment.method == "base" and not request.trace):
         del preferences[_PREFERENCE_STREAM]
-    elif request.method == "pref" and not request.trace:
+    elif alignment.method == "pref" and not request.trace:
         del preferences[_BASE_STREAM]
     try:
         return {
@@ -44,7 +45,7 @@ def prompts_of(request: Reply, prompter: Prompter, start: int = 0) -> Prompts:
                 request.system,
                 request.messages[start:],
                 preference,
-                request.placement,
+                alignment.placement,
                 thinking=leaves_thought(request),
             )
             + list(request.thought)
@@ -68,11 +69,12 @@ def leaves_thought(request: Reply) -> bool:
 def combination_of(request: Reply, streams: int) -> tuple[Combination, float]:
     """How this many streams combine, and the strength to tell. Base and pref are never guarded:
     the guard is for what lies beyond the two."""
-    strengths = {"base": BASE, "pref": PROMPT, "la": LINEAR, "amulet": request.strength}
-    strength = strengths[request.method] if request.preference else BASE
-    guard = request.guard if request.method in ("la", "amulet") and streams > 1 else 0.0
-    together = streams > 1
-    return Combination((strength,) if together else (), guard, request.trace and together), strength
+    alignment = request.alignment
+    method = alignment.method if alignment.preference else "base"
+    strength, guard = strength_and_guard(method, alignment.strength, alignment.guard)
+    if streams == 1:
+        return Combination((), 0.0), strength
+    return Combination((strength,), guard, request.trace), strength
 
 
 def turned_to(combination: Combination, strength: float) -> Combination:

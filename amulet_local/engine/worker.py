@@ -17,6 +17,7 @@ from typing import IO
 
 from amulet_local.engine.engine import Engine
 from amulet_local.errors import INTERRUPTED, AmuletError, EngineDiedError
+from amulet_local.protocol.framing import read_command, write_frame
 from amulet_local.protocol.messages import (
     SETTLED,
     Command,
@@ -36,8 +37,6 @@ from amulet_local.protocol.messages import (
     Stop,
     Unload,
     Unloaded,
-    read_command,
-    write_frame,
 )
 from amulet_local.runtime.llama.errors import AbortedError, NoDeviceMemoryError
 

@@ -23,7 +23,7 @@ from amulet_local.evaluation.records import (
 )
 from amulet_local.evaluation.subject import Subject
 from amulet_local.evaluation.writing import Writer
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 
 _USUAL_SHARE = 0.7  # of the longest reply that replies take, as a rule
 

@@ -28,7 +28,7 @@ from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.realignment import log_softmax
 from amulet_local.runtime.lockstep import Lockstep
 
-OTHERS = 2  # other questions that a reply is held against
+OTHERS = 2  # other questions that a reply is compared with
 _ANSWER = "Reply"  # how the judge's answer is made to begin
 
 Judged = Callable[[Judgement | Skipped], None]

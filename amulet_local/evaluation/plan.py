@@ -9,7 +9,7 @@ from amulet_local.evaluation.questions import Question
 from amulet_local.evaluation.records import Key, Setting, WrittenReply
 from amulet_local.evaluation.variants import Variant
 from amulet_local.presets.preset import USUAL_GUARD, USUAL_STRENGTH
-from amulet_local.protocol.messages import Sampling
+from amulet_local.protocol.alignment import Sampling
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -41,16 +41,16 @@ class Assignment:
         return self.question.index, self.preference.name, self.variant.name
 
     @property
-    def place(self) -> tuple[float, float]:
-        """Strength and guard."""
-        return self.variant.place(self.preference.strength, self.preference.guard)
+    def strength_and_guard(self) -> tuple[float, float]:
+        """By its variant and its preference."""
+        return self.variant.strength_and_guard(self.preference.strength, self.preference.guard)
 
     def is_met_by(self, reply: WrittenReply | None) -> bool:
         """Whether a reply is the one that is wanted."""
         return reply is not None and (
             reply.asked == self.question.question
             and reply.words == self.preference.words
-            and (reply.strength, reply.guard) == self.place
+            and (reply.strength, reply.guard) == self.strength_and_guard
         )
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.evaluation.variants import Method
-from amulet_local.protocol.messages import Placement, Sampling
+from amulet_local.protocol.alignment import Placement, Sampling
 
 Key = tuple[int, str, str]  # question, preference, variant; base's preference is ""
 

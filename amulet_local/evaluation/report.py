@@ -20,12 +20,12 @@ from amulet_local.evaluation.records import (
     Folder,
     Judgement,
     Likelihoods,
-    Setting,
     Skipped,
     Verdict,
     WrittenReply,
     digest,
 )
+from amulet_local.evaluation.results import AgainstPref, Bar, MethodReport, Report, Spread
 from amulet_local.evaluation.scores.face import FACES
 from amulet_local.evaluation.scores.length import length
 from amulet_local.evaluation.scores.on_question import on_question
@@ -33,7 +33,6 @@ from amulet_local.evaluation.scores.perplexity import perplexity
 from amulet_local.evaluation.scores.preference_gain import preference_gain
 from amulet_local.evaluation.scores.repetition import distinct_3, longest_loop
 from amulet_local.evaluation.statistics import (
-    Comparison,
     Interval,
     bootstrap,
     compare,
@@ -42,123 +41,9 @@ from amulet_local.evaluation.statistics import (
     ratio_of_means,
     ratio_of_medians,
 )
-from amulet_local.evaluation.variants import METHODS, Method
+from amulet_local.evaluation.variants import METHODS
 
 Kind = TypeVar("Kind", Likelihoods, Verdict)
-
-_MOST_DIGITS = 6
-
-
-class Spread(msgspec.Struct, frozen=True):
-    """How a number lies over questions."""
-
-    low: float
-    quarter: float
-    median: float
-    three_quarters: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """From all of them, at least one."""
-        if len(values) == 1:
-            return cls(*[values[0]] * 5)
-        quarter, median, three_quarters = statistics.quantiles(values, n=4, method="inclusive")
-        return cls(min(values), quarter, median, three_quarters, max(values))
-
-
-class AgainstPref(msgspec.Struct, frozen=True, kw_only=True):
-    """A method beside prompting, over the questions that both answered.
-
-    gain: whose preference gain is higher. face: whose face measure is. verdict: the judge's
-    choice, asked in both orders; ties are those where the order decided. The rest are ratios to
-    prompting: of median words, of the means of distinct-3 and the on-question score, of the
-    geometric means of perplexity; those that take a model are measured by the one that wrote.
-    """
-
-    questions: int
-    gain: Comparison | None = None
-    face: Comparison | None = None
-    verdict: Comparison | None = None
-    words: Interval
-    distinct_3: Interval
-    on_question: Interval | None = None
-    perplexity: Interval | None = None
-
-
-class MethodReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How one method did by one preference. gain is the judge's, perplexity (geometric mean) and
-    on_question are those of the model itself; None until they have judged. ended: the share of
-    replies that ended by themselves."""
-
-    preference: str
-    variant: str
-    method: Method
-    strength: float
-    guard: float
-    replies: int
-    words: Spread
-    gain: Interval | None
-    face: Interval | None
-    perplexity: float | None
-    on_question: float | None
-    distinct_3: float
-    longest_loop: float
-    ended: float
-    against_pref: AgainstPref | None
-
-
-class Bar(msgspec.Struct, frozen=True):
-    """A promise, and whether it is kept. bound: the least, or where `most` the most allowed."""
-
-    what: str
-    preference: str
-    value: float
-    bound: float
-    most: bool
-    met: bool
-
-    @classmethod
-    def of(
-        cls, what: str, preference: str, value: float, bound: float, *, most: bool = False
-    ) -> Bar:
-        """Held against its bound."""
-        met = value <= bound if most else value >= bound
-        return cls(what, preference, value, bound, most, met)
-
-    @property
-    def shown(self) -> str:
-        """The value, with digits enough to tell one that is missed from the bound."""
-        digits = 2
-        while not self.met and digits < _MOST_DIGITS and round(self.value, digits) == self.bound:
-            digits += 1
-        return f"{self.value:.{digits}f}"
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it. judge: its name; judges_itself: whether it wrote the replies as well. faces: what
-    is counted of a preference, by its name. variants: as in the paper's tables, ours before those
-    of it; methods: in that order, preference by preference."""
-
-    model: str
-    judge: str
-    judges_itself: bool
-    setting: Setting
-    questions: int
-    preferences: dict[str, str]
-    faces: dict[str, str]
-    variants: list[str]
-    methods: list[MethodReport]
-    bars: list[Bar]
-    skipped: list[Skipped]
-
-
-def order_decided(report: Report) -> tuple[int, int]:
-    """In how many comparisons the judge chose a place rather than a reply, and of how many."""
-    found = [each.against_pref.verdict for each in report.methods if each.against_pref]
-    verdicts = [each for each in found if each]
-    ties = sum(each.ties for each in verdicts)
-    return ties, ties + sum(each.wins + each.losses for each in verdicts)
 
 
 class _Scored(msgspec.Struct, frozen=True):

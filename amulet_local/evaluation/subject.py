@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from amulet_local.errors import NotUsableError
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.prompts.templates import TemplateError
+from amulet_local.protocol.alignment import Placement
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import LoadOptions, Placement
 from amulet_local.realignment import Workspace
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.load_defaults import layers_asked, with_autotuned

@@ -14,15 +14,13 @@ from typing import Literal, get_args
 import msgspec
 
 from amulet_local.errors import UsageError
-from amulet_local.protocol.messages import STRONGEST
-from amulet_local.realignment import AMULET, BASE, LINEAR, PROMPT
+from amulet_local.protocol.alignment import STRONGEST
+from amulet_local.realignment import AMULET, strength_and_guard
 
 Method = Literal["base", "pref", "beam", "la", "amulet"]
 METHODS: tuple[Method, ...] = get_args(Method)
 PAPER_BEAMS = 16
 MOST_BEAMS = 64
-_FIXED: dict[Method, float] = {"base": BASE, "pref": PROMPT, "beam": PROMPT, "la": LINEAR}
-_UNGUARDED = ("base", "pref", "beam")  # the guard is for what lies beyond base and pref
 
 
 class Variant(msgspec.Struct, frozen=True):
@@ -34,11 +32,11 @@ class Variant(msgspec.Struct, frozen=True):
     guard: float | None = None
     beams: int = PAPER_BEAMS
 
-    def place(self, strength: float, guard: float) -> tuple[float, float]:
-        """The strength and guard it comes to, for a preference with these of its own."""
+    def strength_and_guard(self, strength: float, guard: float) -> tuple[float, float]:
+        """What it comes to, for a preference with these of its own."""
+        method = "pref" if self.method == "beam" else self.method  # which searches along pref
         own = strength if self.strength is None else self.strength
-        kept = guard if self.guard is None else self.guard
-        return _FIXED.get(self.method, own), 0.0 if self.method in _UNGUARDED else kept
+        return strength_and_guard(method, own, guard if self.guard is None else self.guard)
 
 
 PAPER = Variant("amulet@paper", "amulet", AMULET, 0.0)
@@ -67,7 +65,7 @@ def parse_variants(text: str) -> list[Variant]:
 def _parse(method: str, settings: str) -> list[Variant]:
     known = {word: word for word in METHODS}
     if method not in known:
-        raise UsageError(f"there is no method {method!r}; choose among {', '.join(METHODS)}.")
+        raise UsageError(f"there is no method {method!r}; choose from {', '.join(METHODS)}.")
     if not settings:
         return [Variant(method, known[method])]
     if (method, settings) == ("amulet", "paper"):
@@ -82,7 +80,7 @@ def _values(method: str, setting: str) -> list[tuple[str, float]]:
     allowed = {"amulet": ("s", "guard"), "la": ("guard",), "beam": ("beams",)}.get(method, ())
     if name not in allowed:
         known = f"only {' and '.join(allowed)}" if allowed else "none"
-        raise UsageError(f"the method {method} takes {known}, not {setting!r}; mend --methods.")
+        raise UsageError(f"the method {method} takes {known}, not {setting!r}; fix --methods.")
     bounds = {"s": (-STRONGEST, STRONGEST), "guard": (0.0, 1.0), "beams": (1.0, MOST_BEAMS)}
     low, high = bounds[name]
     numbers = []

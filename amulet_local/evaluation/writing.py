@@ -20,9 +20,10 @@ from amulet_local.generation.batch import BatchItem, write_batch
 from amulet_local.generation.decoding import Combine
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.reply import GrowingReply
+from amulet_local.protocol.alignment import Alignment
+from amulet_local.protocol.alignment import Method as WritingMethod
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Finished, Reply, Step
-from amulet_local.protocol.messages import Method as WritingMethod
 from amulet_local.realignment import Combination
 from amulet_local.runtime.lockstep import Lockstep
 
@@ -92,7 +93,7 @@ class Writer:
         with ExitStack() as opened:
             items = []
             for number, assignment in enumerate(assignments):
-                strength, guard = assignment.place
+                strength, guard = assignment.strength_and_guard
                 prompts = self._prompts(assignment)
                 request = self._request(number, assignment, strength, guard)
                 stop = self._subject.prompter.stop
@@ -111,12 +112,14 @@ class Writer:
             messages=(Message("user", assignment.question.question),),
             seed=setting.seed,
             system=setting.system,
-            preference=assignment.preference.words,
-            method=cast(WritingMethod, assignment.variant.method),
-            strength=strength,
-            guard=guard,
-            placement=setting.placement,
-            sampling=setting.sampling,
+            alignment=Alignment(
+                preference=assignment.preference.words,
+                method=cast(WritingMethod, assignment.variant.method),
+                strength=strength,
+                guard=guard,
+                placement=setting.placement,
+                sampling=setting.sampling,
+            ),
             max_tokens=setting.max_tokens,
         )
 
@@ -172,7 +175,7 @@ def _always(combination: Combination) -> Combine:
 
 
 def _record(assignment: Assignment, **result: object) -> WrittenReply:
-    strength, guard = assignment.place
+    strength, guard = assignment.strength_and_guard
     return WrittenReply(
         question=assignment.question.index,
         asked=assignment.question.question,

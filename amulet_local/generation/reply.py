@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from amulet_local.generation.decoding import Decoded
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.sampling import Sampler
-from amulet_local.prompts.reasoning import ThoughtSplitter, mark_tokens
+from amulet_local.prompts.reasoning import ThoughtSplitter
+from amulet_local.prompts.thought_marks import mark_tokens
 from amulet_local.protocol.messages import Event, Finished, FinishReason, Reply, Stats, Step
 from amulet_local.runtime.llama.vocabulary import Vocabulary
 from amulet_local.runtime.lockstep import Lockstep
@@ -52,7 +53,7 @@ class GrowingReply:
         self._answer_start = 0
         with ExitStack() as owned:
             self.sampler = owned.enter_context(
-                closing(Sampler(request.sampling, request.seed, vocabulary))
+                closing(Sampler(request.alignment.sampling, request.seed, vocabulary))
             )
             self.sampler.accept(*request.thought, *self.begun)
             owned.pop_all()

@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 import numpy as np
 from numpy.typing import NDArray
 
-from amulet_local.protocol.messages import Sampling
+from amulet_local.protocol.alignment import Sampling
 from amulet_local.realignment import Row
 from amulet_local.runtime.llama.sampler import SamplerChain
 from amulet_local.runtime.llama.vocabulary import Vocabulary

@@ -18,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from amulet_local.errors import UsageError
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.realignment import Combination, Row, Workspace, combined
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.llama.vocabulary import Vocabulary

@@ -1,8 +1,7 @@
 """Strengths that `amulet calibrate` found for a model: one for each preset it was asked for.
 
-A small JSON file a model in the data folder. Of a preset, what its replies hang on is kept with
-the strength, so that one that was changed since is not taken for the one that was measured.
-Nothing here knows how strengths are found.
+Each model has a small JSON file in the data folder. What the replies of a preset depend on is kept
+with its strength, so that a preset that was changed since is not taken for the one measured.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import msgspec
 
 from amulet_local.files import write_whole
 from amulet_local.presets.preset import Preset
-from amulet_local.protocol.messages import Placement, Strength
+from amulet_local.protocol.alignment import Placement, Strength
 from amulet_local.settings import strengths_file
 
 

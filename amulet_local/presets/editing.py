@@ -1,7 +1,7 @@
 """The user's own presets: files made from a template, from a built-in preset, or from a form.
 
-A preset goes in, and its file comes out; what a user wrote into it by hand stays. presets.py reads
-them. Nothing here knows of editors or screens.
+A preset goes in, and its file comes out; what a user wrote into it by hand stays. preset.py reads
+them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from amulet_local.presets.preset import (
     not_found,
     read_preset,
 )
-from amulet_local.protocol.messages import Sampling
+from amulet_local.protocol.alignment import Sampling
 from amulet_local.settings import presets_folder
 from amulet_local.system import paths
 from amulet_local.system.text_files import read_text

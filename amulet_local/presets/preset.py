@@ -1,8 +1,8 @@
 """Presets: named preferences, one TOML file each, built in or the user's own.
 
 Files go in, Presets come out, and a sentence for every file that cannot be used. A user's own file
-stands in for the built-in preset of the same name; own_presets.py writes it. docs/presets.md
-describes the format. Nothing here knows of models, prompts or screens.
+stands in for the built-in preset of the same name; editing.py writes it. docs/presets.md
+describes the format.
 """
 
 from __future__ import annotations
@@ -18,14 +18,8 @@ from typing import Annotated, Any
 import msgspec
 
 from amulet_local.errors import NotUsableError, UsageError, cause
-from amulet_local.protocol.messages import (
-    STRONGEST,
-    Fraction,
-    Placement,
-    Positive,
-    Sampling,
-    Strength,
-)
+from amulet_local.protocol.alignment import STRONGEST, Placement, Sampling, Strength
+from amulet_local.protocol.numbers import Fraction, Positive
 from amulet_local.realignment import AMULET, Update
 from amulet_local.settings import presets_folder
 from amulet_local.system import paths
@@ -139,13 +133,13 @@ def load_presets() -> Presets:
                 presets[path.stem] = read_preset(path)
             except NotUsableError as error:
                 broken[path.stem] = str(error)
-    order = list(GROUPS)
+    groups = list(GROUPS)
 
-    def place(preset: Preset) -> tuple[int, str, str]:
+    def order_of(preset: Preset) -> tuple[int, str, str]:
         group = preset.group
-        return order.index(group) if group in order else len(order), group, preset.name
+        return groups.index(group) if group in groups else len(groups), group, preset.name
 
-    return Presets({p.name: p for p in sorted(presets.values(), key=place)}, broken)
+    return Presets({p.name: p for p in sorted(presets.values(), key=order_of)}, broken)
 
 
 def not_found(name: str, presets: dict[str, Preset]) -> str:
@@ -176,7 +170,7 @@ def read_preset(path: Path) -> Preset:
         values = _parse(_text(path))
     except _BadFileError as error:
         raise NotUsableError(
-            f"the preset {path} is not usable ({error}); mend it with: "
+            f"the preset {path} is not usable ({error}); fix it with: "
             f"amulet presets edit {path.stem}"
         ) from None
     return Preset(**values, name=path.stem, path=path, built_in=path.parent == BUILT_IN)

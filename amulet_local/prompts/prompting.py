@@ -13,10 +13,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from amulet_local.prompts.reasoning import knows_of_thoughts, opened_thought, without_thought
+from amulet_local.prompts.reasoning import without_thought
 from amulet_local.prompts.templates import ChatTemplate, TemplateError, TemplateTimeoutError
+from amulet_local.prompts.thought_marks import knows_of_thoughts, opened_thought
+from amulet_local.protocol.alignment import Placement
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Placement
 
 if TYPE_CHECKING:
     from amulet_local.runtime.llama.vocabulary import Vocabulary

@@ -14,7 +14,7 @@ import psutil
 from msgspec.structs import replace
 
 from amulet_local.files import write_whole
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.runtime.llama.devices import add_servers
 from amulet_local.runtime.llama.hardware import physical_cores
 from amulet_local.runtime.llama.model import Model

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from amulet_local.protocol.messages import Arrangement, FlashAttention, LoadOptions
+from amulet_local.protocol.loading import Arrangement, FlashAttention, LoadOptions
 from amulet_local.settings import autotune_file, autotune_folder
 from amulet_local.system import paths
 

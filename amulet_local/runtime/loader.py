@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from amulet_local.errors import UsageError
-from amulet_local.protocol.messages import LoadOptions, Memory
+from amulet_local.protocol.loading import LoadOptions, Memory
 from amulet_local.runtime.llama.devices import add_servers, devices
 from amulet_local.runtime.llama.errors import NoDeviceMemoryError
 from amulet_local.runtime.llama.model import Model

@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
-from amulet_local.protocol.messages import Arrangement, LoadOptions
+from amulet_local.protocol.loading import Arrangement, LoadOptions
 from amulet_local.realignment import Row
 from amulet_local.runtime.llama.context import Batch, Context
 from amulet_local.runtime.llama.errors import NoCellsError

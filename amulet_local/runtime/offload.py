@@ -14,7 +14,7 @@ import psutil
 from msgspec.structs import replace
 
 from amulet_local.errors import UsageError
-from amulet_local.protocol.messages import LoadOptions, Memory
+from amulet_local.protocol.loading import LoadOptions, Memory
 
 RPC = "RPC"  # the backend of other machines' devices
 _DEVICE_RESERVE = 0.05  # of a device's memory, for its driver and what else goes on there

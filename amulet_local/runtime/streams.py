@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from amulet_local.protocol.messages import FlashAttention, LoadOptions
+from amulet_local.protocol.loading import FlashAttention, LoadOptions
 from amulet_local.runtime.llama.context import Batch, Context
 from amulet_local.runtime.llama.devices import offloads
 from amulet_local.runtime.llama.hardware import plain_attention_is_faster

@@ -1,7 +1,7 @@
 """Text that comes from outside: files that users write or name, and what is piped.
 
 Bytes go in, text comes out, without a byte order mark and with line breaks as \n; or NotTextError,
-which says what they are instead, and where. Nothing here knows what the text is for.
+which says what they are instead, and where.
 """
 
 from __future__ import annotations

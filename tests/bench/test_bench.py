@@ -11,7 +11,7 @@ import pytest
 
 from amulet_local.bench.report import run
 from amulet_local.cli import main
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.runtime.autotune import autotune, step_cost
 from amulet_local.runtime.load_defaults import Autotuned, with_autotuned
 from tests.checks import some

@@ -26,6 +26,7 @@ from amulet_local.chats.history import History
 from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, pack
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Stats
 
@@ -38,10 +39,8 @@ origins = st.builds(
     model=words,
     file=words,
     system=words,
-    preference=words,
     seed=st.integers(0, 0xFFFFFFFE),
-    strength=finite,
-    guard=finite,
+    alignment=st.builds(Alignment, preference=words, strength=finite, guard=finite),
 )
 endings = st.builds(
     Ending,
@@ -231,8 +230,7 @@ def test_markdown_has_the_branch_that_is_read(store: History) -> None:
         seed=9,
         system="",
         preset="concise",
-        preference="Be brief.",
-        strength=5.65,
+        alignment=Alignment(preference="Be brief.", strength=5.65),
     )
     other = conversation.reply(reply.parent or "", origin).grown("Wales.", (), b"")
     conversation.add(replace(other, ending=Ending("cancelled")))

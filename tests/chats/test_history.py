@@ -19,10 +19,11 @@ from tempfile import TemporaryFile
 
 import pytest
 
-from amulet_local.chats import database, history, migrations
+from amulet_local.chats import cleanup, database, database_errors, migrations
 from amulet_local.chats.conversation import Conversation, Node
-from amulet_local.chats.history import History, by_day, day_in_words, history_file, title_of
+from amulet_local.chats.history import History, history_file
 from amulet_local.chats.ids import new_chat_id, new_id
+from amulet_local.chats.listing import by_day, day_in_words, title_of
 from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, pack, unpack
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.protocol.message import Message
@@ -287,7 +288,7 @@ def test_after_a_month_what_was_removed_goes_for_good(
     store.remove(gone)
     with History(history_file()):
         assert rows("SELECT count(*) FROM messages") == [(4,)], "a month has not passed"
-    monkeypatch.setattr(history, "KEPT_S", -1.0)
+    monkeypatch.setattr(cleanup, "KEPT_S", -1.0)
     with History(history_file()) as later:
         assert titles(later) == ["kept"]
         with pytest.raises(UsageError, match="removed meanwhile"):
@@ -309,7 +310,7 @@ def test_a_chat_of_three_thousand_turns_is_removed_like_any_other(
     assert len(store.load("chat-1").path()) == 3000
     store.delete(store.load("chat-1").nodes[0].id)
     store.destroy("chat-2")
-    monkeypatch.setattr(history, "KEPT_S", -1.0)
+    monkeypatch.setattr(cleanup, "KEPT_S", -1.0)
     with History(history_file()):
         assert rows("SELECT count(*) FROM messages") == [(0,)]
         assert rows("SELECT count(*) FROM chats") == [(0,)]
@@ -626,7 +627,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, code: int, number: int) -> None:
             raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(database, "_connect", refused)
-    monkeypatch.setattr(database, "TemporaryFile", asked if number else TemporaryFile)
+    monkeypatch.setattr(database_errors, "TemporaryFile", asked if number else TemporaryFile)
 
 
 REFUSALS = [

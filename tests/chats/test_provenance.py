@@ -14,13 +14,15 @@ from amulet_local.chats.provenance import (
     BYTES_A_TOKEN,
     Ending,
     Origin,
+    StoredOrigin,
     TokenMeasures,
     measures_of,
     pack,
     unpack,
 )
+from amulet_local.protocol.alignment import Alignment, Sampling
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Reply, Sampling, Step
+from amulet_local.protocol.messages import Reply, Step
 
 _TOKEN_ID_BYTES = 4
 
@@ -90,18 +92,20 @@ def test_an_origin_has_all_that_a_request_asks() -> None:
         messages=(Message("user", "Hello."),),
         seed=9,
         system="You help.",
-        preference="Be brief.",
-        method="la",
-        strength=3.0,
-        guard=0.2,
-        placement="turn",
-        sampling=Sampling(temperature=0),
+        alignment=Alignment(
+            preference="Be brief.",
+            method="la",
+            strength=3.0,
+            guard=0.2,
+            placement="turn",
+            sampling=Sampling(temperature=0),
+        ),
+        thinking=True,
     )
     origin = Origin.of(request, model="SmolLM2", file="/m.gguf", preset="concise")
     assert (origin.model, origin.file, origin.preset) == ("SmolLM2", "/m.gguf", "concise")
-    for name in ("seed", "system", "preference", "method", "strength", "guard", "placement"):
+    for name in ("seed", "system", "alignment", "thinking"):
         assert getattr(origin, name) == getattr(request, name)
-    assert origin.sampling == request.sampling
 
 
 FIRST_ORIGIN = """{
@@ -124,13 +128,36 @@ FIRST_ENDING = """{
 }"""
 
 
-@pytest.mark.parametrize(("stored", "kind"), [(FIRST_ORIGIN, Origin), (FIRST_ENDING, Ending)])
+@pytest.mark.parametrize(("stored", "kind"), [(FIRST_ORIGIN, StoredOrigin), (FIRST_ENDING, Ending)])
 def test_what_the_first_version_stored_is_still_read(
-    stored: str, kind: type[Origin | Ending]
+    stored: str, kind: type[StoredOrigin | Ending]
 ) -> None:
     document = json.loads(stored)
     read = msgspec.msgpack.decode(msgspec.msgpack.encode(document), type=kind)
     assert holds(msgspec.to_builtins(read), document)
+
+
+def test_an_origin_is_stored_flat_as_before_it_had_an_alignment() -> None:
+    document = json.loads(FIRST_ORIGIN) | {"thinking": True}
+    origin = Origin(
+        model="m",
+        file="/m.gguf",
+        seed=1,
+        system="s",
+        preset="concise",
+        alignment=Alignment(preference="p", strength=5.65),
+        thinking=True,
+    )
+    stored = msgspec.msgpack.encode(StoredOrigin.of(origin))
+    assert stored == msgspec.msgpack.encode(document)  # the order of the keys included
+    assert msgspec.msgpack.decode(stored, type=StoredOrigin).origin() == origin
+
+
+def test_what_an_old_origin_lacks_is_what_it_was_then() -> None:
+    document = {"model": "m", "file": "/m.gguf", "seed": 1, "system": "s"}
+    origin = msgspec.convert(document, StoredOrigin).origin()
+    assert origin == Origin(model="m", file="/m.gguf", seed=1, system="s")
+    assert (origin.alignment.guard, origin.alignment.method) == (0.0, "amulet")
 
 
 def holds(read: object, stored: object) -> bool:

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.cli import options
+from amulet_local.cli import standard_input
 from amulet_local.presets.calibrated import Calibrated, keep_strength
 from amulet_local.presets.preset import USUAL_STRENGTH, load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Died,
     Failed,
     Finished,
-    LoadOptions,
     Notice,
     Prefilling,
     Reply,
-    Sampling,
     Stats,
     Step,
 )
@@ -314,9 +314,13 @@ def asked(amulet: Amulet, engine: FakeEngine, *options: str, piped: bytes | None
 
 def test_without_a_preference_it_is_plain_chat(amulet: Amulet, engine: FakeEngine) -> None:
     request = asked(amulet, engine)
-    assert (request.method, request.strength, request.preference) == ("base", 0.0, "")
+    assert (request.alignment.method, request.alignment.strength, request.alignment.preference) == (
+        "base",
+        0.0,
+        "",
+    )
     assert request.system == DEFAULT_SYSTEM
-    assert request.sampling == Sampling()
+    assert request.alignment.sampling == Sampling()
     assert [message.text for message in request.messages] == ["Where to?"]
     assert amulet("ask", "?", "--json").document["preset"] is None
 
@@ -328,18 +332,30 @@ def test_a_preset_brings_all_that_it_says(amulet: Amulet, engine: FakeEngine) ->
         'system = "A poet."\n[sampling]\ntemperature = 0.2\ntop_k = 7',
     )
     request = asked(amulet, engine, "-p", "mine")
-    assert (request.preference, request.method, request.strength) == ("Rhyme.", "amulet", 2.0)
-    assert (request.guard, request.placement, request.system) == (0.3, "turn", "A poet.")
-    assert request.sampling == Sampling(temperature=0.2, top_k=7)
+    assert (request.alignment.preference, request.alignment.method, request.alignment.strength) == (
+        "Rhyme.",
+        "amulet",
+        2.0,
+    )
+    assert (request.alignment.guard, request.alignment.placement, request.system) == (
+        0.3,
+        "turn",
+        "A poet.",
+    )
+    assert request.alignment.sampling == Sampling(temperature=0.2, top_k=7)
 
 
 def test_options_go_before_what_the_preset_says(amulet: Amulet, engine: FakeEngine) -> None:
     make_preset("mine", 'preference = "Rhyme."\nguard = 0.3\n[sampling]\ntop_k = 7')
     options = "--strength -1 --guard 0 --placement turn --temperature 0 --top-p 0.5 --min-p 0"
     request = asked(amulet, engine, "-p", "mine", "--system", "", *options.split())
-    assert (request.strength, request.guard, request.placement) == (-1.0, 0.0, "turn")
+    assert (request.alignment.strength, request.alignment.guard, request.alignment.placement) == (
+        -1.0,
+        0.0,
+        "turn",
+    )
     assert request.system == ""
-    assert request.sampling == Sampling(temperature=0.0, top_k=7, top_p=0.5, min_p=0.0)
+    assert request.alignment.sampling == Sampling(temperature=0.0, top_k=7, top_p=0.5, min_p=0.0)
 
 
 @pytest.mark.parametrize(
@@ -363,17 +379,24 @@ def test_the_strength_is_the_typed_one_or_the_presets_or_the_methods(
     amulet: Amulet, engine: FakeEngine, options: str, method: str, strength: float
 ) -> None:
     request = asked(amulet, engine, *options.split())
-    assert (request.method, request.strength) == (method, strength)
+    assert (request.alignment.method, request.alignment.strength) == (method, strength)
     document = amulet("ask", "?", "--json", *options.split()).document
     assert (document["method"], document["strength"]) == (method, strength)
 
 
 def test_the_papers_setting_is_one_option(amulet: Amulet, engine: FakeEngine) -> None:
     request = asked(amulet, engine, "-p", "thrifty", "--paper")
-    assert (request.method, request.strength, request.guard) == ("amulet", AMULET, 0.0)
-    assert request.sampling == Sampling(temperature=0.0)  # whatever the preset has
-    assert asked(amulet, engine, "--preference", "Rhyme.", "--paper").sampling == request.sampling
-    assert (request.max_tokens, request.placement) == (128, "system")
+    assert (request.alignment.method, request.alignment.strength, request.alignment.guard) == (
+        "amulet",
+        AMULET,
+        0.0,
+    )
+    assert request.alignment.sampling == Sampling(temperature=0.0)  # whatever the preset has
+    assert (
+        asked(amulet, engine, "--preference", "Rhyme.", "--paper").alignment.sampling
+        == request.alignment.sampling
+    )
+    assert (request.max_tokens, request.alignment.placement) == (128, "system")
 
 
 @pytest.mark.parametrize(
@@ -397,7 +420,9 @@ def test_a_calibrated_strength_is_used_and_said(amulet: Amulet, engine: FakeEngi
     assert amulet("ask", "?", "-p", "concise", "--strength", "2").err == ""
     other = amulet("ask", "?", "-p", "concise", "--guard", "0", "--json")
     assert other.document["strength"] == concise.strength
-    assert asked(amulet, engine, "-p", "concise", "-m", "other").strength == concise.strength
+    assert (
+        asked(amulet, engine, "-p", "concise", "-m", "other").alignment.strength == concise.strength
+    )
 
 
 def test_what_is_not_guarded_is_not_said_to_be(amulet: Amulet, engine: FakeEngine) -> None:
@@ -502,10 +527,10 @@ def test_a_thought_that_took_all_tokens_is_told(
 def test_the_config_speaks_where_nothing_else_does(amulet: Amulet, engine: FakeEngine) -> None:
     configure('preset = "thrifty"\nsystem = "Be brief."\nmax_tokens = 9')
     request = asked(amulet, engine)
-    assert request.preference == load_presets().get("thrifty").preference
+    assert request.alignment.preference == load_presets().get("thrifty").preference
     assert (request.system, request.max_tokens) == ("Be brief.", 9)
     request = asked(amulet, engine, "--preference", "Rhyme.", "--max-tokens", "3")
-    assert (request.preference, request.max_tokens) == ("Rhyme.", 3)
+    assert (request.alignment.preference, request.max_tokens) == ("Rhyme.", 3)
 
 
 def test_stop_strings_add_up(amulet: Amulet, engine: FakeEngine) -> None:
@@ -623,7 +648,7 @@ def test_a_loop_over_the_lines_of_a_file_has_each_answered(
 def test_who_waits_for_standard_input_is_told_so(
     pipe: tuple[int, Callable[..., Result]], engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(options, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(standard_input, "PATIENCE_S", 0.0)
     writer, run = pipe
     told = threading.Event()
 
@@ -634,7 +659,7 @@ def test_who_waits_for_standard_input_is_told_so(
         os.write(writer, b"Where to?")
         os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
 
-    monkeypatch.setattr(options, "say", say)
+    monkeypatch.setattr(standard_input, "say", say)
     assert run("ask").out == "Take the coast path.\n"
     assert told.is_set()
     assert engine.requests[-1].messages[0].text == "Where to?"

@@ -13,7 +13,7 @@ import pytest
 
 from amulet_local import __version__
 from amulet_local.cli import main
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.settings import config_folder
 from tests.cli.conftest import Amulet, use
 from tests.fake_engine import FakeEngine
@@ -80,7 +80,7 @@ def test_piped_input_is_answered_without_a_screen(
     amulet: Amulet, engine: FakeEngine, chats: list[dict[str, Any]]
 ) -> None:
     assert amulet("-p", "concise", piped=b"Where to?\n").out == "Take the coast path.\n"
-    assert engine.requests[0].preference.startswith("Your answer should be concise")
+    assert engine.requests[0].alignment.preference.startswith("Your answer should be concise")
     assert not chats
 
 

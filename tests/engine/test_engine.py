@@ -22,18 +22,10 @@ from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.evaluation.questions import bundled_questions
 from amulet_local.generation.decoding import Decoded
 from amulet_local.generation.reply import GrowingReply
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import KvType, LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import (
-    Event,
-    Finished,
-    KvType,
-    Load,
-    LoadOptions,
-    Notice,
-    Prefilling,
-    Sampling,
-    Step,
-)
+from amulet_local.protocol.messages import Event, Finished, Load, Notice, Prefilling, Step
 from amulet_local.realignment import AMULET, log_softmax
 from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.llama.model import Model

@@ -12,18 +12,10 @@ from msgspec import convert
 
 from amulet_local.engine.engine import Engine
 from amulet_local.errors import UsageError
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import (
-    Candidates,
-    Event,
-    Examined,
-    Finished,
-    Load,
-    LoadOptions,
-    Pace,
-    Reply,
-    Sampling,
-)
+from amulet_local.protocol.messages import Candidates, Event, Examined, Finished, Load, Pace, Reply
 from amulet_local.realignment import AMULET
 from tests.asking import HOLIDAY, ask, collect, reply, steps
 from tests.checks import some
@@ -195,9 +187,9 @@ def examined(engine: Engine, request: Reply, *strengths: float) -> list[Candidat
     total = 0
     for block in blocks:
         assert block.start == total
-        total += len(block.places)
+        total += len(block.candidates)
     assert {block.total for block in blocks} == {total}
-    return [place for block in blocks for place in block.places]
+    return [place for block in blocks for place in block.candidates]
 
 
 @pytest.mark.parametrize("penalties", [{}, {"repeat_penalty": 1.5, "dry_multiplier": 2.0}])

@@ -18,9 +18,11 @@ import pytest
 from amulet_local.chats.prompt_cache_files import kept_folder
 from amulet_local.engine.client import EngineProcess, _epitaph, _last_lines, _opened_log
 from amulet_local.errors import UsageError
+from amulet_local.protocol.alignment import Alignment, Sampling
+from amulet_local.protocol.framing import MAX_FRAME
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
-    MAX_FRAME,
     SETTLED,
     Died,
     Event,
@@ -28,10 +30,8 @@ from amulet_local.protocol.messages import (
     Finished,
     Loaded,
     Loading,
-    LoadOptions,
     Notice,
     Reply,
-    Sampling,
     Step,
 )
 from amulet_local.system.child_processes import python
@@ -59,7 +59,9 @@ def ask(text: str = "Tell me a long story.", **changes: object) -> Reply:
         "sampling": Sampling(temperature=0),
         "max_tokens": 200,
     }
-    return Reply(**(settings | changes))  # type: ignore[arg-type]
+    settings |= changes
+    steered = {name: settings.pop(name) for name in Alignment.__struct_fields__ if name in settings}
+    return Reply(alignment=Alignment(**steered), **settings)  # type: ignore[arg-type]
 
 
 def until(engine: EngineProcess, *kinds: type[Event]) -> list[Event]:

@@ -9,7 +9,7 @@ import pytest
 from amulet_local.evaluation.plan import GREEDY
 from amulet_local.evaluation.records import Setting
 from amulet_local.evaluation.subject import Subject
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from tests.tiny_models import write_llama
 
 

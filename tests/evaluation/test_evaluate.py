@@ -24,8 +24,10 @@ from amulet_local.evaluation.records import (
 from amulet_local.evaluation.subject import Subject
 from amulet_local.evaluation.variants import parse_variants
 from amulet_local.evaluation.writing import Writer
+from amulet_local.protocol.alignment import Alignment
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Load, LoadOptions, Reply
+from amulet_local.protocol.messages import Load, Reply
 from tests.asking import reply as reply_of
 from tests.checks import some
 from tests.tiny_models import write_llama
@@ -96,17 +98,19 @@ def test_replies_are_those_that_the_engine_writes(subject: Subject, plan: Plan) 
         if assignment.variant.name not in methods:
             continue
         (here,) = write_all(subject, plan.setting, [assignment])
-        strength, guard = assignment.place
+        strength, guard = assignment.strength_and_guard
         request = Reply(
             id=1,
             messages=(Message("user", assignment.question.question),),
             seed=1,
             system=plan.setting.system,
-            preference=assignment.preference.words,
-            method=assignment.variant.method,  # type: ignore[arg-type]
-            strength=strength,
-            guard=guard,
-            sampling=plan.setting.sampling,
+            alignment=Alignment(
+                preference=assignment.preference.words,
+                method=assignment.variant.method,  # type: ignore[arg-type]
+                strength=strength,
+                guard=guard,
+                sampling=plan.setting.sampling,
+            ),
             max_tokens=20,
         )
         assert here.token_ids == reply_of(engine, request).token_ids

@@ -23,7 +23,7 @@ from amulet_local.evaluation.scores.perplexity import perplexity
 from amulet_local.evaluation.scores.preference_gain import preference_gain
 from amulet_local.evaluation.subject import Subject
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.realignment import log_softmax
 
 

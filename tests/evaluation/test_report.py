@@ -19,7 +19,8 @@ from amulet_local.evaluation.records import (
     WrittenReply,
     digest,
 )
-from amulet_local.evaluation.report import Bar, MethodReport, Report, make_report, order_decided
+from amulet_local.evaluation.report import make_report
+from amulet_local.evaluation.results import Bar, MethodReport, Report, order_decided
 
 EVIL = "</script><script>alert(1)</script> & <b>bold</b> \u2028 end"
 WORDS = {"concise": "Be concise.", "uplifting": "Be uplifting."}

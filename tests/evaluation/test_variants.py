@@ -11,9 +11,13 @@ from amulet_local.realignment import AMULET
 
 def test_a_method_alone_takes_strength_and_guard_of_the_preference() -> None:
     base, pref, beam, la, amulet = parse_variants("base,pref,beam,la,amulet")
-    assert [each.place(4.0, 0.2) for each in (base, pref, beam)] == [(0, 0), (1, 0), (1, 0)]
-    assert la.place(4.0, 0.2) == (3.0, 0.2)
-    assert amulet.place(4.0, 0.2) == (4.0, 0.2)
+    assert [each.strength_and_guard(4.0, 0.2) for each in (base, pref, beam)] == [
+        (0, 0),
+        (1, 0),
+        (1, 0),
+    ]
+    assert la.strength_and_guard(4.0, 0.2) == (3.0, 0.2)
+    assert amulet.strength_and_guard(4.0, 0.2) == (4.0, 0.2)
     assert beam.beams == 16
 
 
@@ -21,7 +25,7 @@ def test_settings_stand_behind_an_at_sign() -> None:
     amulet, beam, la = parse_variants("amulet@s=3,guard=0.1, beam@beams=4, la@guard=0")
     assert amulet == Variant("amulet@s=3,guard=0.1", "amulet", 3.0, 0.1)
     assert beam.beams == 4
-    assert la.place(5.0, 0.1) == (3.0, 0.0)
+    assert la.strength_and_guard(5.0, 0.1) == (3.0, 0.0)
 
 
 def test_several_values_make_a_variant_each() -> None:
@@ -37,7 +41,7 @@ def test_several_values_make_a_variant_each() -> None:
 
 def test_the_papers_setting_has_a_name() -> None:
     assert parse_variants("amulet@paper") == [PAPER]
-    assert PAPER.place(3.0, 0.1) == (AMULET, 0.0)
+    assert PAPER.strength_and_guard(3.0, 0.1) == (AMULET, 0.0)
 
 
 @pytest.mark.parametrize(

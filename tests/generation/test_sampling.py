@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from amulet_local.generation.decoding import choose
 from amulet_local.generation.sampling import Sampler
-from amulet_local.protocol.messages import Sampling
+from amulet_local.protocol.alignment import Sampling
 from amulet_local.realignment import PROMPT, Combination, Workspace
 from amulet_local.runtime.llama.errors import DecodeError
 from amulet_local.runtime.llama.model import Model

@@ -21,7 +21,8 @@ from amulet_local.generation.speculative import (
     best_length,
     linear_cost,
 )
-from amulet_local.protocol.messages import Arrangement, LoadOptions, Sampling
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import Arrangement, LoadOptions
 from amulet_local.realignment import Combination, Row, Workspace, combined
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep

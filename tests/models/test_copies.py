@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from amulet_local.cli import main
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.settings import config_folder, models_folder
 from models.library import LocalModel, listing
 from models.lookup import resolve

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.runtime.offload import Device
 from amulet_local.settings import cache_folder, config_folder, models_folder
 from models import catalogue

@@ -13,16 +13,10 @@ import pytest
 from msgspec.structs import replace
 
 from amulet_local.engine.client import EngineProcess
+from amulet_local.protocol.alignment import Alignment, Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import (
-    Died,
-    Failed,
-    Finished,
-    Loaded,
-    LoadOptions,
-    Reply,
-    Sampling,
-)
+from amulet_local.protocol.messages import Died, Failed, Finished, Loaded, Reply
 from amulet_local.runtime.llama.hardware import build_info
 from amulet_local.runtime.load_defaults import own_cells
 from amulet_local.runtime.offload import Device
@@ -59,10 +53,10 @@ def fill(process: EngineProcess, tokens: int) -> None:
         messages=(Message("user", " walk" * (tokens - 80)),),
         seed=1,
         system="Walk.",
-        preference="Be brief.",
-        strength=3.0,
+        alignment=Alignment(
+            preference="Be brief.", strength=3.0, sampling=Sampling(temperature=0.0)
+        ),
         max_tokens=8,
-        sampling=Sampling(temperature=0.0),
     )
     process.reply(request)
     wait(process, Finished)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.presets.editing import new_preset, own_preset, save_preset
 from amulet_local.presets.preset import USUAL_STRENGTH, Preset, load_presets, preset_of, read_preset
-from amulet_local.protocol.messages import Sampling
+from amulet_local.protocol.alignment import Sampling
 from amulet_local.realignment import AMULET, LINEAR
 from amulet_local.settings import presets_folder
 
@@ -176,7 +176,7 @@ def test_a_new_one_takes_the_place_of_none(name: str) -> None:
 
 def test_a_file_that_cannot_be_used_is_not_written_over() -> None:
     path = put("mine", "preference = ")
-    with pytest.raises(NotUsableError, match="mend it with"):
+    with pytest.raises(NotUsableError, match="fix it with"):
         save_preset(preset_of("mine", VALUES))
     assert path.read_text("utf-8") == "preference = "
 

@@ -22,7 +22,7 @@ from amulet_local.presets.preset import (
     load_presets,
     read_preset,
 )
-from amulet_local.protocol.messages import Sampling
+from amulet_local.protocol.alignment import Sampling
 from amulet_local.realignment import AMULET, LINEAR, Update
 from amulet_local.settings import presets_folder
 from tests.checks import some
@@ -52,7 +52,7 @@ def reason(text: str | bytes) -> str:
     with pytest.raises(NotUsableError) as raised:
         read_preset(put("mine.toml", text))
     sentence = str(raised.value)
-    assert sentence.endswith("mend it with: amulet presets edit mine")
+    assert sentence.endswith("fix it with: amulet presets edit mine")
     assert str(presets_folder() / "mine.toml") in sentence
     return sentence[sentence.index("usable (") + 8 : sentence.rindex(");")]
 

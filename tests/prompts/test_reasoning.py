@@ -17,14 +17,11 @@ from amulet_local.generation import decoding
 from amulet_local.generation.decoding import Decoded
 from amulet_local.generation.sampling import Sampler
 from amulet_local.prompts.prompting import PromptWriter
-from amulet_local.prompts.reasoning import (
-    ThoughtSplitter,
-    mark_tokens,
-    opened_thought,
-    without_thought,
-)
+from amulet_local.prompts.reasoning import ThoughtSplitter, without_thought
+from amulet_local.prompts.thought_marks import mark_tokens, opened_thought
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Event, Examined, Finished, Load, LoadOptions
+from amulet_local.protocol.messages import Event, Examined, Finished, Load
 from amulet_local.realignment import AMULET, Combination, Row, Workspace
 from tests.asking import HOLIDAY, ask, collect, reply, steps
 from tests.tiny_models import write_llama
@@ -398,7 +395,7 @@ def test_an_answer_goes_on_and_is_looked_into_behind_its_thought(
     looked = ask(thinking=True, thought=before, begun=Message("assistant", "", whole.token_ids))
     thinker.examine(looked, [AMULET], events.append)
     examined = [event for event in events if isinstance(event, Examined)]
-    places = [place for event in examined for place in event.places]
+    places = [place for event in examined for place in event.candidates]
     assert [place.realigned[0].token for place in places[1:]] == list(whole.token_ids[1:])
 
 

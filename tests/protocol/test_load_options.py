@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from amulet_local.engine.engine import Engine
 from amulet_local.errors import NotUsableError
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Load, LoadOptions
+from amulet_local.protocol.messages import Load
 from amulet_local.settings import config_folder, load_settings
 from tests.asking import ask, reply
 from tests.checks import some

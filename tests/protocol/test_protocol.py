@@ -9,18 +9,10 @@ import msgspec
 import pytest
 
 from amulet_local.errors import UsageError
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.framing import MAX_FRAME, read_command, read_event, write_frame
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import (
-    MAX_FRAME,
-    Load,
-    Reply,
-    Sampling,
-    Step,
-    Stop,
-    read_command,
-    read_event,
-    write_frame,
-)
+from amulet_local.protocol.messages import Load, Reply, Step, Stop
 
 REPLY = Reply(
     id=1, messages=(Message("user", "Hé"), Message("assistant", "a", (1, 2))), seed=3, system="s"

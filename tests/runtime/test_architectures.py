@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from amulet_local.engine.engine import Engine
+from amulet_local.protocol.alignment import Alignment, Sampling
+from amulet_local.protocol.loading import Arrangement, LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Arrangement, Finished, Load, LoadOptions, Reply, Sampling
+from amulet_local.protocol.messages import Finished, Load, Reply
 from models.cards import require_chat_model
 from models.inspection import inspect
 from models.memory import needs_of
@@ -43,9 +45,9 @@ def ask(messages: tuple[Message, ...]) -> Reply:
         messages=messages,
         seed=1,
         system="You help.",
-        preference="Be brief.",
-        strength=2.0,
-        sampling=Sampling(temperature=0.0),
+        alignment=Alignment(
+            preference="Be brief.", strength=2.0, sampling=Sampling(temperature=0.0)
+        ),
         max_tokens=12,
     )
 

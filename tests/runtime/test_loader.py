@@ -8,7 +8,8 @@ import pytest
 
 from amulet_local.engine.engine import Engine
 from amulet_local.errors import UsageError
-from amulet_local.protocol.messages import Load, LoadOptions, Memory
+from amulet_local.protocol.loading import LoadOptions, Memory
+from amulet_local.protocol.messages import Load
 from amulet_local.runtime import loader
 from amulet_local.runtime.llama.errors import NoDeviceMemoryError
 from amulet_local.runtime.llama.model import Model

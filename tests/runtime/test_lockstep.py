@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from amulet_local.protocol.messages import Arrangement, LoadOptions
+from amulet_local.protocol.loading import Arrangement, LoadOptions
 from amulet_local.realignment import AMULET, Workspace, log_softmax, realign
 from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.llama.model import Model

@@ -18,8 +18,10 @@ from amulet_local.engine.engine import Engine
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.evaluation.subject import Subject
 from amulet_local.generation.sampling import Sampler
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Load, LoadOptions, Sampling
+from amulet_local.protocol.messages import Load
 from amulet_local.runtime.autotune import autotune
 from amulet_local.runtime.llama.context import Batch, Context
 from amulet_local.runtime.llama.errors import DecodeError, NoDeviceMemoryError

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from amulet_local.chats import history
+from amulet_local.chats import cleanup
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.history import History, history_file
 from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.prompt_cache_files import clear_remnants, kept_file, kept_folder, part_of
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import LoadOptions
 from amulet_local.runtime import prompt_cache
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
@@ -95,7 +95,7 @@ def test_what_goes_after_a_month_takes_what_is_kept_along(
     store.add(cut, answer)
     store.delete(answer.id)
     store.close()
-    monkeypatch.setattr(history, "KEPT_S", -1.0)
+    monkeypatch.setattr(cleanup, "KEPT_S", -1.0)
     with History(history_file()):
         assert kept() == [f"{whole}.kv"]
 

@@ -13,7 +13,8 @@ import pytest
 from amulet_local.cli import backend_probe
 from amulet_local.engine.client import EngineProcess
 from amulet_local.errors import NotUsableError
-from amulet_local.protocol.messages import Failed, LoadOptions
+from amulet_local.protocol.loading import LoadOptions
+from amulet_local.protocol.messages import Failed
 from amulet_local.runtime import device_probe
 from amulet_local.system import child_processes
 from amulet_local.system.child_processes import environment, python

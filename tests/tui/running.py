@@ -18,7 +18,7 @@ from amulet_local.chats.history import History, history_file
 from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import NotUsableError
 from amulet_local.presets.preset import load_presets
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.settings import Settings
 from tui.app import AmuletApp
 from tui.screens.chat import ChatScreen
@@ -123,7 +123,7 @@ class Running:
     async def settle(self) -> None:
         """Have everything that was said heard and drawn: until the screen has stopped changing."""
         same, before, drawn = 0, "", -1
-        while same < 2:
+        while same < 3:
             self.screen.poll()
             if isinstance(self.app.screen, HeatScreen | CompareScreen):
                 self.app.screen.poll()

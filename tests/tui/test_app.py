@@ -20,7 +20,8 @@ from textual.widgets import Static
 from amulet_local.chats.history import History, history_file
 from amulet_local.engine.client import EngineProcess
 from amulet_local.presets.preset import load_presets
-from amulet_local.protocol.messages import LoadOptions, Sampling
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.realignment import BASE
 from amulet_local.settings import Settings
 from tests.checks import comes, some

@@ -21,8 +21,8 @@ from amulet_local.chats.conversation import Conversation, Node
 from amulet_local.chats.history import History, history_file
 from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.provenance import Origin
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import LoadOptions
 from tests.fake_engine import HOLD, FakeEngine, Measured, Script
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, store_with
 from tests.tui.snapshots import Look, written

@@ -13,7 +13,7 @@ from textual.widgets import OptionList
 
 from amulet_local.chats.history import History, history_file
 from amulet_local.errors import UsageError
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.settings import Settings, log_folder
 from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat, store_with
@@ -114,7 +114,7 @@ async def test_an_error_that_nobody_foresaw_is_a_sentence_and_the_app_goes_on(
 async def test_an_error_before_the_chat_is_there_ends_the_app_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ChatScreen, "recall", fail)
+    monkeypatch.setattr(writing, "recall", fail)
     with History(history_file()) as history:
         engine = FakeEngine()
         session = Session(engine, history, Settings(), LoadOptions(), SteeringChoice())

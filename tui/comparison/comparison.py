@@ -1,6 +1,6 @@
 """One question answered in several ways side by side, where the answers part, and a blind vote.
 
-Ways to steer go in; columns come out that grow as the engine writes. Nothing here knows of widgets.
+Ways to steer go in; columns come out that grow as the engine writes.
 """
 
 from __future__ import annotations
@@ -17,17 +17,9 @@ from amulet_local.chats.ids import new_id
 from amulet_local.chats.votes import Choice, Tally
 from amulet_local.engine.client import EngineHandle
 from amulet_local.presets.preset import Preset
-from amulet_local.protocol.messages import (
-    MOST_COMPARED,
-    Died,
-    Event,
-    Failed,
-    Finished,
-    Method,
-    Reply,
-    Step,
-)
-from amulet_local.realignment import BASE, LINEAR, PROMPT, label
+from amulet_local.protocol.alignment import Method
+from amulet_local.protocol.messages import MOST_COMPARED, Died, Event, Failed, Finished, Reply, Step
+from amulet_local.realignment import BASE, LINEAR, PROMPT, label, strength_and_guard
 from tui.session.session import Session
 from tui.session.steering import SteeringChoice
 
@@ -58,7 +50,7 @@ class Column:
 
     @property
     def name(self) -> str:
-        """The place on the dial, in words."""
+        """Its strength, in words."""
         strength = self.steering.strength
         if method_of(strength) == "amulet":
             return f"{strength:.2f} {label(strength)}"
@@ -132,13 +124,17 @@ class Comparison:
         prompt only as they are without Amulet, so unguarded."""
         request = self._session.request(self.question, steering)
         self._seed = request.seed if self._seed is None else self._seed
-        method = method_of(steering.strength)
+        method, alignment = method_of(steering.strength), request.alignment
+        _, guard = strength_and_guard(method, alignment.strength, alignment.guard)
         return structs.replace(
             request,
             seed=self._seed,
-            method=method,
-            preference="" if method == "base" else request.preference,
-            guard=request.guard if method == "amulet" else 0.0,
+            alignment=structs.replace(
+                alignment,
+                method=method,
+                preference="" if method == "base" else alignment.preference,
+                guard=guard,
+            ),
             trace=method != "base",
             max_tokens=min(LONGEST, request.max_tokens),
             thinking=False,
@@ -189,12 +185,12 @@ class Comparison:
     # -- what is seen -------------------------------------------------------------------------
 
     def parting(self, number: int) -> int | None:
-        """The place in a column's text at which it leaves the first column's; in the first, at
+        """The index in a column's text at which it leaves the first column's; in the first, at
         which the first other leaves it. None while they say the same."""
         first, column = self.columns[0], self.columns[number]
         others = self.columns[1:] if column is first else [column]
-        places = [parts(first, other) for other in others]
-        return min((place for place in places if place is not None), default=None)
+        found = [parts(first, other) for other in others]
+        return min((index for index in found if index is not None), default=None)
 
     def reply(self, column: Column) -> Node | None:
         """A column as a reply of the chat; None while it is not complete, or where it is empty."""
@@ -265,14 +261,14 @@ def same(one: SteeringChoice, other: SteeringChoice) -> bool:
 
 
 def parts(one: Column, other: Column) -> int | None:
-    """The place at which two texts part; None while one of them may still go on like the other."""
+    """The index at which two texts part; None while one of them may still go on like the other."""
     shorter, longer = sorted((one, other), key=lambda column: len(column.text))
     letters = enumerate(zip(shorter.text, longer.text, strict=False))
-    place = next((at for at, (a, b) in letters if a != b), len(shorter.text))
-    ends_there = place == len(shorter.text)
-    if ends_there and (len(longer.text) == place or not shorter.ended):
+    index = next((at for at, (a, b) in letters if a != b), len(shorter.text))
+    ends_there = index == len(shorter.text)
+    if ends_there and (len(longer.text) == index or not shorter.ended):
         return None
-    return place
+    return index
 
 
 def with_preset(steering: SteeringChoice, changed: Preset) -> SteeringChoice:

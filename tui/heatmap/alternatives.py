@@ -112,6 +112,6 @@ class Alternatives:
         if event.total != len(self._reading.node.message.token_ids):
             self._why = _DAMAGED
             return
-        self._places |= dict(enumerate(event.places, event.start))
+        self._places |= dict(enumerate(event.candidates, event.start))
         known = len(self._places)
         self._why = "" if known == event.total else f"Reading the reply… {known:,}/{event.total:,}"

@@ -34,7 +34,7 @@ def how(node: Node, preset: str) -> list[str]:
     parts = [_ENDS[ending.reason]] if ending else []
     if not node.message.text:
         parts.append("no answer" if node.thought.text else "the model said nothing")
-    if node.origin.preference:
+    if node.origin.alignment.preference:
         parts.append(steered(node, preset))
     if stats:
         written = stats.tokens - stats.thought_tokens
@@ -69,7 +69,7 @@ def duration(seconds: float, *, exact: bool = False) -> str:
 
 def steered(node: Node, preset: str) -> str:
     """How a reply was steered, in words; empty where it was not."""
-    if node.origin is None or not node.origin.preference:
+    if node.origin is None or not node.origin.alignment.preference:
         return ""
     return f"{clean(preset)} {_strengths(_measured(node), node.origin)}"
 
@@ -105,7 +105,7 @@ def _measured(node: Node) -> Sequence[TokenMeasures]:
 
 def _strengths(measured: Sequence[TokenMeasures], origin: Origin) -> str:
     """The strength that was asked for, and the one it ended with where the dial was turned."""
-    if measured and abs(measured[-1].strength - origin.strength) > _TURNED:
+    if measured and abs(measured[-1].strength - origin.alignment.strength) > _TURNED:
         used = measured[-1].strength
-        return f"{origin.strength:.2f} → {used:.2f} {label(used)}"
-    return f"{origin.strength:.2f} {label(origin.strength)}"
+        return f"{origin.alignment.strength:.2f} → {used:.2f} {label(used)}"
+    return f"{origin.alignment.strength:.2f} {label(origin.alignment.strength)}"

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from textual.content import Content, Span
 
-from amulet_local.chats.history import Snippet
 from amulet_local.chats.migrations import spaced
+from amulet_local.chats.search import Snippet
 from tui.markdown.parsing import Block
 from tui.markdown.sanitising import clean
 from tui.markdown.styled import Styled

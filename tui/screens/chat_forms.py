@@ -6,7 +6,8 @@ from pathlib import Path
 
 from amulet_local.chats.chat import Chat
 from amulet_local.chats.export import export_chat, file_name, import_chat, kind_of
-from amulet_local.chats.history import History, title_of
+from amulet_local.chats.history import History
+from amulet_local.chats.listing import title_of
 from amulet_local.errors import UsageError
 from amulet_local.system import paths
 from tui.screens.line_form import LineForm, Paths, Unsure

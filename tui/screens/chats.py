@@ -23,7 +23,8 @@ from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static
 
 from amulet_local.chats.chat import Chat
-from amulet_local.chats.history import Hit, Summary, title_of
+from amulet_local.chats.listing import Summary, title_of
+from amulet_local.chats.search import Hit
 from amulet_local.errors import AmuletError
 from tui.actions import CHATS, PICKER, SEARCH, Action, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence

@@ -21,7 +21,7 @@ from amulet_local.chats.conversation import Node
 from amulet_local.errors import AmuletError
 from amulet_local.presets.editing import save_preset
 from amulet_local.presets.preset import Presets, read_preset
-from amulet_local.protocol.messages import Strength
+from amulet_local.protocol.alignment import Strength
 from tui.actions import COMPARE, bindings, shown_key
 from tui.comparison.comparison import Column, Comparison, usual, with_preset
 from tui.comparison.verdicts import Favourite, told

@@ -19,7 +19,7 @@ from textual.style import Style
 from textual.widgets import Static
 
 from amulet_local.chats.conversation import Node
-from amulet_local.protocol.messages import STRONGEST
+from amulet_local.protocol.alignment import STRONGEST
 from amulet_local.realignment import label
 from tui.actions import HEAT_SCREEN, bindings
 from tui.heatmap.alternatives import Alternatives
@@ -141,7 +141,7 @@ class HeatScreen(ModalScreen[Branch | None]):
     @property
     def _has_dial(self) -> bool:
         origin = self._reading.node.origin
-        return bool(origin and origin.preference)
+        return bool(origin and origin.alignment.preference)
 
     @property
     def strength(self) -> float:

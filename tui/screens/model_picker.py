@@ -16,7 +16,7 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from amulet_local.errors import AmuletError
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from tui.actions import MODELS, PICKER, Action, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence
 from tui.screens.picker import Picker

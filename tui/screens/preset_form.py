@@ -25,7 +25,7 @@ from amulet_local.presets.preset import (
     preset_of,
     read_preset,
 )
-from amulet_local.protocol.messages import Placement
+from amulet_local.protocol.alignment import Placement
 from tui.actions import FORM, bindings, shown_key
 from tui.markdown.sanitising import sentence
 from tui.widgets.dial import Dial

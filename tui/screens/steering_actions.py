@@ -15,7 +15,8 @@ from amulet_local.errors import AmuletError
 from amulet_local.path_text import as_text
 from amulet_local.presets.calibrated import calibrated_strength
 from amulet_local.presets.preset import Preset, load_presets
-from amulet_local.protocol.messages import Fraction, Placement, Strength
+from amulet_local.protocol.alignment import Placement, Strength
+from amulet_local.protocol.numbers import Fraction
 from tui.screens.chat_view import ChatView
 from tui.screens.preset_form import PresetForm
 from tui.screens.preset_picker import Choice, PresetPicker

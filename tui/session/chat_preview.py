@@ -12,7 +12,9 @@ from datetime import datetime
 from textual.content import Content, Span
 
 from amulet_local.chats.conversation import Node
-from amulet_local.chats.history import History, Hit, Snippet, Summary, day_in_words
+from amulet_local.chats.history import History
+from amulet_local.chats.listing import Summary, day_in_words
+from amulet_local.chats.search import Hit, Snippet
 from tui.markdown.parsing import Block, blocks
 from tui.markdown.sanitising import clean
 from tui.markdown.styled import Styled

@@ -11,16 +11,8 @@ from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import AmuletError, UsageError, advice, cause
 from amulet_local.path_text import as_text
 from amulet_local.prompts.reasoning import CANNOT
-from amulet_local.protocol.messages import (
-    Died,
-    Event,
-    Failed,
-    Loaded,
-    Loading,
-    LoadOptions,
-    Pace,
-    Reply,
-)
+from amulet_local.protocol.loading import LoadOptions
+from amulet_local.protocol.messages import Died, Event, Failed, Loaded, Loading, Pace, Reply
 from tui.session.changes import Activity, Change, ChosenModel, Unusable
 
 Guest = Callable[[Event], None]  # hears all that the engine says

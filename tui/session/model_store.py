@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from amulet_local.errors import AmuletError, NotUsableError
 from amulet_local.path_text import as_text, from_text
-from amulet_local.protocol.messages import LoadOptions, Memory
+from amulet_local.protocol.loading import LoadOptions, Memory
 from amulet_local.settings import models_folder
 from models.catalogue import Entry, Hosted, default, entries, is_complete
 from tui.markdown.sanitising import sentence

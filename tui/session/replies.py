@@ -149,7 +149,7 @@ class Replies:
             if reply and not self._left and link.activity is not Activity.STOPPING:
                 link.activity = Activity.READING
                 link.done, link.total = event.done, event.total
-                self._context_used = event.total // (2 if reply.request.preference else 1)
+                self._context_used = event.total // (2 if reply.request.alignment.preference else 1)
         elif reply and isinstance(event, Step) and self.is_about(event.id):
             return self._take_step(reply, event)
         elif event.id in self._left:

@@ -1,7 +1,5 @@
 """What the engine is asked: from a chat and how it is steered to a request, and from a stored reply
 to the request that it was the answer to.
-
-Nothing here knows of the engine's state or of widgets.
 """
 
 from __future__ import annotations
@@ -16,9 +14,10 @@ from amulet_local.chats.provenance import Origin
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import Presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.alignment import Alignment, Method
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Reply
-from amulet_local.realignment import BASE
+from amulet_local.realignment import strength_and_guard
 from amulet_local.settings import Settings
 from tui.session.changes import ChosenModel
 from tui.session.steering import SteeringChoice
@@ -41,20 +40,14 @@ def new_request(
     `own` makes it."""
     if begun and begun.origin and begun.thought.token_ids:
         thinking = begun.origin.thinking  # as it stood before this thought
-    followed = bool(steering.preference)
     return Reply(
         id=number,
         messages=tuple(own(node, model).message for node in path),
         seed=secrets.randbelow(_LARGEST_SEED + 1),
         system=steering.system or settings.system or DEFAULT_SYSTEM,
-        preference=steering.preference,
-        method="amulet" if followed else "base",
-        strength=steering.strength if followed else BASE,
-        guard=steering.guard if followed else 0.0,
-        placement=steering.placement,
-        sampling=steering.sampling,
+        alignment=alignment_of(steering),
         max_tokens=settings.max_tokens,
-        trace=followed,
+        trace=bool(steering.preference),
         chat=chat,
         begun=begun.message if begun else None,
         thinking=thinking,
@@ -71,17 +64,26 @@ def old_request(
         messages=tuple(own(node, model).message for node in path),
         seed=origin.seed,
         system=origin.system,
-        preference=origin.preference,
-        method=origin.method,
-        strength=origin.strength,
-        guard=origin.guard,
-        placement=origin.placement,
-        sampling=origin.sampling,
+        alignment=origin.alignment,
         trace=True,
         chat=chat,
         begun=reply.message,
         thinking=origin.thinking,
         thought=reply.thought.token_ids,
+    )
+
+
+def alignment_of(steering: SteeringChoice) -> Alignment:
+    """What the engine is told of a choice; without a preference, to leave the model as it is."""
+    method: Method = "amulet" if steering.preference else "base"
+    strength, guard = strength_and_guard(method, steering.strength, steering.guard)
+    return Alignment(
+        preference=steering.preference,
+        method=method,
+        strength=strength,
+        guard=guard,
+        placement=steering.placement,
+        sampling=steering.sampling,
     )
 
 
@@ -98,8 +100,9 @@ def own(node: Node, model: ChosenModel | None) -> Node:
 
 def steering_of(origin: Origin, presets: Presets) -> SteeringChoice:
     """How a reply was steered; in words, where its preset is not there any more."""
-    if not origin.preference:
+    alignment = origin.alignment
+    if not alignment.preference:
         return SteeringChoice()
     preset = presets.presets.get(origin.preset)
-    words = "" if preset else origin.preference
-    return SteeringChoice(preset, words, origin.strength, origin.guard, origin.placement)
+    words = "" if preset else alignment.preference
+    return SteeringChoice(preset, words, alignment.strength, alignment.guard, alignment.placement)

@@ -21,13 +21,13 @@ from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import AmuletError
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import Presets
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.messages import (
     Died,
     Event,
     Failed,
     Finished,
     Loaded,
-    LoadOptions,
     Notice,
     Prefilling,
     Reply,

@@ -11,7 +11,7 @@ import msgspec
 
 from amulet_local.presets.calibrated import usual_strength
 from amulet_local.presets.preset import USUAL_GUARD, USUAL_SAMPLING, USUAL_STRENGTH, Preset
-from amulet_local.protocol.messages import Placement, Sampling
+from amulet_local.protocol.alignment import Placement, Sampling
 from amulet_local.realignment import BASE
 
 GUARDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)  # one after the other, by key

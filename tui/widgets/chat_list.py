@@ -22,7 +22,8 @@ from textual.visual import RenderOptions, Visual
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from amulet_local.chats.history import Hit, Summary, by_day, day_in_words
+from amulet_local.chats.listing import Summary, by_day, day_in_words
+from amulet_local.chats.search import Hit
 from tui.actions import CHATS, bindings
 from tui.markdown.sanitising import clean
 from tui.session.chat_preview import UNTITLED, marked

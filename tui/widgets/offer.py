@@ -21,7 +21,7 @@ from textual.widgets import ProgressBar, Static
 from textual.worker import get_current_worker
 
 from amulet_local.errors import AmuletError
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from models.catalogue import default
 from tui.actions import CHAT, shown_key
 from tui.markdown.sanitising import sentence

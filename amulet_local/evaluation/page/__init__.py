@@ -18,7 +18,7 @@ import msgspec
 
 from amulet_local.evaluation.page import plots
 from amulet_local.evaluation.records import WrittenReply
-from amulet_local.evaluation.report import Bar, MethodReport, Report, order_decided
+from amulet_local.evaluation.results import Bar, MethodReport, Report, order_decided
 from amulet_local.evaluation.statistics import Comparison
 
 

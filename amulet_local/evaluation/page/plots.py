@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from amulet_local.evaluation.report import MethodReport, Report
+from amulet_local.evaluation.results import MethodReport, Report
 from amulet_local.evaluation.statistics import Comparison
 from amulet_local.evaluation.variants import PAPER
 

@@ -6,8 +6,8 @@ import pytest
 from textual.content import Content
 
 from amulet_local.chats.conversation import Conversation, Node
-from amulet_local.chats.history import Snippet
 from amulet_local.chats.ids import new_chat_id, new_id
+from amulet_local.chats.search import Snippet
 from amulet_local.protocol.message import Message
 from tests.fake_engine import FakeEngine
 from tests.tui.running import SMALL, Running, chat

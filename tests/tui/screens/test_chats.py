@@ -15,8 +15,9 @@ from textual.widgets import Input
 from amulet_local.chats.chat import Chat
 from amulet_local.chats.conversation import Conversation, Node
 from amulet_local.chats.export import to_json, to_markdown
-from amulet_local.chats.history import History, Summary, history_file
+from amulet_local.chats.history import History, history_file
 from amulet_local.chats.ids import new_chat_id, new_id
+from amulet_local.chats.listing import Summary
 from amulet_local.chats.provenance import Origin
 from amulet_local.errors import UsageError
 from amulet_local.protocol.message import Message

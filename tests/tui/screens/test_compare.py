@@ -73,10 +73,18 @@ async def test_base_prompt_and_realigned_are_written_side_by_side(size: tuple[in
         for told in ("Where to?", "1 · base", "2 · prompt only", "3 · 5.65 Amulet", "it."):
             assert told in shown
         base, prompted, realigned = engine.requests[1:]
-        assert [it.method for it in (base, prompted, realigned)] == ["base", "pref", "amulet"]
-        assert [bool(it.preference) for it in (base, prompted, realigned)] == [False, True, True]
-        assert realigned.strength == pytest.approx(AMULET)
-        assert [it.guard for it in (base, prompted, realigned)] == [0.0, 0.0, 0.1]
+        assert [it.alignment.method for it in (base, prompted, realigned)] == [
+            "base",
+            "pref",
+            "amulet",
+        ]
+        assert [bool(it.alignment.preference) for it in (base, prompted, realigned)] == [
+            False,
+            True,
+            True,
+        ]
+        assert realigned.alignment.strength == pytest.approx(AMULET)
+        assert [it.alignment.guard for it in (base, prompted, realigned)] == [0.0, 0.0, 0.1]
         assert [it.trace for it in (base, prompted, realigned)] == [False, True, True]
         assert len({it.seed for it in (base, prompted, realigned)}) == 1
         assert {it.max_tokens for it in (base, prompted, realigned)} == {LONGEST}
@@ -202,7 +210,7 @@ async def test_a_column_at_another_strength_is_added() -> None:
         running.app.screen.query_one(Input).value = "4"
         await running.press("enter")
         assert names(running)[-1] == "4.00 past LA"
-        assert engine.requests[-1].strength == 4.0
+        assert engine.requests[-1].alignment.strength == 4.0
         assert engine.requests[-1].seed == engine.requests[1].seed
         assert "Go." in running.shown()
         await running.press("plus")
@@ -225,7 +233,7 @@ async def test_a_column_by_another_preset_is_added() -> None:
         assert isinstance(running.app.screen, PresetPicker)
         await running.press(*"verbose", "enter")
         assert "4 · Verbose 5.65 Amulet" in running.shown()
-        assert "verbose" in engine.requests[-1].preference
+        assert "verbose" in engine.requests[-1].alignment.preference
         await running.press("enter")
         assert running.said == ["Where to?", "Go on and on."]
         steering = running.session.steering

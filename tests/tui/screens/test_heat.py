@@ -130,7 +130,7 @@ async def test_a_reply_without_a_preference_has_no_heat_and_no_dial() -> None:
         assert "no dial to turn" in running.notified[-1]
         await running.press("4")
         await running.press("enter")
-        assert engine.requests[-1].preference == ""
+        assert engine.requests[-1].alignment.preference == ""
 
 
 async def test_lists_are_there_for_what_the_model_wrote_behind_words_of_ones_own() -> None:
@@ -408,8 +408,8 @@ async def test_another_strength_goes_on_from_before_the_token() -> None:
         assert running.said == ["Where to?", "Take the short way."]
         request = engine.requests[-1]
         assert request.begun == Message("assistant", "Take the", (100, 101))
-        assert request.strength == 4.7
-        assert running.session.steering.strength == request.strength
+        assert request.alignment.strength == 4.7
+        assert running.session.steering.strength == request.alignment.strength
         reply = running.session.path[-1]
         assert [token.characters for token in unpack(reply.measures)] == [4, 4, 11]
         assert "‹ 2/2 ›" in running.shown()
@@ -429,7 +429,7 @@ async def test_a_number_is_a_strength_and_escape_takes_it_back() -> None:
         assert "5.65 Amulet" in running.shown()
         await running.press("9", "9", "9", "9", "9")
         await running.press("escape", "2", "comma", "5", "enter")
-        assert engine.requests[-1].strength == 2.5
+        assert engine.requests[-1].alignment.strength == 2.5
 
 
 async def test_the_reply_is_gone_on_with_as_it_was_steered_then() -> None:
@@ -439,7 +439,7 @@ async def test_the_reply_is_gone_on_with_as_it_was_steered_then() -> None:
         await running.press("ctrl+p", *"verbose", "enter")
         await running.press("ctrl+f")
         await running.press("enter")
-        assert "concise" in engine.requests[-1].preference
+        assert "concise" in engine.requests[-1].alignment.preference
         steering = running.session.steering
         assert steering.preset
         assert steering.preset.name == "concise"

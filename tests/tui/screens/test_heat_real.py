@@ -14,7 +14,8 @@ from amulet_local.chats.history import History, history_file
 from amulet_local.chats.provenance import unpack
 from amulet_local.engine.client import EngineProcess
 from amulet_local.presets.preset import load_presets
-from amulet_local.protocol.messages import LoadOptions, Sampling
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.realignment import LINEAR
 from amulet_local.settings import Settings
 from tests.checks import some

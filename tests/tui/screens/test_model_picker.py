@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from amulet_local.errors import NotUsableError
-from amulet_local.protocol.messages import LoadOptions
+from amulet_local.protocol.loading import LoadOptions
 from models.fetch import FetchCancelledError, Progress
 from models.pull import Pulled
 from tests.fake_engine import HOLD, FakeEngine

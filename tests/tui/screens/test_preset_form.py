@@ -35,7 +35,7 @@ async def test_a_preset_that_is_written_is_saved_and_chosen() -> None:
         await running.press(*"Arr", "ctrl+s")
         assert isinstance(running.app.screen, ChatScreen)
         await running.say("Hi")
-        assert engine.requests[0].preference == "Arr"
+        assert engine.requests[0].alignment.preference == "Arr"
     assert load_presets().get("pirate").preference == "Arr"
 
 
@@ -126,8 +126,8 @@ async def test_keys_beside_the_dial_set_guard_and_placement() -> None:
         assert "no guard" in running.shown()
         await running.press("enter")
         await running.say("Hi")
-        assert engine.requests[0].guard == 0.0
-        assert engine.requests[0].placement == "turn"
+        assert engine.requests[0].alignment.guard == 0.0
+        assert engine.requests[0].alignment.placement == "turn"
 
 
 async def test_commands_set_them_too() -> None:

@@ -55,7 +55,7 @@ async def test_typing_narrows_the_list_and_enter_takes_the_first() -> None:
         assert "Privacy first" in running.shown()
         assert running.prompt.has_focus
         await running.say("Hi")
-        assert "privacy" in engine.requests[0].preference
+        assert "privacy" in engine.requests[0].alignment.preference
 
 
 async def test_words_of_the_description_and_of_the_group_are_found_too() -> None:
@@ -82,7 +82,7 @@ async def test_no_preset_can_be_chosen() -> None:
         await running.press("ctrl+p", *"none", "enter")
         assert chosen(running) == ""
         await running.say("Hi")
-        assert engine.requests[0].method == "base"
+        assert engine.requests[0].alignment.method == "base"
 
 
 async def test_a_click_chooses() -> None:
@@ -124,7 +124,7 @@ async def test_a_choice_while_a_reply_streams_counts_from_the_next_message() -> 
         engine.go_on()
         await running.settle()
         await running.say("b?")
-        asked = [request.preference for request in engine.requests]
+        asked = [request.alignment.preference for request in engine.requests]
         assert "concise" in asked[0]
         assert "verbose" in asked[1]
 

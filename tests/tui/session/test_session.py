@@ -12,18 +12,18 @@ from amulet_local.chats.history import History, history_file
 from amulet_local.errors import UsageError
 from amulet_local.presets.preset import USUAL_SAMPLING, USUAL_STRENGTH, Presets, load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
+from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Died,
     Failed,
     Finished,
     Loading,
-    LoadOptions,
     Notice,
     Pace,
     Prefilling,
     Reply,
-    Sampling,
     Stats,
 )
 from amulet_local.settings import Settings
@@ -169,8 +169,16 @@ def test_without_a_preset_the_model_is_asked_as_it_is() -> None:
     engine = FakeEngine()
     ask(begin(engine, SteeringChoice(strength=3.0)), engine)
     request = engine.requests[0]
-    assert (request.preference, request.method, request.strength) == ("", "base", 0.0)
-    assert (request.system, request.sampling, request.trace) == (DEFAULT_SYSTEM, Sampling(), False)
+    assert (request.alignment.preference, request.alignment.method, request.alignment.strength) == (
+        "",
+        "base",
+        0.0,
+    )
+    assert (request.system, request.alignment.sampling, request.trace) == (
+        DEFAULT_SYSTEM,
+        Sampling(),
+        False,
+    )
 
 
 def test_a_preset_gives_its_words_guard_placement_and_sampling() -> None:
@@ -179,14 +187,17 @@ def test_a_preset_gives_its_words_guard_placement_and_sampling() -> None:
     settings = Settings(system="Be brief.", max_tokens=7)
     ask(begin(engine, SteeringChoice.to_preset(preset, -1.5), settings), engine)
     request = engine.requests[0]
-    assert (request.preference, request.method, request.strength) == (
+    assert (request.alignment.preference, request.alignment.method, request.alignment.strength) == (
         preset.words(),
         "amulet",
         -1.5,
     )
     assert request.trace
-    assert (request.guard, request.placement) == (preset.guard, preset.placement)
-    assert (request.sampling, request.max_tokens) == (preset.sampling, 7)
+    assert (request.alignment.guard, request.alignment.placement) == (
+        preset.guard,
+        preset.placement,
+    )
+    assert (request.alignment.sampling, request.max_tokens) == (preset.sampling, 7)
     assert request.system == "Be brief."
 
 
@@ -211,8 +222,8 @@ def test_a_change_of_steering_counts_from_the_next_message() -> None:
     hear(session, engine)
     assert session.replying is None
     ask(session, engine)
-    assert [request.strength for request in engine.requests] == [5.65, 2.0]
-    assert [node.origin.strength for node in session.path if node.origin] == [5.65, 2.0]
+    assert [request.alignment.strength for request in engine.requests] == [5.65, 2.0]
+    assert [node.origin.alignment.strength for node in session.path if node.origin] == [5.65, 2.0]
 
 
 def test_reading_and_writing_are_told_with_progress_speed_and_context() -> None:
@@ -436,8 +447,14 @@ def test_a_preference_in_the_users_words_steers_as_a_preset_does() -> None:
     session = begin(engine, SteeringChoice.to_words("Answer in rhymes."))
     ask(session, engine)
     request = engine.requests[0]
-    assert (request.preference, request.method) == ("Answer in rhymes.", "amulet")
-    assert (request.strength, request.sampling) == (USUAL_STRENGTH, USUAL_SAMPLING)
+    assert (request.alignment.preference, request.alignment.method) == (
+        "Answer in rhymes.",
+        "amulet",
+    )
+    assert (request.alignment.strength, request.alignment.sampling) == (
+        USUAL_STRENGTH,
+        USUAL_SAMPLING,
+    )
     assert SteeringChoice.to_words("") == SteeringChoice()
 
 

@@ -82,7 +82,7 @@ async def test_keys_turn_the_dial_and_the_next_message_takes_it() -> None:
         await running.press("b", "l", "enter")
         assert running.prompt.has_focus
         await running.say("Hi")
-        assert engine.requests[0].strength == 3.0
+        assert engine.requests[0].alignment.strength == 3.0
 
 
 async def test_the_status_line_tells_the_steering_too() -> None:
@@ -109,7 +109,7 @@ async def test_the_dial_turns_the_reply_that_streams_and_those_that_follow() -> 
         await running.settle()
         await running.press("enter")
         await running.say("b?")
-        strengths = [request.strength for request in engine.requests]
+        strengths = [request.alignment.strength for request in engine.requests]
         assert strengths == [built_in_strength("concise"), pytest.approx(AMULET)]
 
 
@@ -210,7 +210,7 @@ async def test_the_calibrated_strength_is_used_from_the_start() -> None:
     engine = FakeEngine()
     async with chat(engine, preset="thrifty") as running:
         await running.say("Hi")
-        assert [request.strength for request in engine.requests] == [4.5]
+        assert [request.alignment.strength for request in engine.requests] == [4.5]
         assert "4.50" in running.shown()
 
 

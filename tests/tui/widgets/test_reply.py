@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from amulet_local.chats.history import Snippet
+from amulet_local.chats.search import Snippet
 from tests.checks import some
 from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat

@@ -1,0 +1,92 @@
+"""Chats as lists show them: titles, the days on which they were last added to, page by page."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+
+from amulet_local.chats.search import SPACE
+
+_TITLE = 60  # characters
+_SUMMARIES = """
+    SELECT id, title, changed,
+        (SELECT count(*) FROM messages WHERE chat = chats.id AND deleted IS NULL)
+    FROM chats WHERE deleted IS NULL
+        AND EXISTS (SELECT 1 FROM messages WHERE chat = chats.id AND deleted IS NULL)
+"""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A chat as a list shows it. changed: seconds since 1970; messages: on all branches."""
+
+    id: str
+    title: str
+    changed: float
+    messages: int
+
+    @property
+    def day(self) -> date:
+        """On which it was last added to, here."""
+        return date.fromtimestamp(self.changed)
+
+
+def title_of(text: str) -> str:
+    """A title made from a text: its first line, cut at a word where it is long."""
+    lines = (SPACE.sub(" ", line).split() for line in text.splitlines())
+    line = " ".join(next(filter(None, lines), ()))
+    if len(line) <= _TITLE:
+        return line
+    cut = line[: _TITLE - 1]
+    words = cut.rpartition(" ")[0]
+    return (words if len(words) > _TITLE // 2 else cut) + "…"
+
+
+def by_day(chats: Iterable[Summary]) -> Iterator[tuple[date, list[Summary]]]:
+    """Chats as listed, in the days on which they were last added to."""
+    for day, those in groupby(chats, lambda chat: chat.day):
+        yield day, list(those)
+
+
+def day_in_words(day: date) -> str:
+    """What a list calls a day."""
+    match (date.today() - day).days:
+        case 0:
+            return "Today"
+        case 1:
+            return "Yesterday"
+    return f"{day:%A}, {day.day} {day:%B %Y}"
+
+
+def page(db: sqlite3.Connection, limit: int, after: Summary | None) -> list[Summary]:
+    """Chats, the last changed first; after: the last of the page before."""
+    start = (after.changed, after.id) if after else (float("inf"), "")
+    rows = db.execute(
+        f"{_SUMMARIES} AND (changed, id) < (?, ?) ORDER BY changed DESC, id DESC LIMIT ?",
+        (*start, limit),
+    )
+    return [Summary(*row) for row in rows]
+
+
+def count(db: sqlite3.Connection) -> int:
+    """How many chats there are."""
+    (number,) = db.execute(f"SELECT count(*) FROM ({_SUMMARIES})").fetchone()
+    return int(number)
+
+
+def begins_with(db: sqlite3.Connection, name: str, limit: int) -> list[Summary]:
+    """Chats whose id begins like this, first the one whose id it is."""
+    rows = db.execute(
+        f"{_SUMMARIES} AND substr(id, 1, ?) = ? ORDER BY id = ? DESC, changed DESC LIMIT ?",
+        (len(name), name, name, limit),
+    )
+    return [Summary(*row) for row in rows]
+
+
+def summary(db: sqlite3.Connection, chat: str) -> Summary | None:
+    """A chat as a list shows it; None where it was removed."""
+    row = db.execute(f"{_SUMMARIES} AND id = ?", (chat,)).fetchone()
+    return Summary(*row) if row else None
