@@ -14,12 +14,11 @@ What is named in `__all__` stays as it is from version to version; what lies bel
 imported when it is first used, so that this package costs nothing.
 """
 
-from __future__ import annotations
-
-import importlib
 import os
-from typing import TYPE_CHECKING
 
+# Not from typing: nothing is imported here that a module in the current folder could stand in for
+# (see system/child_processes.py). Python itself has os already.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amulet_local.engine.library import LoadedModel, load
     from amulet_local.errors import AmuletError
@@ -65,4 +64,6 @@ if not TYPE_CHECKING:  # else every name would seem to be there
         """Import what is offered once it is asked for (PEP 562)."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
+
         return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

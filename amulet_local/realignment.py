@@ -2,7 +2,7 @@
 
 Rows of logits go in, one per stream: row 0 from the prompt without a preference (base), each other
 row from a prompt with one (pref). Realigned logits come out, and what realignment did to a token.
-NumPy only; nothing here knows of models, tokens' texts or samplers.
+NumPy only.
 
 Source: Zhang et al., "Amulet: ReAlignment During Test Time for Personalized Preference Adaptation
 of LLMs", ICLR 2025 (arXiv 2502.19148).
@@ -45,7 +45,7 @@ class Update:
         """w_T in  log pi_T = log pref + w_T (log pref - log base) + const.
 
         Each iteration is linear in log space up to a constant that a softmax forgets, so the
-        iterates stay on the line through base and pref, and only their place on it changes.
+        iterates stay on the line through base and pref, and only how far along it they are changes.
         """
         weight = utility = 0.0
         for t in range(1, self.iterations + 1):
@@ -110,7 +110,7 @@ def strength_and_guard(method: str, strength: float, guard: float) -> tuple[floa
 
 
 def label(strength: float) -> str:
-    """The name of a place on the dial: a mark, or between which marks it lies."""
+    """The name of a strength: a mark, or the mark that it is past."""
     passed = "away"
     for name, mark in MARKS.items():
         if abs(strength - mark) < 0.005:
@@ -251,14 +251,15 @@ def measure(base: Row, pref: Row, token: int, guarded: bool, work: Workspace) ->
     realigned = work.realigned
     z_base, z_pref = _log_normaliser(base, work), _log_normaliser(pref, work)
     chosen = [float(row[token]) for row in (base, pref, realigned)]
+    kept_base, kept_pref, kept_realigned = base, pref, realigned
     if guarded:
         kept = np.flatnonzero(np.isfinite(realigned, out=work.mask))
-        base, pref, realigned = base[kept], pref[kept], realigned[kept]
-    shift, z_realigned = _divergence(realigned, pref, z_pref, work)
+        kept_base, kept_pref, kept_realigned = base[kept], pref[kept], realigned[kept]
+    shift, z_realigned = _divergence(kept_realigned, kept_pref, z_pref, work)
     return Measures(
         shift=shift,
-        flip=bool(realigned.argmax() != pref.argmax()),
-        flip_strength=_flip_strength(base, pref, work),
+        flip=bool(kept_realigned.argmax() != kept_pref.argmax()),
+        flip_strength=_flip_strength(kept_base, kept_pref, work),
         logp_base=chosen[0] - z_base,
         logp_pref=chosen[1] - z_pref,
         logp_realigned=chosen[2] - z_realigned,

@@ -74,12 +74,12 @@ def presets_folder() -> Path:
 
 
 def autotune_folder() -> Path:
-    """What calibration found, one file a model; not there before the first."""
+    """What autotuning found, one file a model; not there before the first."""
     return data_folder() / "calibration"
 
 
 def autotune_file(model: str) -> Path:
-    """What calibration found for a model: named by its file (name, size, time of change), the
+    """What autotuning found for a model: named by its file (name, size, time of change), the
     machine and the library, so that it goes stale with any of them."""
     machine = f"{platform.machine()} {platform.processor()} {os.cpu_count()}"
     key = f"{_identity(model)} {machine} {_library()}"

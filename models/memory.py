@@ -136,7 +136,7 @@ def _compute(card: ModelCard, options: LoadOptions, cells: int) -> int:
 
 
 def _plain_attention(options: LoadOptions) -> bool:
-    """As the streams choose (see lockstep.py), going by what the processor can do."""
+    """As the streams choose (see streams.py), going by what the processor can do."""
     if options.flash_attention == "auto" and options.kv_type == "f16":
         return "avx512f" in _processor_flags()
     return options.flash_attention == "off" and options.kv_type == "f16"

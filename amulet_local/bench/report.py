@@ -46,25 +46,24 @@ def run(
     repeat: int = 5,
 ) -> Report:
     """Measure everything. say hears what is being measured; raises what loading raises."""
-    if not options.context:
-        options = msgspec.structs.replace(options, context=_CONTEXT)
-    options = with_autotuned(options, path)
-    threads = options.threads or physical_cores()
+    usual = msgspec.structs.replace(options, context=options.context or _CONTEXT)
+    chosen = with_autotuned(usual, path)
+    threads = chosen.threads or physical_cores()
     say("loading")
-    add_servers(options.rpc)
+    add_servers(chosen.rpc)
     with (
-        closing(Model(path, gpu_layers=layers_asked(options), devices=options.devices)) as model,
+        closing(Model(path, gpu_layers=layers_asked(chosen), devices=chosen.devices)) as model,
         ExitStack() as opened,
     ):
         prompter = Prompter(model.vocabulary, model.chat_template)
         say("blocks of rows")
-        blocks = block_ms(model, options, repeat)
-        options = msgspec.structs.replace(options, step_cost=step_cost(blocks))
-        arms = make_arms(opened, model, path, prompter, options, draft, threads)
+        blocks = block_ms(model, chosen, repeat)
+        measured = msgspec.structs.replace(chosen, step_cost=step_cost(blocks))
+        arms = make_arms(opened, model, path, prompter, measured, draft, threads)
         results = race(arms, tokens, repeat, say)
-        turns = measure_turns(model, prompter, options, repeat, say)
+        turns = measure_turns(model, prompter, measured, repeat, say)
         say("memory")
-        kv = measure_kv(model, options)
+        kv = measure_kv(model, measured)
         say("what a token costs outside llama_decode")
         return Report(
             model=path,

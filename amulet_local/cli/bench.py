@@ -83,14 +83,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _calibrate(model: str, options: LoadOptions, status: StatusLine, *, as_json: bool) -> int:
-    from amulet_local.runtime.autotune import autotune, keep
+    from amulet_local.runtime.autotune import autotune, keep_autotuned
 
     kept = False
 
     def try_to_keep(path: str, found: Autotuned) -> None:
         nonlocal kept
         status.clear()
-        kept = keeps(partial(keep, path, found))
+        kept = keeps(partial(keep_autotuned, path, found))
 
     def progress(what: str) -> None:
         status.show(f"calibrating: {what}")

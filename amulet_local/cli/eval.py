@@ -36,7 +36,7 @@ from amulet_local.evaluation.variants import PAPER, Variant, parse_variants
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.alignment import Alignment, Sampling
 from amulet_local.protocol.messages import Reply
 from amulet_local.protocol.numbers import Natural, Positive
 from amulet_local.realignment import AMULET
@@ -49,10 +49,12 @@ if TYPE_CHECKING:
 _PRESETS = "creative,verbose,concise,uplifting"  # the paper's main four
 _METHODS = f"base,pref,beam,la,amulet,{PAPER.name}"
 _OUT = Path("amulet-eval")
+_ALIGNMENT = {
+    "placement": "where the preference goes in the prompt (default: system)",
+}
 _REPLYING = {
     "max_tokens": f"maximum length of a reply (default: {PAPER_TOKENS})",
     "seed": "the sampler's seed (default: 0)",
-    "placement": "where the preference goes in the prompt (default: system)",
 }
 _SAMPLING = {
     "temperature": "0, the default, always picks the likeliest token",
@@ -127,6 +129,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print report.json")
     reply = parser.add_argument_group("reply")
+    add_fields(reply, Alignment, _ALIGNMENT)
     add_fields(reply, Reply, _REPLYING)
     add_fields(reply, Sampling, _SAMPLING)
     add_work_options(parser)

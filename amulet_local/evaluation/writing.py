@@ -2,7 +2,7 @@
 
 Every method gets the same prompts, the same sampler and the same seed; beam search alone draws
 nothing. What a reply says does not depend on what is written beside it, as far as the rounding of
-quantised weights goes (see side_by_side).
+quantised weights goes (see generation/batch.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Several replies written at once, each on streams of its own, in one batch a step.
 
-Replies as they begin go in; Prefilling, Step and Finished events come out of their Writings.
-Nothing here knows of requests or prompts' texts.
+Replies as they begin go in; each tells its own Step and Finished events.
 """
 
 from __future__ import annotations

@@ -46,16 +46,16 @@ class GrowingText:
         self._ends.append(self._decoded + bool(self._decoder.getstate()[0]))
         coming = len(self._held) - self._possible_stop()
         # Where a longer one may have begun before it, the next tokens decide which ends the text.
-        place = self._first_stop()
-        return self._stop_at(place) if 0 <= place <= coming else self._release(coming)
+        index = self._first_stop()
+        return self._stop_at(index) if 0 <= index <= coming else self._release(coming)
 
     def finish(self) -> str:
         """What was held back until the end. After a stop string, `tokens` ends with the text."""
         told = ""
         if not self.stopped:
             self._take(self._decoder.decode(b"", final=True))
-            place = self._first_stop()
-            told = self._stop_at(place) if place >= 0 else self._release(len(self._held))
+            index = self._first_stop()
+            told = self._stop_at(index) if index >= 0 else self._release(len(self._held))
         if self.stopped:
             size = len(self.text)
             kept = next((i for i, end in enumerate(self._ends) if end > size), len(self._ends))
@@ -68,13 +68,13 @@ class GrowingText:
 
     def _first_stop(self) -> int:
         """Where the first stop string begins in the held text; -1 if none is there."""
-        places = (self._held.find(text) for text in self._stop)
-        return min((place for place in places if place >= 0), default=-1)
+        indices = (self._held.find(text) for text in self._stop)
+        return min((index for index in indices if index >= 0), default=-1)
 
-    def _stop_at(self, place: int) -> str:
+    def _stop_at(self, index: int) -> str:
         self.stopped = True
-        self._held = self._held[:place]
-        return self._release(place)
+        self._held = self._held[:index]
+        return self._release(index)
 
     def _release(self, length: int) -> str:
         released, self._held = self._held[:length], self._held[length:]

@@ -73,9 +73,9 @@ def _penalised(row: Row, said: NDArray[np.int32], penalties: SamplerChain) -> Ro
     after = penalties.reweighed(said, before)
     if np.array_equal(before, after):
         return row
-    row = row.copy()
-    row[said] = after
-    return row
+    changed = row.copy()
+    changed[said] = after
+    return changed
 
 
 def _counts(settings: Sampling) -> bool:

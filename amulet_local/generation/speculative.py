@@ -26,7 +26,7 @@ from amulet_local.runtime.load_defaults import layers_asked
 from amulet_local.runtime.lockstep import Lockstep
 
 LONGEST_DRAFT = 15
-USUAL_STEP_COST = 0.4  # of a CPU that was not calibrated; on faster ones, too few are guessed
+USUAL_STEP_COST = 0.4  # of a CPU that was not autotuned; on faster ones, too few are guessed
 
 
 class Drafter(Protocol):
@@ -104,7 +104,7 @@ class NgramDrafter:
     """Proposes what followed the last time the same few tokens occurred.
 
     tokens: the conversation so far. Where a copied passage departs from its source by a token or
-    two, the place in the source is kept, so that copying resumes at the first token that fits
+    two, the index in the source is kept, so that copying resumes at the first token that fits
     again. The longer the match, the more its continuation is believed; each length keeps its own
     record.
     """
@@ -148,7 +148,7 @@ class NgramDrafter:
         self._tokens.append(token)
 
     def _follow(self) -> None:
-        """Find the place from which the next tokens may be copied."""
+        """Find the index from which the next tokens may be copied."""
         if found := self._after.get(tuple(self._tokens[-self._GRAM :])):
             self._source, self._departed = found, 0
         elif self._source:

@@ -1,6 +1,6 @@
 """The fastest settings for one model on one machine, found in half a minute and kept.
 
-What is kept, and where it is used, stands in settled.py.
+load_defaults.py says what is kept, and uses it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BLOCKS = (1, 2, 4, 8)
 _CONTEXT = 1024
 
 
-def keep(path: str, found: Autotuned) -> None:
+def keep_autotuned(path: str, found: Autotuned) -> None:
     """Have loads of a model use what was found for it. Raises OSError."""
     write_whole(autotune_file(path), msgspec.json.encode(found))
 
@@ -36,37 +36,37 @@ def autotune(
     options: LoadOptions,
     say: Callable[[str], None],
     repeat: int = 9,
-    keep: Callable[[str, Autotuned], None] = keep,
+    keep: Callable[[str, Autotuned], None] = keep_autotuned,
 ) -> Autotuned:
     """Find the fastest choices, keep them, return them. Raises what loading raises, and `keep`.
 
     Candidates take turns; another choice than the default must be 3% faster to be taken.
     """
-    options = replace(options, context=_CONTEXT, batch=0)
+    found = replace(options, context=_CONTEXT, batch=0)
     add_servers(options.rpc)
     with closing(Model(path, gpu_layers=layers_asked(options), devices=options.devices)) as model:
         if options.kv_type == "f16":
             say("attention")
             kinds = ("on", "off")
-            options = _settled(model, options, "flash_attention", kinds, repeat, _Candidate.turn)
+            found = _fastest(model, found, "flash_attention", kinds, repeat, _Candidate.turn)
         say("threads")
         cores, logical = physical_cores(), psutil.cpu_count() or 1
         counts = sorted({cores, max(1, cores - 1), logical}, key=lambda n: n != cores)
-        options = _settled(model, options, "threads", counts, repeat, _Candidate.step)
+        found = _fastest(model, found, "threads", counts, repeat, _Candidate.step)
         say("streams")
         arrangements = ("one-context", "two-contexts")
-        options = _settled(model, options, "streams", arrangements, repeat, _Candidate.step)
+        found = _fastest(model, found, "streams", arrangements, repeat, _Candidate.step)
         say("batch")
-        sizes = (128, 256, 512) if options.flash_attention == "off" else (512, 256, 1024)
+        sizes = (128, 256, 512) if found.flash_attention == "off" else (512, 256, 1024)
         few = max(2, repeat // 4)
-        options = _settled(model, options, "batch", sizes, few, _Candidate.read)
+        found = _fastest(model, found, "batch", sizes, few, _Candidate.read)
         say("blocks of rows")
-        cost = step_cost(block_ms(model, options, repeat))
-    found = Autotuned(
-        options.streams, options.threads, options.flash_attention, options.batch, round(cost, 3)
+        cost = step_cost(block_ms(model, found, repeat))
+    best = Autotuned(
+        found.streams, found.threads, found.flash_attention, found.batch, round(cost, 3)
     )
-    keep(path, found)
-    return found
+    keep(path, best)
+    return best
 
 
 def some_tokens(model: Model, count: int, start: int = 100) -> list[int]:
@@ -134,7 +134,7 @@ class _Candidate:
         return read - before + 200 / 8 * (self._lockstep.decode_s - read)
 
 
-def _settled(
+def _fastest(
     model: Model,
     options: LoadOptions,
     field: str,

@@ -1,4 +1,4 @@
-"""What is settled about a load before it begins: usual sizes, and what calibration found.
+"""What a load begins with where the user chose nothing: usual sizes, and what autotuning found.
 
 The latter fills in where LoadOptions leaves a choice open (0 or "auto"). It is kept as one JSON
 file per model in the data folder; a changed model file, machine or llama-cpp-python makes it stale.
@@ -50,7 +50,7 @@ class Autotuned(msgspec.Struct, frozen=True):
 
 
 def with_autotuned(options: LoadOptions, model: str) -> LoadOptions:
-    """Options with what calibration found in place of what they leave open."""
+    """Options with what autotuning found in place of what they leave open."""
     if not paths.is_dir(autotune_folder()):  # to name a file in it takes a while
         return options
     try:

@@ -1,8 +1,8 @@
 """How a model comes into memory: as many layers on devices and as much context as fit, by estimate
-(placing.py), then by trying.
+(offload.py), then by trying.
 
 A path, options and estimates go in; a loaded model and its streams come out, with what the user
-should know about it. Nothing here knows of files' contents or of the screen.
+should know about it.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Lockstep:
 
         prompts: stream -> token ids, at least one each, at most `length`. Only what differs from
         the last call is evaluated, and what streams of one context have in common only once.
-        on_progress(done, total) counts prompt tokens in place, over the named streams.
+        on_progress(done, total) counts prompt tokens that are evaluated, over the named streams.
         Returns the logits after each prompt, float32 (streams, vocabulary), valid until the next
         prefill. Raises AbortedError; what was evaluated until then stays for the next call.
         """
@@ -301,13 +301,14 @@ class Lockstep:
         outputs: int = 0,
     ) -> None:
         """Put tokens at a stream's end into the batch, which is decoded whenever it is full."""
-        while tokens:
+        start = 0
+        while start < len(tokens):
             if self._batch.size == self._batch.capacity:
                 self._decode(stream.context, report)
-            chunk = tokens[: self._batch.capacity - self._batch.size]
+            chunk = tokens[start : start + self._batch.capacity - self._batch.size]
             self._batch.add(chunk, len(stream.tokens), stream.sequence, outputs=outputs)
             stream.tokens.extend(chunk)
-            tokens = tokens[len(chunk) :]
+            start += len(chunk)
 
     def _decode(self, context: Context, report: Callable[[], None] | None = None) -> None:
         """Evaluate the batch; if that fails, its tokens were never there."""

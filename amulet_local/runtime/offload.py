@@ -2,7 +2,7 @@
 
 Estimates, options and devices go in; how many layers go to devices, and whether the rest fits into
 the machine's own memory, come out. Loads no native library and asks no device, so that it serves
-whoever lists models as well as the engine that loads them (fitting.py, which then tries).
+whoever lists models as well as the engine that loads them (loader.py, which then tries).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def chosen_devices(options: LoadOptions, found: Sequence[Device]) -> list[Device
 
 @dataclass(frozen=True)
 class Offload:
-    """How a model would lie, by estimate.
+    """Where a model would be, by estimate.
 
     layers: how many on devices, -1 for all; all_layers: the output layer among them. devices: their
     names. host: bytes taken of the machine's own memory; fits: whether so much is free.
@@ -135,8 +135,10 @@ def fit(options: LoadOptions, needs: Sequence[Memory], found: Sequence[Device], 
                 f"the context is {need.context:,} tokens; use --insist for the larger one."
             )
             return Plan(replace(options, context=need.context), offload.layers, tuple(notices))
+    least = needs[-1]
+    taken = estimate_offload(least, options, found, free).host
     raise UsageError(
-        f"the model needs about {_gb(offload.host)} even with {need.context:,} tokens of context, "
+        f"the model needs about {_gb(taken)} even with {least.context:,} tokens of context, "
         f"but {_gb(free)} are free; close other programs, use a smaller model or quantisation, or "
         "load it anyway with --insist."
     )

@@ -1,8 +1,8 @@
 """Chats whose evaluated tokens are kept on disk, so that reopening a long one starts at once.
 
-One file a chat (kept_files.py), the latest few; each names the model it belongs to and carries a
-checksum (see stream_state.py). A file that does not fit is ignored, and the chat is read anew.
-Nothing is kept of a chat that was removed.
+One file a chat, the latest few, in the folder that chats/prompt_cache_files.py looks after; each
+names the model it belongs to and carries a checksum (see stream_state.py). A file that does not fit
+is ignored, and the chat is read anew. Nothing is kept of a chat that was removed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SAMPLE = 1 << 20
 
 
 class PromptCache:
-    """Moves the streams of one loaded model from chat to chat.
+    """Moves the streams of one loaded model from chat to chat, by way of files.
 
     stopped: asked while a chat is being written, which is given up once it says so.
     """

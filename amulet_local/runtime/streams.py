@@ -35,9 +35,10 @@ class Stream:
             return
         removed = self.context.remove(self.sequence, length)
         if length and (not removed or self.context.first_position(self.sequence) > 0):
-            length = 0
             self.context.remove(self.sequence, 0)
-        del self.tokens[length:]
+            self.tokens.clear()
+        else:
+            del self.tokens[length:]
 
 
 def open_streams(

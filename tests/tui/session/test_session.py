@@ -136,7 +136,7 @@ def test_a_change_of_steering_counts_from_the_next_message() -> None:
     hear(session, engine)
     assert session.replying is None
     ask(session, engine)
-    assert [request.strength for request in engine.requests] == [5.65, 2.0]
+    assert [request.alignment.strength for request in engine.requests] == [5.65, 2.0]
     assert [node.origin.strength for node in session.path if node.origin] == [5.65, 2.0]
 
 
