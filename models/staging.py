@@ -62,7 +62,7 @@ def fetch_files(
     def report(stage: Stage, done: int) -> None:
         if cancelled():
             raise FetchCancelledError(
-                f"stopped; what was fetched of {printable(what)} is kept for next time."
+                f"stopped; what was fetched of {printable(what)} is kept for later."
             )
         on_progress(Progress(stage, min(done, total) if total else done, total))
 

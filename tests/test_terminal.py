@@ -77,7 +77,7 @@ def test_a_day_in_the_app(terminal: Terminal, home: Path) -> None:
     # Ask; ask once more; the dial.
     open_app(terminal)
     terminal.type(f"What makes a good walking holiday?{ENTER}")
-    terminal.until("▌ What makes a good walking holiday", "first token after", "seed")
+    terminal.until("▌ What makes a good walking holiday", "first after", "seed")
     terminal.type(ctrl("r"))
     terminal.until(r"‹\s+2/2\s+›", "● ready")
     terminal.type(ctrl("t") + "l")
@@ -93,7 +93,7 @@ def test_a_day_in_the_app(terminal: Terminal, home: Path) -> None:
     terminal.until("Ask anything")
     terminal.type(ctrl("y"))
     terminal.until("1 · base", "2 · prompt only", r"3 · 3\.10 past LA")
-    terminal.until("v votes without seeing which is which")
+    terminal.until("Press v to vote without seeing which is which")
     terminal.type(ESCAPE)
     terminal.until("Ask anything")
 

@@ -91,7 +91,7 @@ def test_a_prompt_longer_than_the_context_is_refused(tiny: str) -> None:
         "ask", "-", "-m", tiny, "--context", "256", "--threads", "1", piped="word " * 2000
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert "the context holds 256" in done.stderr
+    assert "the context only holds 256" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

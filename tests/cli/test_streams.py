@@ -50,7 +50,8 @@ def run(arguments: list[str], *closed: int) -> subprocess.CompletedProcess[str]:
 def test_with_standard_output_closed_a_sentence_says_so(arguments: list[str]) -> None:
     done = run(arguments, 1)
     assert done.stderr == (
-        "amulet: standard output is closed, so there is nowhere to write the result; leave it open.\n"
+        "amulet: standard output is closed, so there is nowhere to write the result; "
+        "leave it open.\n"
     )
     assert done.returncode == 1
 

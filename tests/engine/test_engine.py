@@ -201,7 +201,7 @@ def test_a_reply_that_fills_the_context_goes_on_without_the_oldest_turns(tmp_pat
 
 
 def test_a_message_longer_than_the_context_is_refused(engine: Engine) -> None:
-    with pytest.raises(UsageError, match="the context holds 512"):
+    with pytest.raises(UsageError, match="the context only holds 512"):
         reply(engine, ask(Message("user", "word " * 600)))
 
 
@@ -238,7 +238,7 @@ def test_a_file_llama_cpp_refuses_is_named(tmp_path: Path) -> None:
     ("options", "says"),
     [
         (LoadOptions(context=256, gpu_layers=5), "cannot use a GPU"),
-        (LoadOptions(context=9000), "trained for 8,192"),
+        (LoadOptions(context=9000), "trained for a context of 8,192"),
     ],
 )
 def test_what_the_user_should_know_about_a_load_is_said(

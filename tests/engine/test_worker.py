@@ -160,7 +160,7 @@ def test_a_file_that_changes_while_a_reply_is_written_is_named(
     os.truncate(path, 1 << 20)
     died = until(engine, Died, Finished)[-1]
     assert isinstance(died, Died)
-    assert f"since {path} changed while in use; fetch or copy" in died.text
+    assert f"because {path} changed while in use; fetch or copy" in died.text
 
 
 _ABORTED = ["process_ubatch: failed to compute graph", "llama_decode: failed to decode, ret = 2"]
@@ -285,7 +285,7 @@ def test_where_a_devices_memory_runs_out_the_next_engine_puts_fewer_layers_there
         assert isinstance(last, Died)
         assert last.lighter
         told.append(last.text)
-        assert f"{left} of 31 layers run there from now on" in last.text
+        assert f"{left} of 31 layers are there from now on" in last.text
         if left <= 16:
             break
     assert len(told) == 3

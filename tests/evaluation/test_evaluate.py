@@ -200,7 +200,7 @@ def test_a_question_too_long_is_skipped_and_said(tmp_path: Path, plan: Plan) -> 
 def test_a_folder_of_another_setting_is_refused(tmp_path: Path, setting: Setting) -> None:
     Folder(tmp_path).settle(setting)
     Folder(tmp_path).settle(setting)
-    with pytest.raises(UsageError, match="another max tokens"):
+    with pytest.raises(UsageError, match="a different max tokens"):
         Folder(tmp_path).settle(msgspec.structs.replace(setting, max_tokens=64))
 
 

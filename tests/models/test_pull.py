@@ -253,7 +253,7 @@ def test_a_connection_that_is_cut_is_taken_up_again(hub: Hub) -> None:
 def test_a_fetch_that_was_stopped_goes_on_where_it_was(hub: Hub) -> None:
     hub.cuts, hub.cut_after = 100, 3 * CHUNK
     stop = iter([False] * 3 + [True] * 100)
-    with pytest.raises(FetchCancelledError, match="is kept for next time"):
+    with pytest.raises(FetchCancelledError, match="is kept for later"):
         pull(f"hf:{REPOSITORY}", cancelled=lambda: next(stop))
     (part,) = here()
     assert part.startswith(".part-")

@@ -54,7 +54,7 @@ def reason(text: str | bytes) -> str:
     sentence = str(raised.value)
     assert sentence.endswith("fix it with: amulet presets edit mine")
     assert str(presets_folder() / "mine.toml") in sentence
-    return sentence[sentence.index("usable (") + 8 : sentence.rindex(");")]
+    return sentence[sentence.index("used (") + 6 : sentence.rindex(");")]
 
 
 def in_group(presets: Presets, group: str) -> list[Preset]:

@@ -39,7 +39,7 @@ def how(node: Node, preset: str) -> list[str]:
     if stats:
         written = stats.tokens - stats.thought_tokens
         parts.append(f"{count(written, 'token')}, {speed(stats.tokens_per_s)}")
-        parts.append(f"first token after {stats.first_token_s:.1f} s")
+        parts.append(f"first after {stats.first_token_s:.1f} s")
     parts.append(f"seed {node.origin.seed}")
     return [part for part in parts if part]
 

@@ -65,7 +65,7 @@ class SteeringPanel(Widget):
         self._say("#strength", f"{strength:.2f} {label(strength)}" if followed else "")
         self._say("#meaning", _MEANINGS[label(strength)] if followed else "")
         self.query_one("#how", Static).update(_how(steering) if followed else Content())
-        self._say("#pending", "→ applies from the next message" if pending else "")
+        self._say("#pending", "→ from the next message" if pending else "")
         description = steering.preset.description if steering.preset else ""
         self._say("#description", clean(description) if followed else _UNSTEERED)
         self._say("#words", f"“{clean(steering.preference)}”" if followed else "")

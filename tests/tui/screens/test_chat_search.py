@@ -166,19 +166,19 @@ async def test_a_store_that_cannot_be_read_is_told_of(monkeypatch: pytest.Monkey
     keep("Where to?", "To Wales.")
 
     def fail(*_: object) -> Any:
-        raise UsageError("another program is using the chats busy; try again when it is done.")
+        raise UsageError("another program is using the chats; try again when it has finished.")
 
     async with chat(FakeEngine()) as running:
         for method in ("search", "summary"):
             monkeypatch.setattr(History, method, fail)
         await running.press("ctrl+l")
-        await running.until("Another program keeps the chats busy")
+        await running.until("Another program is using the chats")
         await search(running, "coast")
-        assert "Another program keeps" in running.shown()
+        assert "Another program is using" in running.shown()
         await running.press("escape", "escape")
         monkeypatch.setattr(History, "chats", fail)
         await running.press("ctrl+l")
-        assert "Another program keeps" in running.notified[-1]
+        assert "Another program is using" in running.notified[-1]
         assert is_open(running)
         await running.press("escape", "escape", "ctrl+b")
-        assert "Another program keeps" in running.notified[-1]
+        assert "Another program is using" in running.notified[-1]

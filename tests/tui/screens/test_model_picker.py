@@ -46,9 +46,7 @@ class SlowPull:
         on_progress(Progress("fetching", 1_000_000, 2_000_000))
         while not self.go.wait(0.005):
             if cancelled():
-                raise FetchCancelledError(
-                    f"stopped; what was fetched of {what} is kept for next time."
-                )
+                raise FetchCancelledError(f"stopped; what was fetched of {what} is kept for later.")
         if self.error:
             raise self.error
         return Pulled(what, Path("/models/fetched.gguf"), 2_000_000, "", True)
@@ -176,9 +174,8 @@ async def test_a_fetch_is_stopped_and_begun_again_by_command() -> None:
         await running.say("/pull other")
         assert "is still being fetched; /pull stop cancels it" in running.notified[-1]
         await running.say("/pull stop")
-        await running.until(
-            "Stopped; what was fetched of hf:org/[b]tiny:Q8_0 is kept for next time."
-        )
+        await running.until("Stopped; what was fetched of hf:org/[b]tiny:Q8_0 is kept")
+        assert running.notified[-1].endswith("tiny:Q8_0 is kept for later.")
         pull.go.set()
         await running.say("/pull hf:org/[b]tiny:Q8_0")
         await running.until("is ready; /model lists it.")
@@ -261,7 +258,7 @@ def test_the_default_model_has_a_card_and_prompts(
     assert mine.fits
     assert "two streams" in mine.card
     shown = show_prompts(mine.path, SteeringChoice.to_words("Talk like a pirate."))
-    base, preference = shown.split("With it:")
+    base, preference = shown.split("With the preference:")
     assert "pirate" not in base
     assert "Talk like a pirate." in preference
     assert "<|im_start|>" in base

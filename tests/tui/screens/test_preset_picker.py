@@ -120,7 +120,7 @@ async def test_a_choice_while_a_reply_streams_counts_from_the_next_message() -> 
     async with chat(engine) as running:
         await running.say("a?")
         await running.press("ctrl+p", *"verbose", "enter")
-        assert "→ applies from the next message" in running.shown()
+        assert "→ from the next message" in running.shown()
         engine.go_on()
         await running.settle()
         await running.say("b?")

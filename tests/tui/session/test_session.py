@@ -137,7 +137,7 @@ def test_a_change_of_steering_counts_from_the_next_message() -> None:
     assert session.replying is None
     ask(session, engine)
     assert [request.alignment.strength for request in engine.requests] == [5.65, 2.0]
-    assert [node.origin.strength for node in session.path if node.origin] == [5.65, 2.0]
+    assert [node.origin.alignment.strength for node in session.path if node.origin] == [5.65, 2.0]
 
 
 def test_reading_and_writing_are_told_with_progress_speed_and_context() -> None:

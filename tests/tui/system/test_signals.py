@@ -96,7 +96,7 @@ def test_ctrl_z_goes_to_the_shell_and_fg_comes_back_to_the_same_engine(
         terminal.type(f"fg{ENTER}")
         terminal.until("Ask anything", "ready")
         terminal.type(f"Tell me a story.{ENTER}")
-        terminal.until("▌ Tell me a story", "tokens/s|first token after")
+        terminal.until("▌ Tell me a story", "tokens/s|first after")
         assert app.children() == [engine]
     finally:
         terminal.close()

@@ -118,7 +118,7 @@ async def test_another_preset_while_a_reply_streams_counts_from_the_next_message
     async with chat(engine, size=SMALL) as running:
         await running.say("a?")
         await running.say("/preset verbose")
-        assert "→ applies from the next message" in running.shown()
+        assert "→ from the next message" in running.shown()
         await running.press("ctrl+t", "l")
         assert engine.turns == []
         engine.go_on()
