@@ -157,7 +157,7 @@ def test_the_same_names_in_two_programs_each_lead_to_their_model(folder: Path, s
     }
 
 
-# -- names where a file's own no text --------------------------------------------------------
+# -- names where a file's own says nothing --------------------------------------------------------
 
 
 def nameless(path: Path) -> Path:

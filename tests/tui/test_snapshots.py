@@ -254,7 +254,9 @@ async def preset_form(shown: Shown) -> AsyncIterator[Running]:
 async def models(shown: Shown) -> AsyncIterator[Running]:
     async with chat(FakeEngine(), **shown, model_store=model_store()) as running:
         await running.say("/model")
-        await running.until("Without the preference" if shown["size"] == LARGE else "134,515,008")
+        await running.until(
+            "reads without the preference" if shown["size"] == LARGE else "134,515,008"
+        )
         await running.workers_done()  # the prompts, which may be below what is seen
         await running.settle()
         yield running

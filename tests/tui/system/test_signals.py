@@ -105,7 +105,7 @@ def test_ctrl_z_goes_to_the_shell_and_fg_comes_back_to_the_same_engine(
 def test_ctrl_z_without_a_shell_to_come_back_from_is_a_sentence(opened: Closable) -> None:
     ready(opened)
     opened.type(CTRL_Z.encode())
-    until(opened, b"No shell waits for this app")
+    until(opened, b"This app was not started from a shell")
 
 
 def test_bytes_that_are_no_text_do_not_end_the_app(opened: Closable) -> None:
