@@ -204,11 +204,10 @@ class Transcript(VerticalScroll, can_focus=True):
         self.anchor()
 
     def page(self, direction: int) -> None:
-        """Scroll by a page, up or down."""
-        if direction < 0:
-            self.scroll_page_up(animate=False)
-        else:
-            self.scroll_page_down(animate=False)
+        """Scroll by a page, up or down: at once, so that no page is lost where keys come fast."""
+        page = self.scrollable_content_region.height
+        to = self.scroll_target_y + direction * page
+        self.scroll_to(y=to, animate=False, immediate=True)
 
     # -- the selected message -----------------------------------------------------------------
 

@@ -226,6 +226,21 @@ async def test_a_held_reply_is_drawn_when_the_reader_comes_back() -> None:
         await running.until("More.")
 
 
+async def test_two_pages_at_once_are_two_pages() -> None:
+    async with chat(FakeEngine(LONG), size=SMALL) as running:
+        await running.say("Go on.")
+        transcript = running.transcript
+        end, page = transcript.max_scroll_y, transcript.scrollable_content_region.height
+        transcript.page(-1)
+        transcript.page(-1)
+        await running.settle()
+        assert transcript.scroll_y == end - 2 * page
+        transcript.page(1)
+        transcript.page(1)
+        await running.settle()
+        assert transcript.following
+
+
 async def test_a_short_chat_stands_above_the_prompt_and_counts_as_followed() -> None:
     async with chat(FakeEngine(["Yes."])) as running:
         await running.say("Short?")
