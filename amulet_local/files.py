@@ -71,8 +71,13 @@ class Stamp(NamedTuple):
     size: int
     mtime_ns: int
 
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """The stamp of a file that was looked at already."""
+        return cls(status.st_size, status.st_mtime_ns)
+
 
 def stamp(path: str | os.PathLike[str]) -> Stamp | None:
     """The stamp of the file at a path, links followed; None where none is seen."""
     status = paths.status(path)
-    return Stamp(status.st_size, status.st_mtime_ns) if status else None
+    return Stamp.of(status) if status else None

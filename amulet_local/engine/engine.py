@@ -68,7 +68,8 @@ class Engine:
         Raises NotUsableError, UsageError; AbortedError when cancelled.
         """
         started = time.perf_counter()
-        self._path, self._stamp = command.model, _stamp(command.model)
+        self._path = command.model
+        self._inode, self._stamp = _inode_and_stamp(command.model)
         options = with_autotuned(command.options, command.model)
         with ExitStack() as owned:
             self._loaded = loaded = loader.load(command.model, options, command.needs, on_progress)
@@ -178,7 +179,8 @@ class Engine:
     def _check_file(self) -> None:
         """Raises NotUsableError where the model's file was written to since it was loaded: its
         weights are mapped, so that replies would come from whatever is there now."""
-        if _stamp(self._path)[0] == self._stamp[0] and _stamp(self._path) != self._stamp:
+        inode, now = _inode_and_stamp(self._path)
+        if inode == self._inode and now != self._stamp:
             raise NotUsableError(
                 f"{self._path} changed while in use; choose the model again to load the "
                 "new version."
@@ -325,11 +327,11 @@ class Engine:
         return DraftModel(options.draft, options, self._model.vocabulary, self._lockstep)
 
 
-def _stamp(path: str) -> tuple[int, Stamp | None]:
-    """The file's inode beside its stamp: a file that was put in the place of the mapped one is
-    another, and changes no weights in use."""
+def _inode_and_stamp(path: str) -> tuple[int, Stamp | None]:
+    """The inode tells a file that was put in the place of the mapped one, which changes no weights
+    in use, from the mapped one written to."""
     status = paths.status(from_text(path))
-    return (status.st_ino, Stamp(status.st_size, status.st_mtime_ns)) if status else (0, None)
+    return (status.st_ino, Stamp.of(status)) if status else (0, None)
 
 
 def _telling(emit: Emit) -> Progress:
