@@ -18,7 +18,7 @@ import msgspec
 from amulet_local.engine.client import EngineProcess
 from amulet_local.errors import AmuletError, EngineDiedError, NotUsableError, UsageError
 from amulet_local.path_text import as_text
-from amulet_local.presets.preset import USUAL_STRENGTH
+from amulet_local.presets.preset import USUAL_GUARD, USUAL_STRENGTH
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import Alignment, Sampling
 from amulet_local.protocol.loading import LoadOptions
@@ -81,7 +81,7 @@ class LoadedModel:
         preference: str = "",
         strength: float = USUAL_STRENGTH,
         *,
-        guard: float = 0.1,
+        guard: float = USUAL_GUARD,
         system: str = DEFAULT_SYSTEM,
         sampling: Sampling | None = None,
         seed: int | None = None,

@@ -23,7 +23,7 @@ from amulet_local.runtime.offload import Device, chosen_devices, fit, free_memor
 
 
 @dataclass(frozen=True)
-class LoadedModel:
+class LoadResult:
     """A loaded model with its streams. options: how, with numbers in place of "auto".
 
     layers: on devices, the output layer among them. devices: which ones.
@@ -42,7 +42,7 @@ def load(
     options: LoadOptions,
     needs: Sequence[Memory],
     on_progress: Callable[[float], bool] | None = None,
-) -> LoadedModel:
+) -> LoadResult:
     """Load a model with its streams, or with less of what was asked for where that does not fit.
 
     Raises NotUsableError, UsageError; AbortedError when cancelled.
@@ -70,7 +70,7 @@ def load(
                 "and the rest on the processor."
             )
         on = tuple(found) if count else ()
-        return LoadedModel(model, lockstep, tried, count if on else 0, on, tuple(notices))
+        return LoadResult(model, lockstep, tried, count if on else 0, on, tuple(notices))
     raise AssertionError("the last try is without devices")
 
 

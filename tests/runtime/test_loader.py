@@ -138,12 +138,12 @@ def test_where_a_devices_memory_runs_out_fewer_layers_are_tried(
 
     monkeypatch.setattr(loader, "Model", model)
     monkeypatch.setattr(loader, "devices", lambda: [gpu(80)])
-    fitted = load(str(path), LoadOptions(), needs_of(str(path), LoadOptions()))
-    fitted.lockstep.close()
-    fitted.model.close()
+    result = load(str(path), LoadOptions(), needs_of(str(path), LoadOptions()))
+    result.lockstep.close()
+    result.model.close()
     assert tried == [-1, 2, 1, 0]
-    assert (fitted.layers, fitted.devices) == (0, ())
-    assert fitted.notices == (
+    assert (result.layers, result.devices) == (0, ())
+    assert result.notices == (
         "The memory of CUDA0 ran out, so no layers run there and the rest on the processor.",
     )
 
