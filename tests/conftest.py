@@ -114,6 +114,16 @@ def model(default_model: Path) -> Iterator[Model]:
 
 
 @pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    """Float32 weights: no two evaluations of it differ by quantisation."""
+    path = tmp_path_factory.mktemp("tiny") / "llama.gguf"
+    write_llama(path)
+    loaded = Model(str(path))
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="session")
 def tiny_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Float32 weights and no rounding that depends on the size of a batch."""
     path = tmp_path_factory.mktemp("tiny") / "llama.gguf"
@@ -122,3 +132,13 @@ def tiny_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     loaded = Engine(Load(str(path), options), lambda _: True)
     yield loaded
     loaded.close()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a link in it that leads to itself."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "loop").symlink_to("loop")
+    monkeypatch.chdir(folder)
+    return folder

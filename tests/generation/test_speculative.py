@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,15 +32,6 @@ pytestmark = pytest.mark.model
 
 COMBINATION = Combination((3.0,), guard=0.1)
 PROMPTS = {0: [*range(97, 117)], 1: [*range(97, 112), *range(70, 90)]}
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
-    path = tmp_path_factory.mktemp("tiny") / "llama.gguf"
-    tiny_models.write_llama(path)
-    model = Model(str(path))
-    yield model
-    model.close()
 
 
 def streams(model: Model, arrangement: Arrangement = "one-context") -> Lockstep:
@@ -91,38 +82,38 @@ class Oracle:
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("wrong_every", [1, 2, 4, 99])
 def test_right_and_wrong_guesses_leave_the_reply_as_it_is(
-    tiny: Model, arrangement: Arrangement, temperature: float, wrong_every: int
+    tiny_model: Model, arrangement: Arrangement, temperature: float, wrong_every: int
 ) -> None:
     settings = Sampling(temperature=temperature, dry_multiplier=0.5)
-    plain, steps = write(streams(tiny, arrangement), tiny, None, settings)
+    plain, steps = write(streams(tiny_model, arrangement), tiny_model, None, settings)
     assert steps == len(plain) - 1
     oracle = Oracle([*plain, *[0] * 20], wrong_every)
-    drafted, fewer = write(streams(tiny, arrangement), tiny, oracle, settings)
+    drafted, fewer = write(streams(tiny_model, arrangement), tiny_model, oracle, settings)
     assert drafted == plain
     assert fewer < steps / 2 or wrong_every < 99
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_ngrams_leave_the_reply_as_it_is(tiny: Model, temperature: float) -> None:
+def test_ngrams_leave_the_reply_as_it_is(tiny_model: Model, temperature: float) -> None:
     settings = Sampling(temperature=temperature)
-    plain, _ = write(streams(tiny), tiny, None, settings)
+    plain, _ = write(streams(tiny_model), tiny_model, None, settings)
     drafter = NgramDrafter([*PROMPTS[0], *plain], linear_cost(0.1))  # as if it had been said before
-    drafted, steps = write(streams(tiny), tiny, drafter, settings)
+    drafted, steps = write(streams(tiny_model), tiny_model, drafter, settings)
     assert drafted == plain
     assert steps < len(plain) / 2
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_draft_model_leaves_the_reply_as_it_is(
-    tiny: Model, tmp_path: Path, temperature: float
+    tiny_model: Model, tmp_path: Path, temperature: float
 ) -> None:
     other = tmp_path / "draft.gguf"
     tiny_models.write_llama(other, seed=5)
     settings = Sampling(temperature=temperature)
-    plain, steps = write(streams(tiny), tiny, None, settings)
+    plain, steps = write(streams(tiny_model), tiny_model, None, settings)
     evaluations = []
     for path in (None, other):
-        model = Model(str(path)) if path else tiny
+        model = Model(str(path)) if path else tiny_model
         work = Workspace(model.vocabulary.size)
         own = streams(model)
 
@@ -130,7 +121,7 @@ def test_a_draft_model_leaves_the_reply_as_it_is(
             return int(combined(logits, COMBINATION, work).argmax())
 
         drafter = ModelDrafter(own, PROMPTS, [], choose, linear_cost(0.1), 0.05)
-        drafted, fewer = write(streams(tiny), tiny, drafter, settings)
+        drafted, fewer = write(streams(tiny_model), tiny_model, drafter, settings)
         assert drafted == plain
         evaluations.append(fewer)
         own.close()
@@ -193,9 +184,9 @@ def test_no_other_length_pays_more(
     assert rate(best) >= rate(min(other, limit)) - 1e-9
 
 
-def test_only_rows_of_the_last_block_are_looked_at(tiny: Model) -> None:
+def test_only_rows_of_the_last_block_are_looked_at(tiny_model: Model) -> None:
     """The rows of an earlier block are gone; nothing may hold on to them."""
-    lockstep = streams(tiny)
+    lockstep = streams(tiny_model)
     lockstep.prefill(PROMPTS)
     first = np.array(lockstep.advance([5])[0])
     lockstep.rewind(1)
@@ -207,7 +198,7 @@ def test_only_rows_of_the_last_block_are_looked_at(tiny: Model) -> None:
 @pytest.mark.parametrize("arrangement", ["one-context", "two-contexts"])
 @pytest.mark.parametrize("batch", [1, 2, 7, 16, 20])
 def test_a_small_batch_bounds_the_guesses(
-    tiny: Model, arrangement: Arrangement, batch: int
+    tiny_model: Model, arrangement: Arrangement, batch: int
 ) -> None:
     asked = []
 
@@ -225,9 +216,11 @@ def test_a_small_batch_bounds_the_guesses(
             return self._reply[self._seen : self._seen + min(room, LONGEST_DRAFT)]
 
     settings = Sampling(temperature=0)
-    plain, _ = write(streams(tiny, arrangement), tiny, None, settings)
+    plain, _ = write(streams(tiny_model, arrangement), tiny_model, None, settings)
     options = LoadOptions(context=256, streams=arrangement, flash_attention="off", batch=batch)
-    drafted, _ = write(Lockstep(tiny, options), tiny, Bold([*plain, *[0] * 20]), settings)
+    drafted, _ = write(
+        Lockstep(tiny_model, options), tiny_model, Bold([*plain, *[0] * 20]), settings
+    )
     assert drafted == plain
     together = 2 if arrangement == "one-context" else 1
     assert max(asked) == max(batch, 2) // together - 1

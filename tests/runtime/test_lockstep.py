@@ -31,19 +31,9 @@ CHAT = (
 )
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
-    """Float32 weights: no two evaluations of it differ by quantisation."""
-    path = tmp_path_factory.mktemp("tiny") / "llama.gguf"
-    tiny_models.write_llama(path)
-    model = Model(str(path))
-    yield model
-    model.close()
-
-
 @pytest.fixture(params=ARRANGEMENTS)
-def lockstep(request: pytest.FixtureRequest, tiny: Model) -> Iterator[Lockstep]:
-    streams = Lockstep(tiny, LoadOptions(context=512, streams=request.param))
+def lockstep(request: pytest.FixtureRequest, tiny_model: Model) -> Iterator[Lockstep]:
+    streams = Lockstep(tiny_model, LoadOptions(context=512, streams=request.param))
     yield streams
     streams.close()
 
@@ -101,16 +91,16 @@ def divergence(ps: list[NDArray[np.floating[Any]]], qs: list[NDArray[np.floating
     return float(np.mean([(np.exp(p) * (p - q)).sum() for p, q in zip(ps, qs, strict=True)]))
 
 
-def test_the_yardstick_tells_prompts_apart(tiny: Model) -> None:
-    assert not same(fresh(tiny, numbers(1, 40)), fresh(tiny, [*numbers(1, 39), 5]))
-    assert not same(fresh(tiny, numbers(1, 40)), fresh(tiny, [5, *numbers(1, 40)[1:]]))
+def test_the_yardstick_tells_prompts_apart(tiny_model: Model) -> None:
+    assert not same(fresh(tiny_model, numbers(1, 40)), fresh(tiny_model, [*numbers(1, 39), 5]))
+    assert not same(fresh(tiny_model, numbers(1, 40)), fresh(tiny_model, [5, *numbers(1, 40)[1:]]))
 
 
-def test_both_arrangements_write_the_same_on_float_weights(tiny: Model) -> None:
-    work = Workspace(tiny.vocabulary.size)
+def test_both_arrangements_write_the_same_on_float_weights(tiny_model: Model) -> None:
+    work = Workspace(tiny_model.vocabulary.size)
     replies = []
     for arrangement in ARRANGEMENTS:
-        lockstep = Lockstep(tiny, LoadOptions(context=512, streams=arrangement))
+        lockstep = Lockstep(tiny_model, LoadOptions(context=512, streams=arrangement))
         logits = lockstep.prefill({0: numbers(1, 40), 1: numbers(2, 30)})
         tokens = []
         for _ in range(60):
@@ -122,28 +112,28 @@ def test_both_arrangements_write_the_same_on_float_weights(tiny: Model) -> None:
     assert len(set(replies[0])) > 5
 
 
-def test_streams_advance_by_the_same_tokens(lockstep: Lockstep, tiny: Model) -> None:
+def test_streams_advance_by_the_same_tokens(lockstep: Lockstep, tiny_model: Model) -> None:
     prompts = {0: numbers(1, 40), 1: numbers(2, 30)}
     block = numbers(3, 5)
     lockstep.prefill(prompts)
     rows = lockstep.advance(block)
     for length in some(range(len(block))):
         for stream, prompt in some(prompts.items()):
-            expected = fresh(tiny, [*prompt, *block[: length + 1]])
+            expected = fresh(tiny_model, [*prompt, *block[: length + 1]])
             assert same(rows[length][stream], expected)
 
 
-def test_any_number_of_streams(tiny: Model) -> None:
+def test_any_number_of_streams(tiny_model: Model) -> None:
     common = numbers(4, 20)
     prompts = {k: [*common, *numbers(k, 5 + k)] for k in range(4)}
-    lockstep = Lockstep(tiny, LoadOptions(context=256), streams=4)
+    lockstep = Lockstep(tiny_model, LoadOptions(context=256), streams=4)
     logits = lockstep.prefill(prompts)
     for row, prompt in some(zip(logits, prompts.values(), strict=True)):
-        assert same(row, fresh(tiny, prompt))
+        assert same(row, fresh(tiny_model, prompt))
     lockstep.close()
 
 
-def test_only_what_changed_is_evaluated(lockstep: Lockstep, tiny: Model) -> None:
+def test_only_what_changed_is_evaluated(lockstep: Lockstep, tiny_model: Model) -> None:
     base, pref = numbers(1, 60), numbers(2, 50)
     lockstep.prefill({0: base, 1: pref})
     reply = numbers(3, 10)
@@ -153,8 +143,8 @@ def test_only_what_changed_is_evaluated(lockstep: Lockstep, tiny: Model) -> None
     before = lockstep.evaluated
     logits = lockstep.prefill({0: [*base, *reply, *turn], 1: [*pref, *reply, *turn]})
     assert lockstep.evaluated - before == 2 * len(turn)
-    assert same(logits[0], fresh(tiny, [*base, *reply, *turn]))
-    assert same(logits[1], fresh(tiny, [*pref, *reply, *turn]))
+    assert same(logits[0], fresh(tiny_model, [*base, *reply, *turn]))
+    assert same(logits[1], fresh(tiny_model, [*pref, *reply, *turn]))
 
 
 def test_the_same_prompt_again_costs_nothing_and_says_the_very_same(lockstep: Lockstep) -> None:
@@ -168,30 +158,30 @@ def test_the_same_prompt_again_costs_nothing_and_says_the_very_same(lockstep: Lo
     assert np.array_equal(after, lockstep.advance([5])[0])
 
 
-def test_common_tokens_are_evaluated_once_in_one_context(tiny: Model) -> None:
+def test_common_tokens_are_evaluated_once_in_one_context(tiny_model: Model) -> None:
     common, base, pref = numbers(1, 100), numbers(2, 5), numbers(3, 9)
     prompts = {0: common + base, 1: common + pref}
     costs = {}
     for arrangement in some(ARRANGEMENTS):
-        lockstep = Lockstep(tiny, LoadOptions(context=512, streams=arrangement))
+        lockstep = Lockstep(tiny_model, LoadOptions(context=512, streams=arrangement))
         logits = lockstep.prefill(prompts)
         costs[arrangement] = lockstep.evaluated
         for row, prompt in some(zip(logits, prompts.values(), strict=True)):
-            assert same(row, fresh(tiny, prompt))
+            assert same(row, fresh(tiny_model, prompt))
         lockstep.close()
     assert costs["one-context"] == 100 + 5 + 9
     assert costs["two-contexts"] == 105 + 109
 
 
-def test_an_edit_keeps_what_comes_before_it(lockstep: Lockstep, tiny: Model) -> None:
+def test_an_edit_keeps_what_comes_before_it(lockstep: Lockstep, tiny_model: Model) -> None:
     base, pref = numbers(1, 60), numbers(2, 50)
     lockstep.prefill({0: base, 1: pref})
     base[40:], pref[30:] = numbers(5, 6), numbers(6, 8)
     before = lockstep.evaluated
     logits = lockstep.prefill({0: base, 1: pref})
     assert lockstep.evaluated - before == 6 + 8
-    assert same(logits[0], fresh(tiny, base))
-    assert same(logits[1], fresh(tiny, pref))
+    assert same(logits[0], fresh(tiny_model, base))
+    assert same(logits[1], fresh(tiny_model, pref))
 
 
 def test_a_stream_that_rests_keeps_what_it_has(lockstep: Lockstep) -> None:
@@ -204,31 +194,31 @@ def test_a_stream_that_rests_keeps_what_it_has(lockstep: Lockstep) -> None:
     assert lockstep.evaluated - before == 1
 
 
-def test_rewinding_forgets(lockstep: Lockstep, tiny: Model) -> None:
+def test_rewinding_forgets(lockstep: Lockstep, tiny_model: Model) -> None:
     base, pref = numbers(1, 20), numbers(2, 10)
     lockstep.prefill({0: base, 1: pref})
     lockstep.advance(numbers(3, 6))
     lockstep.rewind(4)
     (logits,) = lockstep.advance([7])
     kept = [*numbers(3, 6)[:2], 7]
-    assert same(logits[0], fresh(tiny, base + kept))
-    assert same(logits[1], fresh(tiny, pref + kept))
+    assert same(logits[0], fresh(tiny_model, base + kept))
+    assert same(logits[1], fresh(tiny_model, pref + kept))
 
 
-def test_prompts_longer_than_a_batch(lockstep: Lockstep, tiny: Model) -> None:
+def test_prompts_longer_than_a_batch(lockstep: Lockstep, tiny_model: Model) -> None:
     options = LoadOptions(context=2048, streams=lockstep.arrangement)
-    long = Lockstep(tiny, options)
+    long = Lockstep(tiny_model, options)
     prompts = {0: numbers(1, 1300), 1: numbers(2, 1030)}
     seen: list[tuple[int, int]] = []
     logits = long.prefill(prompts, lambda done, total: seen.append((done, total)))
     for row, prompt in some(zip(logits, prompts.values(), strict=True)):
-        assert same(row, fresh(tiny, prompt))
+        assert same(row, fresh(tiny_model, prompt))
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1] == (2330, 2330)
     long.close()
 
 
-def test_an_abort_leaves_no_trace(lockstep: Lockstep, tiny: Model) -> None:
+def test_an_abort_leaves_no_trace(lockstep: Lockstep, tiny_model: Model) -> None:
     prompts = {0: numbers(1, 60), 1: numbers(2, 50)}
     lockstep.prefill(prompts)
     lockstep.abort()
@@ -239,7 +229,7 @@ def test_an_abort_leaves_no_trace(lockstep: Lockstep, tiny: Model) -> None:
     lockstep.resume()
     logits = lockstep.prefill({k: [*prompt, 8] for k, prompt in prompts.items()})
     for row, prompt in some(zip(logits, prompts.values(), strict=True)):
-        assert same(row, fresh(tiny, [*prompt, 8]))
+        assert same(row, fresh(tiny_model, [*prompt, 8]))
 
 
 @pytest.mark.parametrize("elsewhere", [True, False], ids=["from a thread", "at its beginning"])
@@ -311,29 +301,31 @@ def test_sliding_windows_are_reused_exactly(tmp_path: Path) -> None:
     model.close()
 
 
-def test_a_turn_placed_preference_needs_hardly_more_cells_than_a_plain_chat(tiny: Model) -> None:
-    lockstep = Lockstep(tiny, LoadOptions(context=2048))
+def test_a_turn_placed_preference_needs_hardly_more_cells_than_a_plain_chat(
+    tiny_model: Model,
+) -> None:
+    lockstep = Lockstep(tiny_model, LoadOptions(context=2048))
     common = numbers(1, 1900)
     lockstep.prefill({0: common + numbers(2, 20), 1: common + numbers(3, 30)})
     assert lockstep.cells <= 1.15 * 2048
     lockstep.close()
 
 
-def test_streams_that_share_little_grow_the_cache_and_lose_nothing(tiny: Model) -> None:
-    lockstep = Lockstep(tiny, LoadOptions(context=1024))
+def test_streams_that_share_little_grow_the_cache_and_lose_nothing(tiny_model: Model) -> None:
+    lockstep = Lockstep(tiny_model, LoadOptions(context=1024))
     small = lockstep.cells
     prompts = {0: numbers(1, 1000), 1: numbers(2, 1000)}
     logits = lockstep.prefill(prompts)
     for row, prompt in some(zip(logits, prompts.values(), strict=True)):
-        assert same(row, fresh(tiny, prompt))
+        assert same(row, fresh(tiny_model, prompt))
     assert lockstep.cells > small
     (logits,) = lockstep.advance([5])
-    assert same(logits[1], fresh(tiny, [*prompts[1], 5]))
+    assert same(logits[1], fresh(tiny_model, [*prompts[1], 5]))
     lockstep.close()
 
 
 def test_a_chat_saved_to_disk_goes_on_where_it_was(
-    lockstep: Lockstep, tiny: Model, tmp_path: Path
+    lockstep: Lockstep, tiny_model: Model, tmp_path: Path
 ) -> None:
     prompts = {0: numbers(1, 200), 1: numbers(2, 150)}
     lockstep.prefill(prompts)
@@ -346,7 +338,7 @@ def test_a_chat_saved_to_disk_goes_on_where_it_was(
     logits = lockstep.prefill({k: [*prompt, 9] for k, prompt in prompts.items()})
     assert lockstep.evaluated - before == 2
     for row, prompt in some(zip(logits, prompts.values(), strict=True)):
-        assert same(row, fresh(tiny, [*prompt, 9]))
+        assert same(row, fresh(tiny_model, [*prompt, 9]))
 
 
 def test_a_stale_or_damaged_state_is_ignored(lockstep: Lockstep, tmp_path: Path) -> None:
@@ -368,7 +360,7 @@ def test_a_stale_or_damaged_state_is_ignored(lockstep: Lockstep, tmp_path: Path)
 @pytest.mark.parametrize("streams", [1, 2, 6, 12])
 @pytest.mark.parametrize("batch", [1, 16, 31, 5000])
 def test_any_batch_and_number_of_streams_give_every_row(
-    tiny: Model, batch: int, streams: int, arrangement: Arrangement
+    tiny_model: Model, batch: int, streams: int, arrangement: Arrangement
 ) -> None:
     """Blocks of 16 tokens are those of 15 guesses."""
     prompts = {k: numbers(1, 20) + numbers(k + 2, 5) for k in range(streams)}
@@ -376,9 +368,9 @@ def test_any_batch_and_number_of_streams_give_every_row(
     told = []
     for size in (512, batch):
         options = LoadOptions(context=256, streams=arrangement, batch=size, threads=1)
-        lockstep = Lockstep(tiny, options, streams)
+        lockstep = Lockstep(tiny_model, options, streams)
         rows = np.array([lockstep.prefill(prompts), *lockstep.advance(block)])
-        assert rows.shape == (17, streams, tiny.vocabulary.size)
+        assert rows.shape == (17, streams, tiny_model.vocabulary.size)
         lockstep.rewind(16)
         each = lockstep.advance_each(dict.fromkeys(range(streams), block[0]))
         told.append((rows, np.array([each[k] for k in range(streams)])))
@@ -389,15 +381,15 @@ def test_any_batch_and_number_of_streams_give_every_row(
     assert same(each_row, rows[1])
 
 
-def test_more_streams_than_rows_of_logits_are_usual(tiny: Model) -> None:
-    lockstep = Lockstep(tiny, LoadOptions(context=256, threads=1), streams=80)
+def test_more_streams_than_rows_of_logits_are_usual(tiny_model: Model) -> None:
+    lockstep = Lockstep(tiny_model, LoadOptions(context=256, threads=1), streams=80)
     rows = lockstep.prefill({k: [k + 1, 7] for k in range(80)})
-    assert same(rows[70], fresh(tiny, [71, 7]))
+    assert same(rows[70], fresh(tiny_model, [71, 7]))
     lockstep.close()
 
 
-def test_a_block_that_is_stopped_within_leaves_none_of_it(tiny: Model) -> None:
-    lockstep = Lockstep(tiny, LoadOptions(context=256, batch=4))
+def test_a_block_that_is_stopped_within_leaves_none_of_it(tiny_model: Model) -> None:
+    lockstep = Lockstep(tiny_model, LoadOptions(context=256, batch=4))
     lockstep.prefill({0: [1, 2], 1: [3, 4]})
     usual, calls = lockstep._appended, 0
 

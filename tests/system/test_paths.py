@@ -28,15 +28,6 @@ STRANGE = (
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "here"
-    folder.mkdir()
-    (folder / "loop").symlink_to("loop")
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
 def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
     """A user that the system does not know, without HOME."""
 

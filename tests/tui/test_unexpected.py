@@ -41,16 +41,6 @@ STRANGE = (
 )
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that the app is started in."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    (folder / "loop").symlink_to("loop")
-    monkeypatch.chdir(folder)
-    return folder
-
-
 def fail(*_: object) -> None:
     raise ZeroDivisionError
 
