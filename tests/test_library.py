@@ -14,7 +14,7 @@ import pytest
 import amulet_local
 from amulet_local import LoadedModel, LoadOptions, Message, Sampling
 from amulet_local.errors import EngineDiedError, NotUsableError, UsageError
-from tests.checks import some
+from tests.checks import comes, some
 from tests.tiny_models import write_llama
 
 README = Path(__file__).parent.parent / "README.md"
@@ -117,7 +117,21 @@ def test_what_goes_wrong_is_raised(loaded: LoadedModel, tmp_path: Path) -> None:
         list(loaded.reply("Hello?", guard=2))
     with pytest.raises(UsageError):
         list(loaded.reply("word " * 2000))
+    reply = loaded.reply("Hello?", max_tokens=2000)
+    next(iter(reply))
     loaded._engine.kill()
     with pytest.raises(EngineDiedError):
-        list(loaded.reply("Hello?", max_tokens=2000))
+        list(reply)
     assert list(loaded.reply("Hello?", max_tokens=5))
+
+
+@pytest.mark.model
+def test_an_engine_that_died_between_replies_is_replaced(loaded: LoadedModel) -> None:
+    def text() -> str:
+        return "".join(loaded.reply("Go on.", sampling=GREEDY, max_tokens=20))
+
+    written = text()
+    loaded._engine.kill()
+    assert comes(lambda: not loaded._engine.events.empty())
+    assert text() == written
+    assert text() == written

@@ -6,6 +6,7 @@ log touches the program that calls. What is public here is what `amulet_local` o
 
 from __future__ import annotations
 
+import queue
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -118,6 +119,7 @@ class LoadedModel:
             )
         )
         self._replying = True
+        self._forget()
         self._engine.reply(request)
         told = 0
         try:
@@ -137,10 +139,18 @@ class LoadedModel:
         finally:
             self._replying = False
 
+    def _forget(self) -> None:
+        """Drop what came between replies, such as that the engine died: another one is started."""
+        with suppress(queue.Empty):
+            while True:
+                self._engine.events.get_nowait()
+
     def _events(self) -> Iterator[Event]:
         """Events to the end of the reply."""
         while True:
             event = self._next()
+            if isinstance(event, Step | Finished) and event.id != self._request:
+                continue  # of a reply that its reader gave up when the engine seemed dead
             if isinstance(event, Finished):
                 self.finished = event
             yield event
