@@ -136,7 +136,7 @@ def gpus() -> list[Gpu]:
     if Path("/dev/kfd").exists() and shutil.which("hipcc"):
         return [Gpu("AMD", "ROCm", "-DGGML_HIP=on")]
     if list(Path("/dev/dri").glob("renderD*")):
-        return [Gpu("any GPU that supports Vulkan", "Vulkan", "-DGGML_VULKAN=on")]
+        return [Gpu("one that may support Vulkan", "Vulkan", "-DGGML_VULKAN=on")]
     return []
 
 

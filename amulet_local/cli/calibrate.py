@@ -39,7 +39,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "calibrate",
         help="find the strength that suits a model, and save it",
         description="Find, for each preset, the largest strength at which the model still writes "
-        "about as well as with the preference in the prompt alone. It takes a few "
+        "as well, within a margin, as with the preference in the prompt alone. It takes a few "
         "minutes per preset; the result is then used whenever no strength is given.",
     )
     parser.set_defaults(run=run)

@@ -261,7 +261,7 @@ def _report(
     replies = [each for each in folder.replies().values() if asked is None or each.asked in asked]
     page.write_text(make_page(report, replies), encoding="utf-8")
     for reason, count in Counter(skip.reason for skip in skips).items():
-        say(f"skipped {count} replies: {reason}.")
+        say(f"skipped {count} of the replies: {reason}.")
     if stopped:
         say("stopped; run the same command to continue.")
     if args.json:

@@ -272,12 +272,10 @@ class _Running:
         if not card or not card.gpu_layers or not any(map(NO_MEMORY.search, lines)):
             return Died(_epitaph(status, lines))
         self.layers_to_try = fewer = max(0, card.gpu_layers - max(1, card.layers // 4))
-        there = f"{fewer} of {card.layers} layers are" if fewer else "no layers are"
-        return Died(
-            f"The memory of {card.devices} ran out, so {there} there from now on and the rest "
-            "run on the processor.",
-            lighter=True,
-        )
+        runs = "the model runs on the processor"
+        if fewer:
+            runs = f"{fewer} of {card.layers} layers run there and the rest on the processor"
+        return Died(f"The memory of {card.devices} ran out, so from now on {runs}.", lighter=True)
 
 
 def _opened_log(events: queue.SimpleQueue[Event]) -> IO[bytes] | None:

@@ -66,8 +66,7 @@ def load(
         count = all_layers if layers < 0 else min(layers, all_layers)
         if layers != plan.layers:
             notices.append(
-                f"The memory of {_names(found)} ran out, so {_layers(count, all_layers)} run there "
-                "and the rest on the processor."
+                f"The memory of {_names(found)} ran out, so {_layers(count, all_layers)}."
             )
         on = tuple(found) if count else ()
         return LoadResult(model, lockstep, tried, count if on else 0, on, tuple(notices))
@@ -108,4 +107,6 @@ def _names(found: Sequence[Device]) -> str:
 
 
 def _layers(count: int, all_layers: int) -> str:
-    return f"{count} of {all_layers} layers" if count else "no layers"
+    if not count:
+        return "the model runs on the processor"
+    return f"{count} of {all_layers} layers run there and the rest on the processor"

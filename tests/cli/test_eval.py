@@ -186,7 +186,7 @@ def test_what_is_skipped_for_one_reason_is_said_in_one_line(
     result = amulet(*short(tiny, out, "--questions", str(questions), "--methods", "pref"))
     assert result.code == 0
     (line,) = (line for line in result.err.splitlines() if "skipped" in line)
-    assert line.startswith("amulet: skipped 2 replies: its prompt leaves no room for 8 ")
+    assert line.startswith("amulet: skipped 2 of the replies: its prompt leaves no room for 8 ")
 
 
 def test_a_folder_with_other_settings_is_left_alone(amulet: Amulet, tiny: str, out: Path) -> None:

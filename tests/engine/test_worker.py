@@ -285,7 +285,9 @@ def test_where_a_devices_memory_runs_out_the_next_engine_puts_fewer_layers_there
         assert isinstance(last, Died)
         assert last.lighter
         told.append(last.text)
-        assert f"{left} of 31 layers are there from now on" in last.text
+        assert (
+            f"from now on {left} of 31 layers run there and the rest on the processor" in last.text
+        )
         if left <= 16:
             break
     assert len(told) == 3
