@@ -20,7 +20,7 @@ from tui.widgets.reply import Reply
 from tui.widgets.thought import ThoughtView
 
 _FOLDED = 14  # lines of a long question that are shown
-_WAITS = "… waiting for the model to load"
+_WAITS = "… waiting for the model"
 
 
 @dataclass(frozen=True)

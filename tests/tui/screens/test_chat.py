@@ -54,7 +54,7 @@ async def test_a_message_before_the_model_is_ready_is_seen_to_wait() -> None:
     async with chat(engine, size=SMALL) as running:
         assert "loading 43%" in running.shown()
         await running.say("Hi")
-        assert "waiting for the model to load" in running.shown()
+        assert "waiting for the model" in running.shown()
         engine.go_on()
         await running.settle()
         assert "waits" not in running.shown()
@@ -96,7 +96,7 @@ async def test_a_message_sent_while_a_reply_streams_waits_for_its_turn() -> None
     async with chat(engine) as running:
         await running.say("a?")
         await running.say("b?")
-        assert "… waiting for the model to load" in running.shown()
+        assert "… waiting for the model" in running.shown()
         engine.go_on()
         await running.settle()
         assert [len(request.messages) for request in engine.requests] == [1, 3]

