@@ -3,7 +3,7 @@
 A card and the options it would be loaded with go in; bytes come out. The figures follow from what
 llama.cpp allocates (its log tells each buffer) and were compared with what engine processes then
 took (tests/models/test_memory.py). How much of it goes to devices is known to
-amulet_local/placing.py.
+amulet_local/runtime/offload.py.
 """
 
 from __future__ import annotations

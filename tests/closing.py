@@ -1,7 +1,7 @@
 """Terminals that are closed at any moment under the real app, and what is left of it then.
 
 The app runs with its real engine on a tiny model. `python -m tests.closing 200` closes as many
-terminals and counts what lives on; the suite closes a few (tests/tui/test_ending.py).
+terminals and counts what lives on; the suite closes a few (tests/tui/system/test_signals.py).
 """
 
 from __future__ import annotations

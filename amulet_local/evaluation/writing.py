@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 from functools import lru_cache
 from typing import cast
 
+from amulet_local.engine.requests import combination_of
 from amulet_local.evaluation.beam import beam_search
 from amulet_local.evaluation.plan import Assignment
 from amulet_local.evaluation.records import Setting, Skipped, WrittenReply
@@ -99,8 +100,7 @@ class Writer:
                 stop = self._subject.prompter.stop
                 reply = GrowingReply(request, self._subject.vocabulary, stop, strength, emit)
                 opened.enter_context(closing(reply))
-                both = len(prompts) > 1
-                combination = Combination((strength,) if both else (), guard, measured=both)
+                combination, _ = combination_of(request, streams=len(prompts))
                 items.append(BatchItem(reply, prompts, _always(combination)))
             work, room = self._subject.work, self._setting.max_tokens
             write_batch(lockstep, items, room, work, lambda done, total: None)
@@ -121,6 +121,7 @@ class Writer:
                 sampling=setting.sampling,
             ),
             max_tokens=setting.max_tokens,
+            trace=True,
         )
 
     def _search(self, lockstep: Lockstep, assignment: Assignment) -> WrittenReply:

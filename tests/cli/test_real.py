@@ -119,7 +119,7 @@ def test_it_runs_in_a_locale_without_unicode(tiny: str) -> None:
 def test_the_methods_differ_in_streams_and_strength_on_the_default_model(
     default_model: Path,
 ) -> None:
-    """How long their replies get is a matter of twenty questions: tests/test_engine.py."""
+    """How long their replies get is a matter of twenty questions: tests/engine/test_engine.py."""
     options = ("-m", str(default_model), "-p", "concise", "--guard", "0", "--max-tokens", "8")
     pref, amulet = ("--method", "pref"), ("--strength", "5.65")
     for way, strength, streams in ((pref, 1.0, 1), (amulet, 5.65, 2)):
