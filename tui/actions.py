@@ -5,6 +5,8 @@ made from its tuple. Keys have Textual's names; the first one is shown, and user
 config.toml, by the action's id. Some keys cannot be had in a terminal: ctrl+i is Tab, ctrl+m is
 Enter, ctrl+h is Backspace; and many terminals keep F1 for themselves, so nothing is on a function
 key alone.
+
+It is long since a key, its help and its place are one line each, and stand in one list.
 """
 
 from __future__ import annotations
