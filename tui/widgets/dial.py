@@ -28,7 +28,7 @@ def step(strength: float, steps: int) -> float:
 
     A strength beyond the track, from a preset, may come back but goes no farther.
     """
-    tenths = round(strength / STEP, 6)
+    tenths = round(strength / STEP, 9)  # 0.3 is three tenths, though not in binary
     wanted = (math.floor(tenths) if steps > 0 else math.ceil(tenths)) + steps
     target = max(min(LOW, strength), min(max(HIGH, strength), round(wanted * STEP, 1)))
     low, high = sorted((strength, target))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from textual import events
 
@@ -45,6 +45,7 @@ def test_steps_are_tenths_and_stop_at_marks(strength: float, steps: int, expecte
 
 
 @given(st.floats(LOW, HIGH), st.sampled_from([-10, -1, 1, 10]))
+@example(1.5e-9, -10)
 def test_a_step_goes_the_right_way_and_never_off_the_track(strength: float, steps: int) -> None:
     after = step(strength, steps)
     assert LOW <= after <= HIGH
