@@ -1,0 +1,71 @@
+"""How many words and sentences a text has, by rules that need no trained model.
+
+A sentence ends with . ? or ! before a space or a closing mark, and with the full stops of Chinese,
+Japanese and Hindi anywhere. Line ends alone do not end it, and what has no letter or digit is none.
+The full stop of an abbreviation or of an initial ends one only before a word that mostly begins
+sentences; that of a number, and an ellipsis, not before a small letter.
+"""
+
+from __future__ import annotations
+
+import re
+
+_WORD = re.compile(r"\w+")
+_END = re.compile(r"[.?!]+(?=\s|[]\"'”’»)}({[*:;@]|\Z)|[。！？।]+")
+_NEXT = re.compile(r"\s*([^\W_]*)")
+_LONGEST = 24  # characters looked at before a full stop; no abbreviation is longer
+
+# Words as they are, without regard to case; a line each would be long to read.
+_ABBREVIATIONS = frozenset(
+    re.findall(
+        r"\w+",
+        "mr mrs ms dr prof st mt sr jr gen col capt lt sgt maj rev hon sen rep messrs vs cf eg ie "
+        "al inc ltd co corp bros jan feb aug sep sept oct nov dec ave blvd ft",
+    )
+)
+_STARTERS = frozenset(
+    re.findall(
+        r"\w+",
+        "the a an he she it we they you this that these those there in on at but and so if when "
+        "while after before what who how why where my his her its our your their for as with no",
+    )
+)
+_DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]{1,2}|ph\.d")
+
+
+def word_count(text: str) -> int:
+    """Runs of letters, digits and underscores: "it's" is two."""
+    return sum(1 for _ in _WORD.finditer(text))
+
+
+def sentence_count(text: str) -> int:
+    """How many sentences there are."""
+    count = start = 0
+    for end in _END.finditer(text):
+        if _ends(text, end):
+            count += _says_something(text[start : end.end()])
+            start = end.end()
+    return count + _says_something(text[start:])
+
+
+def _says_something(piece: str) -> bool:
+    return any(map(str.isalnum, piece))
+
+
+def _ends(text: str, end: re.Match[str]) -> bool:
+    """Whether a mark really ends a sentence."""
+    mark = end.group()
+    if mark.strip("."):
+        return True  # some other mark than full stops
+    following = _NEXT.match(text, end.end())
+    word = following.group(1)[:_LONGEST] if following else ""
+    if len(mark) > 1:
+        return len(mark) > 2 and not word[:1].islower()
+    before = re.split(r"\s", text[max(0, end.start() - _LONGEST) : end.start()])
+    last = before[-1].lower().lstrip("\"'“‘(*_[")
+    if last.isdecimal():
+        return not word[:1].islower()
+    last = last.rpartition("-")[2]
+    if last in _ABBREVIATIONS or _DOTTED.fullmatch(last) or (len(last) == 1 and last.isalpha()):
+        return word[:1].isupper() and word.lower() in _STARTERS
+    return True
