@@ -18,6 +18,7 @@ from typing import get_args
 
 import msgspec
 
+from amulet_local.verifiers import answers
 from amulet_local.verifiers.case import (
     Capital,
     CapitalWordFrequency,
@@ -85,6 +86,10 @@ Verifier = (
     | ResponseLanguage
     | Title
     | TwoResponses
+    | answers.Number
+    | answers.Word
+    | answers.Copy
+    | answers.Object
 )
 _KINDS = {each.__struct_config__.tag: each for each in get_args(Verifier)}
 
