@@ -72,7 +72,7 @@ _MOST_DIGITS = 30  # more are no number that anyone asked for
 
 _BOXED = re.compile(r"\\boxed\{([^{}]{0,200})")
 _ANSWER_IS = re.compile(
-    r"\b(?:answer|result)\b(?:\s+(?:to|of|for)\b[^.!?\n]{0,200}?)?['\"*_\s]{0,8}"
+    r"\b(?:answer|result)\b(?:['\"*_\s]{0,8}|\s(?:to|of|for)\b[^.!?\n]{0,100}?)"
     r"(?::|=|\bis\b(?!\s+not\b)|\b(?:will|would|should)\s+be\b)",
     re.IGNORECASE,
 )
