@@ -7,13 +7,9 @@ made of all that the folder holds.
 from __future__ import annotations
 
 import argparse
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import msgspec
-
+from amulet_local.cli.eval_report import show_report
 from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import (
     PAPER_TOKENS,
@@ -26,12 +22,12 @@ from amulet_local.cli.options import (
     with_given,
     words,
 )
-from amulet_local.cli.output import console, print_json, say, write
 from amulet_local.cli.work import WorkBar
 from amulet_local.errors import INTERRUPTED, NotUsableError, UsageError
-from amulet_local.evaluation.plan import GREEDY, Plan, Preference
+from amulet_local.evaluation.instructions import Pair, ability_questions, read_instructions
+from amulet_local.evaluation.plan import GREEDY, Plan, Preference, crossed
 from amulet_local.evaluation.questions import Question, bundled_questions, read_questions
-from amulet_local.evaluation.records import Folder, Setting, Skipped
+from amulet_local.evaluation.records import Folder, Setting
 from amulet_local.evaluation.variants import PAPER, Variant, parse_variants
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import load_presets
@@ -42,12 +38,11 @@ from amulet_local.protocol.numbers import Natural, Positive
 from amulet_local.realignment import AMULET
 from amulet_local.settings import Settings, load_settings
 
-if TYPE_CHECKING:
-    from amulet_local.evaluation.results import Report
-    from amulet_local.evaluation.statistics import Comparison
-
 _PRESETS = "creative,verbose,concise,uplifting"  # the paper's main four
 _METHODS = f"base,pref,beam,la,amulet,{PAPER.name}"
+_VERIFIED_METHODS = "pref,amulet,amulet@s=1.5/2/3/4"
+_UNRELATED = "Please be polite."
+_NO_JUDGE = "none"
 _OUT = Path("amulet-eval")
 _ALIGNMENT = {
     "placement": "where the preference goes in the prompt (default: system)",
@@ -100,17 +95,31 @@ def add_parser(subparsers: Subparsers) -> None:
         help="a preference in words, instead of or in addition to presets; repeatable",
     )
     parser.add_argument(
+        "--instructions",
+        metavar="FILE[,FILE]",
+        action="append",
+        default=[],
+        help="questions with and without an instruction, in IFEval's form; a program checks the "
+        "replies, and how many follow it is reported",
+    )
+    parser.add_argument(
+        "--ability",
+        action="store_true",
+        help="ask questions with one right answer as well, with the presets and preferences given, "
+        f"or by default the unrelated wish {_UNRELATED!r}; a program checks the replies",
+    )
+    parser.add_argument(
         "--methods",
         metavar="METHODS",
-        default=_METHODS,
         help="a list of base, pref, beam, la, amulet, each with optional settings: "
-        f"amulet@s=2/3/4,guard=0.1 makes three (default: {_METHODS})",
+        f"amulet@s=2/3/4,guard=0.1 makes three (default: {_METHODS}; where a program checks the "
+        f"replies: {_VERIFIED_METHODS})",
     )
     parser.add_argument(
         "--judge",
         metavar="MODEL",
-        help="the model that judges (default: the one that writes); with --report, the judge whose "
-        "judgements to show",
+        help=f"the model that judges (default: the one that writes), or {_NO_JUDGE!r}; with "
+        "--report, the judge whose judgements to show",
     )
     parser.add_argument(
         "--no-verdicts",
@@ -140,9 +149,10 @@ def run(args: argparse.Namespace) -> int:
     _require_packages()
     if args.report is not None:
         named = Path(args.judge or "").name.removesuffix(".gguf")
-        some = args.questions or args.skip or args.limit
-        asked = [each.question for each in _questions(args)] if some else None
-        return _report(Folder(args.report), args, named, asked=asked)
+        some = args.questions or args.skip or args.limit or _is_verified(args)
+        asked = [question.question for question, _ in _pairs(args)] if some else None
+        show_report(Folder(args.report), named, asked=asked, as_json=args.json)
+        return 0
     from amulet_local.evaluation.evaluate import evaluate
 
     settings = load_settings()
@@ -153,10 +163,13 @@ def run(args: argparse.Namespace) -> int:
     with WorkBar() as bar:
         try:
             options = with_given(settings.engine, args)
-            evaluate(plan, folder, judge, options, bar, verdicts=not args.no_verdicts)
+            verdicts = not (args.no_verdicts or plan.is_verified)
+            evaluate(plan, folder, judge, options, bar, verdicts=verdicts)
         except KeyboardInterrupt:
             stopped = True
-    return _report(folder, args, Path(judge).stem, skips=bar.skips, stopped=stopped)
+    named = Path(judge or "").stem
+    show_report(folder, named, skips=bar.skips, stopped=stopped, as_json=args.json)
+    return INTERRUPTED if stopped else 0
 
 
 def _require_packages() -> None:
@@ -172,9 +185,6 @@ def _require_packages() -> None:
         ) from None
 
 
-# -- from what was typed to a plan ----------------------------------------------------------------
-
-
 def _plan(args: argparse.Namespace, settings: Settings) -> Plan:
     apply_paper(args)
     setting = Setting(
@@ -185,7 +195,33 @@ def _plan(args: argparse.Namespace, settings: Settings) -> Plan:
         seed=args.seed or 0,
         max_tokens=args.max_tokens or PAPER_TOKENS,
     )
-    return Plan(setting, _questions(args), _preferences(args), _variants(args.methods))
+    methods = args.methods or (_VERIFIED_METHODS if _is_verified(args) else _METHODS)
+    return Plan(setting, _pairs(args), _variants(methods))
+
+
+def _is_verified(args: argparse.Namespace) -> bool:
+    """Whether a program checks the replies."""
+    return bool(args.instructions or args.ability)
+
+
+def _pairs(args: argparse.Namespace) -> list[Pair]:
+    """Which question goes with which preference. --skip and --limit count within each file, and
+    within the questions of --ability."""
+    if not _is_verified(args):
+        return crossed(_questions(args), _preferences(args))
+    chosen = slice(args.skip, None if args.limit is None else args.skip + args.limit)
+    papers = (AMULET, 0.0) if args.paper else ()
+    pairs: list[Pair] = []
+    for path in ",".join(args.instructions).split(","):
+        if path.strip():
+            pairs += read_instructions(Path(path.strip()), *papers)[chosen]
+    if args.ability:
+        if args.presets is None and not args.preference:
+            args.preference = [_UNRELATED]
+        pairs += crossed(ability_questions()[chosen], _preferences(args))
+    if not pairs:
+        raise UsageError("--instructions and --skip leave no question; skip fewer.")
+    return pairs
 
 
 def _questions(args: argparse.Namespace) -> list[Question]:
@@ -227,89 +263,13 @@ def _variants(methods: str) -> list[Variant]:
     return variants
 
 
-def _judge(args: argparse.Namespace, model: str) -> str:
-    """The path of the judge. Judgements are filed under names, so two models need two."""
+def _judge(args: argparse.Namespace, model: str) -> str | None:
+    """The path of the judge, if any. Judgements are filed under names, so two models need two."""
+    if args.judge == _NO_JUDGE:
+        return None
     judge = as_text(chat_model(args.judge)) if args.judge else model
     if judge != model and Path(judge).stem == Path(model).stem:
         raise UsageError(
             f"the judge and the model are both called {Path(model).stem}; rename one of the files."
         )
     return judge
-
-
-# -- from the folder to what is shown -------------------------------------------------------------
-
-
-def _report(
-    folder: Folder,
-    args: argparse.Namespace,
-    judge: str,
-    *,
-    asked: Sequence[str] | None = None,
-    skips: Sequence[Skipped] = (),
-    stopped: bool = False,
-) -> int:
-    """Write report.json and report.html, and say what they come to. asked: the questions to report
-    on; None for all."""
-    from amulet_local.evaluation.page import make_page
-    from amulet_local.evaluation.report import make_report
-
-    report = make_report(folder, judge, skips, asked)
-    data = msgspec.json.format(msgspec.json.encode(report))
-    (folder.path / "report.json").write_bytes(data)
-    page = folder.path / "report.html"
-    replies = [each for each in folder.replies().values() if asked is None or each.asked in asked]
-    page.write_text(make_page(report, replies), encoding="utf-8")
-    for reason, count in Counter(skip.reason for skip in skips).items():
-        say(f"skipped {count} of the replies: {reason}.")
-    if stopped:
-        say("stopped; run the same command to continue.")
-    if args.json:
-        print_json(report)
-    else:
-        _print(report)
-        write(f"\n{page}\n")
-    return INTERRUPTED if stopped else 0
-
-
-def _rate(found: Comparison | None) -> str:
-    return f"{found.rate.value:.0%}" if found else ""
-
-
-def _print(report: Report) -> None:
-    """One table: every method by every preference."""
-    from rich.table import Table
-
-    from amulet_local.evaluation.results import order_decided
-
-    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
-    for heading in ("preference", "method"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("gain", "wins", "chosen", "words", "perplexity", "distinct-3", "on question"):
-        table.add_column(heading, justify="right")
-    for each in report.methods:
-        against = each.against_pref
-        table.add_row(
-            each.preference,
-            each.variant,
-            "" if each.gain is None else f"{each.gain.value:+.3f}",
-            _rate(against.gain if against else None),
-            _rate(against.verdict if against else None),
-            f"{each.words.median:.0f}",
-            "" if each.perplexity is None else f"{each.perplexity:.2f}",
-            f"{each.distinct_3:.3f}",
-            "" if each.on_question is None else f"{each.on_question:.2f}",
-        )
-    console().print(table)
-    who = "the model itself" if report.judges_itself else report.judge
-    write(f"\nJudged by {who}; {report.questions} questions.\n")
-    ties, comparisons = order_decided(report)
-    if comparisons:
-        write(
-            f"In {ties} of {comparisons} comparisons its choice depended on the order of the "
-            "replies.\n"
-        )
-    for bar in report.bars:
-        sign = "at most" if bar.most else "at least"
-        met = "kept" if bar.met else "missed"
-        write(f"{met:7} {bar.preference}: {bar.what} {bar.shown}, {sign} {bar.bound:g}\n")

@@ -44,7 +44,7 @@ class Observer(Protocol):
 def evaluate(
     plan: Plan,
     folder: Folder,
-    judge: str,
+    judge: str | None,
     options: LoadOptions,
     watch: Observer,
     *,
@@ -53,16 +53,19 @@ def evaluate(
     """Write and judge what `folder` lacks of `plan`.
 
     judge: a model's path. The plan's own model always says how likely it finds the replies, since
-    their quality is measured by its base. verdicts: whether the judge also chooses between replies,
-    which takes it about as long as all the rest. Raises what loading raises, DecodeError and
-    OSError.
+    their quality is measured by its base. None: nothing is judged, only written. verdicts: whether
+    the judge also chooses between replies, which takes it about as long as all the rest. Raises
+    what loading raises, DecodeError and OSError.
     """
     folder.settle(plan.setting)
     path = plan.setting.model
     with Subject(path, options) as subject:
         _write(plan, folder, subject, watch)
+        if judge is None:
+            return
         itself = Judge(subject, plan.setting)
-        _judge(plan, folder, itself, watch, OTHERS, with_verdicts=verdicts and judge == path)
+        others = 0 if plan.is_verified else OTHERS
+        _judge(plan, folder, itself, watch, others, with_verdicts=verdicts and judge == path)
     if judge != path:
         with Subject(judge, options) as subject:
             another = Judge(subject, plan.setting)
@@ -100,22 +103,21 @@ def _judge(
     likelihoods: list[tuple[WrittenReply, Preference]] = []
     verdicts: list[tuple[WrittenReply, WrittenReply, Preference]] = []
     pref = next(variant for variant in plan.variants if variant.method == "pref")
-    for question in plan.questions:
-        for preference in plan.preferences:
-            theirs = replies.get((question.index, preference.name, pref.name))
-            for variant in plan.variants:
-                name = "" if variant.method == "base" else preference.name
-                ours = replies.get((question.index, name, variant.name))
-                if ours is None:
-                    continue
-                key = (judge.name, question.index, preference.name, variant.name)
-                if (*key, "likelihoods", digest(preference.words, ours.text)) not in made:
-                    likelihoods.append((ours, preference))
-                if theirs is None or variant == pref:
-                    continue
-                both = digest(preference.words, ours.text, theirs.text)
-                if (*key, "verdict", both) not in made:
-                    verdicts.append((ours, theirs, preference))
+    for question, preference in plan.pairs:
+        theirs = replies.get((question.index, preference.name, pref.name))
+        for variant in plan.variants:
+            name = "" if variant.method == "base" else preference.name
+            ours = replies.get((question.index, name, variant.name))
+            if ours is None:
+                continue
+            key = (judge.name, question.index, preference.name, variant.name)
+            if (*key, "likelihoods", digest(preference.words, ours.text)) not in made:
+                likelihoods.append((ours, preference))
+            if theirs is None or variant == pref:
+                continue
+            both = digest(preference.words, ours.text, theirs.text)
+            if (*key, "verdict", both) not in made:
+                verdicts.append((ours, theirs, preference))
     _judge_likelihoods(judge, likelihoods, folder, watch, others)
     if with_verdicts:
         _judge_pairs(judge, verdicts, folder, watch)

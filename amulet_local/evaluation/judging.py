@@ -57,7 +57,7 @@ class Judge:
         other questions."""
         jobs = []
         for reply, preference in replies:
-            prompts = self._prompts(reply.asked, preference.words, others)
+            prompts = self._prompts(reply.asked, preference, others)
             tokens = self._tokens(reply)
             if self._fits(reply, preference, max(map(len, prompts)) + len(tokens) + 1, judged):
                 jobs.append((reply, preference, prompts, tokens))
@@ -130,17 +130,19 @@ class Judge:
         answer = self._subject.vocabulary.tokenize(f"{_ANSWER} A")[:-1]
         return [*self._subject.prompt(text, DEFAULT_SYSTEM), *answer]
 
-    def _prompts(self, question: str, words: str, others: int) -> list[list[int]]:
+    def _prompts(self, question: str, preference: Preference, others: int) -> list[list[int]]:
         asked = (each.question for each in bundled_questions() if each.question != question)
         return [
-            self._prompt(question, ""),
-            self._prompt(question, words),
-            *(self._prompt(other, "") for other in islice(asked, others)),
+            self._prompt(question, "", False),
+            self._prompt(question, preference.words, preference.instead),
+            *(self._prompt(other, "", False) for other in islice(asked, others)),
         ]
 
-    def _make_prompt(self, question: str, words: str) -> list[int]:
+    def _make_prompt(self, question: str, words: str, instead: bool) -> list[int]:
         setting = self._setting
-        return self._subject.prompt(question, setting.system, words, setting.placement)
+        return self._subject.prompt(
+            question, setting.system, words, setting.placement, instead=instead
+        )
 
     def _tokens(self, reply: WrittenReply) -> tuple[int, ...]:
         """The reply as the judge reads it: as it was sampled, if the tokens mean the same to it."""

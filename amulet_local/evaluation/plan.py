@@ -16,12 +16,16 @@ GREEDY = Sampling(temperature=0.0)
 
 @dataclass(frozen=True)
 class Preference:
-    """A preference as a preset, or the user's words, gives it: with its own strength and guard."""
+    """A preference as a preset, or the user's words, gives it: with its own strength and guard.
+
+    instead: the words are the whole question with the preference in it, and stand in its place.
+    """
 
     name: str
     words: str
     strength: float = USUAL_STRENGTH
     guard: float = USUAL_GUARD
+    instead: bool = False
 
 
 NOTHING = Preference("", "", 0.0, 0.0)  # what base follows
@@ -49,27 +53,40 @@ class Assignment:
         """Whether a reply is the one that is wanted."""
         return reply is not None and (
             reply.asked == self.question.question
-            and reply.words == self.preference.words
+            and (reply.words, reply.instead) == (self.preference.words, self.preference.instead)
+            and reply.verifiers == self.question.verifiers
             and (reply.strength, reply.guard) == self.strength_and_guard
         )
 
 
+def crossed(
+    questions: Sequence[Question], preferences: Sequence[Preference]
+) -> list[tuple[Question, Preference]]:
+    """Every question with every preference."""
+    return [(question, preference) for question in questions for preference in preferences]
+
+
 @dataclass(frozen=True)
 class Plan:
-    """A whole evaluation. pref is always among the variants: the others are compared to it."""
+    """A whole evaluation. pairs: which question goes with which preference, those of one question
+    together. pref is always among the variants: the others are compared to it."""
 
     setting: Setting
-    questions: Sequence[Question]
-    preferences: Sequence[Preference]
+    pairs: Sequence[tuple[Question, Preference]]
     variants: Sequence[Variant]
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether programs say of replies what they are asked, so that no judge has to."""
+        return any(question.verifiers for question, _ in self.pairs)
 
     def assignments(self) -> Iterator[Assignment]:
         """All replies wanted, those to one question together."""
-        for question in self.questions:
+        begun: set[int] = set()
+        for question, preference in self.pairs:
             for variant in self.variants:
-                if variant.method == "base":
+                if variant.method != "base":
+                    yield Assignment(question, preference, variant)
+                elif question.index not in begun:
                     yield Assignment(question, NOTHING, variant)
-            for preference in self.preferences:
-                for variant in self.variants:
-                    if variant.method != "base":
-                        yield Assignment(question, preference, variant)
+            begun.add(question.index)

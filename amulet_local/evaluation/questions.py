@@ -15,15 +15,18 @@ import msgspec
 
 from amulet_local.errors import NotUsableError, advice, cause
 from amulet_local.system.text_files import read_text
+from amulet_local.verifiers import Verifier
 
 _MOST_BYTES = 32 * 1024 * 1024
 
 
 class Question(msgspec.Struct, frozen=True):
-    """One question. index: its own in the file, or else its place there from 0."""
+    """One question. index: its own in the file, or else its place there from 0. verifiers: what has
+    to hold of a reply, if programs can tell."""
 
     index: int
     question: str
+    verifiers: tuple[Verifier, ...] = ()
 
 
 class _Entry(msgspec.Struct, frozen=True):

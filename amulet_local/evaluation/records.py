@@ -17,6 +17,7 @@ import msgspec
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.evaluation.variants import Method
 from amulet_local.protocol.alignment import Placement, Sampling
+from amulet_local.verifiers import Verifier
 
 Key = tuple[int, str, str]  # question, preference, variant; base's preference is ""
 
@@ -37,7 +38,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 class WrittenReply(msgspec.Struct, frozen=True, kw_only=True):
     """One reply, with all it was asked with but the folder's setting.
 
-    question: its index, and asked: its text. preference: its name, and words: what the model read.
+    question: its index, and asked: its text. preference: its name, and words: what the model read;
+    instead: in place of the question. verifiers: what has to hold of the text, if anything has.
     pieces: the text each token added, in order; together they are the text. shifts: at each token
     in nats (see realignment.Measures); empty where nothing was realigned. ended: by itself.
     """
@@ -50,6 +52,8 @@ class WrittenReply(msgspec.Struct, frozen=True, kw_only=True):
     method: Method
     strength: float
     guard: float
+    instead: bool = False
+    verifiers: tuple[Verifier, ...] = ()
     beams: int = 0
     text: str
     token_ids: tuple[int, ...]

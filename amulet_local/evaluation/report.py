@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
+from amulet_local.evaluation.accuracy import ABILITY, EVERY_KIND, accuracies
 from amulet_local.evaluation.records import (
     Folder,
     Judgement,
@@ -25,7 +26,14 @@ from amulet_local.evaluation.records import (
     WrittenReply,
     digest,
 )
-from amulet_local.evaluation.results import AgainstPref, Bar, MethodReport, Report, Spread
+from amulet_local.evaluation.results import (
+    Accuracy,
+    AgainstPref,
+    Bar,
+    MethodReport,
+    Report,
+    Spread,
+)
 from amulet_local.evaluation.scores.face import FACES
 from amulet_local.evaluation.scores.length import length
 from amulet_local.evaluation.scores.on_question import on_question
@@ -57,6 +65,7 @@ class _Scored(msgspec.Struct, frozen=True):
 
 
 _Run = dict[int, _Scored]  # by question
+_OWN_INSTRUCTION = "the instruction of each question"
 
 
 def make_report(
@@ -75,11 +84,16 @@ def make_report(
     judgements = folder.judgements()
     if not judge and judgements:
         judge = judgements[-1].judge
-    preferences = {reply.preference: reply.words for reply in replies if reply.preference}
+    preferences = {
+        reply.preference: _OWN_INSTRUCTION if reply.instead else reply.words
+        for reply in replies
+        if reply.preference
+    }
     model = _stem(setting.model)
-    scored = _scored(replies, preferences, judgements, judge, model)
+    scored = _scored(replies, judgements, judge, model)
     variants = [reply.variant for reply in sorted(replies, key=_place)]
     variants = list(dict.fromkeys(variants))
+    checked = accuracies(replies, variants)
     methods = [
         _method_report(name, scored[name, variant], scored.get((name, "pref"), {}))
         for name in preferences
@@ -100,34 +114,37 @@ def make_report(
         },
         variants=variants,
         methods=methods,
-        bars=_bars(methods, setting.max_tokens),
+        accuracies=checked,
+        bars=_bars(methods, checked, setting.max_tokens),
         skipped=list(skipped),
     )
 
 
 def _scored(
     replies: Sequence[WrittenReply],
-    preferences: dict[str, str],
     judgements: Sequence[Judgement],
     judge: str,
     model: str,
 ) -> dict[tuple[str, str], _Run]:
     """Runs by preference and variant; the replies of base stand in the run of each preference."""
     likelihoods = _latest(judgements, Likelihoods, judge)
-    own = _latest(judgements, Likelihoods, model)
+    of_writer = _latest(judgements, Likelihoods, model)
     verdicts = _latest(judgements, Verdict, judge)
     by_key = {reply.key: reply for reply in replies}
+    asked_with: dict[int, dict[str, str]] = defaultdict(dict)  # by question: words by preference
+    for reply in replies:
+        if reply.preference:
+            asked_with[reply.question][reply.preference] = reply.words
     runs: dict[tuple[str, str], _Run] = defaultdict(dict)
     for reply in replies:
-        for name, words in preferences.items():
-            if reply.preference not in ("", name):
-                continue
+        own = {reply.preference: reply.words} if reply.preference else asked_with[reply.question]
+        for name, words in own.items():
             key = (reply.question, name, reply.variant)
             text = (*key, digest(words, reply.text))
             pref = by_key.get((reply.question, name, "pref"))
             both = digest(words, reply.text, pref.text) if pref else ""
             runs[name, reply.variant][reply.question] = _Scored(
-                reply, likelihoods.get(text), own.get(text), verdicts.get((*key, both))
+                reply, likelihoods.get(text), of_writer.get(text), verdicts.get((*key, both))
             )
     return runs
 
@@ -152,6 +169,7 @@ def _method_report(preference: str, run: _Run, pref: _Run) -> MethodReport:
     reply = next(iter(run.values())).reply
     judged = [it.likelihoods for it in run.values() if it.likelihoods]
     own = [it.own for it in run.values() if it.own]
+    related = [it for it in own if it.others]
     texts = [it.reply.text for it in run.values()]
     face = FACES.get(preference)
     surprises = [-it.without / max(1, it.tokens) for it in own]
@@ -167,7 +185,7 @@ def _method_report(preference: str, run: _Run, pref: _Run) -> MethodReport:
         gain=mean([preference_gain(it) for it in judged]) if judged else None,
         face=mean([face.measure(text) for text in texts]) if face else None,
         perplexity=_geometric(surprises) if own else None,
-        on_question=statistics.fmean(map(on_question, own)) if own else None,
+        on_question=statistics.fmean(map(on_question, related)) if related else None,
         distinct_3=statistics.fmean(map(distinct_3, texts)),
         longest_loop=statistics.fmean(map(longest_loop, texts)),
         ended=statistics.fmean(it.reply.ended for it in run.values()),
@@ -209,7 +227,7 @@ def _against(ours: Sequence[_Scored], theirs: Sequence[_Scored], preference: str
         distinct_3=ratio_of_means(texts(distinct_3, ours), texts(distinct_3, theirs)),
         on_question=(
             ratio_of_means([*map(on_question, our_own)], [*map(on_question, their_own)])
-            if measured
+            if measured and all(it.others for it in (*our_own, *their_own))
             else None
         ),
         perplexity=_harder(our_own, their_own) if measured else None,
@@ -230,15 +248,30 @@ _SHARE_OF_GAINS = 0.8
 _QUALITY = 0.98
 _SURPRISE = 1.5
 _WORDS = {"concise": (0.6, True), "verbose": (1.2, False)}
+_LOST = 1.0  # of a hundred questions with one right answer
 _WORDS_OF_VERBOSE = 512  # tokens that replies must be allowed for their lengths to tell
 
 
-def _bars(methods: Sequence[MethodReport], max_tokens: int) -> list[Bar]:
+def _bars(
+    methods: Sequence[MethodReport], checked: Sequence[Accuracy], max_tokens: int
+) -> list[Bar]:
     """What is promised of `amulet` as it is by default, where it was measured."""
-    bars = []
+    of_ability = {it.preference for it in checked if it.kind.startswith(ABILITY)}
+    bars = [
+        Bar.of("points of ability lost", it.preference, -it.against_pref.points, _LOST, most=True)
+        for it in checked
+        if it.variant == "amulet" and it.against_pref
+        if it.kind == EVERY_KIND and it.preference in of_ability
+    ]
+    verified = {it.preference for it in checked}
     for each in methods:
         name, against = each.preference, each.against_pref
         if each.variant != "amulet" or against is None:
+            continue
+        if name in verified:
+            if against.perplexity:
+                value = against.perplexity.value
+                bars.append(Bar.of("base perplexity", name, value, _SURPRISE, most=True))
             continue
         if against.gain:
             gain = against.gain

@@ -79,6 +79,31 @@ class MethodReport(msgspec.Struct, frozen=True, kw_only=True):
     against_pref: AgainstPref | None
 
 
+class Paired(msgspec.Struct, frozen=True, kw_only=True):
+    """What changed beside prompting, over the questions that both answered. points: of a hundred,
+    gained less lost. p: McNemar's exact one."""
+
+    questions: int
+    points: float
+    gained: int
+    lost: int
+    p: float
+
+
+class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
+    """The share of replies that a program finds right. kind: of instruction; "" for all kinds."""
+
+    preference: str
+    kind: str
+    variant: str
+    strength: float
+    guard: float
+    replies: int
+    strict: float
+    loose: float
+    against_pref: Paired | None
+
+
 class Bar(msgspec.Struct, frozen=True):
     """A promise, and whether it is kept. bound: the least, or where `most` the most allowed."""
 
@@ -109,7 +134,8 @@ class Bar(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. judge: its name; judges_itself: whether it wrote the replies as well. faces: what
     is counted of a preference, by its name. variants: as in the paper's tables, ours before those
-    of it; methods: in that order, preference by preference."""
+    of it; methods: in that order, preference by preference; accuracies: where programs check the
+    replies, by preference and kind."""
 
     model: str
     judge: str
@@ -120,6 +146,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     faces: dict[str, str]
     variants: list[str]
     methods: list[MethodReport]
+    accuracies: list[Accuracy]
     bars: list[Bar]
     skipped: list[Skipped]
 

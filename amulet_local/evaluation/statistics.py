@@ -6,6 +6,7 @@ takes the middle 95% of what the statistic then comes to (Efron 1979; percentile
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -81,6 +82,14 @@ def compared(outcomes: Sequence[float]) -> Comparison:
     """From 1 for a win, 0 for a loss and 0.5 for a tie, one a question."""
     wins, losses = (sum(1 for each in outcomes if each == end) for end in (1.0, 0.0))
     return Comparison(wins, len(outcomes) - wins - losses, losses, mean(outcomes))
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """How likely a difference at least this large between pairs is by chance, either way: exact
+    (McNemar 1947, with the binomial distribution)."""
+    changed = gained + lost
+    tail = sum(math.comb(changed, count) for count in range(min(gained, lost) + 1))
+    return float(min(1.0, 2 * tail / 2**changed))
 
 
 def _ratio(ours: Values, theirs: Values) -> Values:

@@ -68,9 +68,18 @@ class Subject:
         return self._options.context or self.model.context_trained
 
     def prompt(
-        self, question: str, system: str, preference: str = "", placement: Placement = "system"
+        self,
+        question: str,
+        system: str,
+        preference: str = "",
+        placement: Placement = "system",
+        *,
+        instead: bool = False,
     ) -> list[int]:
-        """Token ids up to where the reply begins. Raises NotUsableError."""
+        """Token ids up to where the reply begins. instead: a preference is the whole question, with
+        what is preferred in it. Raises NotUsableError."""
+        if instead and preference:
+            question, preference = preference, ""
         try:
             message = Message("user", question)
             return self.prompter.prompt(system, [message], preference, placement)

@@ -71,14 +71,17 @@ class Writer:
 
     def _prompts(self, assignment: Assignment) -> list[list[int]]:
         """The prompts of the streams that the method looks at: base, pref, or both."""
-        question, words = assignment.question.question, assignment.preference.words
+        question, preference = assignment.question.question, assignment.preference
+        words = preference.words
         wanted = {"base": ("",), "pref": (words,), "beam": (words,)}
         preferences = wanted.get(assignment.variant.method, ("", words))
-        return [self._prompt(question, each) for each in preferences]
+        return [self._prompt(question, each, preference.instead) for each in preferences]
 
-    def _make_prompt(self, question: str, words: str) -> list[int]:
+    def _make_prompt(self, question: str, words: str, instead: bool) -> list[int]:
         setting = self._setting
-        return self._subject.prompt(question, setting.system, words, setting.placement)
+        return self._subject.prompt(
+            question, setting.system, words, setting.placement, instead=instead
+        )
 
     def _write_together(
         self, lockstep: Lockstep, assignments: Sequence[Assignment], written: Written
@@ -186,6 +189,8 @@ def _record(assignment: Assignment, **result: object) -> WrittenReply:
         method=assignment.variant.method,
         strength=strength,
         guard=guard,
+        instead=assignment.preference.instead,
+        verifiers=assignment.question.verifiers,
         beams=_beams(assignment),
         **result,  # type: ignore[arg-type]
     )

@@ -35,9 +35,11 @@ import re
 import unicodedata
 from collections import deque
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, NoReturn
+from typing import Annotated, NoReturn
 
 import msgspec
+
+from amulet_local.verifiers.kind import Kind
 
 _ONES = """
     zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
@@ -98,10 +100,9 @@ _Value = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
 _Scalar = str | int | float | bool | None
 
 
-class Number(msgspec.Struct, frozen=True, tag="answer:number"):
+class Number(Kind, frozen=True, tag="answer:number"):
     """The reply's final answer is a number. value: within 1e15 of 0."""
 
-    kind: ClassVar[str] = "answer:number"
     value: _Value
 
     def follows(self, text: str) -> bool:
@@ -110,10 +111,9 @@ class Number(msgspec.Struct, frozen=True, tag="answer:number"):
         return found is not None and math.isclose(found, self.value, rel_tol=1e-9, abs_tol=1e-9)
 
 
-class Word(msgspec.Struct, frozen=True, tag="answer:word"):
+class Word(Kind, frozen=True, tag="answer:word"):
     """The reply names a word, or a few. accepted: its spellings, in any case and accents."""
 
-    kind: ClassVar[str] = "answer:word"
     accepted: Annotated[tuple[_Spelling, ...], msgspec.Meta(min_length=1, max_length=32)]
 
     def follows(self, text: str) -> bool:
@@ -124,10 +124,9 @@ class Word(msgspec.Struct, frozen=True, tag="answer:word"):
         return any(not _negated(said, match.start()) for match in wanted.finditer(said))
 
 
-class Copy(msgspec.Struct, frozen=True, tag="answer:copy"):
+class Copy(Kind, frozen=True, tag="answer:copy"):
     """The reply repeats a text. text: as it must stand there; space around it does not matter."""
 
-    kind: ClassVar[str] = "answer:copy"
     text: _Text
 
     def follows(self, text: str) -> bool:
@@ -139,10 +138,9 @@ class Copy(msgspec.Struct, frozen=True, tag="answer:copy"):
         return whole.search(text.replace("\r\n", "\n")) is not None
 
 
-class Object(msgspec.Struct, frozen=True, tag="answer:json"):
+class Object(Kind, frozen=True, tag="answer:json"):
     """The reply gives a JSON object. value: its keys, with scalars or lists of them."""
 
-    kind: ClassVar[str] = "answer:json"
     value: Annotated[
         dict[_Key, _Scalar | Annotated[list[_Scalar], msgspec.Meta(max_length=32)]],
         msgspec.Meta(min_length=1, max_length=32),

@@ -11,7 +11,7 @@ import pytest
 from amulet_local.engine.engine import Engine
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.evaluation.evaluate import evaluate
-from amulet_local.evaluation.plan import Assignment, Plan, Preference
+from amulet_local.evaluation.plan import Assignment, Plan, Preference, crossed
 from amulet_local.evaluation.questions import Question
 from amulet_local.evaluation.records import (
     Folder,
@@ -43,7 +43,7 @@ OPTIONS = LoadOptions(flash_attention="off", threads=1)
 @pytest.fixture
 def plan(setting: Setting) -> Plan:
     variants = parse_variants("base,pref,la,amulet,amulet@s=6,guard=0,beam@beams=3")
-    return Plan(setting, QUESTIONS, [CONCISE, WARM], variants)
+    return Plan(setting, crossed(QUESTIONS, [CONCISE, WARM]), variants)
 
 
 class Watch:
@@ -166,7 +166,8 @@ def test_a_preference_with_another_strength_is_written_anew(tmp_path: Path, plan
     plan = replace(plan, variants=parse_variants("pref,amulet"))
     folder = Folder(tmp_path)
     evaluate(plan, folder, plan.setting.model, OPTIONS, Watch())
-    changed = replace(plan, preferences=[Preference("concise", "Be concise.", -3.0, 0.1), WARM])
+    away = Preference("concise", "Be concise.", -3.0, 0.1)
+    changed = replace(plan, pairs=crossed(QUESTIONS, [away, WARM]))
     watch = Watch()
     evaluate(changed, folder, plan.setting.model, OPTIONS, watch)
     assert watch.stages["writing"] == pytest.approx(3 * 2 * 20 * 0.7)
@@ -183,7 +184,8 @@ def test_pieces_make_up_the_text_and_shifts_belong_to_them(subject: Subject, pla
 
 def test_a_question_too_long_is_skipped_and_said(tmp_path: Path, plan: Plan) -> None:
     long = Question(9, "word " * 3000)
-    plan = replace(plan, questions=[long, QUESTIONS[0]], variants=parse_variants("pref"))
+    pairs = crossed([long, QUESTIONS[0]], [CONCISE, WARM])
+    plan = replace(plan, pairs=pairs, variants=parse_variants("pref"))
     watch = Watch()
     evaluate(plan, Folder(tmp_path), plan.setting.model, OPTIONS, watch)
     assert {(each.question, each.preference) for each in watch.skips} == {

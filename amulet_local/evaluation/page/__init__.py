@@ -16,7 +16,9 @@ from typing import Any
 import jinja2
 import msgspec
 
+from amulet_local.evaluation.accuracy import EVERY_KIND
 from amulet_local.evaluation.page import plots
+from amulet_local.evaluation.page.curves import accuracy_curves
 from amulet_local.evaluation.records import WrittenReply
 from amulet_local.evaluation.results import Bar, MethodReport, Report, order_decided
 from amulet_local.evaluation.statistics import Comparison
@@ -45,6 +47,7 @@ def make_page(report: Report, replies: Iterable[WrittenReply]) -> str:
             if picture
         ],
         order_decided=order_decided(report),
+        accuracy=accuracy_curves(report, "accuracy"),
         front=plots.front(report, "front"),
         lengths=plots.lengths(report, "lengths") if report.methods else None,
         data=_data(report, replies),
@@ -69,6 +72,20 @@ def _verdict(each: MethodReport) -> Comparison | None:
 
 def _headline(report: Report) -> str:
     """What it comes to, in one sentence."""
+    checked = [each for each in report.accuracies if each.kind == EVERY_KIND and each.against_pref]
+    default = [each for each in checked if each.variant == "amulet"] or checked[:1]
+    if default:
+        each = default[0]
+        before = next(
+            it
+            for it in report.accuracies
+            if (it.preference, it.kind, it.variant) == (each.preference, EVERY_KIND, "pref")
+        )
+        return (
+            f"A program finds {each.strict:.0%} of the realigned replies right, and "
+            f"{before.strict:.0%} of the prompted ones ({each.preference}, strength "
+            f"{each.strength:g})"
+        )
     found = [_gain(each) for each in report.methods if each.variant == "amulet"]
     compared = [each for each in found if each]
     if not compared:

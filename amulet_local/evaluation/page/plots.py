@@ -1,64 +1,36 @@
 """The pictures of the report: static SVG, in the colours of the page around them.
 
-A Report goes in, SVG text comes out, one element to be put into the page as it is. Plots are drawn
-with stand-ins for colours, which become the page's CSS variables, so that they turn dark with it.
+A Report goes in, SVG text comes out, one element to be put into the page as it is.
 """
 
 from __future__ import annotations
 
-import io
 import itertools
-import logging
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from amulet_local.evaluation.page.drawing import (
+    BACK,
+    FIELD,
+    INK,
+    LINE,
+    OURS,
+    PAPER_POINT,
+    SERIES,
+    SOFT,
+    THEIRS,
+    drawn,
+    in_order,
+    short,
+)
 from amulet_local.evaluation.results import MethodReport, Report
 from amulet_local.evaluation.statistics import Comparison
 from amulet_local.evaluation.variants import PAPER
 
-# Stand-ins: any colours that nothing else has.
-_INK, _SOFT, _LINE, _FIELD, _BACK = "#010a01", "#010a02", "#010a03", "#010a04", "#010a05"
-_SERIES = tuple(f"#010b{n:02x}" for n in range(8))
-_OURS, _THEIRS, _PAPER = "#010c01", "#010c02", "#010c03"
-_VARIABLES = {
-    _INK: "--ink",
-    _SOFT: "--soft",
-    _LINE: "--line",
-    _FIELD: "--field",
-    _BACK: "--card",
-    _OURS: "--ours",
-    _THEIRS: "--theirs",
-    _PAPER: "--paper",
-    **{colour: f"--series-{n}" for n, colour in enumerate(_SERIES)},
-}
-_WIDTH = 10.4  # inches of 72 points: the page's column
-_ROW = 0.34
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.size": 10,
-    "text.color": _INK,
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _SOFT,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.color": _SOFT,
-    "ytick.color": _INK,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "grid.color": _LINE,
-    "grid.linewidth": 0.6,
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
-}
+_ROW = 0.34  # inches a variant takes
 _ALLOWED_SURPRISE = 1.5
 
 Pick = Callable[[MethodReport], Comparison | None]
@@ -71,21 +43,21 @@ def win_rates(report: Report, name: str, pick: Pick) -> str | None:
     """
     picked = [(each, pick(each)) for each in report.methods if each.variant != "pref"]
     compared = [(each, found) for each, found in picked if found]
-    preferences = _in_order(each.preference for each, _ in compared)
+    preferences = in_order(each.preference for each, _ in compared)
     there = {each.variant for each, _ in compared}
     variants = [variant for variant in report.variants if variant in there]
     if not compared:
         return None
     with _panels(name, preferences, variants, 0.72) as (panels, result):
         for axes, preference in panels:
-            axes.axvline(0.5, color=_SOFT, linewidth=1)
+            axes.axvline(0.5, color=SOFT, linewidth=1)
             for each, found in compared:
                 if each.preference != preference:
                     continue
                 row, rate = variants.index(each.variant), found.rate
-                colour = _THEIRS if rate.value < 0.5 else _colour(each)
+                colour = THEIRS if rate.value < 0.5 else _colour(each)
                 axes.barh(row, rate.value - 0.5, left=0.5, height=0.62, color=colour)
-                axes.plot([rate.low, rate.high], [row, row], color=_INK, linewidth=1.1)
+                axes.plot([rate.low, rate.high], [row, row], color=INK, linewidth=1.1)
                 axes.text(
                     1.06,
                     row,
@@ -103,7 +75,7 @@ def win_rates(report: Report, name: str, pick: Pick) -> str | None:
 
 def lengths(report: Report, name: str) -> str:
     """Words of the replies: the range as a line, the middle half as a bar, the median as a dot."""
-    preferences = _in_order(each.preference for each in report.methods)
+    preferences = in_order(each.preference for each in report.methods)
     variants = report.variants
     longest = max(each.words.high for each in report.methods)
     with _panels(name, preferences, variants, 0.84) as (panels, result):
@@ -116,7 +88,7 @@ def lengths(report: Report, name: str) -> str:
                 axes.plot([spread.low, spread.high], [row, row], color=colour, linewidth=1.2)
                 middle = spread.three_quarters - spread.quarter
                 axes.barh(row, middle, left=spread.quarter, height=0.46, color=colour)
-                axes.plot(spread.median, row, "o", color=_BACK, markersize=4.5)
+                axes.plot(spread.median, row, "o", color=BACK, markersize=4.5)
             axes.set_xlim(0, longest * 1.04)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     return result[0]
@@ -130,10 +102,10 @@ def front(report: Report, name: str) -> str | None:
         for each in report.methods
         if each.gain and _cost(each) and each.method in ("pref", "amulet")
     ]
-    preferences = _in_order(each.preference for each in points)
+    preferences = in_order(each.preference for each in points)
     if len(points) <= len(preferences):
         return None
-    with _figure(name, 4.6) as (figure, result):
+    with drawn(name, 4.6) as (figure, result):
         axes = figure.add_axes((0.065, 0.12, 0.81, 0.84))
         costs = [_cost(each) for each in points if each.variant != PAPER.name]
         low, high = min(*costs, 0.9) / 1.06, max(*costs, 2.0) * 1.3
@@ -142,8 +114,8 @@ def front(report: Report, name: str) -> str | None:
         axes.set_ylim(bottom, top)
         axes.set_xscale("log")
         axes.set_xlim(low, high)
-        axes.axvspan(low, _ALLOWED_SURPRISE, color=_FIELD, linewidth=0)
-        axes.axhline(0, color=_LINE, linewidth=1)
+        axes.axvspan(low, _ALLOWED_SURPRISE, color=FIELD, linewidth=0)
+        axes.axhline(0, color=LINE, linewidth=1)
         axes.text(
             _ALLOWED_SURPRISE,
             1.0,
@@ -151,11 +123,11 @@ def front(report: Report, name: str) -> str | None:
             transform=axes.get_xaxis_transform(),
             ha="right",
             va="top",
-            color=_SOFT,
+            color=SOFT,
             fontsize=9,
         )
         ends, beyond = [], itertools.count(1)
-        for preference, colour in zip(preferences, itertools.cycle(_SERIES)):
+        for preference, colour in zip(preferences, itertools.cycle(SERIES)):
             own = [each for each in points if each.preference == preference]
             papers = [each for each in own if each.variant == PAPER.name]
             usual = _usual_guard(own)
@@ -163,7 +135,7 @@ def front(report: Report, name: str) -> str | None:
                 curve = [each for each in own if each.variant == "pref" or _is_on(each, guard)]
                 end = _draw_curve(axes, curve, colour, usual=guard == usual)
                 if guard == usual:
-                    ends.append((end, _short(preference), colour))
+                    ends.append((end, short(preference), colour))
             for each in papers:
                 is_inside = _cost(each) < high / 1.03 and _gain(each) < top
                 height = _gain(each) if is_inside else top - (top - bottom) * 0.07 * next(beyond)
@@ -175,7 +147,7 @@ def front(report: Report, name: str) -> str | None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}×"))
         axes.yaxis.grid(True)
         axes.spines["left"].set_visible(False)
-        axes.tick_params(axis="y", labelcolor=_SOFT)
+        axes.tick_params(axis="y", labelcolor=SOFT)
         axes.set_xlabel("surprise: base perplexity, relative to prompting")
         axes.set_ylabel("preference gain, nats per token")
     return result[0]
@@ -188,7 +160,7 @@ def _draw_curve(axes: Axes, curve: Sequence[MethodReport], colour: str, *, usual
     axes.plot(xs, ys, "-" if usual else ":", color=colour, linewidth=1.8 if usual else 1.2)
     for each, x, y in zip(ordered, xs, ys, strict=True):
         size = 9 if each.variant == "amulet" else 5
-        axes.plot(x, y, "o", color=colour, markersize=size, markeredgecolor=_BACK)
+        axes.plot(x, y, "o", color=colour, markersize=size, markeredgecolor=BACK)
         if usual and each.variant != "pref":
             axes.annotate(
                 f"{each.strength:.3g}",
@@ -197,7 +169,7 @@ def _draw_curve(axes: Axes, curve: Sequence[MethodReport], colour: str, *, usual
                 textcoords="offset points",
                 ha="center",
                 fontsize=8,
-                color=_SOFT,
+                color=SOFT,
             )
     return ys[-1]
 
@@ -208,7 +180,7 @@ def _draw_paper(axes: Axes, each: MethodReport, colour: str, place: tuple[float,
         *place,
         "D",
         markersize=7,
-        markerfacecolor=_BACK,
+        markerfacecolor=BACK,
         markeredgecolor=colour,
         markeredgewidth=1.6,
     )
@@ -221,7 +193,7 @@ def _draw_paper(axes: Axes, each: MethodReport, colour: str, place: tuple[float,
             ha="right",
             va="center",
             fontsize=9,
-            color=_SOFT,
+            color=SOFT,
         )
 
 
@@ -272,8 +244,8 @@ def _usual_guard(points: Sequence[MethodReport]) -> float:
 
 def _colour(each: MethodReport) -> str:
     if each.variant == PAPER.name:
-        return _PAPER
-    return _OURS if each.method == "amulet" else _SOFT
+        return PAPER_POINT
+    return OURS if each.method == "amulet" else SOFT
 
 
 @contextmanager
@@ -287,50 +259,17 @@ def _panels(
     tall = _ROW * len(variants) + 0.85
     names = 0.03 + 0.0078 * max(map(len, variants))
     wide = (1 - names) / across
-    with _figure(name, tall * down) as (figure, result):
+    with drawn(name, tall * down) as (figure, result):
         panels = []
         for place, preference in enumerate(preferences):
             row, column = divmod(place, across)
             bottom = (down - 1 - row + 0.42 / tall) / down
             height = (tall - 0.85) / tall / down
             axes = figure.add_axes((names + column * wide, bottom, wide * share, height))
-            axes.set_title(_short(preference), loc="left", fontsize=11, fontweight="bold")
+            axes.set_title(short(preference), loc="left", fontsize=11, fontweight="bold")
             axes.set_ylim(len(variants) - 0.4, -0.6)
             axes.set_yticks(range(len(variants)), [] if column else list(variants))
             axes.spines["left"].set_visible(False)
             axes.spines["bottom"].set_visible(False)
             panels.append((axes, preference))
         yield panels, result
-
-
-@contextmanager
-def _figure(name: str, tall: float) -> Iterator[tuple[Figure, list[str]]]:
-    """A figure as wide as the page; its SVG comes out in the list at the end."""
-    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-    result: list[str] = []
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(_WIDTH, tall))
-        yield figure, result
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    result.append(_for_page(buffer.getvalue(), name))
-
-
-def _for_page(svg: str, name: str) -> str:
-    """The element alone, as wide as it may be, its colours the page's and its ids its own."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, f"var({variable})")
-    return svg
-
-
-def _short(preference: str) -> str:
-    return preference if len(preference) <= 24 else f"{preference[:23].rstrip()}…"
-
-
-def _in_order(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
