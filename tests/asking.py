@@ -16,7 +16,7 @@ HOLIDAY = Message("user", "What makes a good walking holiday?")
 
 def built_in_strength(name: str) -> float:
     """The strength of a built-in preset, which follows what was measured."""
-    return read_preset(BUILT_IN / f"{name}.toml").strength
+    return read_preset(BUILT_IN / f"{name}.toml").usual_strength
 
 
 def ask(*messages: Message, **changes: object) -> Reply:

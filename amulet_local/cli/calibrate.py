@@ -1,11 +1,13 @@
-"""`amulet calibrate`: the largest strength at which a model still writes well, preset by preset.
+"""`amulet calibrate`: the largest strength at which a model still writes well.
 
-What is found is kept for the model, and used by `ask` and the chat where no strength was given.
+In general, for all that says how firmly in a word, or preset by preset. What is found is kept for
+the model, and used by `ask` and the chat where no strength was given.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 from functools import partial
 
 import msgspec
@@ -17,18 +19,25 @@ from amulet_local.cli.output import console, keeps, print_json, say
 from amulet_local.cli.work import WorkBar
 from amulet_local.errors import UsageError
 from amulet_local.evaluation.calibrating import MARGIN, Quality, find_strength
-from amulet_local.evaluation.plan import Preference
+from amulet_local.evaluation.plan import Preference, crossed
 from amulet_local.evaluation.questions import bundled_questions
 from amulet_local.evaluation.records import Setting
 from amulet_local.evaluation.subject import Subject
 from amulet_local.path_text import as_text
-from amulet_local.presets.calibrated import Calibrated, forget_strengths, keep_strength
+from amulet_local.presets.calibrated import (
+    Calibrated,
+    forget_strengths,
+    keep_bearing,
+    keep_strength,
+)
 from amulet_local.presets.preset import Preset, load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.numbers import Positive
 from amulet_local.settings import Settings, load_settings
 
-_PRESETS = "creative,verbose,concise,uplifting"
+_IN_GENERAL = "in general"
+# A question each: wishes of several kinds, which any model understands.
+_WISHES = "concise,bullet-points,formal,explain-like-im-ten,creative,uplifting,pleasant,no-flattery"
 _QUESTIONS = 8
 _TOKENS = 96
 
@@ -38,9 +47,10 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "calibrate",
         help="find the strength that suits a model, and save it",
-        description="Find, for each preset, the largest strength at which the model still writes "
-        "as well, within a margin, as with the preference in the prompt alone. It takes a few "
-        "minutes per preset; the result is then used whenever no strength is given.",
+        description="Find the largest strength at which the model still writes as well, within a "
+        "margin, as with the preference in the prompt alone: in general, which is what gently, "
+        "clearly and firmly then come to, or for presets. It takes a few minutes; the result is "
+        "then used whenever no strength is given.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("-m", "--model", metavar="MODEL", help="a model name, or a GGUF file")
@@ -48,7 +58,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "-p",
         "--preset",
         metavar="NAMES",
-        help=f"presets, separated by commas (default: the configured one, or {_PRESETS})",
+        help="presets to calibrate one by one, separated by commas (default: in general)",
     )
     parser.add_argument(
         "--margin",
@@ -78,25 +88,37 @@ def run(args: argparse.Namespace) -> int:
     names = [name.strip() for name in (args.preset or "").split(",") if name.strip()]
     if args.forget:
         gone = forget_strengths(model, names)
-        say(f"deleted: {', '.join(gone)}." if gone else "there were no saved results.")
+        said = ", ".join(name or _IN_GENERAL for name in gone)
+        say(f"deleted: {said}." if gone else "there were no saved results.")
         return 0
     if not args.margin > 1:
         raise UsageError("--margin must be above 1, the perplexity of prompted text itself.")
     known = load_presets()
-    presets = [known.get(name) for name in names or (settings.preset or _PRESETS).split(",")]
+    presets = [known.get(name) for name in names]
+    wishes = [known.get(name) for name in _WISHES.split(",")]
+    questions = bundled_questions()[:: max(1, 40 // args.questions)][: args.questions]
     found: dict[str, list[Quality]] = {}
     with Subject(model, with_given(settings.engine, args)) as subject, WorkBar() as bar:
         for preset in presets:
             best, found[preset.name] = find_strength(
                 subject,
                 _setting(model, preset, settings),
-                Preference(preset.name, preset.words(), preset.strength, preset.guard),
-                bundled_questions()[:: max(1, 40 // args.questions)][: args.questions],
+                crossed(questions, [_preference(preset)]),
                 args.margin,
                 bar,
             )
             calibrated = _calibrated(preset, best)
             keeps(partial(keep_strength, model, preset, calibrated))
+        if not presets:
+            preferences = itertools.cycle(map(_preference, wishes))
+            best, found[_IN_GENERAL] = find_strength(
+                subject,
+                _setting(model, wishes[0], settings),
+                list(zip(questions, preferences, strict=False)),
+                args.margin,
+                bar,
+            )
+            keeps(partial(keep_bearing, model, _calibrated(wishes[0], best)))
     if args.json:
         print_json({name: [msgspec.to_builtins(each) for each in of] for name, of in found.items()})
     else:
@@ -114,6 +136,10 @@ def _setting(model: str, preset: Preset, settings: Settings) -> Setting:
         seed=0,
         max_tokens=_TOKENS,
     )
+
+
+def _preference(preset: Preset) -> Preference:
+    return Preference(preset.name, preset.words(), preset.usual_strength, preset.guard)
 
 
 def _calibrated(preset: Preset, best: Quality) -> Calibrated:

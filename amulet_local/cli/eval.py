@@ -243,7 +243,7 @@ def _preferences(args: argparse.Namespace) -> list[Preference]:
     found = {}
     for name in names:
         preset = presets.get(name)
-        found[name] = Preference(name, preset.words(), preset.strength, preset.guard)
+        found[name] = Preference(name, preset.words(), preset.usual_strength, preset.guard)
     for text in args.preference:
         if not text.strip():
             raise UsageError("--preference is empty; say in words what replies should be like.")

@@ -18,6 +18,7 @@ from amulet_local.cli.options import Subparsers
 from amulet_local.cli.output import console, print_json, say, without_controls, write
 from amulet_local.errors import UsageError
 from amulet_local.presets.editing import new_preset, own_preset
+from amulet_local.presets.firmness import shown
 from amulet_local.presets.preset import GROUPS, MOST_BYTES, Preset, load_presets, read_preset
 from amulet_local.realignment import label
 from amulet_local.settings import presets_folder
@@ -66,7 +67,7 @@ def _list(args: argparse.Namespace) -> int:
             group = preset.group
             table.add_section()
             table.add_row(Text(without_controls(GROUPS.get(group, group)), style="bold"))
-        table.add_row(preset.name, f"{preset.strength:.2f}", _purpose(preset))
+        table.add_row(preset.name, shown(preset.strength), _purpose(preset))
     console().print(table)
     for problem in loaded.problems:
         say(problem)
@@ -84,7 +85,8 @@ def _show(args: argparse.Namespace) -> int:
         print_json(_described(preset))
         return 0
     write(f"# {preset.path}\n{read_text(preset.path, MOST_BYTES).rstrip()}\n")
-    write(f"\n# strength {preset.strength:.2f} ({label(preset.strength)}); the model reads:\n")
+    strength = preset.usual_strength
+    write(f"\n# strength {strength:.2f} ({label(strength)}); the model reads:\n")
     write(f"# {preset.words()}\n")
     return 0
 

@@ -19,7 +19,6 @@ from amulet_local.errors import UsageError
 from amulet_local.presets.calibrated import calibrated_strength, usual_strength
 from amulet_local.presets.preset import (
     USUAL_SAMPLING,
-    USUAL_STRENGTH,
     Preset,
     bounded_strength,
     explodes,
@@ -128,7 +127,7 @@ def _steering(
 def _usual_strength(args: argparse.Namespace, preset: Preset | None, model: str) -> float:
     """Where none was typed: what suits the preset, as it is used, on this model."""
     if preset is None:
-        return USUAL_STRENGTH
+        return usual_strength(model, None)
     used = with_given(preset, args)
     if calibrated_strength(model, used) is not None:
         say(

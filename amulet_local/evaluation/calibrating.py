@@ -1,7 +1,8 @@
 """The strength for a model and a preference: the largest at which replies are still well written.
 
-A few questions are answered by prompting, then at rising strengths with the preference's own guard,
-all greedily. A strength keeps the quality where its replies, beside those of prompting,
+A few questions, each with the same preference or with one of its own, are answered by prompting,
+then at rising strengths with the preference's own guard, all greedily. A strength keeps the quality
+where its replies, beside those of prompting,
 - are at most `margin` times as surprising (base perplexity, the ratio of geometric means),
 - have at least 95% of the distinct-3,
 - and at least 95% of the on-question score;
@@ -61,8 +62,7 @@ class _Scores:
 def find_strength(
     subject: Subject,
     setting: Setting,
-    preference: Preference,
-    questions: Sequence[Question],
+    pairs: Sequence[tuple[Question, Preference]],
     margin: float,
     watch: Observer,
 ) -> tuple[Quality, list[Quality]]:
@@ -71,12 +71,12 @@ def find_strength(
     Where none above prompting does, it is that of prompting. Raises DecodeError, and NotUsableError
     where the model holds none of the questions with a reply.
     """
-    prompted = _scores(subject, setting, preference, _PROMPTED, questions, watch)
+    prompted = _scores(subject, setting, _PROMPTED, pairs, watch)
     best = Quality(PROMPT, 1.0, 1.0, 1.0)
     tried: list[Quality] = []
     for strength in STRENGTHS:
         variant = Variant(f"amulet@s={strength:g}", "amulet", strength)
-        scores = _scores(subject, setting, preference, variant, questions, watch)
+        scores = _scores(subject, setting, variant, pairs, watch)
         quality = Quality(
             strength,
             exp(scores.surprise - prompted.surprise),
@@ -94,12 +94,13 @@ def find_strength(
 def _scores(
     subject: Subject,
     setting: Setting,
-    preference: Preference,
     variant: Variant,
-    questions: Sequence[Question],
+    pairs: Sequence[tuple[Question, Preference]],
     watch: Observer,
 ) -> _Scores:
-    watch.begin(f"{preference.name}, {variant.name}", 2 * len(questions))
+    names = {preference.name for _, preference in pairs}
+    name = names.pop() if len(names) == 1 else "in general"
+    watch.begin(f"{name}, {variant.name}", 2 * len(pairs))
     replies: list[WrittenReply] = []
     judged: list[Likelihoods] = []
 
@@ -115,9 +116,10 @@ def _scores(
         if isinstance(result, Likelihoods):
             judged.append(result)
 
-    assignments = [Assignment(question, preference, variant) for question in questions]
+    assignments = [Assignment(question, preference, variant) for question, preference in pairs]
+    followed = {question.index: preference for question, preference in pairs}
     Writer(subject, setting).write(assignments, written)
-    Judge(subject, setting).likelihoods([(reply, preference) for reply in replies], heard)
+    Judge(subject, setting).likelihoods([(it, followed[it.question]) for it in replies], heard)
     if not judged:
         raise NotUsableError(
             f"a context of {subject.length:,} tokens has no room for a question and its reply; "

@@ -9,9 +9,12 @@ from __future__ import annotations
 import msgspec
 
 from amulet_local.files import write_whole
+from amulet_local.presets.firmness import USUAL_BEARING, USUAL_FIRMNESS, strength_of
 from amulet_local.presets.preset import Preset
 from amulet_local.protocol.alignment import Placement, Strength
 from amulet_local.settings import strengths_file
+
+_IN_GENERAL = ""  # what stands for all presets; none can have this name
 
 
 class Calibrated(msgspec.Struct, frozen=True):
@@ -38,11 +41,25 @@ def calibrated_strength(model: str, preset: Preset) -> float | None:
     return found.strength if found and found.belongs_to(preset) else None
 
 
-def usual_strength(model: str, preset: Preset) -> float:
+def usual_strength(model: str, preset: Preset | None) -> float:
     """The strength where none is given: what was found for the model (the path of its file; "" for
-    none) and the preset as it is used, guard and placement included, else what the preset says."""
-    found = calibrated_strength(model, preset) if model else None
-    return preset.strength if found is None else found
+    none) and the preset as it is used, guard and placement included; else what the preset says, on
+    a model that bears as much as this one. None: for a preference in words."""
+    found = calibrated_strength(model, preset) if model and preset else None
+    if found is not None:
+        return found
+    return strength_of(preset.strength if preset else USUAL_FIRMNESS, bearing(model))
+
+
+def bearing(model: str) -> float:
+    """The strength that a model bears in general (the path of its file; "" for none)."""
+    found = _read(model).get(_IN_GENERAL) if model else None
+    return found.strength if found else USUAL_BEARING
+
+
+def keep_bearing(model: str, found: Calibrated) -> None:
+    """Keep what was found for no preset in particular. Raises OSError."""
+    _write(model, {**_read(model), _IN_GENERAL: found})
 
 
 def keep_strength(model: str, preset: Preset, found: Calibrated) -> None:

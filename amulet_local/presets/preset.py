@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import msgspec
 
 from amulet_local.errors import NotUsableError, UsageError, cause
+from amulet_local.presets.firmness import USUAL_FIRMNESS, Firmness, strength_of
 from amulet_local.protocol.alignment import STRONGEST, Placement, Sampling, Strength
 from amulet_local.protocol.numbers import Fraction, Positive
 from amulet_local.realignment import AMULET, Update
@@ -36,9 +37,9 @@ GROUPS = {
 }
 MOST_ITERATIONS = 100_000
 
-# For a preference that nothing is known of: what suits most of the built-in presets on the default
-# model (docs/alignment.md). The paper's strength is for models of billions of parameters.
-USUAL_STRENGTH = 2.0
+# For a preference that nothing is known of (docs/alignment.md). The paper's strength is for models
+# of billions of parameters.
+USUAL_STRENGTH = strength_of(USUAL_FIRMNESS)
 USUAL_GUARD = 0.1
 USUAL_SAMPLING = Sampling(dry_multiplier=0.8, penalty_last_n=512)  # realigned replies loop more
 
@@ -56,7 +57,7 @@ class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     title: str = ""
     description: str = ""
     group: Words = "own"
-    strength: Strength = USUAL_STRENGTH
+    strength: Strength | Firmness = USUAL_FIRMNESS
     guard: Fraction = USUAL_GUARD
     placement: Placement = "system"
     system: str = ""
@@ -69,6 +70,11 @@ class Preset(_Keys, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: str
     path: Path
     built_in: bool
+
+    @property
+    def usual_strength(self) -> float:
+        """Its strength on a model that nobody has calibrated."""
+        return strength_of(self.strength)
 
     def words(self, today: date | None = None) -> str:
         """The preference as the model reads it, with {date} replaced by today's date."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 import tomllib
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -124,7 +125,26 @@ def _wrong_key(message: str, text: str, kind: type[msgspec.Struct]) -> str:
     for theirs, ours in _PLAIN_WORDS.items():
         reason = reason.replace(theirs, ours)
     names = re.findall(r"[\w-]+", re.sub(r"\[[^]]*\]", "", place))  # not an item's number
-    return at_key(names[-1], _lower(reason), text)
+    choices = _choices(kind, names) if "cannot be" in reason else ""
+    return at_key(names[-1], _lower(reason) + choices, text)
+
+
+def _choices(kind: type[msgspec.Struct], names: Sequence[str]) -> str:
+    """What a key of a struct may be instead, where words are listed."""
+    struct = msgspec.inspect.type_info(kind)
+    if len(names) != 1 or not isinstance(struct, msgspec.inspect.StructType):
+        return ""
+    found = next((it.type for it in struct.fields if it.encode_name == names[0]), None)
+    types = found.types if isinstance(found, msgspec.inspect.UnionType) else (found,)
+    words = [
+        str(word)
+        for each in types
+        if isinstance(each, msgspec.inspect.LiteralType)
+        for word in each.values
+    ]
+    if any(isinstance(each, msgspec.inspect.FloatType) for each in types):
+        words.append("a number")
+    return f"; choose {', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else ""
 
 
 def at_key(key: str, reason: str, text: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from amulet_local.evaluation.writing import Writer
-from amulet_local.presets.calibrated import calibrated_strength
+from amulet_local.presets.calibrated import bearing, calibrated_strength
+from amulet_local.presets.firmness import USUAL_BEARING
 from amulet_local.presets.preset import load_presets
 from amulet_local.settings import config_folder
 from tests.cli.conftest import Amulet
@@ -225,6 +226,12 @@ def calibrate(tiny: str, *more: str) -> tuple[str, ...]:
     return ("calibrate", "-m", tiny, "--questions", "2", "--threads", "1", *more)
 
 
+def within(tried: dict[str, float]) -> bool:
+    """Whether a strength keeps the quality."""
+    quality = min(tried["distinct_3"], tried["on_question"])
+    return tried["perplexity"] <= 1.5 and quality >= 0.95
+
+
 def test_a_strength_is_found_kept_and_forgotten(amulet: Amulet, tiny: str) -> None:
     concise = load_presets().get("concise")
     result = amulet(*calibrate(tiny, "-p", "concise", "--json"))
@@ -232,14 +239,22 @@ def test_a_strength_is_found_kept_and_forgotten(amulet: Amulet, tiny: str) -> No
     tried = result.document["concise"]
     assert [each["strength"] for each in tried][:2] == [1.5, 2.0]
     found = calibrated_strength(tiny, concise)
-    kept = [
-        each["strength"]
-        for each in tried
-        if each["perplexity"] <= 1.5 and each["distinct_3"] >= 0.95 and each["on_question"] >= 0.95
-    ]
+    kept = [each["strength"] for each in tried if within(each)]
     assert found == max(kept, default=1.0)
     assert "deleted: concise." in amulet("calibrate", "-m", tiny, "--forget").err
     assert calibrated_strength(tiny, concise) is None
+
+
+def test_without_a_preset_it_finds_what_the_model_bears_in_general(
+    amulet: Amulet, tiny: str
+) -> None:
+    result = amulet(*calibrate(tiny, "--json"))
+    assert result.code == 0
+    assert list(result.document) == ["in general"]
+    kept = [each["strength"] for each in result.document["in general"] if within(each)]
+    assert bearing(tiny) == max(kept, default=1.0)
+    assert "deleted: in general." in amulet("calibrate", "-m", tiny, "--forget").err
+    assert bearing(tiny) == USUAL_BEARING
 
 
 def test_a_context_without_room_is_said_in_a_sentence(amulet: Amulet, tiny: str) -> None:

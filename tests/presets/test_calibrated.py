@@ -11,8 +11,11 @@ from amulet_local.presets.calibrated import (
     Calibrated,
     calibrated_strength,
     forget_strengths,
+    keep_bearing,
     keep_strength,
+    usual_strength,
 )
+from amulet_local.presets.firmness import USUAL_BEARING
 from amulet_local.presets.preset import Preset, load_presets
 from amulet_local.settings import strengths_file
 
@@ -75,3 +78,19 @@ def test_a_damaged_file_is_as_good_as_none(model: str) -> None:
     keep_strength(model, concise, found(concise))
     assert calibrated_strength(model, concise) == 3.5
     assert list(strengths_file(model).parent.iterdir()) == [strengths_file(model)]
+
+
+def test_what_a_model_bears_goes_for_words_and_presets_that_say_how_firmly(model: str) -> None:
+    formal = load_presets().get("formal")
+    firm = msgspec.structs.replace(formal, strength="firmly")
+    number = msgspec.structs.replace(formal, strength=2.5)
+    assert usual_strength(model, firm) == usual_strength(model, None) == USUAL_BEARING
+    keep_bearing(model, found(firm, 5.0))
+    assert usual_strength(model, firm) == usual_strength(model, None) == 5.0
+    assert usual_strength(model, msgspec.structs.replace(firm, strength="clearly")) == 3.0
+    assert usual_strength(model, number) == 2.5
+    assert usual_strength("", firm) == USUAL_BEARING
+    keep_strength(model, firm, found(firm, 4.0))
+    assert usual_strength(model, firm) == 4.0
+    assert forget_strengths(model, []) == ["", "formal"]
+    assert usual_strength(model, None) == USUAL_BEARING

@@ -34,7 +34,7 @@ def keys(preset: Preset) -> dict[str, Any]:
 def test_a_new_preset_can_be_used_at_once() -> None:
     path = new_preset("my-own")
     assert path == presets_folder() / "my-own.toml"
-    assert load_presets().get("my-own").strength == USUAL_STRENGTH
+    assert load_presets().get("my-own").usual_strength == USUAL_STRENGTH
 
 
 @pytest.mark.parametrize("name", ["", "Mine", "../mine", "a b", "a/b", ".", "ä"])

@@ -118,7 +118,7 @@ def test_presets_come_in_the_order_of_the_groups() -> None:
 def test_a_file_needs_a_preference_only() -> None:
     preset = read_preset(put("mine.toml", 'preference = "Rhyme."'))
     assert (preset.name, preset.group, preset.placement) == ("mine", "own", "system")
-    assert (preset.strength, preset.guard) == (USUAL_STRENGTH, 0.1)
+    assert (preset.usual_strength, preset.guard) == (USUAL_STRENGTH, 0.1)
     assert preset.sampling == Sampling()
     assert not preset.built_in
 
@@ -220,8 +220,14 @@ def test_an_unknown_name_comes_with_names_near_it() -> None:
         ('preference = "x"\nguard = nan', "line 2: guard: expected a number >= 0.0"),
         ('preference = "x"\nstrength = nan', "line 2: strength: "),
         ('preference = "x"\nstrength = -1001', "line 2: strength: "),
-        ('preference = "x"\nstrength = "strong"', "line 2: strength: expected a number, got text"),
-        ('preference = "x"\nplacement = "end"', "line 2: placement: it cannot be 'end'"),
+        (
+            'preference = "x"\nstrength = "strong"',
+            "line 2: strength: it cannot be 'strong'; choose ",
+        ),
+        (
+            'preference = "x"\nplacement = "end"',
+            "line 2: placement: it cannot be 'end'; choose system or turn",
+        ),
         ('preference = "x"\ngaurd = 0.1', "line 2: gaurd: there is no such key"),
         ('preference = "x"\nname = "y"', "line 2: name: there is no such key"),
         ('preference = "x"\n[sampling]\ntemperature = -1', "line 3: temperature: "),

@@ -39,6 +39,6 @@ def told(
     if strength is None:
         return f"{chosen} No strength leads after {tally.votes} votes.", None
     ahead = f"{chosen} Of {tally.votes} votes, {tally.won[strength]} went to {strength:.2f}"
-    if abs(strength - preset.strength) < SAME:
+    if abs(strength - preset.usual_strength) < SAME:
         return f"{ahead}, which is this preset's default.", None
     return f"{ahead}: {key} makes it this preset's default.", Favourite(preset, strength)

@@ -16,11 +16,11 @@ from textual.widgets import Input, Label, Static, TextArea
 
 from amulet_local.errors import AmuletError
 from amulet_local.presets.editing import save_preset
+from amulet_local.presets.firmness import USUAL_FIRMNESS, shown, typed
 from amulet_local.presets.preset import (
     GROUPS,
     USUAL_GUARD,
     USUAL_SAMPLING,
-    USUAL_STRENGTH,
     Preset,
     preset_of,
     read_preset,
@@ -33,7 +33,10 @@ from tui.widgets.dial import Dial
 _FIELDS = {  # in the order of the form: what each is called, and what it asks for
     "name": ("Name", "lower-case letters, digits, hyphens; also the name of the file"),
     "preference": ("Preference", "What you want from every reply, as you would tell a person"),
-    "strength": ("Strength", "0 base, 1 prompt, 3 LA, 5.65 Amulet"),
+    "strength": (
+        "Strength",
+        "gently, clearly, firmly; or 0 base, 1 prompt, 3 LA, 5.65 Amulet",
+    ),
     "guard": ("Guard", "0 off, 0.1 usual, 1 the strictest"),
     "placement": ("Placement", "system, or turn: only in the newest message"),
     "title": ("Title", "the name shown in lists"),
@@ -100,7 +103,7 @@ class PresetForm(ModalScreen[Preset | None]):
     @on(Input.Changed, "#field-strength")
     def _turn_dial(self, message: Input.Changed) -> None:
         try:
-            self.query_one(Dial).strength = float(message.value.replace(",", "."))
+            self.query_one(Dial).strength = typed(message.value)
         except ValueError:
             return  # said when it is saved
 
@@ -166,7 +169,7 @@ class PresetForm(ModalScreen[Preset | None]):
 _NEW = {
     "name": "",
     "preference": "",
-    "strength": f"{USUAL_STRENGTH:g}",
+    "strength": USUAL_FIRMNESS,
     "guard": f"{USUAL_GUARD:g}",
     "placement": "system",
     "title": "",
@@ -182,7 +185,7 @@ def _values(preset: Preset) -> dict[str, str]:
     return {
         "name": preset.name,
         "preference": preset.preference,
-        "strength": f"{preset.strength:.3g}",
+        "strength": shown(preset.strength),
         "guard": f"{preset.guard:g}",
         "placement": preset.placement,
         "title": preset.title,

@@ -98,7 +98,7 @@ class PresetPicker(Picker[Choice]):
         if preset:
             words = f"“{preset.words()}”"
             details = (
-                f"strength {preset.strength:.2f} {label(preset.strength)} · guard {preset.guard:g}"
+                f"strength {_strength(preset)} · guard {preset.guard:g}"
                 f" · in the {'system prompt' if preset.placement == 'system' else 'newest message'}"
                 f" · {'built in' if preset.built_in else preset.path}"
             )
@@ -155,3 +155,10 @@ def _fits(preset: Preset, words: list[str]) -> bool:
     group = GROUPS.get(preset.group, preset.group)
     about = (preset.name, preset.title, preset.description, preset.preference, group)
     return all(word in " ".join(about).casefold() for word in words)
+
+
+def _strength(preset: Preset) -> str:
+    """With the word for it, the preset's own or the dial's."""
+    usual = preset.usual_strength
+    word = label(usual) if usual == preset.strength else f"({preset.strength})"
+    return f"{usual:.2f} {word}"

@@ -39,7 +39,7 @@ class SteeringChoice:
         if preset is None:
             return cls()
         given = strength is not None
-        strength = preset.strength if strength is None else strength
+        strength = preset.usual_strength if strength is None else strength
         return cls(preset, "", strength, preset.guard, preset.placement, given)
 
     def at(self, strength: float) -> SteeringChoice:
@@ -49,7 +49,7 @@ class SteeringChoice:
     @classmethod
     def to_words(cls, words: str) -> SteeringChoice:
         """A preference in the user's own words; none leaves the model as it is."""
-        return cls(words=words, strength=USUAL_STRENGTH) if words else cls()
+        return cls(words=words, strength=USUAL_STRENGTH, given=False) if words else cls()
 
     @property
     def preference(self) -> str:
@@ -79,9 +79,9 @@ class SteeringChoice:
 def at_usual_strength(steering: SteeringChoice, file: str) -> SteeringChoice:
     """The same at the strength that is usual on a model, where nobody chose one. file: the model's
     path; empty for none."""
-    if steering.given or not steering.preset:
+    if steering.given or not steering.preference:
         return steering
-    used = msgspec.structs.replace(
-        steering.preset, guard=steering.guard, placement=steering.placement
-    )
-    return replace(steering, strength=usual_strength(file, used))
+    preset = None if steering.words else steering.preset
+    if preset:
+        preset = msgspec.structs.replace(preset, guard=steering.guard, placement=steering.placement)
+    return replace(steering, strength=usual_strength(file, preset))

@@ -498,7 +498,7 @@ async def test_a_model_that_is_being_loaded_is_waited_for() -> None:
 def test_the_usual_three_are_never_the_same() -> None:
     preset = load_presets().presets["concise"]
     for strength, third in ((3.0, 3.0), (0.0, AMULET), (1.0, AMULET), (-2.0, -2.0)):
-        steerings = usual(SteeringChoice.to_preset(preset, strength), preset.strength)
+        steerings = usual(SteeringChoice.to_preset(preset, strength), preset.usual_strength)
         assert [it.strength for it in steerings] == [0.0, 1.0, pytest.approx(third)]
     assert usual(replace(SteeringChoice.to_words("Brief."), strength=1.0))[2].strength == 3.0
 
