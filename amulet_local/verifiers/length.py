@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from amulet_local.verifiers.kind import Count, Kind, Relation, Words, holds
-from amulet_local.verifiers.sentences import sentence_count, word_count
+from amulet_local.verifiers.sentences import sentences, word_count
 
 _Place = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 
@@ -32,7 +32,7 @@ class NumberSentences(Kind, frozen=True, tag="length_constraints:number_sentence
 
     def follows(self, text: str) -> bool:
         """Whether there are as many sentences as that."""
-        return holds(sentence_count(text), self.relation, self.num_sentences)
+        return holds(len(sentences(text)), self.relation, self.num_sentences)
 
 
 class NumberParagraphs(Kind, frozen=True, tag="length_constraints:number_paragraphs"):

@@ -3,12 +3,13 @@
 A sentence ends with . ? or ! before a space or a closing mark, and with the full stops of Chinese,
 Japanese and Hindi anywhere. Line ends alone do not end it, and what has no letter or digit is none.
 The full stop of an abbreviation or of an initial ends one only before a word that mostly begins
-sentences; that of a number, and an ellipsis, not before a small letter.
+sentences; that of a number does not before a small letter, an ellipsis only before a capital one.
 """
 
 from __future__ import annotations
 
 import re
+from unicodedata import category
 
 _WORD = re.compile(r"\w+")
 _END = re.compile(r"[.?!]+(?=\s|[]\"'”’»)}({[*:;@]|\Z)|[。！？।]+")
@@ -26,30 +27,29 @@ _ABBREVIATIONS = frozenset(
 _STARTERS = frozenset(
     re.findall(
         r"\w+",
-        "the a an he she it we they you this that these those there in on at but and so if when "
-        "while after before what who how why where my his her its our your their for as with no",
+        "the a an i he she it we they you this that these those there here in on at but and so if "
+        "when while after before what who how why where my his her its our your their for as with "
+        "no please",
     )
 )
 _DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]{1,2}|ph\.d")
 
 
 def word_count(text: str) -> int:
-    """Runs of letters, digits and underscores: "it's" is two."""
+    """Runs of letters, digits and underscores: "it's" is two. Combining signs belong to them."""
+    if not text.isascii():  # signs that combine with letters are no letters to re
+        text = "".join(sign for sign in text if not category(sign).startswith("M"))
     return sum(1 for _ in _WORD.finditer(text))
 
 
-def sentence_count(text: str) -> int:
-    """How many sentences there are."""
-    count = start = 0
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, with the marks and the space that stand around them."""
+    pieces, start = [], 0
     for end in _END.finditer(text):
         if _ends(text, end):
-            count += _says_something(text[start : end.end()])
+            pieces.append(text[start : end.end()])
             start = end.end()
-    return count + _says_something(text[start:])
-
-
-def _says_something(piece: str) -> bool:
-    return any(map(str.isalnum, piece))
+    return [piece for piece in (*pieces, text[start:]) if any(map(str.isalnum, piece))]
 
 
 def _ends(text: str, end: re.Match[str]) -> bool:
@@ -60,7 +60,7 @@ def _ends(text: str, end: re.Match[str]) -> bool:
     following = _NEXT.match(text, end.end())
     word = following.group(1)[:_LONGEST] if following else ""
     if len(mark) > 1:
-        return len(mark) > 2 and not word[:1].islower()
+        return len(mark) > 2 and text[end.end() : end.end() + 1].isspace() and word[:1].isupper()
     before = re.split(r"\s", text[max(0, end.start() - _LONGEST) : end.start()])
     last = before[-1].lower().lstrip("\"'“‘(*_[")
     if last.isdecimal():
