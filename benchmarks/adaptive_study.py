@@ -10,6 +10,7 @@ and take the place of the product's own for this one process.
     cap    the largest strength up to s with KL(realigned || pref) at most CAP nats
     agree  1 where base and pref have the same best token, else s  after NWCAD (arXiv 2604.16686)
     peak   1 + (s - 1) (1 - max p_pref): less where pref is sure
+    end    s, but the tokens that end a turn are as likely as pref finds them: 1 for them alone
 """
 
 from __future__ import annotations
@@ -74,6 +75,22 @@ def peak(base: Row, pref: Row, strength: float) -> float:
 RULES: dict[str, Rule] = {"jsd": jsd, "cap": cap, "agree": agree, "peak": peak}
 
 
+# The tokens that end a turn, by the size of the vocabulary: SmolLM2, Qwen2.5.
+ENDS = {49_152: (0, 2), 151_936: (151_643, 151_645)}
+
+
+def ending(logits: Rows, combination: Combination, work: Workspace) -> Row:
+    """The product's `combined`, with ends of turns at prompting's log-probability."""
+    if len(combination.strengths) != 1 or combination.strengths[0] <= PROMPT:
+        return combined(logits, combination, work)
+    base, pref = (log_softmax(np.array(row)) for row in logits[:2])
+    strength = combination.strengths[0]
+    ends = list(ENDS[pref.size])
+    # Where the preference makes an end likelier, base is taken to find it as likely as pref does.
+    base[ends] = np.maximum(base[ends], pref[ends])
+    return combined([base, pref], Combination((strength,), combination.guard), work)
+
+
 def adapting(rule: Rule) -> Callable[[Rows, Combination, Workspace], Row]:
     """The product's `combined` with a strength of its own at every token."""
 
@@ -87,5 +104,6 @@ def adapting(rule: Rule) -> Callable[[Rows, Combination, Workspace], Row]:
 
 
 if __name__ == "__main__":
-    setattr(decoding, "combined", adapting(RULES[sys.argv[1]]))  # noqa: B010, mypy would not have it
+    rule = ending if sys.argv[1] == "end" else adapting(RULES[sys.argv[1]])
+    setattr(decoding, "combined", rule)  # noqa: B010, mypy would not have it
     sys.exit(main(sys.argv[2:]))
