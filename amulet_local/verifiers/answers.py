@@ -50,6 +50,7 @@ _SIZES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9}
 _WORDS = (
     {word: float(n) for n, word in enumerate(_ONES.split())}
     | {word: 10.0 * n for n, word in enumerate(_TENS.split(), 2)}
+    | {"twice": 2.0, "thrice": 3.0}  # not "once", which is seldom a number
     | _SIZES
 )
 _WORD = f"(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})"
