@@ -290,7 +290,7 @@ def long(piece: str) -> str:
         long("1/"),
         "9" * 5000 + "." + "9" * 5000,
         long("-"),
-        long('{"a":'),
+        '{"a":' * LONG,  # objects in objects, as deep
         long('{"a":['),
         long("{"),
         '{"' + "a" * LONG,
