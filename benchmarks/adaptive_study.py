@@ -10,7 +10,7 @@ and take the place of the product's own for this one process.
     cap    the largest strength up to s with KL(realigned || pref) at most CAP nats
     agree  1 where base and pref have the same best token, else s  after NWCAD (arXiv 2604.16686)
     peak   1 + (s - 1) (1 - max p_pref): less where pref is sure
-    end    s, but the tokens that end a turn are as likely as pref finds them: 1 for them alone
+    end    s, but an end of the turn leads the best other token by no more than it does for pref
 """
 
 from __future__ import annotations
@@ -80,15 +80,20 @@ ENDS = {49_152: (0, 2), 151_936: (151_643, 151_645)}
 
 
 def ending(logits: Rows, combination: Combination, work: Workspace) -> Row:
-    """The product's `combined`, with ends of turns at prompting's log-probability."""
-    if len(combination.strengths) != 1 or combination.strengths[0] <= PROMPT:
-        return combined(logits, combination, work)
-    base, pref = (log_softmax(np.array(row)) for row in logits[:2])
-    strength = combination.strengths[0]
-    ends = list(ENDS[pref.size])
-    # Where the preference makes an end likelier, base is taken to find it as likely as pref does.
-    base[ends] = np.maximum(base[ends], pref[ends])
-    return combined([base, pref], Combination((strength,), combination.guard), work)
+    """The product's `combined`, but an end of the turn leads the best other token by no more than
+    it does for pref."""
+    realigned = combined(logits, combination, work)
+    if len(combination.strengths) == 1 and combination.strengths[0] > PROMPT:
+        pref, ends = logits[1], list(ENDS[len(realigned)])
+        kept = realigned[ends]
+        realigned[ends] = -np.inf
+        others = np.array(pref)
+        others[ends] = -np.inf
+        best = realigned.max()  # -inf where the guard leaves ends alone
+        realigned[ends] = kept
+        if np.isfinite(best):
+            realigned[ends] = np.minimum(kept, best + pref[ends] - others.max())
+    return realigned
 
 
 def adapting(rule: Rule) -> Callable[[Rows, Combination, Workspace], Row]:
