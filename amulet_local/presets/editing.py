@@ -137,7 +137,7 @@ preference = "Answer in a warm and personal tone."
 
 # How firmly: gently, clearly or firmly, which comes to what the model bears. Or a number: 0 ignores
 # the preference, 1 only asks for it, 3 is firm, 5.65 is the paper's; below 0 leads away from it.
-strength = "firmly"
+strength = "clearly"
 
 # Keeps text coherent at high strength: 0 is off, 0.1 is usual, 1 is the strictest.
 guard = 0.1

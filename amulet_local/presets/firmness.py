@@ -17,7 +17,7 @@ from amulet_local.realignment import PROMPT
 Firmness = Literal["gently", "clearly", "firmly"]
 WORDS: tuple[Firmness, ...] = get_args(Firmness)
 USUAL_BEARING = 3.0
-USUAL_FIRMNESS: Firmness = "firmly"
+USUAL_FIRMNESS: Firmness = "clearly"
 
 _SHARES: dict[Firmness, float] = {"gently": 0.25, "clearly": 0.5, "firmly": 1.0}
 

@@ -11,7 +11,6 @@ import pytest
 
 from amulet_local.presets.preset import GROUPS, load_presets, read_preset
 from amulet_local.settings import presets_folder
-from tests.asking import built_in_strength
 from tests.cli.conftest import Amulet
 
 
@@ -40,9 +39,9 @@ def test_the_list_has_every_preset_under_its_group(amulet: Amulet) -> None:
     assert amulet("presets", "list").out == result.out
     lines = [line.rstrip() for line in result.out.splitlines()]
     assert [line for line in lines if line in GROUPS.values()] == list(GROUPS.values())
-    assert re.fullmatch(rf"concise +{built_in_strength('concise'):.2f}  Short: .+", lines[-7])
+    assert re.fullmatch(r"concise +firmly  Short: .+", lines[-7])
     (mine,) = (line for line in lines if line.startswith("mine "))
-    assert mine.endswith("2.00  [bold]Rhyme.[2J[/bold] (yours)")
+    assert mine.endswith("  2  [bold]Rhyme.[2J[/bold] (yours)")
 
 
 def test_a_broken_file_is_told_of_below_the_list(amulet: Amulet) -> None:
@@ -73,7 +72,7 @@ def test_a_preset_is_shown_as_its_file_and_as_the_model_reads_it(amulet: Amulet)
     out = amulet("presets", "show", "today-is").out
     preset = load_presets().get("today-is")
     assert preset.path.read_text("utf-8").strip() in out
-    assert f"strength {preset.strength:.2f} (past prompt); the model reads:" in out
+    assert f"strength {preset.usual_strength:.2f} (past prompt); the model reads:" in out
     assert preset.words() in out
     assert amulet("presets", "show", "today-is", "--json").document["name"] == "today-is"
 

@@ -62,7 +62,7 @@ def test_a_trace_measures_every_token(tiny: str) -> None:
     assert [step["token"] for step in reply["steps"]] == reply["token_ids"]
     assert all(step["shift"] >= 0 and step["logp_base"] < 0 for step in some(reply["steps"]))
     assert reply["stats"]["streams"] == 2
-    assert reply["strength"] == load_presets().get("concise").strength
+    assert reply["strength"] == load_presets().get("concise").usual_strength
 
 
 def test_an_interrupted_reply_stands_and_the_engine_is_gone(tiny: str) -> None:

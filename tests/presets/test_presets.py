@@ -102,7 +102,7 @@ def test_our_own_are_guarded_and_described() -> None:
 def test_the_documentation_has_the_strengths_that_the_presets_have() -> None:
     page = DOCUMENTATION.with_name("alignment.md").read_text(encoding="utf-8")
     for preset in some(load_presets().presets.values()):
-        assert f"| {preset.name} | **{preset.strength:g}** |" in page
+        assert f"| {preset.name} | **{preset.usual_strength:g}** |" in page
 
 
 def test_presets_come_in_the_order_of_the_groups() -> None:

@@ -73,7 +73,7 @@ async def test_arrows_move_over_headings_and_take_the_strength_of_the_preset_alo
         assert chosen(running) == "around-the-world"
         preset = running.session.steering.preset
         assert preset
-        assert running.session.steering.strength == preset.strength
+        assert running.session.steering.strength == preset.usual_strength
 
 
 async def test_no_preset_can_be_chosen() -> None:

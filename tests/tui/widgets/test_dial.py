@@ -224,7 +224,7 @@ async def test_another_model_has_its_own_calibrated_strength() -> None:
             running.screen.show(running.session.load(model))
             await running.settle()
             strengths.append(running.session.steering.strength)
-        assert strengths == [2.5, load_presets().get("thrifty").strength, 4.5]
+        assert strengths == [2.5, load_presets().get("thrifty").usual_strength, 4.5]
 
 
 async def test_a_strength_that_was_given_stays_on_every_model() -> None:
@@ -241,7 +241,7 @@ async def test_a_preset_used_otherwise_than_it_was_calibrated_has_its_own_streng
     async with chat(FakeEngine(), preset="thrifty") as running:
         before = running.session.steering.guard
         await running.say("/guard 0.3")
-        assert running.session.steering.strength == load_presets().get("thrifty").strength
+        assert running.session.steering.strength == load_presets().get("thrifty").usual_strength
         await running.say(f"/guard {before}")
         assert running.session.steering.strength == 4.5
 
