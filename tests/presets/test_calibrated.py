@@ -16,7 +16,7 @@ from amulet_local.presets.calibrated import (
     usual_strength,
 )
 from amulet_local.presets.firmness import USUAL_BEARING
-from amulet_local.presets.preset import Preset, load_presets
+from amulet_local.presets.preset import USUAL_STRENGTH, Preset, load_presets
 from amulet_local.settings import strengths_file
 
 
@@ -84,13 +84,15 @@ def test_what_a_model_bears_goes_for_words_and_presets_that_say_how_firmly(model
     formal = load_presets().get("formal")
     firm = msgspec.structs.replace(formal, strength="firmly")
     number = msgspec.structs.replace(formal, strength=2.5)
-    assert usual_strength(model, firm) == usual_strength(model, None) == USUAL_BEARING
+    assert usual_strength(model, firm) == USUAL_BEARING
+    assert usual_strength(model, None) == USUAL_STRENGTH
     keep_bearing(model, found(firm, 5.0))
-    assert usual_strength(model, firm) == usual_strength(model, None) == 5.0
+    assert usual_strength(model, firm) == 5.0
+    assert usual_strength(model, None) == 3.0
     assert usual_strength(model, msgspec.structs.replace(firm, strength="clearly")) == 3.0
     assert usual_strength(model, number) == 2.5
     assert usual_strength("", firm) == USUAL_BEARING
     keep_strength(model, firm, found(firm, 4.0))
     assert usual_strength(model, firm) == 4.0
     assert forget_strengths(model, []) == ["", "formal"]
-    assert usual_strength(model, None) == USUAL_BEARING
+    assert usual_strength(model, None) == USUAL_STRENGTH
