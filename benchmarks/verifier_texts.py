@@ -143,7 +143,8 @@ def _relation(luck: random.Random) -> str:
 
 def _word(text: str, luck: random.Random) -> str:
     """A word of the text, or of another."""
-    return luck.choice(re.findall(r"[^\W\d_]+", luck.choice([text, *ENGLISH[:2]])) or ["key"])
+    words: list[str] = re.findall(r"[^\W\d_]+", luck.choice([text, *ENGLISH[:2]]))
+    return luck.choice(words or ["key"])
 
 
 def _beginning(text: str, luck: random.Random) -> str:

@@ -59,8 +59,8 @@ class Capital(Kind, frozen=True, tag="change_case:capital"):
     """All letters capital, in any language; not in IFEval."""
 
     def follows(self, text: str) -> bool:
-        """Whether no letter is small."""
-        return text.isupper()
+        """Whether no letter is small, of those that have a capital one."""
+        return not any(letter.islower() and letter.upper() != letter for letter in text)
 
 
 class Lowercase(Kind, frozen=True, tag="change_case:lowercase"):
@@ -68,7 +68,7 @@ class Lowercase(Kind, frozen=True, tag="change_case:lowercase"):
 
     def follows(self, text: str) -> bool:
         """Whether no letter is capital."""
-        return text.islower()
+        return not any(map(str.isupper, text))
 
 
 def _capital_words(text: str) -> int:

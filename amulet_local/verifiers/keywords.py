@@ -34,6 +34,10 @@ class KeywordFrequency(Kind, frozen=True, tag="keywords:frequency"):
     frequency: Count
     relation: Relation
 
+    def __post_init__(self) -> None:
+        if not self.keyword.strip():
+            raise ValueError("keyword has no words")
+
     def follows(self, text: str) -> bool:
         """Whether it is found as often as that; finds do not overlap."""
         found = sum(1 for _ in _literally(self.keyword.strip()).finditer(text))

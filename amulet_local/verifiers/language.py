@@ -6,6 +6,7 @@ draws at random, so its seed is fixed: a text has one language, always.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Literal
@@ -23,6 +24,7 @@ Language = Literal[
 ]
 # fmt: on
 
+_HANGUL = re.compile("[\uac00-\ud7a3]")
 _READ = 100_000  # langdetect itself judges 10,000 characters, but searches all for addresses first
 
 
@@ -37,7 +39,10 @@ class ResponseLanguage(Kind, frozen=True, tag="language:response_language"):
     def follows(self, text: str) -> bool:
         """Whether that is its likeliest language; a text without words is in none."""
         found = language_of(text)
-        return found == self.language or (self.language == "zh" and found in {"zh-cn", "zh-tw"})
+        if self.language == "zh":
+            # It takes short texts in traditional signs for Korean, which is written in others.
+            return found in {"zh-cn", "zh-tw"} or (found == "ko" and not _HANGUL.search(text))
+        return found == self.language
 
 
 def language_of(text: str) -> str | None:

@@ -12,7 +12,8 @@ import re
 from unicodedata import category
 
 _WORD = re.compile(r"\w+")
-_END = re.compile(r"[.?!]+(?=\s|[]\"'”’»)}({[*:;@]|\Z)|[。！？।]+")
+_MARKS = re.compile(r"[.?!]+|[。！？।]+")
+_BEHIND = re.compile(r"[\s\]\"'”’»)}({\[*:;@]|\Z")  # what a mark must have behind it
 _NEXT = re.compile(r"\s*([^\W_]*)")
 _LONGEST = 24  # characters looked at before a full stop; no abbreviation is longer
 
@@ -29,7 +30,7 @@ _STARTERS = frozenset(
         r"\w+",
         "the a an i he she it we they you this that these those there here in on at but and so if "
         "when while after before what who how why where my his her its our your their for as with "
-        "no please",
+        "no please then now",
     )
 )
 _DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]{1,2}|ph\.d")
@@ -45,7 +46,7 @@ def word_count(text: str) -> int:
 def sentences(text: str) -> list[str]:
     """The sentences of a text, with the marks and the space that stand around them."""
     pieces, start = [], 0
-    for end in _END.finditer(text):
+    for end in _MARKS.finditer(text):
         if _ends(text, end):
             pieces.append(text[start : end.end()])
             start = end.end()
@@ -55,6 +56,10 @@ def sentences(text: str) -> list[str]:
 def _ends(text: str, end: re.Match[str]) -> bool:
     """Whether a mark really ends a sentence."""
     mark = end.group()
+    if mark[0] in "。！？।":
+        return True
+    if not _BEHIND.match(text, end.end()):
+        return False
     if mark.strip("."):
         return True  # some other mark than full stops
     following = _NEXT.match(text, end.end())
