@@ -83,23 +83,31 @@ AMULET = Update().strength
 MARKS = {"base": BASE, "prompt": PROMPT, "LA": LINEAR, "Amulet": AMULET}
 
 
+BASE_STREAM, PREF_STREAM = 0, 1  # the rows of logits
+
+
 @dataclass(frozen=True)
 class MethodRule:
-    """What a method does with the strength and the guard that are set.
+    """What a method needs, and what it does with the strength and the guard that are set.
 
-    strength: the one that it always has; None for the one that is set. guarded: whether the guard
-    counts, which is for what lies beyond base and pref.
+    strength: the one that it always has; None for the one that is set. streams: those that it
+    looks at.
     """
 
     strength: float | None
-    guarded: bool
+    streams: tuple[int, ...]
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the guard counts, which is for what lies beyond base and pref."""
+        return len(self.streams) > 1
 
 
 METHODS = {
-    "base": MethodRule(BASE, guarded=False),
-    "pref": MethodRule(PROMPT, guarded=False),
-    "la": MethodRule(LINEAR, guarded=True),
-    "amulet": MethodRule(None, guarded=True),
+    "base": MethodRule(BASE, (BASE_STREAM,)),
+    "pref": MethodRule(PROMPT, (PREF_STREAM,)),
+    "la": MethodRule(LINEAR, (BASE_STREAM, PREF_STREAM)),
+    "amulet": MethodRule(None, (BASE_STREAM, PREF_STREAM)),
 }
 
 

@@ -13,11 +13,15 @@ from amulet_local.errors import UsageError
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.prompts.templates import TemplateError
 from amulet_local.protocol.messages import Reply
-from amulet_local.realignment import Combination, strength_and_guard
+from amulet_local.realignment import (
+    BASE_STREAM,
+    METHODS,
+    PREF_STREAM,
+    Combination,
+    strength_and_guard,
+)
 
 Prompts = dict[int, list[int]]  # by stream
-
-_BASE_STREAM, _PREFERENCE_STREAM = 0, 1
 
 
 def check(request: Reply) -> None:
@@ -34,22 +38,21 @@ def prompts_of(request: Reply, prompter: Prompter, start: int = 0) -> Prompts:
     """Stream -> token ids up to where the answer begins, of the streams that the request needs,
     without the chat's first `start` messages. Raises UsageError."""
     alignment = request.alignment
-    preferences = {_BASE_STREAM: "", _PREFERENCE_STREAM: alignment.preference}
-    if not alignment.preference or (alignment.method == "base" and not request.trace):
-        del preferences[_PREFERENCE_STREAM]
-    elif alignment.method == "pref" and not request.trace:
-        del preferences[_BASE_STREAM]
+    preferences = {BASE_STREAM: "", PREF_STREAM: alignment.preference}
+    method = alignment.method if alignment.preference else "base"
+    measured = request.trace and alignment.preference  # both are compared
+    streams = tuple(preferences) if measured else METHODS[method].streams
     try:
         return {
             stream: prompter.prompt(
                 request.system,
                 request.messages[start:],
-                preference,
+                preferences[stream],
                 alignment.placement,
                 thinking=leaves_thought(request),
             )
             + list(request.thought)
-            for stream, preference in preferences.items()
+            for stream in streams
         }
     except TemplateError as error:
         raise UsageError(f"the model's chat template cannot format this chat: {error}.") from None

@@ -16,6 +16,7 @@ import msgspec
 from amulet_local.errors import UsageError
 from amulet_local.protocol.alignment import STRONGEST
 from amulet_local.realignment import AMULET, strength_and_guard
+from amulet_local.realignment import METHODS as RULES
 
 Method = Literal["base", "pref", "beam", "la", "amulet"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -34,9 +35,17 @@ class Variant(msgspec.Struct, frozen=True):
 
     def strength_and_guard(self, strength: float, guard: float) -> tuple[float, float]:
         """What it comes to, for a preference with these of its own."""
-        method = "pref" if self.method == "beam" else self.method  # which searches along pref
         own = strength if self.strength is None else self.strength
-        return strength_and_guard(method, own, guard if self.guard is None else self.guard)
+        return strength_and_guard(self._rule, own, guard if self.guard is None else self.guard)
+
+    @property
+    def streams(self) -> tuple[int, ...]:
+        """Those whose prompts it needs."""
+        return RULES[self._rule].streams
+
+    @property
+    def _rule(self) -> str:
+        return "pref" if self.method == "beam" else self.method  # which searches along pref
 
 
 PAPER = Variant("amulet@paper", "amulet", AMULET, 0.0)

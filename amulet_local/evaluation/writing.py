@@ -25,7 +25,7 @@ from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.alignment import Method as WritingMethod
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Finished, Reply, Step
-from amulet_local.realignment import Combination
+from amulet_local.realignment import BASE_STREAM, PREF_STREAM, Combination
 from amulet_local.runtime.lockstep import Lockstep
 
 TOGETHER = 8  # replies at once: the rows of larger batches cost hardly less each
@@ -72,10 +72,11 @@ class Writer:
     def _prompts(self, assignment: Assignment) -> list[list[int]]:
         """The prompts of the streams that the method looks at: base, pref, or both."""
         question, preference = assignment.question.question, assignment.preference
-        words = preference.words
-        wanted = {"base": ("",), "pref": (words,), "beam": (words,)}
-        preferences = wanted.get(assignment.variant.method, ("", words))
-        return [self._prompt(question, each, preference.instead) for each in preferences]
+        words = {BASE_STREAM: "", PREF_STREAM: preference.words}
+        return [
+            self._prompt(question, words[stream], preference.instead)
+            for stream in assignment.variant.streams
+        ]
 
     def _make_prompt(self, question: str, words: str, instead: bool) -> list[int]:
         setting = self._setting

@@ -21,6 +21,11 @@ def test_a_method_alone_takes_strength_and_guard_of_the_preference() -> None:
     assert beam.beams == 16
 
 
+def test_a_method_needs_the_prompts_of_the_streams_that_it_looks_at() -> None:
+    needed = {each.name: each.streams for each in parse_variants("base,pref,beam,la,amulet")}
+    assert needed == {"base": (0,), "pref": (1,), "beam": (1,), "la": (0, 1), "amulet": (0, 1)}
+
+
 def test_settings_stand_behind_an_at_sign() -> None:
     amulet, beam, la = parse_variants("amulet@s=3,guard=0.1, beam@beams=4, la@guard=0")
     assert amulet == Variant("amulet@s=3,guard=0.1", "amulet", 3.0, 0.1)
