@@ -1,6 +1,7 @@
 """The contracts on imports in pyproject.toml: the tree keeps them, and they catch what they should.
 
-They are tried on a copy of the packages, into which each test writes one wrong import.
+They are tried on a copy of the packages, into which each test writes one wrong import. Import
+Linter runs in a process of its own, once for all: starting it takes longer than looking.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,54 +26,83 @@ SCREENS = "only the command line knows the screens"
 FOLDER = "only the command line and the screens know the model folder"
 
 
+# Looks once for every line on standard input; each time, a line with the exit code comes last.
+_LINTER = """
+import sys
+from importlinter.cli import lint_imports
+
+for _ in sys.stdin:
+    print("exit code:", lint_imports(no_logo=True), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A copy of the packages with their contracts, and what looks at it."""
+
+    path: Path
+    linter: subprocess.Popen[str]
+
+
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the packages with their contracts."""
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
     copy = tmp_path_factory.mktemp("tree")
     shutil.copy(HERE / "pyproject.toml", copy)
     for package in ("amulet_local", "models", "tui"):
         shutil.copytree(
             HERE / package, copy / package, ignore=shutil.ignore_patterns("__pycache__")
         )
-    return copy
+    with subprocess.Popen(
+        [sys.executable, "-c", _LINTER],
+        cwd=copy,
+        env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as linter:
+        yield Tree(copy, linter)
+        linter.communicate()
 
 
 @pytest.fixture
-def changed(tree: Path) -> Iterator[dict[str, str]]:
+def changed(tree: Tree) -> Iterator[dict[str, str]]:
     """What is appended to files of the copy, by path; taken out again afterwards."""
     changes: dict[str, str] = {}
     yield changes
     for path in changes:
-        original, copied = HERE / path, tree / path
+        original, copied = HERE / path, tree.path / path
         copied.write_bytes(original.read_bytes()) if original.exists() else copied.unlink()
 
 
-def broken(tree: Path, changes: dict[str, str]) -> set[str]:
+def broken(tree: Tree, changes: dict[str, str]) -> set[str]:
     """The names of the contracts that the copy breaks once it is changed."""
     for path, text in changes.items():
-        with (tree / path).open("a", encoding="utf-8") as file:
+        with (tree.path / path).open("a", encoding="utf-8") as file:
             file.write(f"\n{text}\n")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from importlinter.cli import lint_imports_command; lint_imports_command()",
-            "--no-logo",
-        ],
-        cwd=tree,
-        env=os.environ | {"COLUMNS": "200", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    verdicts = re.findall(r"^(.+) (KEPT|BROKEN)(?: \(.*\))?$", done.stdout, re.MULTILINE)
+    told = _look(tree.linter)
+    verdicts = re.findall(r"^(.+) (KEPT|BROKEN)(?: \(.*\))?$", told, re.MULTILINE)
     names = {name for name, verdict in verdicts if verdict == "BROKEN"}
-    assert verdicts, done.stdout + done.stderr
-    assert done.returncode == bool(names), done.stdout + done.stderr
+    assert verdicts, told
+    assert told.endswith(f"exit code: {bool(names):d}\n"), told
     return names
 
 
-def test_the_tree_keeps_every_contract(tree: Path) -> None:
+def _look(linter: subprocess.Popen[str]) -> str:
+    """All that the linter says of the tree as it is now."""
+    assert linter.stdin is not None
+    assert linter.stdout is not None
+    linter.stdin.write("look\n")
+    linter.stdin.flush()
+    told = ""
+    for line in linter.stdout:
+        told += line
+        if line.startswith("exit code: "):
+            break
+    return told
+
+
+def test_the_tree_keeps_every_contract(tree: Tree) -> None:
     assert broken(tree, {}) == set()
 
 
@@ -87,7 +118,7 @@ def test_the_tree_keeps_every_contract(tree: Path) -> None:
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import amulet_local.path_text",
     ],
 )
-def test_realignment_imports_numpy_alone(tree: Path, changed: dict[str, str], line: str) -> None:
+def test_realignment_imports_numpy_alone(tree: Tree, changed: dict[str, str], line: str) -> None:
     changed["amulet_local/realignment.py"] = line
     assert broken(tree, changed) == {REALIGNMENT}
 
@@ -105,15 +136,15 @@ def test_realignment_imports_numpy_alone(tree: Path, changed: dict[str, str], li
     ],
 )
 def test_realignment_is_held_by_other_contracts_too(
-    tree: Path, changed: dict[str, str], line: str, also: str
+    tree: Tree, changed: dict[str, str], line: str, also: str
 ) -> None:
     changed["amulet_local/realignment.py"] = line
     assert broken(tree, changed) >= {REALIGNMENT, also}
 
 
 @pytest.mark.parametrize("room", ["amulet_local/attic.py", "amulet_local/attic/__init__.py"])
-def test_a_room_must_have_its_layer(tree: Path, changed: dict[str, str], room: str) -> None:
-    (tree / room).parent.mkdir(exist_ok=True)
+def test_a_room_must_have_its_layer(tree: Tree, changed: dict[str, str], room: str) -> None:
+    (tree.path / room).parent.mkdir(exist_ok=True)
     changed[room] = '"""A room of which the contract does not know."""'
     assert broken(tree, changed) == {LAYERS}
 
@@ -130,7 +161,7 @@ def test_a_room_must_have_its_layer(tree: Path, changed: dict[str, str], room: s
     ],
 )
 def test_an_arrow_that_runs_back_up_is_caught(
-    tree: Path, changed: dict[str, str], path: str, line: str, contract: str
+    tree: Tree, changed: dict[str, str], path: str, line: str, contract: str
 ) -> None:
     changed[path] = line
     assert contract in broken(tree, changed)
@@ -140,7 +171,7 @@ def test_an_arrow_that_runs_back_up_is_caught(
     "indent", ["", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "]
 )
 @pytest.mark.parametrize("package", ["amulet_local/system", "models", "tui/widgets"])
-def test_a_circle_is_caught(tree: Path, changed: dict[str, str], package: str, indent: str) -> None:
+def test_a_circle_is_caught(tree: Tree, changed: dict[str, str], package: str, indent: str) -> None:
     here = package.replace("/", ".")
     changed[f"{package}/hen.py"] = f"import {here}.egg"
     changed[f"{package}/egg.py"] = f"{indent}import {here}.hen"

@@ -11,7 +11,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from textual._context import visible_screen_stack
 from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.strip import Strip
 from textual.worker import WorkerCancelled
 
 from amulet_local.chats.history import History, history_file
@@ -65,6 +68,12 @@ def store_with(
         return path
 
     return ModelStore(find, lambda: False, fetch_it, lambda options: others)
+
+
+def strips(screen: Screen[Any]) -> list[Strip]:
+    """What a screen shows, row by row, with what is seen of those behind it."""
+    visible_screen_stack.set(screen.app._background_screens)
+    return screen._compositor.render_strips()
 
 
 @dataclass
@@ -142,6 +151,12 @@ class Running:
             await self.rest()
         await self.settle()
 
+    async def resize(self, width: int, height: int) -> None:
+        """Give the terminal another size, which the app waits a moment for others to follow."""
+        await self.pilot.resize_terminal(width, height)
+        self.app._check_resize()
+        await self.settle()
+
     async def say(self, text: str) -> None:
         """Write a message and send it."""
         self.prompt.insert(text)
@@ -158,9 +173,7 @@ class Running:
 
     def shown(self) -> str:
         """What is on the screen now, row by row."""
-        return "\n".join(
-            strip.text.rstrip() for strip in self.app.screen._compositor.render_strips()
-        )
+        return "\n".join(strip.text.rstrip() for strip in strips(self.app.screen))
 
 
 @asynccontextmanager

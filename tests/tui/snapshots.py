@@ -18,6 +18,7 @@ from rich.style import Style
 from textual.color import Color
 from textual.screen import Screen
 
+from tests.tui.running import strips
 from tui.heatmap.contrast import contrast
 
 _NAMES = " " + string.ascii_letters + string.digits + "#$%&*+=?@<>!^~:;"
@@ -52,12 +53,12 @@ class Look:
     @classmethod
     def of(cls, screen: Screen[Any]) -> Look:
         """As the screen is drawn now."""
-        strips = screen._compositor.render_strips()
+        drawn = strips(screen)
         return cls(
-            tuple(strip.text for strip in strips),
+            tuple(strip.text for strip in drawn),
             tuple(
                 tuple(it for part in strip for it in _paints(part.text, part.style or Style()))
-                for strip in strips
+                for strip in drawn
             ),
         )
 

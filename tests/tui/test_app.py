@@ -26,7 +26,7 @@ from amulet_local.realignment import BASE
 from amulet_local.settings import Settings
 from tests.checks import comes, some
 from tests.fake_engine import HOLD, FakeEngine
-from tests.tui.running import LARGE, SMALL, chat, store_with
+from tests.tui.running import LARGE, SMALL, chat, store_with, strips
 from tui.actions import APP, CHAT, CHATS, DIAL, HELP, LINE, MESSAGES, PICKER, PLACES, PROMPT
 from tui.app import AmuletApp
 from tui.markdown.drawing import Stack
@@ -321,8 +321,7 @@ async def test_a_chat_with_the_real_engine(default_model: Path) -> None:
             async def until(words: str) -> str:
                 for _ in range(600):
                     await pilot.pause(0.05)
-                    rows = screen._compositor.render_strips()
-                    shown = "\n".join(row.text for row in rows)
+                    shown = "\n".join(row.text for row in strips(screen))
                     if words in shown:
                         return shown
                 raise AssertionError(f"{words!r} is not shown")

@@ -396,7 +396,7 @@ async def looks(name: str, size: tuple[int, int], themes: Sequence[str]) -> dict
             found[theme] = await seen(running)
             assert unreadable(found[theme], running.app.screen) == {}, theme
         if size == SMALL:
-            await running.pilot.resize_terminal(*NARROW)
+            await running.resize(*NARROW)
             assert len(running.shown().split("\n")) == NARROW[1]
     return found
 

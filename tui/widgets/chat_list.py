@@ -171,8 +171,8 @@ class ChatList(OptionList):
     @property
     def near_end(self) -> bool:
         """Whether there are but few rows left, below the one at hand or below those in sight."""
-        below = self.option_count - (self.highlighted or 0)
-        return min(below, self.max_scroll_y - self.scroll_y) < _NEAR
+        last_seen = int(self.scroll_y) + self.size.height  # options are a row each
+        return self.option_count - max(self.highlighted or 0, last_seen) < _NEAR
 
     def _tell_end(self) -> None:
         if self.near_end:

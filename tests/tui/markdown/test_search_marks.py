@@ -10,7 +10,7 @@ from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.search import Snippet
 from amulet_local.protocol.message import Message
 from tests.fake_engine import FakeEngine
-from tests.tui.running import SMALL, Running, chat
+from tests.tui.running import SMALL, Running, chat, strips
 from tui.markdown.parsing import blocks
 from tui.markdown.search_marks import STYLE, Found, first_row
 
@@ -130,10 +130,9 @@ async def test_the_word_is_in_sight_and_marked_until_the_next_key(
 
 def marked_words(running: Running) -> set[str]:
     """What stands out on the screen."""
-    strips = running.screen._compositor.render_strips()
     return {
         segment.text.strip()
-        for strip in strips
+        for strip in strips(running.screen)
         for segment in strip
         if segment.style
         and segment.style.underline

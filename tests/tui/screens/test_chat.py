@@ -302,8 +302,7 @@ async def test_nothing_is_lost_when_the_terminal_changes_its_size() -> None:
         await running.say("Where to?")
         running.prompt.insert("draft")
         for size in [SMALL, (200, 60), (40, 10), (20, 5), LARGE]:
-            await running.pilot.resize_terminal(*size)
-            await running.settle()
+            await running.resize(*size)
         engine.go_on()
         await running.settle()
         assert "A reply of some words, with more to come at last." in running.shown()
@@ -314,8 +313,7 @@ async def test_a_wide_terminal_shows_the_words_of_the_preset_beside_the_chat() -
     words = "Your answer should be concise"
     async with chat(FakeEngine(), size=(200, 60)) as running:
         assert words in running.shown()
-        await running.pilot.resize_terminal(*LARGE)
-        await running.settle()
+        await running.resize(*LARGE)
         assert words not in running.shown()
 
 

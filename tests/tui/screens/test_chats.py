@@ -156,11 +156,10 @@ async def test_what_the_chat_at_hand_says_stands_beside_where_there_is_room() ->
             assert text in shown
         await running.press("k")
         await running.until("▌ Newer")
-        await running.pilot.resize_terminal(*SMALL)
-        await running.settle()
+        await running.resize(*SMALL)
         assert not running.app.screen.query_one(Preview).display
         await running.press("j")
-        await running.pilot.resize_terminal(*LARGE)
+        await running.resize(*LARGE)
         await running.until("To Wales.")
 
 

@@ -162,8 +162,7 @@ async def test_another_width_wraps_anew_and_keeps_the_cursor() -> None:
     async with chat(FakeEngine(WALK)) as running:
         await looking(running)
         await running.press("end")
-        await running.pilot.resize_terminal(*SMALL)
-        await running.settle()
+        await running.resize(*SMALL)
         assert cursor(running) == 5
         assert "Rest." in running.shown()
 
