@@ -23,6 +23,7 @@ REALIGNMENT = "realignment is NumPy and the standard library"
 LLAMA = "llama.cpp is touched in one place; the bench compares with its high-level interface"
 CIRCLE = "no circle"
 SCREENS = "only the command line knows the screens"
+JINJA = "Jinja sees models' templates only in the process with limits; our own page is no model's"
 FOLDER = "only the command line and the screens know the model folder"
 
 
@@ -155,6 +156,8 @@ def test_a_room_must_have_its_layer(tree: Tree, changed: dict[str, str], room: s
         ("amulet_local/settings.py", "import amulet_local.engine.client", LAYERS),
         ("amulet_local/generation/sampling.py", "import llama_cpp", LLAMA),
         ("tui/app.py", "import llama_cpp", LLAMA),
+        ("models/preview.py", "import jinja2", JINJA),
+        ("models/preview.py", "import amulet_local.prompts.jinja_templates", JINJA),
         ("amulet_local/engine/engine.py", "import models.memory", FOLDER),
         ("amulet_local/engine/engine.py", "import tui.themes", SCREENS),
         ("models/memory.py", "import tui.themes", SCREENS),

@@ -9,12 +9,12 @@ caches or strengths.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from amulet_local.prompts.reasoning import without_thought
-from amulet_local.prompts.templates import ChatTemplate, TemplateError, TemplateTimeoutError
+from amulet_local.prompts.templates import ChatTemplate, TemplateError, TemplateLimitError
 from amulet_local.prompts.thought_marks import knows_of_thoughts, opened_thought
 from amulet_local.protocol.alignment import Placement
 from amulet_local.protocol.message import Message
@@ -29,7 +29,7 @@ DEFAULT_SYSTEM = (
 
 # Private-use characters around a number stand for a content while the template is rendered.
 _PLACEHOLDER = "\ue000{}\ue001"
-_PLACEHOLDERS = re.compile("\ue000(\\d+)\ue001")
+_PLACEHOLDERS = re.compile("\ue000([0-9]{1,9})\ue001")
 
 Content = str | tuple[int, ...]
 
@@ -52,7 +52,7 @@ class PromptWriter:
         self._knows_of_thoughts = False
         if template is not None:
             try:
-                self._template = ChatTemplate(template, bos_token, eos_token)
+                self._template = ChatTemplate(template, bos_token, eos_token, _expected())
                 self._form = _form_of(self._template)
             except TemplateError as error:
                 self._template = None
@@ -106,7 +106,7 @@ class PromptWriter:
     def opened_thought(self, *, thinking: bool = True) -> str:
         """How a prompt has begun the reply already, be it with a thought; see
         thinking.opened_thought. Raises TemplateError."""
-        return opened_thought(self._render(["user"], thinking=thinking))
+        return opened_thought(self._render(_ASKED, thinking=thinking))
 
     @property
     def thinks(self) -> bool:
@@ -115,7 +115,7 @@ class PromptWriter:
         if self._knows_of_thoughts:
             return True
         try:
-            on, off = (self._render(["user"], thinking=thinking) for thinking in (True, False))
+            on, off = (self._render(_ASKED, thinking=thinking) for thinking in (True, False))
         except TemplateError:
             return False
         return on != off
@@ -125,14 +125,16 @@ class PromptWriter:
         switch of thinking has it written already."""
         try:
             prompt, chat = (
-                self._rendered(roles, thinking=True)
-                for roles in (["user"], ["user", "assistant", "user"])
+                self._rendered(roles, thinking=True) for roles in (_ASKED, _ASKED_AGAIN)
             )
-            if self._rendered(["user"], thinking=False) != prompt:
+            if self._rendered(_ASKED, thinking=False) != prompt:
                 return ""
         except TemplateError:
             return ""
-        reply, beginning = _PLACEHOLDERS.split(chat)[2], _PLACEHOLDERS.split(prompt)[-1]
+        pieces = _PLACEHOLDERS.split(chat)
+        if pieces[1::2] != ["0", "1", "2"]:
+            return ""
+        reply, beginning = pieces[2], _PLACEHOLDERS.split(prompt)[-1]
         return reply.removeprefix(beginning) if reply.startswith(beginning) else ""
 
     def _render(self, roles: Sequence[str], thinking: bool) -> str:
@@ -142,7 +144,10 @@ class PromptWriter:
     def _rendered(self, roles: Sequence[str], thinking: bool) -> str:
         if self._template is None:
             return _transcript(roles)
-        return self._template.render(_numbered(roles, self._form.in_parts), thinking=thinking)
+        text = self._template.render(_numbered(roles, self._form.in_parts), thinking=thinking)
+        if any(int(number) >= len(roles) for number in _PLACEHOLDERS.findall(text)):
+            raise TemplateError("it writes messages that are not there")
+        return text
 
 
 class Prompter:
@@ -156,7 +161,9 @@ class Prompter:
         }
         self._specials = re.compile(
             "|".join(
-                ("\\s*" if special.strips_left else "")
+                # From where white space begins, or a long run of it would be searched again and
+                # again.
+                (r"(?:(?<!\s)\s+)?" if special.strips_left else "")
                 + f"({re.escape(special.text)})"
                 + ("\\s*" if special.strips_right else "")
                 for special in vocabulary.special_tokens
@@ -236,6 +243,9 @@ class _Form:
 
 
 _ROLES = ("system", "user", "assistant")
+_CHAT: tuple[str, ...] = (*_ROLES, "user")
+_ASKED: tuple[str, ...] = ("user",)
+_ASKED_AGAIN = _CHAT[1:]
 # Contents as text first, which all know but a few; then as parts, be it for some roles only.
 _IN_PARTS = [
     frozenset(roles)
@@ -252,24 +262,31 @@ _IN_PARTS = [
 ]
 
 
+def _expected() -> Iterator[tuple[list[dict[str, object]], bool]]:
+    """What is rendered of every template that is as most are, to get to know it."""
+    for roles in (_CHAT, _ASKED_AGAIN, _ASKED):
+        yield _numbered(roles), False
+    for roles in (_ASKED_AGAIN, _ASKED):
+        yield _numbered(roles), True
+
+
 def _form_of(template: ChatTemplate) -> _Form:
     """The first form of a chat of which every content comes out once and in order.
 
     Raises TemplateError if there is none.
     """
     failure: TemplateError | None = None
-    chat = ["system", "user", "assistant", "user"]
-    for roles in (chat, chat[1:]):
+    for roles in (_CHAT, _ASKED_AGAIN):
         for in_parts in _IN_PARTS:
             try:
                 text = template.render(_numbered(roles, in_parts))
-            except TemplateTimeoutError:
+            except TemplateLimitError:
                 raise
             except TemplateError as error:
                 failure = failure or error
                 continue
             if _PLACEHOLDERS.findall(text) == [str(i) for i in range(len(roles))]:
-                return _Form(roles == chat, in_parts)
+                return _Form(roles == _CHAT, in_parts)
     raise failure or TemplateError("it omits messages")
 
 

@@ -1,203 +1,99 @@
-"""Chat templates: untrusted Jinja source that a model brings, rendered in a sandbox.
+"""Chat templates: untrusted Jinja source that a model brings.
 
-Messages go in as role and content, text comes out, as transformers renders it; so do the names that
-a template may use. Time is bounded: a template that does not end is stopped. Nothing here knows of
-tokens or preferences.
+Messages go in as role and content, text comes out, as transformers renders it. All the work is done
+in a process of its own (template_process.py), with limits of time, memory and length: whatever a
+template is, a failure is one sentence. Nothing here knows of tokens or preferences.
 """
 
 from __future__ import annotations
 
-import ctypes
-import json
 import re
-import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
-import jinja2
-import jinja2.ext
-import jinja2.meta
-from jinja2.nodes import Const, Name, Node, Scope
-from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+import msgspec
 
-TIME_LIMIT_S = 2.0
+from amulet_local.prompts.template_process import NoAnswersError, the_process
+from amulet_local.prompts.template_worker import MOST_TEXT, Answer, Answers, Rendering, Request
 
-Given = Mapping[str, object]
+TIME_LIMIT_S = 2.0  # of the processor's time
+MOST_SOURCE = 1 << 20  # characters; the longest of real ones have some ten thousand
+
 Messages = Sequence[Mapping[str, object]]
-Switch = tuple[Given, Given]  # what is given to have thinking off, and on
 
-# What transformers gives a template besides the messages; what some templates want instead.
-_GIVEN: tuple[Given, ...] = ({"tools": None, "documents": None}, {})
-
-# Switches of thinking, by their names, and the values they know.
-_OF_THINKING = re.compile("think|thought|reason|deliberat")
-_OF_NOT_THINKING = re.compile("no_|non|not_|without|disable|skip|suppress|hide")
-_A_DEGREE = re.compile("effort|level|strength|intensity|depth")
-_OFF = (
-    *("off", "none", "disabled", "disable", "no_think", "nothink", "no_thinking", "no-think"),
-    *("non_thinking", "non-thinking", "false", "no", "minimal", "chat", "fast"),
-)
-_ON = ("on", "enabled", "enable", "think", "thinking", "true", "yes", "high", "medium", "deep")
-_VALUES = (*_OFF, *_ON)
-
-_PROBE = "\ue002"  # a private-use character is no template's own
+_USUAL_S = 0.05  # what takes longer is taken from a template's time
+_INCONSTANT = re.compile("strftime_now|datetime|random")  # the text is not always the same
+_KEPT = 32
 
 
 class TemplateError(Exception):
     """The template cannot render these messages; the text says why."""
 
 
-class TemplateTimeoutError(TemplateError):
-    """The template did not end in time; no other way to call it is worth trying."""
-
-
-class _TookTooLong(BaseException):
-    """Not an Exception: nothing a template calls may swallow it."""
-
-
-class _Generation(jinja2.ext.Extension):
-    """{% generation %} marks what the assistant wrote, for training; to a prompt it is nothing."""
-
-    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
-
-    def parse(self, parser: Parser) -> Node:
-        """What stands between the tags."""
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        return Scope(body, lineno=line)
+class TemplateLimitError(TemplateError):
+    """The template met a bound; no other way to call it is worth trying."""
 
 
 class ChatTemplate:
-    """One compiled template. Raises TemplateError where the source is not valid Jinja."""
+    """One template, with TIME_LIMIT_S for all that is ever done with it, but for what takes no
+    longer than any template should.
 
-    def __init__(self, source: str, bos_token: str, eos_token: str) -> None:
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols]
-        )
-        environment.filters["tojson"] = _to_json
-        environment.globals["raise_exception"] = _raise
-        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-        self._special = {"bos_token": bos_token, "eos_token": eos_token}
-        try:
-            self._template = environment.from_string(source)
-            tree = environment.parse(source)
-            self._words = {node.value for node in tree.find_all(Const) if node.value in _VALUES}
-            set_by_itself = {node.name for node in tree.find_all(Name) if node.ctx == "store"}
-            names = jinja2.meta.find_undeclared_variables(tree)  # which changes the tree
-        except (jinja2.TemplateError, RecursionError) as error:
-            raise TemplateError(f"it is not valid ({error})") from None
-        self._names = sorted(names, key=lambda name: (name != "thinking", name))
-        self._unknown = names - set_by_itself
-        self._switch: Switch | None = None  # None until it is looked for
+    expected: messages that will be rendered, with thinking on or off; done at once, it costs less.
+    Raises TemplateError where the source is not valid Jinja.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        bos_token: str,
+        eos_token: str,
+        expected: Iterable[tuple[Messages, bool]] = (),
+    ) -> None:
+        if len(source) > MOST_SOURCE:
+            raise TemplateLimitError(f"it is longer than {MOST_SOURCE:,} characters")
+        self._left_s = TIME_LIMIT_S
+        self._request = Request(source, bos_token, eos_token, TIME_LIMIT_S)
+        self._constant = not _INCONSTANT.search(source)
+        self._known: dict[Rendering, Answer] = {}
+        renderings = tuple(_rendering(*each) for each in expected) if self._constant else ()
+        answers = self._ask(renderings)
+        if answers.compiled.outcome != "text":
+            raise TemplateError(f"it is not valid ({answers.compiled.text})")
+        self._known.update(zip(renderings, answers.rendered, strict=True))
 
     def render(self, messages: Messages, *, thinking: bool = False) -> str:
         """The prompt up to where the assistant's next message begins.
 
         Thinking is switched on or off where the template knows how. Raises TemplateError.
         """
-        outcome: list[str | BaseException] = []
+        rendering = _rendering(messages, thinking)
+        answer = self._known.get(rendering) or self._ask((rendering,)).rendered[0]
+        if answer.outcome == "long":
+            raise TemplateLimitError(f"its text is longer than {MOST_TEXT:,} characters")
+        if answer.outcome != "text":
+            raise TemplateError(f"it failed ({answer.text})")
+        return answer.text
 
-        def work() -> None:
-            try:
-                if self._switch is None:
-                    self._switch = self._find_switch()
-                outcome.append(self._text(messages, self._switch[thinking]))
-            except BaseException as error:  # whatever untrusted code raises
-                outcome.append(error)
-
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        thread.join(TIME_LIMIT_S)
-        if thread.is_alive():
-            assert thread.ident is not None
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident), ctypes.py_object(_TookTooLong)
-            )
-            raise TemplateTimeoutError(f"it did not finish within {TIME_LIMIT_S:g} s")
-        result = outcome[0]
-        if isinstance(result, BaseException):
-            raise TemplateError(f"it failed ({result or type(result).__name__})")
-        return result
-
-    def _text(self, messages: Messages, switch: Given) -> str:
-        """Rendered with what transformers gives; where that fails, with less, and then with nothing
-        for each name that is in no program's custom. Raises what the first attempt raised."""
-        unknown = dict.fromkeys(self._unknown, "") | {
-            "datetime": datetime.now().strftime("%d %B %Y")
-        }
-        failure: Exception | None = None
-        for given in (*_GIVEN, *({**unknown, **given} for given in _GIVEN)):
-            names = {**given, **self._special, **switch}
-            try:
-                return self._template.render(
-                    {**names, "messages": list(messages), "add_generation_prompt": True}
-                )
-            except Exception as error:  # whatever untrusted code raises
-                failure = failure or error
-        assert failure is not None
-        raise failure
-
-    def _find_switch(self) -> Switch:
-        """What to give to have thinking off and on: the first name and values that make a
-        difference. `enable_thinking`, the usual name, is always given."""
-        usual: Switch = ({"enable_thinking": False}, {"enable_thinking": True})
-        if self._differs(usual):
-            return usual
-        for name in self._names:
-            for values in _values(name, self._words):
-                off, on = (
-                    said if value is None else {**said, name: value}
-                    for said, value in zip(usual, values, strict=True)
-                )
-                if self._differs((off, on)):
-                    return off, on
-        return usual
-
-    def _differs(self, switch: Switch) -> bool:
-        """Whether a question is told otherwise with thinking on than with thinking off."""
-        for content in (_PROBE, [{"type": "text", "text": _PROBE}]):
-            try:
-                off, on = (self._text([{"role": "user", "content": content}], s) for s in switch)
-            except Exception:  # whatever untrusted code raises
-                continue
-            if _PROBE in on and _PROBE in off:
-                return off != on
-        return False
+    def _ask(self, renderings: tuple[Rendering, ...]) -> Answers:
+        if self._left_s <= 0:
+            raise TemplateLimitError(f"it did not finish within {TIME_LIMIT_S:g} s")
+        request = msgspec.structs.replace(self._request, renderings=renderings)
+        try:
+            answers = _answers(request) if self._constant else the_process.ask(request)
+        except NoAnswersError as error:
+            raise TemplateLimitError(str(error)) from None
+        self._left_s -= max(0.0, answers.spent_s - _USUAL_S)
+        return answers
 
 
-def _values(name: str, words: Collection[str]) -> Iterator[tuple[object, object]]:
-    """The values that could switch thinking off and on, for a name that speaks of it; None for not
-    given. words: the texts that a template compares with; only those are values that it knows."""
-    if not _OF_THINKING.search(name):
-        return
-    if "budget" in name:
-        yield 0, None
-        return
-    for off in (word for word in _OFF if word in words):
-        yield from ((off, on) for on in _ON if on in words)
-        yield off, None
-    if not _A_DEGREE.search(name):
-        yield (True, False) if _OF_NOT_THINKING.match(name) else (False, True)
+def _rendering(messages: Messages, thinking: bool) -> Rendering:
+    return Rendering(msgspec.msgpack.encode(messages), thinking)
 
 
-def _to_json(
-    value: Any,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    """Without Jinja's HTML escapes, as templates of chat models expect."""
-    return json.dumps(
-        value,
-        ensure_ascii=ensure_ascii,
-        indent=indent,
-        separators=separators,
-        sort_keys=sort_keys,
-    )
+@lru_cache(_KEPT)
+def _answers(request: Request) -> Answers:
+    """What the process answers: both streams of a reply, and both prompts of a preview, ask alike.
 
-
-def _raise(message: object) -> None:
-    raise jinja2.TemplateError(str(message))
+    Raises NoAnswersError, which is not kept.
+    """
+    return the_process.ask(request)
