@@ -17,7 +17,7 @@ import msgspec
 
 from amulet_local.errors import NotUsableError
 from amulet_local.files import Stamp, stamp, write_whole
-from amulet_local.path_text import as_text, from_text
+from amulet_local.path_text import as_text, encodable, from_text
 from amulet_local.runtime.llama.build import build_stamp
 from amulet_local.settings import cache_folder
 from amulet_local.system import paths
@@ -108,6 +108,9 @@ def _inspected(paths: Sequence[Path], stamps: Sequence[tuple[Stamp, ...]]) -> li
             return CachedCard(stamps, inspect(path, compare_tokens=False), "")
         except NotUsableError as error:
             return CachedCard(stamps, None, str(error))
+        except Exception as error:  # one file must not hide all others, whatever is wrong with it
+            said = f"{path} cannot be understood ({error!r:.200}); choose another file."
+            return CachedCard(stamps, None, encodable(said))
 
     with ThreadPoolExecutor(_THREADS) as threads:
         return list(threads.map(look, paths, stamps))

@@ -39,6 +39,7 @@ _DESCRIPTIONS: dict[Kind, str] = {
 }
 
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
+_MOST_PARTS = 1_000  # of a model; a name may claim a hundred times as many
 _LONGEST_TEXT = 80
 
 
@@ -131,7 +132,7 @@ def file_title(path: Path) -> str:
 def part_paths(path: Path) -> list[Path]:
     """The files of the model that a file belongs to, going by its name; itself if not split."""
     match = _PART.fullmatch(path.name)
-    if not match:
+    if not match or int(match["count"]) > _MOST_PARTS:
         return [path]
     stem, count = match["stem"], int(match["count"])
     paths = [

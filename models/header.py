@@ -19,7 +19,7 @@ import reprlib
 import stat
 import struct
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -49,6 +49,10 @@ MOST_TOKENS = 1 << 20
 MOST_DIMENSIONS = 4
 MOST_TYPES = 1023  # llama.cpp has some forty, its descendants some hundreds
 LONGEST_TENSOR_NAME = 63
+# Far above any real model too, and low enough for sums over all tensors, and over all files of a
+# model, to be numbers that messages can carry.
+LARGEST_FILE = 1 << 43  # bytes
+MOST_ELEMENTS = 1 << 43
 
 # Longer arrays are the tokenizer's; everything per layer is shorter.
 MOST_KEPT_ITEMS = 1024
@@ -131,6 +135,10 @@ def read_header(path: Path, *, compare_tokens: bool = True) -> Header:
             raise NotUsableError(f"{path} is a folder; choose a GGUF file in it.")
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait forever
             raise NotUsableError(f"{path} is not a regular file; choose a GGUF file.")
+        if status.st_size > LARGEST_FILE:
+            raise NotUsableError(
+                f"{path} is larger than any model ({status.st_size:,} bytes); choose another file."
+            )
         with path.open("rb", buffering=0) as file:
             return _Parser(path, file, status.st_size, compare_tokens).header()
     except FileNotFoundError:
@@ -282,10 +290,13 @@ class _Parser:
         form = _PLACES[dimensions]
         *shape, kind, offset = form.unpack_from(self._reader.data, self._reader.advance(form.size))
         type_, block, block_size = self._type(name, kind)
+        elements = math.prod(shape)
+        if not 0 < elements <= MOST_ELEMENTS or max(shape, default=1) > MOST_ELEMENTS:
+            self._reader.damaged(f"tensor {name!r} has the shape {_written(shape)}")
         row = shape[0] if shape else 1
         if row % block:
             self._reader.damaged(f"tensor {name!r} has rows of {row:,} in blocks of {block}")
-        return Tensor(name, type_, tuple(shape), offset, math.prod(shape) // block * block_size)
+        return Tensor(name, type_, tuple(shape), offset, elements // block * block_size)
 
     def _type(self, name: str, kind: int) -> tuple[GGMLQuantizationType | Type, int, int]:
         """A tensor's type, the numbers in a block of it, and its bytes."""
@@ -337,3 +348,7 @@ class _Parser:
 
 def _padded(offset: int, alignment: int) -> int:
     return (offset + alignment - 1) // alignment * alignment
+
+
+def _written(shape: Sequence[int]) -> str:
+    return " x ".join(f"{length:,}" for length in shape)

@@ -13,6 +13,7 @@ from pathlib import Path
 from gguf.constants import GGUFType, Keys, LlamaFileType
 
 from amulet_local.errors import NotUsableError
+from amulet_local.protocol.numbers import MOST_WHOLE
 from amulet_local.system import paths
 from models.cards import Kind, ModelCard, Shape, file_title, part_paths, printable
 from models.header import Header, Omitted, Tensor, read_header
@@ -114,10 +115,11 @@ class _Fields:
         return printable(value) if isinstance(value, str) else ""
 
     def numbers(self, key: str) -> list[int]:
-        """A natural number, or several where every layer has its own."""
+        """A natural number, or several where every layer has its own; none that llama.cpp could
+        not count to."""
         value = self._metadata.get(key.format(arch=self.architecture))
         values = value if isinstance(value, tuple) else (value,)
-        return [n for n in values if isinstance(n, int) and not isinstance(n, bool) and n >= 0]
+        return [n for n in values if type(n) is int and 0 <= n <= MOST_WHOLE]
 
     def number(self, key: str) -> int:
         """A natural number; the largest of several."""
@@ -166,7 +168,7 @@ def _shape(fields: _Fields, tensors: list[Tensor], parameters: int) -> Shape:
         width=fields.number(Keys.LLM.EMBEDDING_LENGTH),
         feed_forward=max(
             fields.number(Keys.LLM.FEED_FORWARD_LENGTH),
-            fields.number(Keys.LLM.EXPERT_FEED_FORWARD_LENGTH) * experts,
+            min(fields.number(Keys.LLM.EXPERT_FEED_FORWARD_LENGTH) * experts, MOST_WHOLE),
         ),
         heads=fields.number(Keys.Attention.HEAD_COUNT),
         merges=fields.count(Keys.Tokenizer.MERGES),

@@ -42,6 +42,9 @@ _PROCESS = 57 << 20
 _TOKEN = 128 + 64
 _MERGE = 165
 
+# More than any machine has, and a number that messages can carry; files may claim more.
+_MOST = 1 << 56
+
 LEAST_CONTEXT = 512  # less is no chat
 _MOST_STEPS = 128  # each some percent less than the one before
 
@@ -54,14 +57,14 @@ def estimate(card: ModelCard, options: LoadOptions = USUAL) -> Memory:
     cells = _padded(context if apart else max(_STREAMS * context, context + own_cells(context)))
     contexts = _STREAMS if apart else 1
     shape = card.shape
+    kv = contexts * int(cells * shape.kv_numbers * _KV_BYTES[options.kv_type])
     return Memory(
         context=context,
         layers=card.layers,
         weights=card.weights,
         repacked=_repacked(card),
-        kv=contexts * int(cells * shape.kv_numbers * _KV_BYTES[options.kv_type])
-        + _STREAMS * shape.state,
-        compute=contexts * _compute(card, options, cells),
+        kv=min(_MOST, kv + _STREAMS * shape.state),
+        compute=min(_MOST, contexts * _compute(card, options, cells)),
         process=_PROCESS + card.vocabulary * _TOKEN + shape.merges * _MERGE,
     )
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from gguf import GGUFWriter
+from gguf import GGUFValueType, GGUFWriter
+from gguf.gguf_writer import GGUFValue
 
 VOCABULARY = ["<s>", "</s>", "good", "walk"]
 SHAPES = {"token_embd.weight": (4, 32), "blk.0.attn_q.weight": (32, 32), "output.weight": (4, 32)}
@@ -49,6 +50,15 @@ def write_model(
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def claim(key: str, value: int) -> Extra:
+    """Has a header say a number of 64 bits under a key, in place of what it says else."""
+
+    def say(writer: GGUFWriter) -> None:
+        writer.kv_data[0][key] = GGUFValue(value, GGUFValueType.UINT64)
+
+    return say
 
 
 def poke(at: int, value: bytes) -> Damage:

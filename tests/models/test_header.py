@@ -68,6 +68,7 @@ def test_short_arrays_of_numbers_are_kept(tmp_path: Path) -> None:
 
 
 HUGE = u64(1 << 60)
+MOST = (1 << 64) - 1
 DEFECTS: dict[str, tuple[Damage, str]] = {
     "empty": (cut(0), "is empty"),
     "text": (lambda _: b"Dear model,\n", r"is not a GGUF file \(it begins with b'Dear'"),
@@ -104,7 +105,17 @@ DEFECTS: dict[str, tuple[Damage, str]] = {
     "unaligned": (poke_after(b"output.weight", 24, u64(4609)), "is at 4,609"),
     "out of the file": (poke_after(b"output.weight", 24, HUGE), "is at 1,152,921"),
     "flipped shape": (poke_after(b"attn_q.weight", 4, u64(33)), "is at 4,608, expected at 4,736"),
-    "huge last tensor": (poke_after(b"output.weight", 12, HUGE), "of its .* bytes are missing"),
+    "huge last tensor": (
+        poke_after(b"output.weight", 12, HUGE),
+        "has the shape 32 x 1,152,921,504",
+    ),
+    "large last tensor": (
+        poke_after(b"output.weight", 12, u64(1 << 30)),
+        "of its .* bytes are missing",
+    ),
+    "shape of 128 bits": (poke_after(b"output.weight", 4, u64(MOST) + u64(MOST)), "has the shape"),
+    "shape with a zero": (poke_after(b"output.weight", 4, u64(MOST) + u64(0)), "x 0"),
+    "shape of a zero": (poke_after(b"output.weight", 4, u64(0) + u64(MOST)), "shape 0 x 18,446"),
     "no last byte": (cut(-1), "is cut short: 1 of its [0-9,]+ bytes are missing"),
     "half": (lambda data: data[: len(data) // 2], "cut short"),
     "1 KB": (cut(1024), "cut short: it ends inside its header, after 1,024 bytes"),
@@ -130,6 +141,15 @@ def test_a_senseless_alignment_is_named(alignment: int, tmp_path: Path) -> None:
     )
     with pytest.raises(NotUsableError, match=f"alignment is {alignment}, not a power of two"):
         read_header(path)
+
+
+def test_a_file_larger_than_any_is_named(
+    tiny: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or sums over the files of a model would be numbers that no message can carry."""
+    monkeypatch.setattr("models.header.LARGEST_FILE", len(tiny))
+    assert read(tiny, tmp_path).file_size == len(tiny)
+    assert "is larger than any model" in complaint(tiny + b"\0", tmp_path)
 
 
 def test_a_repeated_key_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from gguf import GGUFWriter
 from amulet_local.errors import NotUsableError
 from models.cards import Shape, part_paths, printable, require_chat_model
 from models.inspection import inspect
-from tests.models.gguf_files import SHAPES, Extra, write_model
+from tests.models.gguf_files import SHAPES, Extra, claim, write_model
 
 
 def nothing(_: GGUFWriter) -> None:
@@ -47,6 +47,19 @@ def test_values_of_the_wrong_type_count_as_missing(tmp_path: Path) -> None:
 
     card = inspect(write_model(tmp_path / "a.gguf", extra=wrong))
     assert (card.kind, card.quantisation, card.shape.kv_numbers) == ("chat", "F32", 64)
+
+
+def test_numbers_that_llama_cpp_cannot_count_to_count_as_missing(tmp_path: Path) -> None:
+    card = inspect(write_model(tmp_path / "a.gguf", extra=claim("llama.context_length", 2**31)))
+    assert card.context_trained == 0
+    card = inspect(write_model(tmp_path / "a.gguf", extra=claim("llama.context_length", 2**31 - 1)))
+    assert card.context_trained == 2**31 - 1
+
+
+def test_a_name_does_not_claim_a_hundred_thousand_parts(tmp_path: Path) -> None:
+    assert len(part_paths(tmp_path / "a-00001-of-00999.gguf")) == 999
+    many = tmp_path / "a-00001-of-99999.gguf"
+    assert part_paths(many) == [many]
 
 
 def test_the_quantisation_is_what_the_file_calls_it(tmp_path: Path) -> None:

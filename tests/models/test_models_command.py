@@ -11,12 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gguf import GGUFWriter
+from msgspec.msgpack import encode
 
 from amulet_local.cli import models as command
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.protocol.loading import LoadOptions
+from amulet_local.protocol.messages import Load
 from amulet_local.settings import models_folder
-from models import catalogue
-from tests.models.gguf_files import write_model
+from models import catalogue, inspection
+from models.cards import ModelCard
+from models.memory import needs_of
+from tests.models.gguf_files import claim, write_model
 from tests.models.wheels import Index, make_index
 
 Capture = pytest.CaptureFixture[str]
@@ -86,6 +92,55 @@ def test_what_was_left_out_is_told_on_request(
     *_, bad, seer = capsys.readouterr().out.splitlines()
     assert bad.startswith(f"Left out: {folder}/bad.gguf is empty;")
     assert seer.startswith(f"Left out: {folder}/seer.gguf is a projector")
+
+
+MOST = 2**64 - 1
+CLAIMS = {
+    "width": ["llama.embedding_length"],
+    "experts": ["llama.expert_feed_forward_length", "llama.expert_used_count"],
+    "state": ["llama.ssm.state_size", "llama.ssm.inner_size", "llama.ssm.group_count"],
+    "heads": ["llama.attention.head_count", "llama.attention.head_count_kv"],
+    "cache": ["llama.attention.key_length", "llama.block_count", "llama.context_length"],
+    "parts": ["split.no", "split.count"],
+    "type": ["general.file_type", "general.quantization_version"],
+}
+
+
+@pytest.mark.parametrize("value", [MOST, 2**63, 2**32 - 1, 2**31 - 1])
+@pytest.mark.parametrize("what", CLAIMS)
+def test_a_file_that_claims_numbers_without_end_hides_no_other(
+    what: str, value: int, folder: Path, capsys: Capture
+) -> None:
+    def say(writer: GGUFWriter) -> None:
+        for key in CLAIMS[what]:
+            claim(key, value)(writer)
+
+    write_model(folder / "Tiny.F32.gguf")
+    path = write_model(folder / "liar.gguf", extra=say)
+    for _ in range(2):  # read, then known
+        assert amulet("models", "--json") == 0
+        assert "Tiny.F32" in [model["name"] for model in document(capsys)["models"]]
+    needed = needs_of(str(path), LoadOptions(context=2**20, flash_attention="off"))
+    assert encode(Load(str(path), needs=needed))
+
+
+def test_a_file_over_which_the_reader_fails_hides_no_other(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(folder / "Tiny.F32.gguf")
+    strange = write_model(folder / "strange.gguf")
+    look = inspection.inspect
+
+    def fails(path: Path, **options: bool) -> ModelCard:
+        if path == strange:
+            raise OverflowError("too much")
+        return look(path, **options)
+
+    monkeypatch.setattr(inspection, "inspect", fails)
+    assert amulet("models", "--json") == 0
+    listed = document(capsys)
+    assert [model["name"] for model in listed["models"]] == ["Tiny.F32"]
+    assert "cannot be understood (OverflowError('too much'))" in listed["left_out"][0]["reason"]
 
 
 def test_a_folder_can_be_listed(tmp_path: Path, capsys: Capture) -> None:
