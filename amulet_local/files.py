@@ -1,7 +1,10 @@
-"""Files as every part of Amulet writes and knows them: whole or not at all, where there is room.
+"""Files as every part of Amulet writes and knows them: whole or not at all, private, where there
+is room.
 
 Paths go in. A file is written beside its place and put there in one step; the room on a disk is
-asked for before much is written; and a stamp tells whether a file is still what it was.
+asked for before much is written; and a stamp tells whether a file is still what it was. What is
+written is for its user alone, as is every folder that is made for it: 0600 and 0700, which on
+Windows is left to the folder of the user.
 
 What outlives a process on purpose is not written by this module: a half-fetched model, which the
 next try goes on with, and the folder in which pip works. Both are cared for by `models`.
@@ -9,30 +12,120 @@ next try goes on with, and the folder in which pip works. Both are cared for by 
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from amulet_local.errors import UsageError
 from amulet_local.system import paths
+from amulet_local.system.process_ids import is_alive, this_process
+
+_FOLDER, _FILE, _OTHERS = 0o700, 0o600, 0o077
+_LONGEST = 40  # characters of a name that its unfinished file has too
+_WRITER = re.compile(r".*\.(\d+ [\d.]+)\.part", re.DOTALL)
+
+
+# -- for the user alone ---------------------------------------------------------------------------
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that nobody else may look into, and those above it that are missing; one that
+    is there stays as it is. Raises OSError."""
+    if paths.is_dir(path):
+        return
+    try:
+        path.mkdir(mode=_FOLDER)
+    except FileNotFoundError:
+        if paths.exists(path.parent):
+            raise
+        private_folder(path.parent)
+        private_folder(path)
+    except FileExistsError:  # another process was first
+        if not paths.is_dir(path):
+            raise
+
+
+def private(path: str, flags: int) -> int:
+    """The `opener` of a file that nobody else may read; one that is there keeps its mode."""
+    return os.open(path, flags, _FILE)
+
+
+def make_private(folder: Path, but: Path | None = None) -> None:
+    """Take what is in a folder, and the folder, from all but its user; links are not followed.
+
+    but: a folder in it that stays as it is. What the system does not let be changed stays too.
+    """
+    if os.name == "nt" or not paths.is_dir(folder):
+        return
+    _close(folder, _FOLDER)
+    for above, folders, names in os.walk(folder):
+        if but and but.parent == Path(above):
+            folders[:] = [name for name in folders if name != but.name]
+        for name in folders:
+            _close(Path(above, name), _FOLDER)
+        for name in names:
+            _close(Path(above, name), _FILE)
+
+
+def _close(path: Path, mode: int) -> None:
+    with suppress(OSError):
+        found = path.lstat().st_mode
+        if found & _OTHERS and not stat.S_ISLNK(found):
+            path.chmod(mode)
+
+
+# -- whole or not at all --------------------------------------------------------------------------
+
+
+def part_of(path: Path) -> Path:
+    """What a file is called while this process writes it, beside its place."""
+    return path.with_name(f"{path.name[:_LONGEST]}.{this_process()}.part")
+
+
+def parts_of(path: Path) -> list[Path]:
+    """What any process has written of a file and not put in place."""
+    begin = f"{path.name[:_LONGEST]}."
+    return [
+        part
+        for part in path.parent.glob("*.part")
+        if part.name.startswith(begin) and _WRITER.fullmatch(part.name)
+    ]
+
+
+def clear_remnants(parts: Iterable[Path]) -> None:
+    """Remove what processes that are gone were writing."""
+    for part in parts:
+        writer = _WRITER.fullmatch(part.name)
+        if not (writer and is_alive(writer[1])):
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
 
 @contextmanager
-def replacing(path: Path, part: Path | None = None) -> Iterator[Path]:
+def replacing(path: Path, part: Path | None = None, *, private: bool = True) -> Iterator[Path]:
     """A path to write to, which becomes `path` in one step at the end; its folder is made.
 
     Where the block raises, what it wrote is removed, and what was at `path` stays. A process that
-    is killed leaves `part` behind: the same name with the ending .part, unless another is given,
-    which the next to write overwrites. Nothing is forced to the disk.
+    is killed leaves `part` behind, by default `part_of(path)`, for `clear_remnants`. Nothing is
+    forced to the disk. private: a file for its user alone, which is there, and empty, when the
+    block begins.
 
     Raises OSError.
     """
-    part = part or path.with_suffix(".part")
+    part = part or part_of(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if private:
+            if not paths.exists(path.parent):
+                private_folder(path.parent)
+            os.close(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, _FILE))
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         part.replace(path)
     except BaseException:
@@ -45,6 +138,35 @@ def write_whole(path: Path, body: bytes) -> None:
     """Put a file in place, whole or not at all. Raises OSError."""
     with replacing(path) as part:
         part.write_bytes(body)
+
+
+def write_named(path: Path, body: bytes, *, overwrite: bool) -> None:
+    """Put a file in place that a user has named: whole, or what was there stays as it was.
+
+    A link is followed; devices and pipes are written to as they are. overwrite: else there must be
+    none. Raises FileExistsError, and OSError where it cannot be written; its folder must be there.
+    """
+    path = paths.real(path)
+    path.parent.stat()
+    if paths.exists(path) and not paths.is_file(path):
+        path.write_bytes(body)
+        return
+    clear_remnants(parts_of(path))
+    if overwrite:
+        if paths.exists(path) and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        write_whole(path, body)
+        return
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE))  # so that it is ours
+    try:
+        write_whole(path, body)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+
+
+# -- room, and what a file was --------------------------------------------------------------------
 
 
 def require_space(what: str, needed: int, folder: Path, variable: str) -> None:

@@ -11,14 +11,15 @@ import os
 import platform
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import msgspec
 import platformdirs
 
-from amulet_local.errors import NotUsableError, advice, cause
-from amulet_local.files import stamp
+from amulet_local.errors import AmuletError, NotUsableError, advice, cause
+from amulet_local.files import clear_remnants, make_private, stamp
 from amulet_local.path_text import as_text, from_text
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.numbers import Positive
@@ -90,6 +91,25 @@ def strengths_file(model: str) -> Path:
     """The strengths found for a model's presets: named by its file, as above; they hang on no
     machine."""
     return data_folder() / "strengths" / f"{_short(_identity(model))}.json"
+
+
+def mend_folders() -> None:
+    """Put our folders in order: what earlier versions left open to others is closed, and what
+    processes that are gone were writing goes. Models may be shared, and stay as they are."""
+    with suppress(AmuletError):  # no home; whoever needs one says so
+        models = models_folder()
+        for folder in (data_folder(), config_folder(), log_folder(), cache_folder()):
+            make_private(folder, but=models)
+            for each in (folder, *_below(folder)):
+                if each != models:
+                    clear_remnants(each.glob("*.part"))
+
+
+def _below(folder: Path) -> list[Path]:
+    try:
+        return [entry for entry in folder.iterdir() if paths.is_dir(entry)]
+    except OSError:
+        return []
 
 
 def _identity(model: str) -> str:

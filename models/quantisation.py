@@ -67,7 +67,7 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
         except BaseException as error:
             failures.append(error)
 
-    with replacing(target, part):
+    with replacing(target, part, private=False):
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         while thread.is_alive():

@@ -12,7 +12,15 @@ from types import SimpleNamespace
 import pytest
 
 from amulet_local.errors import UsageError
-from amulet_local.files import Stamp, replacing, require_space, stamp, write_whole
+from amulet_local.files import (
+    Stamp,
+    clear_remnants,
+    part_of,
+    replacing,
+    require_space,
+    stamp,
+    write_whole,
+)
 from amulet_local.system.child_processes import environment, python
 
 
@@ -24,7 +32,7 @@ def test_a_file_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "a.json"
     with replacing(path) as part:
         part.write_bytes(b"one")
-        assert names(path.parent) == {"a.part"}
+        assert names(path.parent) == {part_of(path).name}
     assert path.read_bytes() == b"one"
     write_whole(path, b"two")
     assert path.read_bytes() == b"two"
@@ -47,7 +55,7 @@ def test_a_failure_before_anything_is_written_is_told_as_it_is(tmp_path: Path) -
     blocker.write_bytes(b"")
     with pytest.raises(OSError, match="file"):
         write_whole(blocker / "a.json", b"one")
-    with pytest.raises(FileNotFoundError), replacing(tmp_path / "b"):
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "b", private=False):
         pass  # nothing was written
     assert names(tmp_path) == {"file"}
 
@@ -59,7 +67,7 @@ def test_the_unfinished_file_can_have_a_name_of_its_own(tmp_path: Path) -> None:
     assert names(tmp_path) == {"a.kv"}
 
 
-def test_what_a_killed_process_left_is_overwritten(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     script = (
         "import os, pathlib, signal, sys; from amulet_local.files import replacing\n"
@@ -69,16 +77,12 @@ def test_what_a_killed_process_left_is_overwritten(tmp_path: Path) -> None:
     )
     ended = subprocess.run(python("-c", script, str(path)), env=environment(), check=False)
     assert ended.returncode == -signal.SIGKILL
-    assert names(tmp_path) == {"a.part"}
-    write_whole(path, b"whole")
-    assert path.read_bytes() == b"whole"
+    (left,) = tmp_path.iterdir()
+    with replacing(path) as part:
+        assert part != left
+        clear_remnants(tmp_path.glob("*.part"))
+        assert list(tmp_path.iterdir()) == [part]
     assert names(tmp_path) == {"a.json"}
-
-
-def test_a_new_file_has_the_usual_mode(tmp_path: Path) -> None:
-    (tmp_path / "usual").touch()
-    write_whole(tmp_path / "a.json", b"one")
-    assert (tmp_path / "a.json").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_room_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

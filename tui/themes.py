@@ -15,6 +15,7 @@ from pathlib import Path
 
 from textual.theme import BUILTIN_THEMES, Theme
 
+from amulet_local.files import write_whole
 from amulet_local.settings import data_folder
 
 DARK = Theme(
@@ -71,8 +72,7 @@ def remembered() -> str:
 def remember(name: str) -> None:
     """Keep a choice; where that fails, it is made again next time."""
     with suppress(OSError):
-        _file().parent.mkdir(parents=True, exist_ok=True)
-        _file().write_text(name, "utf-8")
+        write_whole(_file(), name.encode())
 
 
 def _file() -> Path:

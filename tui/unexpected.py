@@ -17,6 +17,7 @@ from textual.message_pump import MessagePump
 from textual.worker import WorkerFailed
 
 from amulet_local.errors import AmuletError
+from amulet_local.files import private, private_folder
 from amulet_local.settings import log_folder
 from amulet_local.system import paths
 
@@ -39,10 +40,10 @@ def told(error: BaseException) -> str:
         return str(error)
     log = _log()
     with suppress(OSError, AmuletError):
-        log.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(log.parent)
         found = paths.status(log)
         mode = "w" if found and found.st_size > _LARGEST_LOG else "a"
-        with log.open(mode, encoding="utf-8", errors="backslashreplace") as file:
+        with open(log, mode, encoding="utf-8", errors="backslashreplace", opener=private) as file:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}\n")
             file.writelines(traceback.format_exception(error))
     if isinstance(error, OSError):

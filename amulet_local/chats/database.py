@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from amulet_local.chats.database_errors import is_damage, is_of, not_kept, refusal, sentence
 from amulet_local.chats.migrations import NewerStoreError, migrate
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.files import private, private_folder
 
 _PATIENCE_S = 5.0  # for another process that writes
 _SMALL = 4 * 1024 * 1024  # bytes; looked through in a few milliseconds
@@ -47,7 +48,7 @@ class Database:
             if unkept:
                 self._db = _copied(path)
                 return
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
             if path.exists() and not os.access(path, os.W_OK):  # which SQLite finds out later
                 raise refusal(path)
             self._in_use = _InUse(path)
@@ -118,7 +119,7 @@ class Database:
         except sqlite3.Error as error:
             if is_damage(error) and self._path:
                 with suppress(OSError):
-                    _suspect(self._path).touch()
+                    _suspect(self._path).touch(mode=0o600)
             raise sentence(error, self._path) from error
         except OSError as error:
             raise not_kept(self._path, error) from None
@@ -171,6 +172,9 @@ def _suspect(path: Path) -> Path:
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:
+    if isinstance(path, Path):  # SQLite gives what it puts beside a file the file's own mode
+        with suppress(FileExistsError):
+            os.close(private(str(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     return sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
 
 

@@ -21,6 +21,7 @@ from amulet_local.chats.ids import CHAT_PATTERN, ID_PATTERN, new_chat_id
 from amulet_local.chats.listing import title_of
 from amulet_local.chats.provenance import Ending, Origin, Reason, StoredOrigin, unpack
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
+from amulet_local.files import write_named
 from amulet_local.protocol.message import Message, Role
 from amulet_local.system import paths
 from amulet_local.system.text_files import read_text
@@ -92,8 +93,7 @@ def export_chat(chat: Chat, path: Path, kind: Kind, *, overwrite: bool) -> None:
     """
     text, path = FORMATS[kind](chat), paths.usable(path)
     try:
-        with path.open("w" if overwrite or paths.is_dir(path) else "x", encoding="utf-8") as file:
-            file.write(text)
+        write_named(path, text.encode("utf-8", "replace"), overwrite=overwrite)
     except FileExistsError:
         raise
     except OSError as error:

@@ -20,7 +20,7 @@ from amulet_local.cli.options import Parser, add_chat_options
 from amulet_local.cli.output import is_closed, is_dumb, replace_closed, say, write_no_more
 from amulet_local.cli.standard_input import piped
 from amulet_local.errors import INTERRUPTED, AmuletError, NotUsableError, UsageError, advice, cause
-from amulet_local.settings import load_settings
+from amulet_local.settings import load_settings, mend_folders
 
 _COMMANDS = ("ask", "models", "presets", "chats", "bench", "eval", "calibrate", "doctor")
 
@@ -83,6 +83,7 @@ def _run(arguments: list[str]) -> int:
     else:
         commands = ()
     args = _parser(commands).parse_args(arguments)
+    mend_folders()
     code: int = args.run(args)
     return code
 

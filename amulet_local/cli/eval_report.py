@@ -10,6 +10,7 @@ import msgspec
 
 from amulet_local.cli.output import console, print_json, say, write
 from amulet_local.evaluation.records import Folder, Skipped
+from amulet_local.files import write_whole
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,10 +35,10 @@ def show_report(
 
     report = make_report(folder, judge, skips, asked)
     data = msgspec.json.format(msgspec.json.encode(report))
-    (folder.path / "report.json").write_bytes(data)
+    write_whole(folder.path / "report.json", data)
     page = folder.path / "report.html"
     replies = [each for each in folder.replies().values() if asked is None or each.asked in asked]
-    page.write_text(make_page(report, replies), encoding="utf-8")
+    write_whole(page, make_page(report, replies).encode())
     for reason, count in Counter(skip.reason for skip in skips).items():
         say(f"skipped {count} of the replies: {reason}.")
     if stopped:

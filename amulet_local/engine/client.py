@@ -20,9 +20,9 @@ from typing import IO, Protocol
 
 from msgspec.structs import replace
 
-from amulet_local.chats.prompt_cache_files import clear_remnants, kept_folder
+from amulet_local.chats.prompt_cache_files import kept_folder
 from amulet_local.errors import cause
-from amulet_local.files import Stamp, stamp
+from amulet_local.files import Stamp, clear_remnants, private, private_folder, stamp
 from amulet_local.path_text import from_text
 from amulet_local.protocol.framing import read_event, write_frame
 from amulet_local.protocol.loading import LoadOptions, Memory
@@ -246,7 +246,7 @@ class _Running:
                 return
         self._process.kill()
         self._process.wait()
-        clear_remnants(kept_folder())
+        clear_remnants(kept_folder().glob("*.part"))
 
     def _read(self) -> None:
         pipe = self._process.stdout
@@ -283,8 +283,8 @@ def _opened_log(events: queue.SimpleQueue[Event]) -> IO[bytes] | None:
     told; None where there can be neither."""
     log = log_folder() / "engine.log"
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        return log.open("w+b")
+        private_folder(log.parent)
+        return open(log, "w+b", opener=private)
     except OSError as error:
         events.put(Notice(f"The engine's log cannot be saved in {log} ({cause(error)})."))
     with suppress(OSError):

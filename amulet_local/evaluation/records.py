@@ -16,6 +16,7 @@ import msgspec
 
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.evaluation.variants import Method
+from amulet_local.files import private, private_folder, write_whole
 from amulet_local.protocol.alignment import Placement, Sampling
 from amulet_local.verifiers import Verifier
 
@@ -139,9 +140,9 @@ class Folder:
 
     def settle(self, setting: Setting) -> None:
         """Make the folder, or go on with it. Raises UsageError where it has other settings."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        private_folder(self.path)
         if not self._setting.exists():
-            self._setting.write_bytes(msgspec.json.format(msgspec.json.encode(setting)))
+            write_whole(self._setting, msgspec.json.format(msgspec.json.encode(setting)))
             return
         kept = self.setting()
         for field in Setting.__struct_fields__:
@@ -181,7 +182,7 @@ class Folder:
 
 
 def _append(path: Path, record: msgspec.Struct) -> None:
-    with path.open("ab") as file:
+    with open(path, "ab", opener=private) as file:
         file.write(msgspec.json.encode(record) + b"\n")
 
 

@@ -14,7 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from amulet_local.chats.history import is_removed
-from amulet_local.chats.prompt_cache_files import clear_remnants, forget, kept_file, kept_folder
+from amulet_local.chats.prompt_cache_files import forget, kept_file, kept_folder
+from amulet_local.files import clear_remnants
 from amulet_local.path_text import from_text
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.stream_state import restore, save
@@ -40,7 +41,7 @@ class PromptCache:
         self._lockstep, self._stopped = lockstep, stopped
         self._key = f"{_fingerprint(from_text(model))} {kv_type} {version('llama-cpp-python')}"
         self._chat = ""
-        clear_remnants(kept_folder())
+        clear_remnants(kept_folder().glob("*.part"))
 
     def switch(self, chat: str) -> None:
         """Keep the chat that the streams hold, and bring back this one if it was kept.

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-from amulet_local.chats.prompt_cache_files import part_of
 from amulet_local.files import replacing
 from amulet_local.runtime.lockstep import Lockstep
 
@@ -50,7 +49,7 @@ def save(
         if stopped():
             return False
         digest.update(block)
-    with suppress(_StoppedError), replacing(path, part_of(path)) as part, part.open("wb") as file:
+    with suppress(_StoppedError), replacing(path) as part, part.open("wb") as file:
         file.write(digest.digest())
         for block in blocks:
             if stopped():

@@ -15,7 +15,8 @@ from amulet_local.chats import cleanup
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.history import History, history_file
 from amulet_local.chats.ids import new_chat_id, new_id
-from amulet_local.chats.prompt_cache_files import clear_remnants, kept_file, kept_folder, part_of
+from amulet_local.chats.prompt_cache_files import kept_file, kept_folder
+from amulet_local.files import clear_remnants, part_of
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.runtime import prompt_cache
@@ -64,7 +65,7 @@ def test_what_is_kept_of_a_chat_is_removed_with_it(
     remove: Callable[[History, str], None], store: History
 ) -> None:
     chat, other = begin(store), begin(store)
-    (kept_folder() / f"{chat}.{DEAD}.part").write_bytes(b"half of it")
+    (kept_folder() / f"{chat}.kv.{DEAD}.part").write_bytes(b"half of it")
     remove(store, chat)
     assert kept() == [f"{other}.kv"]
 
@@ -136,7 +137,7 @@ def test_what_cannot_be_removed_now_keeps_nobody_from_removing_the_chat(store: H
     store.destroy(chat)
     assert store.count() == 0
     shutil.rmtree(kept_folder())
-    clear_remnants(kept_folder())
+    clear_remnants(kept_folder().glob("*.part"))
 
 
 # -- from the engine ------------------------------------------------------------------------------
