@@ -88,14 +88,18 @@ def part_of(path: Path) -> Path:
     return path.with_name(f"{path.name[:_LONGEST]}.{this_process()}.part")
 
 
-def parts_of(path: Path) -> list[Path]:
-    """What any process has written of a file and not put in place."""
-    begin = f"{path.name[:_LONGEST]}."
+def parts_in(folder: Path, begin: str = "") -> list[Path]:
+    """What any process has written in a folder and not put in place. begin: of the names."""
     return [
         part
-        for part in path.parent.glob("*.part")
+        for part in folder.glob("*.part")
         if part.name.startswith(begin) and _WRITER.fullmatch(part.name)
     ]
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The same of one file."""
+    return parts_in(path.parent, f"{path.name[:_LONGEST]}.")
 
 
 def clear_remnants(parts: Iterable[Path]) -> None:

@@ -19,7 +19,7 @@ import msgspec
 import platformdirs
 
 from amulet_local.errors import AmuletError, NotUsableError, advice, cause
-from amulet_local.files import clear_remnants, make_private, stamp
+from amulet_local.files import clear_remnants, make_private, parts_in, stamp
 from amulet_local.path_text import as_text, from_text
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.numbers import Positive
@@ -103,6 +103,7 @@ def mend_folders() -> None:
             for each in (folder, *_below(folder)):
                 if each != models:
                     clear_remnants(each.glob("*.part"))
+        clear_remnants(parts_in(models))  # where other programs may have files called so
 
 
 def _below(folder: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
-from amulet_local.files import replacing, require_space
+from amulet_local.files import part_of, replacing, require_space
 from amulet_local.path_text import as_text, from_text
 from amulet_local.runtime.offload import Offload
 from amulet_local.settings import models_folder
@@ -54,7 +54,7 @@ def quantise(source: Path, quantisation: str, on_progress: Callable[[int, int], 
     target = models_folder() / f"{stem}.{quantisation.upper()}.gguf"
     if paths.exists(target):
         raise UsageError(f"{target} already exists; remove it first to write it again.")
-    part = target.with_suffix(".part")
+    part = part_of(target)
     _require_writable(part)
     # At most what it would take if its weights had the fewest bits now.
     most = int(source.stat().st_size * _BITS.get(quantisation, 6.0) / 4)

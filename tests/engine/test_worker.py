@@ -335,7 +335,8 @@ def test_closing_ends_the_process_even_while_it_writes(
 _KEEPS_LONG = """
 import sys, threading
 from amulet_local.engine import worker
-from amulet_local.chats.prompt_cache_files import kept_file, part_of
+from amulet_local.chats.prompt_cache_files import kept_file
+from amulet_local.files import part_of
 from amulet_local.protocol.messages import Loaded
 
 class Engine:
