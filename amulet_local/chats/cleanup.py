@@ -8,6 +8,7 @@ from pathlib import Path
 
 from amulet_local.chats import rows
 from amulet_local.chats.database import Database
+from amulet_local.chats.erasing import erase, is_marked, mark
 from amulet_local.chats.ids import new_id
 from amulet_local.chats.prompt_cache_files import KEPT, forget
 from amulet_local.chats.provenance import Ending
@@ -22,6 +23,8 @@ def open_in_order(path: Path | None, *, unkept: bool = False) -> Database:
     try:
         _end_abandoned(database)
         _purge(database, path, time.time() - KEPT_S)
+        if path and not unkept and is_marked(database):
+            erase(database)  # if not now, then at the next start
     except BaseException:
         database.close()
         raise
@@ -58,6 +61,7 @@ def _purge(database: Database, path: Path | None, before: float) -> None:
         ):
             return
     with database.writing() as db:
+        mark(db)
         chats = db.execute(f"SELECT DISTINCT chat FROM messages WHERE {old}", moment).fetchall()
         db.execute(f"DELETE FROM chats WHERE {old}", moment)
         db.execute(

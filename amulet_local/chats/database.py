@@ -184,6 +184,8 @@ def _connected(path: Path | str) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # survives a kill; a power cut may take seconds
+        db.execute("PRAGMA secure_delete = ON")  # zeros in place of what is deleted
+        db.execute("PRAGMA temp_store = MEMORY")  # nothing of it in other folders
         _prepare(db)
     except BaseException:
         db.close()
@@ -258,6 +260,11 @@ def _is_there(path: Path) -> bool:
         return path.stat().st_size > 0
     except OSError:
         return False
+
+
+def set_aside_of(path: Path) -> list[Path]:
+    """The damaged files that were set aside, with what SQLite had beside them, and the mark."""
+    return sorted((_suspect(path), *path.parent.glob(f"{path.stem}-damaged-*")))
 
 
 def _set_aside(path: Path) -> Path:

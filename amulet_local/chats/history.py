@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 
-from amulet_local.chats import listing, rows
+from amulet_local.chats import erasing, listing, rows
 from amulet_local.chats.cleanup import open_in_order
 from amulet_local.chats.conversation import Conversation, Node
+from amulet_local.chats.database import set_aside_of
 from amulet_local.chats.database_errors import DamagedError, NotKeptError, removed_meanwhile
 from amulet_local.chats.ids import new_id
 from amulet_local.chats.listing import Summary, title_of
-from amulet_local.chats.prompt_cache_files import KEPT, clear_all_but, forget
+from amulet_local.chats.prompt_cache_files import KEPT, clear_all_but, forget, forget_all
 from amulet_local.chats.search import Hit, Snippet, find_messages, mark_words
 from amulet_local.chats.votes import Votes
-from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import data_folder
 from amulet_local.system.process_ids import this_process
 
@@ -44,8 +45,10 @@ class History:
         ended become interrupted ones. What the engine keeps of chats that are not there any more is
         removed.
         """
+        self._path = path
         self._kept = path.parent / KEPT if path else None
         self._writer = this_process()
+        self._discarded = False  # something whose words are in the index
         try:
             self._database = open_in_order(path)
         except DamagedError:  # met on the way; the second time, the file is set aside
@@ -68,8 +71,20 @@ class History:
         empty."""
         return self._database.notice
 
+    @property
+    def set_aside(self) -> list[Path]:
+        """Damaged files of chats that were set aside, beside this one."""
+        return (
+            [file for file in set_aside_of(self._path) if file.suffix == ".sqlite"]
+            if self._path
+            else []
+        )
+
     def close(self) -> None:
         """Let go of the file."""
+        if self._discarded:
+            with suppress(AmuletError), self._database.writing() as db:
+                erasing.merge_words(db)
         self._database.close()
 
     def __enter__(self) -> History:
@@ -216,12 +231,29 @@ class History:
             if not db.execute(f"UPDATE chats SET {change}", values).rowcount:
                 raise removed_meanwhile()
 
-    def destroy(self, chat: str) -> None:
-        """Remove a chat for good."""
+    def destroy(self, chat: str) -> bool:
+        """Remove a chat for good; False where traces of it stay in the file until all other
+        processes have closed it, or there is room on the disk."""
         with self._database.writing() as db:
+            erasing.mark(db)
             db.execute("DELETE FROM drafts WHERE chat = ?", (chat,))
             db.execute("DELETE FROM chats WHERE id = ?", (chat,))
         self._forget(chat)
+        return erasing.erase(self._database)
+
+    def wipe(self) -> bool:
+        """Remove all chats and drafts for good, with what was kept of them, and damaged files that
+        were set aside; the votes, which hold no words, stay. Returns as `destroy` does."""
+        with self._database.writing() as db:
+            erasing.mark(db)
+            for table in ("drafts", "pieces", "chats"):
+                db.execute(f"DELETE FROM {table}")
+        if self._path:
+            forget_all(self._path.parent / KEPT)
+            for file in set_aside_of(self._path):
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
+        return erasing.erase(self._database)
 
     def _forget(self, *chats: str) -> None:
         if self._kept:
@@ -287,6 +319,7 @@ class History:
 
     def discard(self, node: Node) -> None:
         """Forget a reply that came to nothing."""
+        self._discarded = True
         with self._database.writing() as db:
             rows.discard(db, node)
 

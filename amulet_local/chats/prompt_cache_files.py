@@ -34,6 +34,12 @@ def forget(folder: Path, chats: Iterable[str]) -> None:
             _remove(each)
 
 
+def forget_all(folder: Path) -> None:
+    """Remove all that is kept of any chat, also what is just being written."""
+    for file in folder.glob("*"):
+        _remove(file)
+
+
 def clear_all_but(folder: Path, is_there: Callable[[str], bool]) -> None:
     """Remove remnants, and what is kept of chats that are not there any more."""
     clear_remnants(folder.glob("*.part"))

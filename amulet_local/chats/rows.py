@@ -78,9 +78,13 @@ def finish(db: sqlite3.Connection, node: Node) -> None:
 
 
 def discard(db: sqlite3.Connection, node: Node) -> None:
-    """Forget a reply that came to nothing."""
+    """Forget a message that came to nothing, and the chat that has no other."""
     db.execute("DELETE FROM messages WHERE id = ?", (node.id,))
     db.execute("UPDATE chats SET leaf = ? WHERE leaf = ?", (node.parent, node.id))
+    db.execute(
+        """DELETE FROM chats WHERE leaf IS NULL
+        AND NOT EXISTS (SELECT 1 FROM messages WHERE chat = chats.id)"""
+    )
 
 
 def add_piece(

@@ -20,13 +20,15 @@ from amulet_local.chats.chat import Chat
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.export import FORMATS, export_chat, import_chat, kind_of, to_markdown
 from amulet_local.chats.history import History, history_file
-from amulet_local.chats.listing import Summary, by_day, day_in_words
+from amulet_local.chats.listing import by_day, day_in_words
 from amulet_local.chats.search import Hit
 from amulet_local.cli.options import Subparsers, value, words
 from amulet_local.cli.output import console, print_json, say, without_controls, write
 from amulet_local.errors import UsageError
 from amulet_local.protocol.numbers import Positive
+from amulet_local.settings import log_folder
 
+_COMMANDS = ("list", "show", "search", "export", "import", "remove", "wipe")
 _LISTED = 30
 _FOUND = 30
 
@@ -36,7 +38,7 @@ def add_parser(subparsers: Subparsers) -> None:
     chats = subparsers.add_parser("chats", help="list, read, search and export chats")
     chats.add_argument("--json", action="store_true", help="print one JSON document")
     chats.set_defaults(run=_list, number=_LISTED)
-    commands = chats.add_subparsers(metavar="list | show | search | export | import | remove")
+    commands = chats.add_subparsers(metavar=" | ".join(_COMMANDS))
 
     listing = commands.add_parser("list", help="list all chats (the default)")
     listing.set_defaults(run=_list)
@@ -62,14 +64,20 @@ def add_parser(subparsers: Subparsers) -> None:
     importing.set_defaults(run=_import)
 
     remove = commands.add_parser("remove", help="permanently remove a chat")
-    remove.add_argument("-y", "--yes", action="store_true", help="do not ask for confirmation")
     remove.set_defaults(run=_remove)
+
+    wipe = commands.add_parser(
+        "wipe", help="permanently remove all chats, drafts and logs; settings and models stay"
+    )
+    wipe.set_defaults(run=_wipe)
 
     for command in (show, export, remove):
         command.add_argument(
             "id", metavar="ID", help="the chat's id, or the beginning of it", type=words
         )
-    for command in (listing, show, search, export, importing, remove):
+    for command in (remove, wipe):
+        command.add_argument("-y", "--yes", action="store_true", help="do not ask for confirmation")
+    for command in (listing, show, search, export, importing, remove, wipe):
         # Without a default of its own, it leaves what stood before the command.
         command.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
@@ -173,9 +181,12 @@ def _import(args: argparse.Namespace) -> int:
 def _remove(args: argparse.Namespace) -> int:
     with _history() as history:
         chat = history.find(args.id)
-        agreed = args.yes or _agreed(chat)
+        question = f"Permanently remove {_title(chat.title)} ({chat.messages} messages)?"
+        agreed = args.yes or _agreed(question, chat.id)
         if agreed:
-            history.destroy(chat.id)
+            _tell_traces(erased=history.destroy(chat.id))
+            for aside in history.set_aside:
+                say(f"{aside}, which was damaged, may have it too; delete that file, if you want.")
     if args.json:
         print_json({"removed": [chat.id] if agreed else []})
     else:
@@ -183,12 +194,38 @@ def _remove(args: argparse.Namespace) -> int:
     return 0
 
 
-def _agreed(chat: Summary) -> bool:
+def _wipe(args: argparse.Namespace) -> int:
+    with _history() as history:
+        number = history.count()
+        question = f"Permanently remove all {number:,} chats, all drafts and the logs?"
+        agreed = args.yes or _agreed(question, "all chats")
+        erased = agreed and history.wipe()
+    if agreed:
+        for log in log_folder().glob("*.log"):
+            log.unlink(missing_ok=True)
+        _tell_traces(erased=erased)
+    if args.json:
+        print_json({"removed": number if agreed else 0, "clean": erased})
+    elif agreed:
+        write(f"Removed all {number:,} chats, and what was kept of them.\n")
+    else:
+        write("Nothing was removed.\n")
+    return 0
+
+
+def _tell_traces(*, erased: bool) -> None:
+    if not erased:
+        say(
+            "traces of what was removed may stay in the chats file until it can be written anew; "
+            "close every other Amulet, make room on the disk, and list your chats: amulet chats"
+        )
+
+
+def _agreed(question: str, what: str) -> bool:
     if not sys.stdin.isatty():
-        raise UsageError(f"cannot ask without a terminal; add --yes to remove {chat.id}.")
-    question = Text(f"Permanently remove {_title(chat.title)} ({chat.messages} messages)?")
+        raise UsageError(f"cannot ask without a terminal; add --yes to remove {what}.")
     try:
-        return Confirm.ask(question, console=Console(stderr=True), default=False)
+        return Confirm.ask(Text(question), console=Console(stderr=True), default=False)
     except EOFError:
         return False
 
