@@ -99,6 +99,7 @@ CHAT = (
     ),
     Action("settle", "escape", "With nothing to stop: go to the input and the newest text"),
     Action("new_chat", "ctrl+n", "New chat", "New", "new"),
+    Action("temporary", "", "New chat that is never saved; again: one that is", "", "temporary"),
     Action("last_chat", "ctrl+b", "Back to the previous chat", "", "back"),
     Action("chats", "ctrl+l", "All chats: open, search, rename, delete, export", "Chats", "chats"),
     Action("find", "", "Search all messages", "", "search", "words"),

@@ -55,9 +55,12 @@ def run_chat(
     strength: float | None,
     options: LoadOptions,
     thinking: bool | None = None,
+    *,
+    temporary: bool = False,
 ) -> int:
     """Open the chat and return its exit code. "" is the default model, and no preset. thinking:
-    whether replies begin with a thought, None for what is set.
+    whether replies begin with a thought, None for what is set. temporary: begin with a chat that is
+    never stored.
 
     Raises NotUsableError where there is no such preset, or config.toml is not valid, AmuletError
     where the app has failed.
@@ -71,7 +74,7 @@ def run_chat(
     engine = EngineProcess(needs_of)
     with History(history_file(), unkept=True) as history:
         notices += [history.notice] if history.notice else []
-        session = Session(engine, history, settings, options, steering)
+        session = Session(engine, history, settings, options, steering, temporary=temporary)
         if thinking is not None:
             session.think(thinking)
         theme = first_theme(settings.theme)

@@ -37,8 +37,8 @@ class _Before:
 class Chat:
     """One chat of a store; a new one is stored, and listed, with its first question.
 
-    conversation: for looking; its changes go through the methods here. Ids of messages that are
-    not there raise KeyError.
+    conversation: for looking; its changes go through the methods here. history: the store it is in.
+    Ids of messages that are not there raise KeyError.
     """
 
     def __init__(self, history: History, name: str = "") -> None:
@@ -47,7 +47,7 @@ class Chat:
         self.id = known.id if known else new_chat_id()
         self.title = known.title if known else ""
         self.conversation = history.load(known.id) if known else Conversation()
-        self._history = history
+        self.history = history
         self._done: list[_Before] = []
 
     # -- saying -------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ class Chat:
         """Put a question at the end of the branch that is read; the draft is sent with it."""
         node, draft = self.conversation.question(text), self._draft_of
         self._add(node)
-        self._history.save_draft("", draft)
+        self.history.save_draft("", draft)
         self.title = self.title or title_of(text)
         return node
 
@@ -84,7 +84,7 @@ class Chat:
         self._add(node, growing=True)
         if len(self.conversation.siblings(node.id)) > 1:
             self._done.append(before)
-        return GrowingReply(self, self._history, node, before, clock)
+        return GrowingReply(self, self.history, node, before, clock)
 
     def adopt(self, reply: Node) -> None:
         """Put a complete reply, which was written elsewhere, beside those there are."""
@@ -94,13 +94,13 @@ class Chat:
 
     def take_back(self, name: str) -> None:
         """Forget a question that came to nothing and has no answer."""
-        self._history.discard(self.conversation[name])
+        self.history.discard(self.conversation[name])
         self.conversation.delete(name)
         if not len(self.conversation):
             self.title = ""
 
     def _add(self, node: Node, *, growing: bool = False) -> None:
-        self._history.add(self.id, node, growing=growing)
+        self.history.add(self.id, node, growing=growing)
         self.conversation.add(node)
 
     # -- going back ---------------------------------------------------------------------------
@@ -124,9 +124,9 @@ class Chat:
     def delete(self, name: str) -> None:
         """Take out a message and all that follows from it."""
         leaf = self.conversation.leaf
-        deletion = self._history.delete(self.conversation[name].id)
+        deletion = self.history.delete(self.conversation[name].id)
         self._done.append(_Before(leaf, deletion, self.conversation.delete(name)))
-        self._history.select(self.id, self.conversation.leaf)
+        self.history.select(self.id, self.conversation.leaf)
 
     def undo(self) -> bool:
         """Return to what was read before the last edit, regeneration, walk or deletion, and bring
@@ -135,7 +135,7 @@ class Chat:
             return False
         before = self._done[-1]
         if before.deletion:
-            self._history.undelete(before.deletion)
+            self.history.undelete(before.deletion)
             self.conversation.restore(before.nodes)
         self._done.pop()
         self._read(before.leaf)
@@ -144,30 +144,30 @@ class Chat:
     def _read(self, name: str | None) -> None:
         if name and name in self.conversation:
             self.conversation.select(name)
-        self._history.select(self.id, self.conversation.leaf)
+        self.history.select(self.id, self.conversation.leaf)
 
     # -- the chat as a whole ------------------------------------------------------------------
 
     def rename(self, title: str) -> None:
         """Give it a title of the user's own."""
-        self._history.rename(self.id, title)
+        self.history.rename(self.id, title)
         self.title = title_of(title) or self.title
 
     def fork(self, name: str) -> Chat:
         """A chat of its own that begins with all that led to a message, and that message."""
         fork = new_chat_id()
         title = title_of(_FORK + self.title.removeprefix(_FORK))
-        self._history.add_chat(fork, title, self.conversation.copied(name), time.time())
-        return Chat(self._history, fork)
+        self.history.add_chat(fork, title, self.conversation.copied(name), time.time())
+        return Chat(self.history, fork)
 
     @property
     def draft(self) -> str:
         """What was typed and not sent; set it while the user types."""
-        return self._history.draft(self._draft_of)
+        return self.history.draft(self._draft_of)
 
     @draft.setter
     def draft(self, text: str) -> None:
-        self._history.save_draft(text, self._draft_of)
+        self.history.save_draft(text, self._draft_of)
 
     @property
     def _draft_of(self) -> str:

@@ -96,6 +96,9 @@ def _parser(commands: Sequence[str]) -> Parser:
         epilog="Without a command, the chat opens; piped input is answered as with ask.",
     )
     parser.add_argument("--version", action="version", version=f"amulet {__version__}")
+    parser.add_argument(
+        "--temporary", action="store_true", help="begin with a chat that is never saved"
+    )
     add_chat_options(parser)
     parser.set_defaults(run=_chat)
     if commands:
@@ -120,5 +123,6 @@ def _chat(args: argparse.Namespace) -> int:
         preset=args.preset or settings.preset,
         strength=args.strength,
         thinking=args.thinking,
+        temporary=args.temporary,
         options=load_options(settings, args),
     )

@@ -38,7 +38,8 @@ def test_without_a_command_the_chat_opens(amulet: Amulet, chats: list[dict[str, 
     assert amulet().code == 7
     (opened,) = chats
     assert opened == {
-        "model": "", "preset": "", "strength": None, "thinking": None, "options": LoadOptions()
+        "model": "", "preset": "", "strength": None, "thinking": None, "options": LoadOptions(),
+        "temporary": False,
     }  # fmt: skip
 
 
@@ -48,13 +49,25 @@ def test_the_chat_takes_its_options_over_the_config(
     config_folder().mkdir(parents=True)
     (config_folder() / "config.toml").write_text('model = "a"\npreset = "b"\n[engine]\nthreads = 3')
     amulet()
-    amulet("-m", "c", "-p", "concise", "--strength", "2", "--context", "99", "--thinking")
+    amulet(
+        "-m",
+        "c",
+        "-p",
+        "concise",
+        "--strength",
+        "2",
+        "--context",
+        "99",
+        "--thinking",
+        "--temporary",
+    )
     assert chats == [
         {
             "model": "a",
             "preset": "b",
             "strength": None,
             "thinking": None,
+            "temporary": False,
             "options": LoadOptions(threads=3),
         },
         {
@@ -62,6 +75,7 @@ def test_the_chat_takes_its_options_over_the_config(
             "preset": "concise",
             "strength": 2.0,
             "thinking": True,
+            "temporary": True,
             "options": LoadOptions(threads=3, context=99),
         },
     ]

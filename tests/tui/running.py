@@ -187,6 +187,7 @@ async def chat(
     notices: Sequence[str] = (),
     keys: Mapping[str, str] = MappingProxyType({}),
     theme: str = DARK.name,
+    temporary: bool = False,
     **more: Any,
 ) -> AsyncIterator[Running]:
     """Run a chat; the model, if there is one, is loaded as far as the engine's script goes.
@@ -196,7 +197,9 @@ async def chat(
     steering = SteeringChoice.to_preset(load_presets().get(preset) if preset else None)
     with History(history_file()) as history:
         settings = Settings(**more)
-        session = Session(engine, history, settings, LoadOptions(), steering, clock=lambda: 0.0)
+        session = Session(
+            engine, history, settings, LoadOptions(), steering, lambda: 0.0, temporary=temporary
+        )
         app = AmuletApp(session, engine, model_store or store_with(), model, notices, keys, theme)
         async with app.run_test(size=size, notifications=True) as pilot:
             running = Running(app, pilot, session)

@@ -89,6 +89,7 @@ class ChatScreen(Screen[None]):
     action_copy_code = message_actions.copy_code
 
     action_new_chat = chat_actions.new_chat
+    action_temporary = chat_actions.toggle_temporary
     action_last_chat = chat_actions.last_chat
     action_chats = chat_actions.list_chats
     action_find = chat_actions.find
@@ -231,7 +232,7 @@ class ChatScreen(Screen[None]):
 
     def show_title(self) -> None:
         """Show the title of the open chat."""
-        self._title.show(self.session.chat.title)
+        self._title.show(self.session.chat.title, temporary=self.session.temporary)
 
     # -- the model ----------------------------------------------------------------------------
 

@@ -29,7 +29,8 @@ def leave(view: ChatView, go: Callable[[], list[Change]]) -> bool:
     """Leave this chat for where `go` leads; False if that fails, which is told."""
     leave_editing(view)
     save_draft(view)
-    left = view.session.chat.id if len(view.session.chat.conversation) else None
+    stored = len(view.session.chat.conversation) and not view.session.temporary
+    left = view.session.chat.id if stored else None
     try:
         changes = go()
     except AmuletError as error:
@@ -73,6 +74,13 @@ def _found(view: ChatView, message: str, words: str) -> Found | None:
 def new_chat(view: ChatView) -> None:
     """Leave this chat and begin another."""
     leave(view, view.session.new_chat)
+
+
+def toggle_temporary(view: ChatView) -> None:
+    """Leave this chat for one that is never stored, or from there for one that is."""
+    leave(view, lambda: view.session.new_chat(other=True))
+    if view.session.temporary:
+        view.notify("Nothing of this chat is saved; it is gone once you leave it.")
 
 
 def last_chat(view: ChatView) -> None:
@@ -167,7 +175,7 @@ def export(view: ChatView, path: str = "") -> None:
     """Write this chat to a file, which is asked for if there is no path."""
     chat = view.session.chat
     if len(chat.conversation):
-        form = export_form(view.session.history, chat.id, chat.title, path)
+        form = export_form(chat.history, chat.id, chat.title, path)
         view.app.push_screen(form, partial(_tell_file, view))
     else:
         view.notify("There is nothing to export yet.")

@@ -103,7 +103,7 @@ class Status:
 
     steering: of the reply under way, else of the next one. pace: the speed against a plain chat's
     on this machine; 0 while it is not known. device: where the layers are, in words. thinks:
-    whether the next reply begins with a thought.
+    whether the next reply begins with a thought. temporary: whether the chat is never stored.
     """
 
     activity: Activity
@@ -117,3 +117,4 @@ class Status:
     context: int
     device: str
     thinks: bool = False
+    temporary: bool = False

@@ -98,6 +98,16 @@ def own(node: Node, model: ChosenModel | None) -> Node:
     return replace(node, message=message, thought=Thought(node.thought.text))
 
 
+def origin_of(request: Reply, steering: SteeringChoice, model: ChosenModel | None) -> Origin:
+    """What is kept of a request with the reply to it."""
+    return Origin.of(
+        request,
+        model=model.name if model else "",
+        file=as_text(model.path) if model else "",
+        preset=steering.preset.name if steering.preset else "",
+    )
+
+
 def steering_of(origin: Origin, presets: Presets) -> SteeringChoice:
     """How a reply was steered; in words, where its preset is not there any more."""
     alignment = origin.alignment

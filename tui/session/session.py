@@ -46,7 +46,7 @@ from tui.session.changes import (
 )
 from tui.session.engine_link import IDLE, EngineLink, Guest
 from tui.session.replies import Replies
-from tui.session.requests import new_request, own, steering_of
+from tui.session.requests import new_request, origin_of, own, steering_of
 from tui.session.steering import SteeringChoice, at_usual_strength
 from tui.session.streaming_reply import StreamingReply
 
@@ -54,7 +54,7 @@ BUSY = "A reply is being written; stop it first."
 
 
 class Session:
-    """One chat at a time on one engine.
+    """One chat at a time on one engine; see `temporary`.
 
     steering: may be set at any time; it counts from the next message (see `turn` for the dial).
     thinking: whether replies begin with a thought, where the model can think (see `think`).
@@ -70,16 +70,16 @@ class Session:
         options: LoadOptions,
         steering: SteeringChoice,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        temporary: bool = False,
     ) -> None:
         self.history = history
-        self.chat = Chat(history)
-        self.thinking = settings.thinking
-        self.options = options
+        self.chat = Chat(History(None) if temporary else history)
+        self.thinking, self.options = settings.thinking, options
         self._link = EngineLink(engine, options)
         self.replies = Replies(self._link)
         self._settings, self._clock = settings, clock
-        self._waiting: deque[str] = deque()
-        self._wants_thoughts = False
+        self._waiting, self._wants_thoughts = deque[str](), False
         self.removed: list[str] = []
         self.steering = steering
 
@@ -114,7 +114,13 @@ class Session:
             loaded.context if loaded else 0,
             loaded.devices if loaded else "",
             self.thinking and not link.thoughtless,
+            self.temporary,
         )
+
+    @property
+    def temporary(self) -> bool:
+        """Whether the open chat is in memory alone, and gone once it is left."""
+        return self.chat.history is not self.history
 
     @property
     def path(self) -> tuple[Node, ...]:
@@ -227,9 +233,10 @@ class Session:
 
     # -- from chat to chat --------------------------------------------------------------------
 
-    def new_chat(self) -> list[Change]:
-        """Begin a chat; the one that is left is stopped, and keeps what was written."""
-        return self._open(Chat(self.history))
+    def new_chat(self, *, other: bool = False) -> list[Change]:
+        """Begin a chat, temporary as the open one or not; the one that is left is stopped, and
+        keeps what was written. other: have it be of the other kind."""
+        return self._open(Chat(History(None) if self.temporary != other else self.history))
 
     def open_chat(self, name: str, presets: Presets) -> list[Change]:
         """Open a chat of the store, steered as its newest reply was. Raises AmuletError."""
@@ -324,7 +331,7 @@ class Session:
         """What to ask the engine for a reply to a question, under an id of its own."""
         return new_request(
             self.next_id(),
-            self.chat.id,
+            "" if self.temporary else self.chat.id,
             self.chat.conversation.path(question.id),
             self.model,
             steering,
@@ -335,13 +342,7 @@ class Session:
 
     def origin(self, request: Reply, steering: SteeringChoice) -> Origin:
         """What is kept of a request with the reply to it."""
-        model = self.model
-        return Origin.of(
-            request,
-            model=model.name if model else "",
-            file=as_text(model.path) if model else "",
-            preset=steering.preset.name if steering.preset else "",
-        )
+        return origin_of(request, steering, self.model)
 
     def _give_back_waiting(self) -> list[Change]:
         waiting, self._waiting = self._waiting, deque()

@@ -62,8 +62,11 @@ def _doing(status: Status) -> str:
 
 
 def _facts(status: Status) -> list[str]:
-    """Whether the next reply begins with a thought; speed and context, where there are any."""
-    facts = ["think"] if status.thinks else []
+    """Whether the chat is stored, whether the next reply begins with a thought; speed and context,
+    where there are any."""
+    facts = ["temporary"] if status.temporary else []
+    if status.thinks:
+        facts.append("think")
     if status.tokens_per_s:
         pace = f" ×{status.pace:.2f}" if status.pace else ""
         facts.append(f"{speed(status.tokens_per_s)}{pace}")

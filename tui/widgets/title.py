@@ -7,12 +7,15 @@ from textual.widgets import Static
 
 from tui.markdown.sanitising import clean
 
-_NEW = "New chat"
+_NEW, _TEMPORARY = "New chat", "Temporary chat, never saved"
 
 
 class TitleLine(Static):
     """The chat's title; left out where there is little room."""
 
-    def show(self, title: str) -> None:
+    def show(self, title: str, *, temporary: bool) -> None:
         """Name the chat."""
-        self.update(Content(clean(title) or _NEW))
+        named = clean(title)
+        if temporary:
+            named = f"{_TEMPORARY}: {named}" if named else _TEMPORARY
+        self.update(Content(named or _NEW))
