@@ -20,6 +20,7 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
 from textual.driver import Driver
+from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.widgets import Input, TextArea
 
@@ -28,9 +29,11 @@ from amulet_local.engine.client import EngineHandle, EngineProcess
 from amulet_local.errors import AmuletError
 from amulet_local.presets.preset import load_presets
 from amulet_local.protocol.loading import LoadOptions
+from amulet_local.safe_text import clean
 from amulet_local.settings import load_settings
 from tui.actions import APP, bindings, unknown_ids
-from tui.markdown.sanitising import clean, sentence
+from tui.gate import Gate
+from tui.markdown.sanitising import sentence
 from tui.palette import ActionProvider
 from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
@@ -135,6 +138,7 @@ class AmuletApp(App[None]):
         self.theme = theme
         self.stylesheet = ParsedOnce(variables=self.get_css_variables())
         self._chat = ChatScreen(session, engine, model_store, model, notices)
+        self._gate = Gate()
         self._quit_asked_at = -_PATIENCE_S
         self._begun = False
         self._told_at: dict[tuple[type, str], float] = {}  # errors by their place, when last told
@@ -160,6 +164,14 @@ class AmuletApp(App[None]):
         from tui.system.terminal import SteadyDriver
 
         return SteadyDriver
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What every line that is drawn goes through."""
+        return [*super().get_line_filters(), self._gate]
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """By the terminal's own clipboard: all that widgets of Textual's copy, too."""
+        super().copy_to_clipboard(clean(text))
 
     def leave(self, code: int) -> None:
         """End with this exit code; for other threads. Raises RuntimeError where it has ended."""

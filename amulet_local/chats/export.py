@@ -23,6 +23,7 @@ from amulet_local.chats.provenance import Ending, Origin, Reason, StoredOrigin, 
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.files import write_named
 from amulet_local.protocol.message import Message, Role
+from amulet_local.safe_text import file_stem
 from amulet_local.system import paths
 from amulet_local.system.text_files import read_text
 
@@ -31,7 +32,6 @@ Kind = Literal["md", "json"]
 _FORMAT: Final = "amulet-chat"
 _VERSION: Final = 1
 _MOST_BYTES = 64 * 1024 * 1024
-_NO_NAME = re.compile(r"[^\w]+")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
@@ -82,7 +82,7 @@ def kind_of(path: Path) -> Kind:
 
 def file_name(title: str, kind: Kind = "md") -> str:
     """A name for the file of a chat, of its title's letters and digits."""
-    return f"{_NO_NAME.sub('-', title).strip('-') or 'chat'}.{kind}"
+    return f"{file_stem(title) or 'chat'}.{kind}"
 
 
 def export_chat(chat: Chat, path: Path, kind: Kind, *, overwrite: bool) -> None:

@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
@@ -23,9 +22,10 @@ from amulet_local.chats.history import History, history_file
 from amulet_local.chats.listing import by_day, day_in_words
 from amulet_local.chats.search import Hit
 from amulet_local.cli.options import Subparsers, value, words
-from amulet_local.cli.output import console, print_json, say, without_controls, write
+from amulet_local.cli.output import console, print_json, say, write
 from amulet_local.errors import UsageError
 from amulet_local.protocol.numbers import Positive
+from amulet_local.safe_text import line
 from amulet_local.settings import log_folder
 
 _COMMANDS = ("list", "show", "search", "export", "import", "remove", "wipe")
@@ -225,7 +225,7 @@ def _agreed(question: str, what: str) -> bool:
     if not sys.stdin.isatty():
         raise UsageError(f"cannot ask without a terminal; add --yes to remove {what}.")
     try:
-        return Confirm.ask(Text(question), console=Console(stderr=True), default=False)
+        return Confirm.ask(Text(question), console=console(stderr=True), default=False)
     except EOFError:
         return False
 
@@ -267,4 +267,4 @@ def _shown(hit: Hit) -> Text:
 
 
 def _title(title: str) -> str:
-    return without_controls(title) or "Untitled"
+    return line(title) or "Untitled"

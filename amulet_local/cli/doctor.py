@@ -18,7 +18,7 @@ from amulet_local import __version__, settings
 from amulet_local.cli.backend_probe import REQUIREMENT, examine_backend, examine_servers
 from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, listed
-from amulet_local.cli.output import print_json, without_controls
+from amulet_local.cli.output import print_json, write
 from amulet_local.errors import NotUsableError
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import load_presets
@@ -186,12 +186,12 @@ def _presets(advice: list[str]) -> dict[str, int]:
 
 def _print(report: dict[str, Any]) -> None:
     for name, value in _rows(report):
-        print(f"{name:<18}{without_controls(value)}")
+        write(f"{name:<18}{value}\n")
     for heading in ("missing", "advice"):
         for sentence in report[heading]:
-            print(f"\n{heading}: {without_controls(sentence)}")
+            write(f"\n{heading}: {sentence}\n")
     if report["usable"]:
-        print("\nEverything needed is installed.")
+        write("\nEverything needed is installed.\n")
 
 
 def _device(device: Mapping[str, Any]) -> str:

@@ -18,12 +18,13 @@ from msgspec import structs
 from rich.filesize import decimal
 
 from amulet_local.cli.options import value, words
-from amulet_local.cli.output import console, print_json, without_controls, write
+from amulet_local.cli.output import console, print_json, write
 from amulet_local.errors import UsageError
 from amulet_local.path_text import as_text
 from amulet_local.protocol.loading import Memory
 from amulet_local.protocol.numbers import Natural
 from amulet_local.runtime.offload import Offload, estimate_offload, free_memory
+from amulet_local.safe_text import line
 from amulet_local.settings import load_settings, models_folder
 from amulet_local.system import paths
 from models import catalogue, library, lookup
@@ -127,7 +128,7 @@ def _list(args: argparse.Namespace) -> int:
 def _print_left_out(left_out: Sequence[LeftOut], *, all_of_them: bool) -> None:
     if all_of_them:
         for left in left_out:
-            write(f"Left out: {without_controls(left.reason)}\n")
+            write(f"Left out: {left.reason}\n")
     elif left_out:
         what = "1 file is" if len(left_out) == 1 else f"{len(left_out)} files are"
         write(f"{what} left out; see why with: amulet models --all\n")
@@ -175,7 +176,7 @@ def _info(args: argparse.Namespace) -> int:
     grid = Table.grid(padding=(0, 3))
     for what, text in (
         ("title", _title(card, name)),
-        ("file", without_controls(str(card.path))),
+        ("file", line(str(card.path))),
         ("kind", card.kind),
         ("architecture", f"{card.architecture or 'unknown'}, {card.layers:,} layers"),
         ("parameters", f"{card.parameters:,}"),
@@ -195,10 +196,10 @@ def _info(args: argparse.Namespace) -> int:
         grid.add_row(what, text)
     console().print(grid)
     for sentence in filter(None, (advice, hint, shown.problem if shown else "")):
-        write(f"\n{without_controls(sentence)}\n")
+        write(f"\n{sentence}\n")
     if shown:
-        write(f"\nWithout the preference, the model reads:\n\n{without_controls(shown.base)}\n")
-        write(f"\nWith it:\n\n{without_controls(shown.preference)}\n")
+        write(f"\nWithout the preference, the model reads:\n\n{shown.base}\n")
+        write(f"\nWith it:\n\n{shown.preference}\n")
     return 0
 
 
@@ -243,9 +244,7 @@ def _agreed(path: Path) -> bool:
     from rich.text import Text
 
     try:
-        return Confirm.ask(
-            Text(without_controls(f"Remove {path}?")), console=console(stderr=True), default=False
-        )
+        return Confirm.ask(Text(f"Remove {path}?"), console=console(stderr=True), default=False)
     except EOFError:
         return False
 

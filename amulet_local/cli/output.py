@@ -1,6 +1,7 @@
 """How the command line speaks: results on standard output, all else on standard error.
 
-What models and files say is not trusted: on a terminal it goes through `without_controls`.
+What models and files say is not trusted: whatever is printed on a terminal is made safe here, by
+safe_text.clean, and nothing else in this folder prints.
 """
 
 from __future__ import annotations
@@ -8,19 +9,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from amulet_local.errors import cause
 from amulet_local.path_text import encodable
+from amulet_local.safe_text import clean, line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_KEPT = "\n\t"
 _PIPED_WIDTH = 200  # columns; rich would break lines at 80 where there is no terminal
 
 
@@ -62,14 +62,9 @@ def is_dumb() -> bool:
     return os.environ.get("TERM", "").casefold() in ("dumb", "unknown")
 
 
-def without_controls(text: str) -> str:
-    """Text without the control characters that steer a terminal; line breaks and tabs stay."""
-    return "".join(c for c in encodable(text) if c in _KEPT or unicodedata.category(c) != "Cc")
-
-
 def say(text: str) -> None:
     """A sentence to the user, apart from what is written to standard output."""
-    print(f"amulet: {without_controls(text)}", file=sys.stderr, flush=True)
+    print(f"amulet: {clean(text)}", file=sys.stderr, flush=True)
 
 
 def keeps(act: Callable[[], None]) -> bool:
@@ -85,7 +80,7 @@ def keeps(act: Callable[[], None]) -> bool:
 
 def write(text: str) -> None:
     """A piece of standard output, at once; harmless on a terminal, unchanged elsewhere."""
-    print(without_controls(text) if sys.stdout.isatty() else encodable(text), end="", flush=True)
+    print(clean(text) if sys.stdout.isatty() else encodable(text), end="", flush=True)
 
 
 def print_json(document: object) -> None:
@@ -106,10 +101,22 @@ def _encodable(value: object) -> object:
 
 
 def console(*, stderr: bool = False, quiet: bool = False) -> Console:
-    """For tables and bars; nothing in a text is taken for markup."""
-    from rich.console import Console  # not worth its start-up time to commands without tables
+    """For tables and bars; nothing in a text is taken for markup, or obeyed by a terminal."""
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment  # not worth their start-up time to commands without tables
 
-    shown = Console(
+    class Safe(Console):
+        """Tables, questions and bars alike come to be printed through here."""
+
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterable[Segment]:
+            """As Console does, with all text made safe."""
+            for segment in super().render(renderable, options):
+                text, style, control = segment
+                yield segment if control else Segment(clean(text), style)
+
+    shown = Safe(
         stderr=stderr,
         quiet=quiet,
         markup=False,
@@ -133,7 +140,7 @@ class StatusLine:
         """Replace the line."""
         if self._useful and text != self._shown:
             self._shown = text
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{line(text)}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         """Take the line away; call it before anything else is printed."""

@@ -15,12 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from amulet_local.cli.options import Subparsers
-from amulet_local.cli.output import console, print_json, say, without_controls, write
+from amulet_local.cli.output import console, print_json, say, write
 from amulet_local.errors import UsageError
 from amulet_local.presets.editing import new_preset, own_preset
 from amulet_local.presets.firmness import shown
 from amulet_local.presets.preset import GROUPS, MOST_BYTES, Preset, load_presets, read_preset
 from amulet_local.realignment import label
+from amulet_local.safe_text import line
 from amulet_local.settings import presets_folder
 from amulet_local.system.text_files import read_text
 
@@ -66,7 +67,7 @@ def _list(args: argparse.Namespace) -> int:
         if preset.group != group:
             group = preset.group
             table.add_section()
-            table.add_row(Text(without_controls(GROUPS.get(group, group)), style="bold"))
+            table.add_row(Text(GROUPS.get(group, group), style="bold"))
         table.add_row(preset.name, shown(preset.strength), _purpose(preset))
     console().print(table)
     for problem in loaded.problems:
@@ -75,7 +76,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _purpose(preset: Preset) -> str:
-    purpose = without_controls(preset.description or preset.preference).strip()
+    purpose = line(preset.description or preset.preference).strip()
     return purpose if preset.built_in else f"{purpose} (yours)"
 
 
@@ -116,8 +117,8 @@ def _change(path: Path) -> int:
                 f"{path} yourself."
             ) from None
         preset = read_preset(path)
-        print(f'The preset is ready; try it: amulet ask "question" -p {preset.name}')
+        write(f'The preset is ready; try it: amulet ask "question" -p {preset.name}\n')
     else:
-        print(f"The preset is at {path}; edit it in any editor.")
+        write(f"The preset is at {path}; edit it in any editor.\n")
         read_preset(path)
     return 0

@@ -82,6 +82,15 @@ def test_what_a_model_wrote_does_not_steer_the_terminal(amulet: Amulet) -> None:
         assert "\x07" not in shown
 
 
+def test_what_nobody_sees_does_not_reach_the_terminal(amulet: Amulet) -> None:
+    chat = keep("Sender\u202e?", "a\u200eb\u2067c\U000e0041d\u202ee", title="שלום\u202e")
+    for command in (("show", chat), ("search", "Sender"), ("list",), ("export", chat)):
+        shown = amulet("chats", *command, terminal=True).out
+        assert not set("\u202e\u200e\u2067\U000e0041") & set(shown)
+    assert "\u2068שלום\u2069" in amulet("chats", "list", terminal=True).out
+    assert "a\u200eb\u2067c\U000e0041d\u202ee" in amulet("chats", "export", chat).out  # into a file
+
+
 def test_a_chat_that_is_not_there_is_a_sentence(amulet: Amulet) -> None:
     for command in ("show", "export", "remove"):
         result = amulet("chats", command, "nowhere")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pwd
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from amulet_local import cli
 from amulet_local.cli.output import StatusLine, console
+from tests.checks import some
 from tests.cli.conftest import Amulet
 from tests.fake_engine import FakeEngine
 
@@ -159,3 +163,18 @@ def test_no_home_and_an_unknown_user_is_a_sentence(
     done = amulet(*arguments)
     assert done.code == 3
     assert "set HOME or AMULET_HOME to the full path of a folder" in done.err
+
+
+# -- one way to the terminal ----------------------------------------------------------------------
+
+
+def test_only_output_prints() -> None:
+    sources = [path for path in Path(cli.__file__).parent.glob("*.py") if path.stem != "output"]
+    printing = [
+        f"{path.name}:{node.lineno}"
+        for path in some(sources)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("print", "Console", "sys.stdout.write", "sys.stderr.write")
+    ]
+    assert printing == []

@@ -68,7 +68,7 @@ def shown(text: str) -> str:
 
 def _cells(texts: Iterable[str]) -> Iterator[_Cell]:
     for token, text in enumerate(texts):
-        safe = clean(text)
+        safe: str = clean(text)
         if not any(it in "\n\t" or cell_len(it) for it in safe):
             safe = NOTHING + safe
         for character in safe:

@@ -1,25 +1,8 @@
-"""Text from models, files and clipboards, made safe to show: nothing in it that a terminal obeys.
-
-Control characters (C0, DEL, C1) could move the cursor or change the terminal; overrides of the
-writing direction could make a line read as what it is not. Tabs and line feeds stay.
-"""
+"""What is said on screens, of text that was made safe (see amulet_local/safe_text.py)."""
 
 from __future__ import annotations
 
-_LEFT_OUT = [
-    *range(0x20),
-    *range(0x7F, 0xA0),
-    *range(0x202A, 0x202F),  # embedding and overriding of direction
-    *range(0x2066, 0x206A),  # and isolates
-    *range(0xD800, 0xE000),  # halves of characters, which cannot be encoded
-]
-_TABLE: dict[int, str | None] = dict.fromkeys(_LEFT_OUT)
-_TABLE |= {ord("\t"): "\t", ord("\n"): "\n", 0x2028: "\n", 0x2029: "\n"}
-
-
-def clean(text: str) -> str:
-    """The text without anything that is not to be seen."""
-    return text.translate(_TABLE)
+from amulet_local.safe_text import clean as clean
 
 
 def sentence(text: str) -> str:

@@ -33,6 +33,7 @@ from tui.session import stored_chats
 from tui.session.session import Session
 from tui.unexpected import as_sentences
 from tui.widgets.chat_list import ChatList, Row
+from tui.widgets.fields import Line
 from tui.widgets.keys import KeyLine
 from tui.widgets.preview import Preview
 
@@ -87,7 +88,7 @@ class ChatsScreen(ModalScreen[Place | None]):
         self._asked = ""  # what was asked last, answered or not
         self._more = False  # whether there are chats beyond those that are listed
         self._typing: Timer | None = None
-        self._search = Input(placeholder="Search all messages", id="search", select_on_focus=False)
+        self._search = Line(placeholder="Search all messages", id="search", select_on_focus=False)
         self._list, self._preview = ChatList(), Preview(session.history)
 
     def compose(self) -> ComposeResult:

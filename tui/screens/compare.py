@@ -31,6 +31,7 @@ from tui.session.session import Session
 from tui.session.steering import SteeringChoice
 from tui.widgets.column import ColumnView
 from tui.widgets.column_tabs import ColumnTabs
+from tui.widgets.fields import Line
 from tui.widgets.keys import KeyLine
 
 _POLLS_PER_S = 10
@@ -74,7 +75,7 @@ class CompareScreen(ModalScreen[Taken | None]):
         yield Static(id="heading")
         yield ColumnTabs(id="tabs")
         yield HorizontalScroll(id="columns", can_focus=False)
-        yield Input(id="other-strength", type="number", placeholder="A strength, like 2 or 4.5")
+        yield Line(id="other-strength", type="number", placeholder="A strength, like 2 or 4.5")
         yield Static(id="said")
         yield KeyLine()
 

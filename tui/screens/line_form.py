@@ -25,6 +25,7 @@ from tui.actions import LINE, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence
 from tui.system.completion import propose_path
 from tui.unexpected import as_sentences
+from tui.widgets.fields import Line
 
 T = TypeVar("T")
 
@@ -69,7 +70,7 @@ class LineForm(ModalScreen[T | None], Generic[T]):
     ) -> None:
         super().__init__()
         self._title, self._hint, self._act = title, hint, act
-        self._input = Input(line, suggester=suggester, select_on_focus=False)
+        self._input = Line(line, suggester=suggester, select_on_focus=False)
         self._at_once = at_once
         self._told_of = ""  # the line that something is said about
         self._asked = ""  # the line that Unsure was about

@@ -10,10 +10,11 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import OptionList, Static
 
 from tui.actions import LIST, bindings
 from tui.markdown.sanitising import clean
+from tui.widgets.fields import Line
 
 Chosen = TypeVar("Chosen")
 
@@ -36,7 +37,7 @@ class Picker(ModalScreen[Chosen | None], Generic[Chosen]):
     def compose(self) -> ComposeResult:
         """The filter, the list, the texts; then what a screen has below."""
         with Vertical(id="window"):
-            yield Input(placeholder=self.PLACEHOLDER, id="filter")
+            yield Line(placeholder=self.PLACEHOLDER, id="filter")
             with Horizontal(id="halves"):
                 yield PickList(id="list", markup=False)
                 with VerticalScroll(id="about", can_focus=False):

@@ -29,6 +29,7 @@ from amulet_local.protocol.alignment import Placement
 from tui.actions import FORM, bindings, shown_key
 from tui.markdown.sanitising import sentence
 from tui.widgets.dial import Dial
+from tui.widgets.fields import Area, Line
 
 _FIELDS = {  # in the order of the form: what each is called, and what it asks for
     "name": ("Name", "lower-case letters, digits, hyphens; also the name of the file"),
@@ -79,10 +80,10 @@ class PresetForm(ModalScreen[Preset | None]):
     def _field(self, name: str) -> Input | TextArea:
         text, hint = self._begun[name], _FIELDS[name][1]
         if name in _LONG:
-            return TextArea(text, placeholder=hint, id=f"field-{name}", tab_behavior="focus")
+            return Area(text, placeholder=hint, id=f"field-{name}", tab_behavior="focus")
         suggested = _SUGGESTED.get(name)
         suggester = SuggestFromList(suggested) if suggested else None
-        return Input(text, placeholder=hint, id=f"field-{name}", suggester=suggester)
+        return Line(text, placeholder=hint, id=f"field-{name}", suggester=suggester)
 
     def on_mount(self) -> None:
         """Begin with what is missing."""

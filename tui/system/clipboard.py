@@ -13,6 +13,8 @@ from typing import Any
 
 from textual.app import App
 
+from amulet_local.safe_text import SafeText, clean
+
 _TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "darwin": (("pbcopy",),),
     "win32": (("clip",),),
@@ -27,16 +29,17 @@ _PATIENCE_S = 2
 
 
 def copy(app: App[Any], text: str) -> None:
-    """Put a text on the clipboard; the tool runs on a thread, since it may take a while."""
-    app.copy_to_clipboard(text)
+    """Put a text on the clipboard, made safe; the tool may take a while, so it has a thread."""
+    safe = clean(text)
+    app.copy_to_clipboard(safe)
     for tool in _TOOLS.get(sys.platform, _TOOLS["linux"]):
         if shutil.which(tool[0]):
-            feed = partial(_feed, tool, text)
+            feed = partial(_feed, tool, safe)
             app.run_worker(feed, thread=True, exclusive=True, group="copy")
             return
 
 
-def _feed(tool: tuple[str, ...], text: str) -> None:
+def _feed(tool: tuple[str, ...], text: SafeText) -> None:
     """Give a tool the text; where it fails, the terminal's clipboard has it all the same."""
     try:
         subprocess.run(

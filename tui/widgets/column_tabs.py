@@ -17,7 +17,7 @@ class ColumnTabs(Static):
 
     def show(self, names: Sequence[str], place: int) -> None:
         """place: of the selected one, counted from 0."""
-        cleaned = list(map(clean, names))
+        cleaned: list[str] = list(map(clean, names))
         if sum(map(cell_len, cleaned)) + 3 * len(cleaned) > self.screen.size.width:
             cleaned = [name if at == place else f"{at + 1}" for at, name in enumerate(cleaned)]
         tabs = [

@@ -10,17 +10,16 @@ import re
 
 from textual import events
 from textual.message import Message
-from textual.widgets import TextArea
 
 from tui.actions import PROMPT, Action, keys_of, shown_key
-from tui.markdown.sanitising import clean
 from tui.system.completion import Completion
 from tui.widgets.completions import Completions
+from tui.widgets.fields import Area
 
 _LINE_END = re.compile("\r\n?")
 
 
-class Prompt(TextArea):
+class Prompt(Area):
     """Posts Sent with what was written, and is empty again. completions: shown above it."""
 
     class Sent(Message):
@@ -145,7 +144,7 @@ class Prompt(TextArea):
             self.border_title = text
 
     async def _on_paste(self, event: events.Paste) -> None:
-        """Insert what was pasted, made safe; in place of TextArea's own handler."""
+        """Insert what was pasted; in place of TextArea's own handler."""
         event.prevent_default()
         event.stop()
-        self.insert(clean(_LINE_END.sub("\n", event.text)))
+        self.insert(_LINE_END.sub("\n", event.text))
