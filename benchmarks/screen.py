@@ -15,7 +15,6 @@ import asyncio
 import json
 import os
 import pty
-import queue
 import subprocess
 import tempfile
 import termios
@@ -26,9 +25,10 @@ from pathlib import Path
 from amulet_local.chats.conversation import Conversation, Node
 from amulet_local.chats.history import History, history_file
 from amulet_local.chats.ids import new_chat_id, new_id
+from amulet_local.engine.events import Events
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message, Role
-from amulet_local.protocol.messages import Event, Finished, Loaded, Reply, Stats, Step
+from amulet_local.protocol.messages import Finished, Loaded, Reply, Stats, Step
 from amulet_local.settings import Settings
 from amulet_local.system.child_processes import environment, python
 
@@ -64,7 +64,7 @@ class Words:
     """An engine that says words at a rate. See EngineHandle."""
 
     def __init__(self, pieces: list[str], rate: float) -> None:
-        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.events = Events()
         self.begun = self.ended = 0.0
         self.done = threading.Event()
         self._pieces, self._rate = pieces, rate
@@ -97,6 +97,11 @@ class Words:
     def examine(self, request: Reply, strengths: tuple[float, ...]) -> None: ...
 
     def stop(self) -> None: ...
+
+    def trouble(self) -> str:
+        return ""
+
+    def restart(self) -> None: ...
 
     def close(self) -> None: ...
 

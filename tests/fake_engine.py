@@ -18,7 +18,6 @@ are compared play their scripts one after the other.
 from __future__ import annotations
 
 import math
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +25,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from amulet_local.engine.events import Events
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.messages import (
     Candidate,
@@ -111,7 +111,7 @@ class FakeEngine:
     """See EngineHandle. One script a reply, in order; when they are used up, each plays REPLY."""
 
     def __init__(self, *replies: Script, loading: Script = LOADING, loaded: Loaded = LOADED):
-        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.events = Events()
         self.loads: list[tuple[str, LoadOptions]] = []
         self.requests: list[Reply] = []
         self.turns: list[tuple[int, float]] = []
@@ -120,6 +120,7 @@ class FakeEngine:
         self.stops = 0
         self.closed = False
         self.alive = True
+        self.in_trouble = ""
         self.loading = loading
         self._loaded = loaded
         self._replies = deque(replies)
@@ -157,6 +158,17 @@ class FakeEngine:
             self._cancel_pause()
             for job in jobs:
                 self._end(job, "cancelled")
+
+    def trouble(self) -> str:
+        return self.in_trouble
+
+    def restart(self) -> None:
+        with self._lock:
+            self.in_trouble = ""
+            self.alive = False
+            self._jobs.clear()
+            self._cancel_pause()
+            self.events.put(Died("The engine was ended.", asked=True))
 
     def close(self) -> None:
         with self._lock:

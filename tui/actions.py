@@ -98,6 +98,12 @@ CHAT = (
         "Stop",
     ),
     Action("settle", "escape", "With nothing to stop: go to the input and the newest text"),
+    Action(
+        "restart",
+        "ctrl+s",
+        "Restart the engine, when it does not respond; text already written stays",
+        "Restart",
+    ),
     Action("new_chat", "ctrl+n", "New chat", "New", "new"),
     Action("temporary", "", "New chat that is never saved; again: one that is", "", "temporary"),
     Action("last_chat", "ctrl+b", "Back to the previous chat", "", "back"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -127,6 +127,11 @@ class Answer:
             stats=structs.replace(finished.stats, tokens=tokens),
         )
 
+    def warn(self, trouble: str) -> None:
+        """Tell at once that the engine seems stuck, even in the middle of the text."""
+        self._status.clear()
+        say(f"{trouble} Press Ctrl+C twice to give up, or wait.")
+
     def close(self) -> None:
         """End the line, and tell what would have been in the way of the text."""
         self._status.clear()
@@ -158,7 +163,7 @@ def follow(
     engine.reply(request)
     try:
         with _stopped_by_interrupt(engine):
-            for event in _events(engine):
+            for event in _events(engine, answer.warn):
                 answer.add(event)
                 if isinstance(event, Died):  # of what the next engine is spared
                     engine.reply(answer.rest_of(request))
@@ -187,15 +192,20 @@ def _stopped_by_interrupt(engine: EngineHandle) -> Iterator[None]:
         signal.signal(signal.SIGINT, usual)
 
 
-def _events(engine: EngineHandle) -> Iterator[Event]:
-    """Events to the end of the reply.
+def _events(engine: EngineHandle, warn: Callable[[str], None]) -> Iterator[Event]:
+    """Events to the end of the reply. warn: hears, once, why the engine seems stuck.
 
     Raises AmuletError where the engine fails, EngineDiedError where it dies.
     """
+    warned = False
     while True:
         try:
             event = engine.events.get(timeout=_HEARING_S)
         except queue.Empty:
+            trouble = engine.trouble()
+            if trouble and not warned:
+                warn(trouble)
+            warned = bool(trouble)
             continue
         if isinstance(event, Failed):
             raise _EngineError(event)

@@ -39,6 +39,7 @@ from amulet_local.protocol.messages import (
     Unloaded,
 )
 from amulet_local.runtime.llama.errors import AbortedError, NoDeviceMemoryError
+from amulet_local.system.parent_process import end_with
 
 _NO_MODEL = "no model is loaded; choose one first."
 
@@ -187,7 +188,10 @@ def _cancelled(request: Reply) -> Finished:
 
 
 def main() -> None:
-    """Keep the pipes for the protocol alone, and work."""
+    """Keep the pipes for the protocol alone, and work. The argument, if there is one, is the id of
+    the process to end with."""
+    if sys.argv[1:]:
+        end_with(int(sys.argv[1]))
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     commands, events = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")

@@ -13,8 +13,13 @@ _LENGTH = struct.Struct("<I")
 
 def write_body(pipe: IO[bytes], body: bytes) -> None:
     """Send one frame and flush. Raises OSError where nobody reads."""
-    pipe.write(_LENGTH.pack(len(body)) + body)
+    pipe.write(framed(body))
     pipe.flush()
+
+
+def framed(body: bytes) -> bytes:
+    """One frame as it travels."""
+    return _LENGTH.pack(len(body)) + body
 
 
 def read_body(pipe: IO[bytes], most: int) -> bytes | None:

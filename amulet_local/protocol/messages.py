@@ -263,11 +263,12 @@ class Died(msgspec.Struct, frozen=True, tag="died"):
     """The engine process is gone; made by the front end's side, never sent by the engine.
 
     lighter: it lacked a device's memory, and the next one loads the model with fewer layers there,
-    so that what was asked may be asked again.
+    so that what was asked may be asked again. asked: the user wanted it so.
     """
 
     text: str
     lighter: bool = False
+    asked: bool = False
 
 
 Event = (

@@ -275,6 +275,17 @@ def test_ctrl_c_stops_the_engine_and_keeps_what_there_is(
     assert fake.closed
 
 
+def test_an_engine_that_seems_stuck_is_told_of_once(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeEngine(("one ", 1.5, "two"))
+    fake.in_trouble = "The engine has not responded for 12 seconds and does no work."
+    use(fake, monkeypatch)
+    done = amulet("ask", "Where to?")
+    assert (done.code, done.out) == (0, "one two\n")
+    assert done.err == f"amulet: {fake.in_trouble} Press Ctrl+C twice to give up, or wait.\n"
+
+
 def test_ctrl_c_with_json_gives_the_document(
     amulet: Amulet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

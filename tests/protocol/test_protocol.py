@@ -29,7 +29,7 @@ def test_commands_and_events_survive_the_pipe() -> None:
     step = Step(1, 2, "x", 3.0, 0.1, True, float("inf"), -1.0, -2.0, -3.0)
     write_frame(pipe, step)
     pipe.seek(0)
-    assert read_event(pipe) == step
+    assert read_event(pipe) == (step, len(pipe.getvalue()) - 4)
 
 
 def test_a_frame_over_the_bound_is_neither_sent_nor_read() -> None:

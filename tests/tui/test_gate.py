@@ -90,10 +90,12 @@ async def test_a_stored_draft_is_safe() -> None:
 
 async def test_a_question_and_a_reply_are_edited_safe() -> None:
     async with chat(FakeEngine([BAD])) as running:
-        running.session.ask(f"{BAD}?")
+        running.screen.show(running.session.ask(f"{BAD}?"))
         await running.settle()
         assert running.said == [f"{BAD}?", BAD]
-        await running.press("ctrl+up", "ctrl+up", "e")
+        await running.press("ctrl+up", "e")
+        assert running.prompt.text == GOOD
+        await running.press("escape", "ctrl+up", "up", "e")
         assert running.prompt.text == f"{GOOD}?"
 
 

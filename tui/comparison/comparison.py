@@ -112,7 +112,7 @@ class Comparison:
         """Leave what is written as it is; what waits for its turn goes."""
         self.columns = [column for column in self.columns if column.request]
         if self.running:
-            self._session.halt()
+            self._session.care.halt()
 
     def close(self) -> None:
         """Nobody looks any more."""

@@ -6,8 +6,7 @@ of the session, and each Change has its place on the screen.
 
 from __future__ import annotations
 
-import queue
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import ClassVar
@@ -23,7 +22,6 @@ from textual.widgets import OptionList, TextArea
 from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import AmuletError
 from amulet_local.presets.preset import Presets, load_presets
-from amulet_local.protocol.messages import Event
 from tui.actions import CHAT, MESSAGES, Action, bindings, shown_key
 from tui.screens import (
     chat_actions,
@@ -62,6 +60,8 @@ from tui.widgets.transcript import Transcript
 _POLLS_PER_S = 16  # while something is to be expected
 _IDLE_POLLS_PER_S = 2
 _DRAFT_AFTER_S = 0.5
+_LOOKED_AFTER_S = 1.0
+_AT_ONCE = 500  # events, between which keys are heard and the screen is drawn
 
 
 class ChatScreen(Screen[None]):
@@ -124,6 +124,7 @@ class ChatScreen(Screen[None]):
 
     action_pick_model = model_actions.pick_model
     command_pick_model = model_actions.load_by_name
+    action_restart = model_actions.restart
     action_pull = model_actions.pick_model
     command_pull = model_actions.pull
 
@@ -146,7 +147,7 @@ class ChatScreen(Screen[None]):
         self.completions = Completions()
         self.transcript, self.prompt = Transcript(), Prompt(self.completions)
         self._events, self._model, self._notices = engine.events, model, notices
-        self._keys_shown = (False, False, False)
+        self._keys_shown = (False, False, False, False)
         self._offer, self._title = Offer(model_store), TitleLine()
         self.fetching = FetchLine()
         self._often: Timer | None = None
@@ -177,6 +178,7 @@ class ChatScreen(Screen[None]):
         self.find_model(self._model)
         self._often = self.set_interval(1 / _POLLS_PER_S, self.poll, pause=True)
         self.set_interval(1 / _IDLE_POLLS_PER_S, self.poll)
+        self.set_interval(_LOOKED_AFTER_S, partial(model_actions.look_after, self))
         self.set_interval(_DRAFT_AFTER_S, partial(writing.save_draft, self))
 
     # -- what happens, and how it shows -------------------------------------------------------
@@ -184,7 +186,7 @@ class ChatScreen(Screen[None]):
     def poll(self) -> None:
         """Take in what the engine said since, and draw it in one go."""
         if self.session.replying or not self._events.empty():
-            events = _drain(self._events)
+            events = self._events.taken(_AT_ONCE)
             self.show(change for event in events for change in self.session.take(event))
             self.session.replies.save()
             self.transcript.draw()
@@ -219,7 +221,7 @@ class ChatScreen(Screen[None]):
         self.query_one(SteeringPanel).show(session.steering, calibrated, pending=pending)
         self.query_one(StatusLine).status = session.status
         self.set_class(self._offer.display, "-offering")
-        doing = (self.busy, self._offer.display, self._offer.fetching)
+        doing = (self.busy, self._offer.display, self._offer.fetching, session.care.stuck)
         if doing != self._keys_shown:
             self._keys_shown = doing
             self.refresh_bindings()
@@ -318,6 +320,8 @@ class ChatScreen(Screen[None]):
             return self.busy == (action == "stop")
         if action == "fetch":
             return self._offer.display and not self._offer.fetching
+        if action == "restart":
+            return self.session.care.stuck
         return True
 
     @property
@@ -337,12 +341,3 @@ class ChatScreen(Screen[None]):
             return
         self._offer.cancel()
         self.show(self.session.stop())
-
-
-def _drain(events: queue.SimpleQueue[Event]) -> Iterator[Event]:
-    """What is in the queue now."""
-    while True:
-        try:
-            yield events.get_nowait()
-        except queue.Empty:
-            return

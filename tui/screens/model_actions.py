@@ -11,9 +11,10 @@ from pathlib import Path
 from textual.message import Message
 
 from amulet_local.path_text import as_text
+from tui.actions import CHAT, shown_key
 from tui.screens.chat_view import ChatView
 from tui.screens.model_picker import ModelChoice, ModelPicker
-from tui.session.changes import ChosenModel
+from tui.session.changes import ChosenModel, Noticed
 from tui.session.session import BUSY
 from tui.widgets.fetching import Bring
 
@@ -58,6 +59,22 @@ def load_by_name(view: ChatView, name: str) -> None:
         view.notify(BUSY)
     else:
         view.find_model(name)
+
+
+def restart(view: ChatView) -> None:
+    """Restart an engine that does not respond."""
+    view.session.care.restart()
+
+
+def look_after(view: ChatView) -> None:
+    """Tell where the engine seems stuck, and show where it did before and goes on."""
+    care = view.session.care
+    stuck = care.stuck
+    if told := care.watch():
+        told += f" Press {shown_key(view.app, CHAT, 'restart')} to restart it, or wait."
+        view.show([Noticed(told, True)])
+    elif care.stuck != stuck:
+        view.show()
 
 
 def pull(view: ChatView, what: str) -> None:

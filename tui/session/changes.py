@@ -94,6 +94,7 @@ class Activity(Enum):
     WRITING = "writing"
     STOPPING = "stopping"
     STOPPED = "stopped"
+    STUCK = "not responding"
     DIED = "engine stopped"
 
 

@@ -26,8 +26,9 @@ _NOT_READY = {
 
 class EngineLink:
     """model: the one that is loaded or being loaded. loaded: what the engine says of it, None until
-    then. done, total: of what is being loaded (total 1) or read (in tokens). cost: of a block
-    against a plain chat's token; 0 while it is not known.
+    then. trouble: why the engine seems stuck; "" where it does not. done, total: of what is being
+    loaded (total 1) or read (in tokens). cost: of a block against a plain chat's token; 0 while it
+    is not known.
     """
 
     def __init__(self, engine: EngineHandle, options: LoadOptions) -> None:
@@ -36,6 +37,7 @@ class EngineLink:
         self.activity = Activity.NO_MODEL
         self.done = self.total = 0.0
         self.cost = 0.0
+        self.trouble = ""
         self._engine, self._options = engine, options
         self._guest: Guest | None = None
         self._last_id = 0
@@ -74,8 +76,19 @@ class EngineLink:
         """Stop what the engine is at."""
         self._engine.stop()
 
+    def restart(self) -> None:
+        """End the engine, whatever it is at; see EngineHandle.restart."""
+        self._engine.restart()
+
+    def watch(self) -> str:
+        """Look after the engine, of which something is expected: why it seems stuck, if only
+        since now."""
+        before, self.trouble = self.trouble, self._engine.trouble()
+        return "" if before else self.trouble
+
     def hear(self, event: Event) -> None:
         """Take in what an event says of the engine."""
+        self.trouble = ""
         if self._guest:
             self._guest(event)
         match event:

@@ -44,6 +44,7 @@ from tui.session.changes import (
     Status,
     Unusable,
 )
+from tui.session.engine_care import EngineCare
 from tui.session.engine_link import IDLE, EngineLink, Guest
 from tui.session.replies import Replies
 from tui.session.requests import new_request, origin_of, own, steering_of
@@ -59,7 +60,7 @@ class Session:
     steering: may be set at any time; it counts from the next message (see `turn` for the dial).
     thinking: whether replies begin with a thought, where the model can think (see `think`).
     chat: what is open; for looking, its changes go through here and versions.py. replies: what the
-    engine writes. options: how models are loaded. removed: ids of chats, see stored_chats.py.
+    engine writes. care: of the engine. options: how models load. removed: see stored_chats.py.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Session:
         self.thinking, self.options = settings.thinking, options
         self._link = EngineLink(engine, options)
         self.replies = Replies(self._link)
+        self.care = EngineCare(self._link, lambda: self.expecting)
         self._settings, self._clock = settings, clock
         self._waiting, self._wants_thoughts = deque[str](), False
         self.removed: list[str] = []
@@ -103,7 +105,7 @@ class Session:
         """Where things stand now."""
         link, loaded = self._link, self._link.loaded
         return Status(
-            link.activity,
+            Activity.STUCK if link.trouble else link.activity,
             self.replying or self.steering,
             link.done,
             link.total,
@@ -214,10 +216,6 @@ class Session:
         """
         return BUSY if self.replies.current else self._link.lend(guest, begin)
 
-    def halt(self) -> None:
-        """Stop what was begun for a guest, which still hears how it ends."""
-        self._link.stop()
-
     def take_back(self) -> None:
         """Stop what was begun for a guest."""
         self._link.take_back()
@@ -294,9 +292,11 @@ class Session:
             begun = reply.growing.node if reply.tokens else reply.begun
             again = self.begin(question, begun, new=reply.question is not None)
             return [Noticed(died.text, True), *changes, *again]
-        changes = self.replies.break_off()
-        told = f"{died.text} The conversation is safe; your next message will restart the engine."
-        return [*changes, *self._give_back_waiting(), Noticed(told, True)]
+        changes = [*self.replies.break_off(), *self._give_back_waiting()]
+        then = "your next message will restart the engine"
+        then = "the model is being loaded again" if died.asked else then
+        told = Noticed(f"{died.text} The conversation is safe; {then}.", True)
+        return [*changes, told, *(self.load(self.model) if died.asked and self.model else [])]
 
     # -- from waiting to written --------------------------------------------------------------
 

@@ -23,6 +23,7 @@ _SIGNS = {
     Activity.WRITING: "▸",
     Activity.STOPPING: "■",
     Activity.STOPPED: "■",
+    Activity.STUCK: "×",
     Activity.DIED: "×",
 }
 

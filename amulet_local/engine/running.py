@@ -1,0 +1,202 @@
+"""One engine process: its pipes, its log, its end.
+
+Nothing here waits for the engine on the thread that asks, but `close`, and that not for long:
+commands are written and events are read on threads of their own, so that an engine that is stopped
+or stuck, with its pipes full, holds up nobody.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import queue
+import re
+import subprocess
+import threading
+from contextlib import suppress
+from tempfile import TemporaryFile
+from typing import IO
+
+from amulet_local.chats.prompt_cache_files import kept_folder
+from amulet_local.engine.epitaph import epitaph, last_lines
+from amulet_local.engine.events import Events
+from amulet_local.engine.pulse import Pulse
+from amulet_local.errors import UsageError, cause
+from amulet_local.files import Stamp, clear_remnants, private, private_folder, stamp
+from amulet_local.path_text import from_text
+from amulet_local.protocol.framing import frame_of, read_event
+from amulet_local.protocol.messages import (
+    Command,
+    Died,
+    Event,
+    Load,
+    Loaded,
+    Notice,
+    Quit,
+    Steer,
+    Stop,
+)
+from amulet_local.settings import log_folder
+from amulet_local.system.child_processes import environment, python
+
+# What llama.cpp's backends say where a device has no memory left.
+NO_MEMORY = re.compile(
+    r"out ?of ?(device ?|host ?)?memory|insufficient memory|"
+    r"fail\w* to alloc|alloc\w* .*fail|unable to alloc",
+    re.IGNORECASE,
+)
+_PATIENCE_S = 2.0  # for an engine that is to end, and may keep the chat first
+_LAST_PATIENCE_S = 0.5  # once it is told to give that up
+_KILLED_S = 0.3  # in which a killed process is gone, unless the system waits for a disk
+_ROOM_S = 0.2
+_MOST_WAITING = 64  # commands; one that works takes them at once
+
+
+class Running:
+    """One engine process and the threads at its pipes.
+
+    pulse: whether it is alive. layers_to_try: on devices, once it has died for want of their
+    memory.
+    """
+
+    def __init__(self, events: Events) -> None:
+        self.layers_to_try: int | None = None
+        self._card: Loaded | None = None
+        self._file = ""  # of the model
+        self._stamp: Stamp | None = None  # as it was when it was to be loaded
+        self._events = events
+        self._closing = False
+        self._corrupt = False
+        self._frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._log = _opened_log(events)
+        self._process = subprocess.Popen(
+            python("-m", "amulet_local.engine.worker", *_ends_with()),
+            bufsize=0,  # a buffer would be locked by the thread that writes when we end
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log or subprocess.DEVNULL,
+            start_new_session=True,  # the terminal's Ctrl+C is for the front end alone
+        )
+        self.pulse = Pulse(self._process.pid)
+        for act in (self._write, self._read):
+            threading.Thread(target=act, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def send(self, command: Command) -> bool:
+        """Have a command written; False when the process is gone. Raises UsageError where it is
+        too long, or too many wait already."""
+        if self._process.poll() is not None:
+            return False
+        frame = frame_of(command)
+        if self._frames.qsize() >= _MOST_WAITING:
+            if isinstance(command, Steer | Stop):
+                return True  # of which the last one that waits says as much
+            raise UsageError("the engine has not taken what it was asked before; restart it.")
+        if isinstance(command, Load):
+            self._file, self._stamp = command.model, stamp(from_text(command.model))
+        self.pulse.beat()
+        self._frames.put(frame)
+        return True
+
+    def kill(self) -> None:
+        """End the process at once; for any thread."""
+        self._process.kill()
+
+    def abandon(self) -> None:
+        """End the process at once, and say no more of it."""
+        self._closing = True
+        self.kill()
+        self._frames.put(None)
+
+    def close(self) -> None:
+        """See EngineHandle."""
+        self._closing = True
+        with suppress(UsageError):
+            self.send(Stop())
+            self.send(Quit())
+        for patience in (_PATIENCE_S, _LAST_PATIENCE_S):
+            try:
+                self._process.wait(patience)
+            except subprocess.TimeoutExpired:
+                self.send(Stop())  # what it is writing to the disk
+            else:
+                self._frames.put(None)
+                return
+        self.abandon()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_KILLED_S)
+            clear_remnants(kept_folder().glob("*.part"))
+
+    # -- on threads of their own --------------------------------------------------------------
+
+    def _write(self) -> None:
+        pipe = self._process.stdin
+        assert pipe is not None
+        with pipe, suppress(OSError):  # it has ended, which the other thread tells
+            while frame := self._frames.get():
+                rest = memoryview(frame)
+                while rest:
+                    rest = rest[os.write(pipe.fileno(), rest) :]
+
+    def _read(self) -> None:
+        assert isinstance(self._process.stdout, io.RawIOBase)
+        pipe = io.BufferedReader(self._process.stdout)
+        try:
+            while read := read_event(pipe):
+                self._tell(*read)
+        except (ValueError, RecursionError):
+            self._corrupt = True
+            self._process.kill()
+        status = self._process.wait()
+        if self._closing:
+            clear_remnants(kept_folder().glob("*.part"))
+        else:
+            self._events.put(self._died(status))
+
+    def _tell(self, event: Event, size: int) -> None:
+        self.pulse.beat()
+        self._card = event if isinstance(event, Loaded) else self._card
+        while not self._closing and not self._events.offer(event, size, _ROOM_S):
+            pass
+
+    def _died(self, status: int) -> Died:
+        card, lines = self._card, last_lines(self._log)
+        if self._corrupt:
+            return Died("The engine was ended, because what it sent was no message.")
+        # A mapped file must stay what it is.
+        if card and stamp(from_text(self._file)) != self._stamp:
+            return Died(
+                f"The engine stopped because {self._file} changed while in use; fetch or "
+                "copy it again, or choose another."
+            )
+        if not card or not card.gpu_layers or not any(map(NO_MEMORY.search, lines)):
+            return Died(epitaph(status, lines))
+        self.layers_to_try = fewer = max(0, card.gpu_layers - max(1, card.layers // 4))
+        runs = "the model runs on the processor"
+        if fewer:
+            runs = f"{fewer} of {card.layers} layers run there and the rest on the processor"
+        return Died(f"The memory of {card.devices} ran out, so from now on {runs}.", lighter=True)
+
+
+def _ends_with() -> list[str]:
+    """What has the process end with this one."""
+    return [str(os.getpid())] if threading.current_thread() is threading.main_thread() else []
+
+
+def _opened_log(events: Events) -> IO[bytes] | None:
+    """Where the engine's words go: the log, or else a file that goes with the process, which is
+    told; None where there can be neither."""
+    log = log_folder() / "engine.log"
+    try:
+        private_folder(log.parent)
+        return open(log, "w+b", opener=private)
+    except OSError as error:
+        events.put(Notice(f"The engine's log cannot be saved in {log} ({cause(error)})."))
+    with suppress(OSError):
+        return TemporaryFile()
+    return None
