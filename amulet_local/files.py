@@ -187,6 +187,12 @@ def require_space(what: str, needed: int, folder: Path, variable: str) -> None:
         )
 
 
+def free_space(folder: Path) -> int:
+    """Bytes that are free where a folder is, or will be. Raises OSError where that is not told."""
+    there = next(each for each in (folder, *folder.parents) if paths.is_dir(each))
+    return shutil.disk_usage(there).free
+
+
 class Stamp(NamedTuple):
     """By which a file is told from what it was: bytes, and nanoseconds of the last change.
 

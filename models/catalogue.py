@@ -73,10 +73,20 @@ class Packaged(_Entry, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
 
 
 class Hosted(_Entry, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="hub"):
-    """A model in a repository of the hub; quantisation: which of its files."""
+    """A model in a repository of the hub; quantisation: which of its files.
+
+    download: bytes of it, about. reads: bytes of weights that one token reads, about; 0 for all.
+    """
 
     repository: Repository
     quantisation: Quantisation
+    download: Natural
+    reads: Natural = 0
+
+    @property
+    def per_token(self) -> int:
+        """Bytes of weights that one token reads, about."""
+        return self.reads or self.download
 
 
 Entry = Packaged | Hosted
@@ -88,7 +98,7 @@ class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def entries() -> tuple[Entry, ...]:
-    """All that can be fetched, the smallest first."""
+    """All that can be fetched, in the order of the memory they need."""
     text = resources.files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), _Catalogue).model
 

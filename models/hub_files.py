@@ -35,6 +35,7 @@ def choose(repository: str, names: Iterable[str], wanted: str) -> list[str]:
     fitting = models
     if wanted:
         meant = {stem: files for stem, files in models.items() if _is_meant(stem, wanted)}
+        meant = meant or {stem: each for stem, each in models.items() if _names(stem, wanted)}
         exact = {stem: files for stem, files in meant.items() if _type(stem) == wanted.upper()}
         fitting = exact or meant
     if not fitting:
@@ -60,6 +61,12 @@ def is_gguf(path: PurePosixPath) -> bool:
 def _is_meant(stem: str, wanted: str) -> bool:
     name, wanted = PurePosixPath(stem).name.casefold(), wanted.casefold().removesuffix(".gguf")
     return name == wanted or bool(re.search(rf"(^|[-._]){re.escape(wanted)}$", name))
+
+
+def _names(stem: str, wanted: str) -> bool:
+    """Whether the type stands before something else, as in model_q4_0-it."""
+    name = PurePosixPath(stem).name
+    return bool(re.search(rf"(^|[-._]){re.escape(wanted)}([-._]|$)", name, re.I))
 
 
 def _type(stem: str) -> str:

@@ -47,6 +47,8 @@ def resolve(name: str) -> Path:
     entry = catalogue.find(name or catalogue.default().name)
     if entry:
         return _fetched(entry, chosen=bool(name))
+    if former := _former(name):
+        return former
     path = _path(name)
     return path if stat.S_ISREG(_mode(path)) else _only_match(name, all_sightings())
 
@@ -74,7 +76,7 @@ def resolve_own(name: str) -> Path:
         files = [path for path, known in catalogue_files().items() if known == entry.name]
         here = [sighting.path for sighting in own if sighting.path in files]
         return here[0] if here else _fetched(entry, chosen=True)
-    path = _path(name)
+    path = _former(name) or _path(name)
     if _matches(name, own):
         path = _only_match(name, own)
     elif not stat.S_ISREG(_mode(path)):
@@ -100,6 +102,12 @@ def remove(name: str) -> list[Path]:
             remedy = advice(error, "make its folder writable, and try again")
             raise UsageError(f"{part} cannot be removed ({cause(error)}); {remedy}.") from None
     return parts
+
+
+def _former(name: str) -> Path | None:
+    """The file of a model that was fetched when the catalogue still had it."""
+    files = catalogue_files().items()
+    return next((path for path, known in files if known == name.casefold()), None)
 
 
 def _path(name: str) -> Path:

@@ -89,6 +89,11 @@ def fetch_files(
     return receipt
 
 
+def half_fetched() -> int:
+    """Bytes of models that a later fetch will go on with."""
+    return sum(map(_size, models_folder().glob(f"{_PART}*")))
+
+
 def _download(
     what: str,
     file: RemoteFile,

@@ -37,6 +37,7 @@ from tui.markdown.sanitising import sentence
 from tui.palette import ActionProvider
 from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
+from tui.session.better_model import last_model
 from tui.session.model_store import ModelStore, needs_of
 from tui.session.session import Session
 from tui.session.steering import SteeringChoice
@@ -61,9 +62,9 @@ def run_chat(
     *,
     temporary: bool = False,
 ) -> int:
-    """Open the chat and return its exit code. "" is the default model, and no preset. thinking:
-    whether replies begin with a thought, None for what is set. temporary: begin with a chat that is
-    never stored.
+    """Open the chat and return its exit code. "" is the model that was chosen last, else the
+    default one, and no preset. thinking: whether replies begin with a thought, None for what is
+    set. temporary: begin with a chat that is never stored.
 
     Raises NotUsableError where there is no such preset, or config.toml is not valid, AmuletError
     where the app has failed.
@@ -81,6 +82,7 @@ def run_chat(
         if thinking is not None:
             session.think(thinking)
         theme = first_theme(settings.theme)
+        model = model or last_model()
         app = AmuletApp(session, engine, ModelStore(), model, notices, settings.keys, theme)
 
         def give_up() -> None:

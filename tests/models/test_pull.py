@@ -40,6 +40,7 @@ ENTRY = Hosted(
     memory=0,
     repository=REPOSITORY,
     quantisation="Q8_0",
+    download=0,
 )
 
 

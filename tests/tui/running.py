@@ -23,6 +23,8 @@ from amulet_local.errors import NotUsableError
 from amulet_local.presets.preset import load_presets
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.settings import Settings
+from models.catalogue import Hosted, entries
+from models.suggestion import Suggestion
 from tui.app import AmuletApp
 from tui.screens.chat import ChatScreen
 from tui.screens.compare import CompareScreen
@@ -43,6 +45,10 @@ if TYPE_CHECKING:
 # least fits, and at both only where the layout is another.
 SMALL, LARGE = (60, 18), (120, 40)
 MODEL = ChosenModel(Path("/models/small.gguf"), "SmolLM2-135M-Instruct", "Q4_1")
+BETTER = next(
+    entry for entry in entries() if isinstance(entry, Hosted) and entry.name == "ministral-3-3b"
+)
+SUGGESTION = Suggestion(BETTER)
 
 Fetch = Callable[[Callable[["Progress"], object], Callable[[], bool]], Path]
 
@@ -52,9 +58,13 @@ def no_fetch(on_progress: object, cancelled: object) -> Path:
 
 
 def store_with(
-    model: ChosenModel | None = MODEL, fetch: Fetch = no_fetch, others: Sequence[StoredModel] = ()
+    model: ChosenModel | None = MODEL,
+    fetch: Fetch = no_fetch,
+    others: Sequence[StoredModel] = (),
+    suggestion: Suggestion = SUGGESTION,
 ) -> ModelStore:
-    """A store with one model, or with none until it is fetched; others are on this disk."""
+    """A store with one model, or with none until it is fetched; others are on this disk; what it
+    suggests."""
     found = [model] if model else []
 
     def find(name: str) -> ChosenModel:
@@ -67,7 +77,9 @@ def store_with(
         found.append(MODEL)
         return path
 
-    return ModelStore(find, lambda: False, fetch_it, lambda options: others)
+    return ModelStore(
+        find, lambda: False, fetch_it, lambda options: others, lambda options, speed: suggestion
+    )
 
 
 def strips(screen: Screen[Any]) -> list[Strip]:

@@ -21,10 +21,12 @@ from textual.widgets import OptionList, TextArea
 
 from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import AmuletError
+from amulet_local.path_text import as_text
 from amulet_local.presets.preset import Presets, load_presets
 from tui.actions import CHAT, MESSAGES, Action, bindings, shown_key
 from tui.screens import (
     chat_actions,
+    first_run,
     message_actions,
     model_actions,
     navigation_actions,
@@ -33,6 +35,7 @@ from tui.screens import (
 )
 from tui.screens.chat_view import CopiedBlock
 from tui.screens.model_actions import ModelFound, ModelMissing
+from tui.session.better_model import BetterModel, Stage
 from tui.session.changes import (
     BranchChanged,
     Change,
@@ -127,6 +130,9 @@ class ChatScreen(Screen[None]):
     action_restart = model_actions.restart
     action_pull = model_actions.pick_model
     command_pull = model_actions.pull
+    _name_better = on(first_run.Suggested)(first_run.name_it)
+    _take_arrival = on(FetchLine.Arrived)(first_run.arrived)
+    _take_end = on(FetchLine.Ended)(first_run.ended)
 
     def __init__(
         self,
@@ -147,7 +153,8 @@ class ChatScreen(Screen[None]):
         self.completions = Completions()
         self.transcript, self.prompt = Transcript(), Prompt(self.completions)
         self._events, self._model, self._notices = engine.events, model, notices
-        self._keys_shown = (False, False, False, False)
+        self._keys_shown: tuple[object, ...] = ()
+        self.better = BetterModel(Stage.OVER if model else Stage.WAITING)
         self._offer, self._title = Offer(model_store), TitleLine()
         self.fetching = FetchLine()
         self._often: Timer | None = None
@@ -221,7 +228,9 @@ class ChatScreen(Screen[None]):
         self.query_one(SteeringPanel).show(session.steering, calibrated, pending=pending)
         self.query_one(StatusLine).status = session.status
         self.set_class(self._offer.display, "-offering")
-        doing = (self.busy, self._offer.display, self._offer.fetching, session.care.stuck)
+        first_run.go_on(self)
+        better, stuck = self.better.stage, session.care.stuck
+        doing = (self.busy, self._offer.display, self._offer.fetching, better, stuck)
         if doing != self._keys_shown:
             self._keys_shown = doing
             self.refresh_bindings()
@@ -239,18 +248,19 @@ class ChatScreen(Screen[None]):
     # -- the model ----------------------------------------------------------------------------
 
     @work(thread=True, exclusive=True)
-    def find_model(self, name: str) -> None:
-        """Find a model by its name or path, and load it."""
+    def find_model(self, name: str, *, chosen: bool = False) -> None:
+        """Find a model by its name or path, and load it. chosen: by the user."""
         try:
             with as_sentences():
                 model = self.model_store.find(name)
-            self.post_message(ModelFound(model))
+            self.post_message(ModelFound(model, chosen=chosen))
         except AmuletError as error:
             self.post_message(ModelMissing(str(error)))
 
     @on(ModelFound)
     def _load(self, message: ModelFound) -> None:
         self._offer.hide()
+        self.better.chosen = as_text(message.model.path) if message.chosen else ""
         self.show(self.session.load(message.model))
 
     @on(ModelMissing)
@@ -260,17 +270,6 @@ class ChatScreen(Screen[None]):
             self.notify(message.reason, severity="error")  # the one that is loaded stays
         else:
             self.show([Unusable(message.reason)])
-
-    @on(FetchLine.Arrived)
-    def _tell_arrival(self, message: FetchLine.Arrived) -> None:
-        if self.session.model:
-            self.notify(f"{message.name} is ready; /model lists it.")
-        else:
-            self.find_model(message.path)
-
-    @on(FetchLine.Ended)
-    def _tell_end(self, message: FetchLine.Ended) -> None:
-        self.notify(message.reason, severity="warning")
 
     @on(Offer.Fetched)
     def _find_fetched(self) -> None:
@@ -319,7 +318,7 @@ class ChatScreen(Screen[None]):
         if action in ("stop", "settle"):
             return self.busy == (action == "stop")
         if action == "fetch":
-            return self._offer.display and not self._offer.fetching
+            return not self._offer.fetching if self._offer.display else first_run.keyed(self)
         if action == "restart":
             return self.session.care.stuck
         return True
@@ -330,8 +329,8 @@ class ChatScreen(Screen[None]):
         return bool(self.session.replying or self.session.waiting or self._offer.fetching)
 
     def action_fetch(self) -> None:
-        """Fetch the default model."""
-        self._offer.accept()
+        """Take the model that is offered."""
+        self._offer.accept() if self._offer.display else first_run.accept(self)
         self.show()
 
     def action_stop(self) -> None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from textual.app import App
+from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.widget import Widget
 
 from amulet_local.presets.preset import Presets
+from tui.session.better_model import BetterModel
 from tui.session.changes import Change
 from tui.session.model_store import ModelStore
 from tui.session.session import Session
@@ -34,7 +36,7 @@ class ChatView(Protocol):
 
     editing: id of the message whose text is in the prompt. copied: see `message_actions.copy_code`.
     draft: what is being written, as it is stored. chat_before: id of the chat that was open before
-    this one. calibrated: see `steering_actions.calibrated_at`.
+    this one. calibrated: see `steering_actions.calibrated_at`. better: see first_run.py.
     """
 
     session: Session
@@ -49,6 +51,7 @@ class ChatView(Protocol):
     draft: str
     chat_before: str | None
     calibrated: tuple[object, float | None]
+    better: BetterModel
 
     @property
     def app(self) -> App[Any]:
@@ -68,8 +71,12 @@ class ChatView(Protocol):
         """Show the title of the open chat."""
         ...
 
-    def find_model(self, name: str) -> object:
-        """Find a model by its name or path on a thread, and load it."""
+    def find_model(self, name: str, *, chosen: bool = False) -> object:
+        """Find a model by its name or path on a thread, and load it. chosen: by the user."""
+        ...
+
+    def post_message(self, message: Message) -> bool:
+        """Have the screen handle a message; from any thread."""
         ...
 
     async def run_action(self, action: str) -> None:

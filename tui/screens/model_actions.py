@@ -20,11 +20,11 @@ from tui.widgets.fetching import Bring
 
 
 class ModelFound(Message):
-    """There is a model to load."""
+    """There is a model to load; chosen: by the user."""
 
-    def __init__(self, model: ChosenModel) -> None:
+    def __init__(self, model: ChosenModel, *, chosen: bool) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.chosen = model, chosen
 
 
 class ModelMissing(Message):
@@ -58,7 +58,7 @@ def load_by_name(view: ChatView, name: str) -> None:
     if view.session.replying:
         view.notify(BUSY)
     else:
-        view.find_model(name)
+        view.find_model(name, chosen=True)
 
 
 def restart(view: ChatView) -> None:

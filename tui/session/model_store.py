@@ -23,6 +23,7 @@ from tui.session.steering import SteeringChoice
 if TYPE_CHECKING:
     from models.fetch import Progress
     from models.pull import Pulled
+    from models.suggestion import Suggestion
 
 _QUESTION = "What makes a good walking holiday?"
 
@@ -144,8 +145,9 @@ def _offered(entry: Entry, free: int) -> StoredModel:
     """A model that can be fetched. free: bytes, here and on devices."""
     from rich.filesize import decimal
 
-    if isinstance(entry, Hosted):  # of which the hub tells the size
-        type_, where = entry.quantisation, f"from {entry.repository}"
+    if isinstance(entry, Hosted):  # of which the hub tells the exact size
+        size = decimal(entry.download)
+        type_, where = entry.quantisation, f"about {size}, from {entry.repository}"
     else:
         type_, where = Path(entry.file).stem.rpartition(".")[2], decimal(entry.wheel.size)
     fits = entry.memory <= free
@@ -159,6 +161,13 @@ def _offered(entry: Entry, free: int) -> StoredModel:
     ]
     label = f"{entry.name} {type_} · {entry.parameters} · {entry.licence}"
     return StoredModel(entry.name, label, "\n".join(lines), fits, here=False)
+
+
+def suggest_model(options: LoadOptions, steps_per_s: float) -> Suggestion:
+    """What suits this machine best; see models.suggestion. Raises AmuletError, OSError."""
+    from models.suggestion import suggest, this_machine
+
+    return suggest(this_machine(options), steps_per_s)
 
 
 def show_prompts(path: str, steering: SteeringChoice) -> str:
@@ -191,6 +200,7 @@ class ModelStore:
     has_default: Callable[[], bool] = has_default
     fetch: Callable[[Callable[[Progress], object], Callable[[], bool]], Path] = fetch_default
     models: Callable[[LoadOptions], Sequence[StoredModel]] = list_models
+    suggest: Callable[[LoadOptions, float], Suggestion] = suggest_model
     prompts: Callable[[str, SteeringChoice], str] = show_prompts
     pull: Callable[[str, Callable[[Progress], object], Callable[[], bool]], Pulled] = pull_model
     write: Callable[[str, str, Callable[[Progress], object], Callable[[], bool]], Pulled] = (

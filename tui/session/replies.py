@@ -15,6 +15,8 @@ from tui.session.changes import Activity, BranchChanged, Change, Ended, GivenBac
 from tui.session.engine_link import EngineLink, not_begun
 from tui.session.streaming_reply import StreamingReply
 
+_STEPS = 8  # that tell a speed
+
 
 class Replies:
     """current: the reply under way in the open chat, if any."""
@@ -43,6 +45,13 @@ class Replies:
         if self.current:
             return self.current.speed
         return self._stats.tokens_per_s if self._stats else 0.0
+
+    @property
+    def steps_per_s(self) -> float:
+        """Steps a second of the last reply, whatever was guessed; 0 where it was too short."""
+        stats = self._stats
+        long_enough = stats and stats.blocks >= _STEPS and stats.decode_s > 0
+        return stats.blocks / stats.decode_s if stats and long_enough else 0.0
 
     @property
     def pace(self) -> float:

