@@ -66,7 +66,7 @@ def _is_meant(stem: str, wanted: str) -> bool:
 def _names(stem: str, wanted: str) -> bool:
     """Whether the type stands before something else, as in model_q4_0-it."""
     name = PurePosixPath(stem).name
-    return bool(re.search(rf"(^|[-._]){re.escape(wanted)}([-._]|$)", name, re.I))
+    return bool(re.search(rf"(^|[-._]){re.escape(wanted)}([-.]|$)", name, re.I))
 
 
 def _type(stem: str) -> str:

@@ -5,10 +5,10 @@ none. The best is the one that needs the most memory among those for which there
 and on the disk, and that are quick enough.
 
 Memory is what the catalogue tells, and a fifth of what is free stays so. Speed follows from the
-starter's: to write a token, every weight is read once, so a step takes longer by as much as there is
-more to read. llama.cpp has quicker ways for the larger models' types of weights than for the
-starter's; by how much, was measured on two models (docs/app.md). A GPU is hardly busy with the
-starter, which then tells nothing: where a model fits there as a whole, it counts as quick.
+starter's: to write a token, every weight is read once, so a step takes longer the more there is to
+read. llama.cpp has quicker ways for the larger models' types of weights than for the starter's; by
+how much, was measured on two models (docs/app.md). A GPU is hardly busy with the starter, which
+then tells nothing: where a model fits there as a whole, it counts as quick.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from models.staging import half_fetched
 LEAST_PER_S = 5.0  # tokens a second: about as fast as one reads
 _USED = 0.8  # of the free memory
 _EASIER = 1.9  # bytes read in the time of one of the starter's; measured: 1.3 to 2.6
-_OF_MAIN_MEMORY = ("Metal", "MTL")  # backends whose devices have none of their own
+_OF_MAIN_MEMORY = ("Metal", "MTL")  # backends whose GPUs have none of their own
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Suggestion:
 
 def this_machine(options: LoadOptions) -> Machine:
     """What there is now. Raises OSError where the disk cannot be asked; may take a second."""
-    found = usable_devices(options)
+    gpus = [device for device in usable_devices(options) if device.kind == "gpu"]
     return Machine(
         memory=free_memory(),
-        devices=sum(d.memory_free for d in found if d.backend not in _OF_MAIN_MEMORY),
-        gpus=sum(device.memory_free for device in found if device.kind == "gpu"),
+        devices=sum(gpu.memory_free for gpu in gpus if gpu.backend not in _OF_MAIN_MEMORY),
+        gpus=sum(gpu.memory_free for gpu in gpus),
         disk=free_space(models_folder()) + half_fetched(),
         offline=constants.is_offline_mode(),
     )

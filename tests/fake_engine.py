@@ -271,6 +271,7 @@ class _Job:
             tokens_per_s=25.0 if tokens else 0.0,
             context_tokens=30 + tokens,
             streams=2 if request.alignment.preference else 1,
+            blocks=tokens,
             thought_tokens=before,
             thought_s=before / 25,
         )

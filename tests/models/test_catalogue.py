@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from models import catalogue
-from models.catalogue import Entry, Packaged
+from models.catalogue import Entry, Hosted, Packaged
 from tests.checks import some
 
 
@@ -60,13 +60,21 @@ def test_a_senseless_entry_is_refused(change: dict[str, object]) -> None:
         msgspec.convert({**entry, **change}, Entry)
 
 
-def test_there_are_about_a_dozen_from_135_million_to_14_billion() -> None:
+def test_there_are_about_a_dozen_from_135_million_to_14_billion_by_memory() -> None:
     entries = catalogue.entries()
-    assert 10 <= len(entries) <= 16
+    assert 8 <= len(entries) <= 12
     assert (entries[0].parameters, entries[-1].parameters) == ("135M", "14B")
+    needed = [entry.memory for entry in entries]
+    assert needed == sorted(needed)
+
+
+def test_a_model_needs_more_memory_than_its_file_and_a_token_reads_no_more_than_that() -> None:
+    for entry in some(entry for entry in catalogue.entries() if isinstance(entry, Hosted)):
+        assert entry.per_token <= entry.download < entry.memory < 4 * entry.download
 
 
 def test_what_was_not_verified_is_not_written_down() -> None:
     for entry in some(catalogue.entries()):
         facts = msgspec.to_builtins(entry)
         assert ("sha256" in facts) == ("size" in facts) == isinstance(entry, Packaged)
+        assert facts.get("download", 0) % 10_000_000 == 0  # about

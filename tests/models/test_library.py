@@ -102,7 +102,7 @@ def test_near_names_are_offered(name: str, folder: Path) -> None:
 def test_near_names_of_the_catalogue_come_with_the_command() -> None:
     with pytest.raises(
         NotUsableError,
-        match=r"with amulet models pull: ministral-3-3b, ministral-3-8b, ministral-3-14b$",
+        match=r"with amulet models pull: ministral-3-8b, ministral-3-3b, ministral-3-14b$",
     ):
         resolve("mistral")
 

@@ -143,6 +143,25 @@ def test_every_hosted_entry_is_found_by_its_type_alone(
     assert (pulled.name, resolve(entry.name)) == (entry.name, pulled.path)
 
 
+def test_a_type_may_stand_within_a_name(hub: Hub, tmp_path: Path) -> None:
+    """As Google's files have it."""
+    data = hub.files.pop("Tiny.Q8_0.gguf")
+    hub.files |= {"tiny-E2B_q8_0-it.gguf": data, "tiny-E2B-it-mmproj.gguf": b"GGUF"}
+    assert pull(f"hf:{REPOSITORY}:Q8_0").path.name == "tiny-E2B_q8_0-it.gguf"
+    assert "has no Q8;" in refused(f"hf:{REPOSITORY}:Q8")
+
+
+def test_a_model_that_has_left_the_catalogue_keeps_its_name_here(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "entries", lambda: (ENTRY, *_entries))
+    path = pull("tiny").path
+    monkeypatch.setattr(catalogue, "entries", lambda: _entries)
+    assert [each.name for each in listing().models] == ["tiny"]
+    assert resolve("Tiny") == path
+    assert remove("tiny") == [path]
+
+
 def test_a_quantisation_is_chosen(hub: Hub, tmp_path: Path) -> None:
     hub.files["Tiny.Q4_K_M.gguf"] = model(tmp_path, 100)
     hub.files["mmproj-Tiny.F16.gguf"] = b"GGUF"

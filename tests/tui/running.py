@@ -175,13 +175,17 @@ class Running:
         await self.press("enter")
 
     async def until(self, text: str) -> None:
-        """Wait for what a thread will bring about."""
+        """Wait for what a thread will bring about, wherever its lines are broken."""
         for _ in range(250):
             await self.settle()
-            if text in self.shown():
+            if text in self.shown() or text in self.words():
                 return
             await asyncio.sleep(0.02)
         raise AssertionError(f"{text!r} is not shown")
+
+    def words(self) -> str:
+        """What is on the screen now, in one line."""
+        return " ".join(self.shown().replace("▌", "").split())
 
     def shown(self) -> str:
         """What is on the screen now, row by row."""

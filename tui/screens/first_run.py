@@ -95,7 +95,7 @@ def name_it(view: ChatView, message: Suggested) -> None:
     view.show(
         [
             Noticed(
-                f"{better.name} would answer better, and suits this machine "
+                f"A better model suits this machine: {better.name} "
                 f"({decimal(suggestion.entry.download)}{speed}). {_key(view)} fetches it while "
                 "you chat."
             )
@@ -112,7 +112,7 @@ def arrived(view: ChatView, message: FetchLine.Arrived) -> None:
         view.notify(f"{message.name} is ready; it is the one that is loaded.")
     else:
         view.better.stage, view.better.here = Stage.HERE, message.path
-        view.show([Noticed(f"{message.name} is ready: {_key(view)} moves this chat to it.")])
+        view.show([Noticed(f"Ready: {message.name}. {_key(view)} moves this chat to it.")])
 
 
 def ended(view: ChatView, message: FetchLine.Ended) -> None:

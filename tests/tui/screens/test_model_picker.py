@@ -160,7 +160,7 @@ async def test_enter_fetches_it_while_the_chat_goes_on() -> None:
         await running.say("Hi")
         await running.until("Hello.")
         pull.go.set()
-        await running.until("qwen3-4b is ready")
+        await running.until("Ready: qwen3-4b. ^d moves this chat to it.")
         assert pull.asked == ["qwen3-4b"]
         assert "↓ qwen3-4b" not in running.shown()
         assert loaded(running) == str(MODEL.path)
@@ -178,7 +178,7 @@ async def test_a_fetch_is_stopped_and_begun_again_by_command() -> None:
         assert running.notified[-1].endswith("tiny:Q8_0 is kept for later.")
         pull.go.set()
         await running.say("/pull hf:org/[b]tiny:Q8_0")
-        await running.until("is ready; /model lists it.")
+        await running.until("^d moves this chat to it.")
         assert pull.asked == ["hf:org/[b]tiny:Q8_0"] * 2
 
 
@@ -238,10 +238,10 @@ async def test_without_a_name_the_command_shows_what_there_is() -> None:
 def test_the_catalogue_is_offered_with_what_each_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.library.free_memory", lambda: 4_000_000_000)
     offered = {model.path: model for model in list_models(LoadOptions()) if not model.here}
-    small, large = offered["qwen3-0.6b"], offered["qwen3-14b"]
-    assert small.label == "qwen3-0.6b Q8_0 · 0.6B · Apache-2.0"
+    small, large = offered["granite-4.0-350m"], offered["ministral-3-14b"]
+    assert small.label == "granite-4.0-350m Q8_0 · 350M · Apache-2.0"
     assert (small.fits, large.fits) == (True, False)
-    assert "Enter fetches it (from Qwen/Qwen3-0.6B-GGUF)." in small.card
+    assert "Enter fetches it (about 380.0 MB, from ibm-granite/granite-4.0-350m" in small.card
     assert "so it would not fit" in large.card
     default = offered["smollm2-135m-instruct"]
     assert "Q4_1" in default.label

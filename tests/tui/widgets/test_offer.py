@@ -164,4 +164,4 @@ def test_a_first_run_is_told_in_the_words_of_the_app() -> None:
     with pytest.raises(NotUsableError, match=r"^no model has been chosen yet\.$"):
         find_model("")
     with pytest.raises(NotUsableError, match="amulet models pull"):
-        find_model("qwen3-4b")
+        find_model("qwen3.5-4b")
