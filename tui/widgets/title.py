@@ -17,5 +17,6 @@ class TitleLine(Static):
         """Name the chat."""
         named = clean(title)
         if temporary:
-            named = f"{_TEMPORARY}: {named}" if named else _TEMPORARY
-        self.update(Content(named or _NEW))
+            self.update(Content(f"{_TEMPORARY}: {named}" if named else _TEMPORARY))
+        else:
+            self.update(Content(named or _NEW))
