@@ -100,7 +100,7 @@ CHAT = (
     Action("settle", "escape", "With nothing to stop: go to the input and the newest text"),
     Action(
         "restart",
-        "ctrl+s",
+        "ctrl+r",
         "Restart the engine, when it does not respond; text already written stays",
         "Restart",
     ),

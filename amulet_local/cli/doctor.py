@@ -24,6 +24,7 @@ from amulet_local.path_text import as_text
 from amulet_local.presets.preset import load_presets
 from amulet_local.runtime.device_probe import probe_devices
 from amulet_local.runtime.offload import chosen_devices, estimate_offload, free_memory
+from amulet_local.safe_text import line
 from amulet_local.settings import is_autotuned
 from amulet_local.system import paths
 from models.inspection import inspect
@@ -196,7 +197,7 @@ def _print(report: dict[str, Any]) -> None:
 
 def _device(device: Mapping[str, Any]) -> str:
     free, total = decimal(device["memory_free"]), decimal(device["memory_total"])
-    return f"{device['name']}: {device['description']} ({device['kind']}, {free} free of {total})"
+    return f"{line(device['name'])}: {line(device['description'])} ({device['kind']}, {free} free of {total})"
 
 
 def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -430,9 +430,10 @@ def test_a_calibrated_strength_is_used_and_said(amulet: Amulet, engine: FakeEngi
     assert "strength 3.5, calibrated for concise" in result.err
     assert amulet("ask", "?", "-p", "concise", "--strength", "2").err == ""
     other = amulet("ask", "?", "-p", "concise", "--guard", "0", "--json")
-    assert other.document["strength"] == concise.strength
+    assert other.document["strength"] == concise.usual_strength
     assert (
-        asked(amulet, engine, "-p", "concise", "-m", "other").alignment.strength == concise.strength
+        asked(amulet, engine, "-p", "concise", "-m", "other").alignment.strength
+        == concise.usual_strength
     )
 
 

@@ -319,8 +319,8 @@ class ChatScreen(Screen[None]):
             return self.busy == (action == "stop")
         if action == "fetch":
             return not self._offer.fetching if self._offer.display else first_run.keyed(self)
-        if action == "restart":
-            return self.session.care.stuck
+        if action in ("restart", "regenerate"):  # on one key: a stuck engine answers nothing
+            return self.session.care.stuck == (action == "restart")
         return True
 
     @property

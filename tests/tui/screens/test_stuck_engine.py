@@ -25,7 +25,7 @@ async def test_it_is_told_of_once_and_the_key_restarts_it() -> None:
         assert shown.count("has not responded for 12 seconds and does no work. Press ^s") == 1
         assert "× not responding" in shown
         assert "^s Restart" in shown
-        await running.press("ctrl+s")
+        await running.press("ctrl+r")
         assert len(engine.loads) == 2
         assert "The conversation is safe; the model is being loaded again." in running.shown()
         assert running.said == ["Where to?", "One "]
@@ -39,7 +39,7 @@ async def test_a_question_without_an_answer_is_the_users_again() -> None:
         await running.say("Where to?")
         engine.in_trouble = STUCK
         model_actions.look_after(running.screen)
-        await running.press("ctrl+s")
+        await running.press("ctrl+r")
         assert running.prompt.text == "Where to?"
         assert running.said == []
 
@@ -61,7 +61,7 @@ async def test_the_key_does_nothing_to_an_engine_that_works() -> None:
     engine = FakeEngine(["One ", HOLD, "two."])
     async with chat(engine) as running:
         await running.say("Where to?")
-        await running.press("ctrl+s")
+        await running.press("ctrl+r")
         assert len(engine.loads) == 1
 
 
