@@ -197,7 +197,8 @@ def _print(report: dict[str, Any]) -> None:
 
 def _device(device: Mapping[str, Any]) -> str:
     free, total = decimal(device["memory_free"]), decimal(device["memory_total"])
-    return f"{line(device['name'])}: {line(device['description'])} ({device['kind']}, {free} free of {total})"
+    name = f"{line(device['name'])}: {line(device['description'])}"
+    return f"{name} ({device['kind']}, {free} free of {total})"
 
 
 def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
