@@ -22,9 +22,9 @@ async def test_it_is_told_of_once_and_the_key_restarts_it() -> None:
             model_actions.look_after(running.screen)
         await running.settle()
         shown = running.shown()
-        assert shown.count("has not responded for 12 seconds and does no work. Press ^s") == 1
+        assert shown.count("has not responded for 12 seconds and does no work. Press ^r") == 1
         assert "× not responding" in shown
-        assert "^s Restart" in shown
+        assert "^r Restart" in shown
         await running.press("ctrl+r")
         assert len(engine.loads) == 2
         assert "The conversation is safe; the model is being loaded again." in running.shown()
