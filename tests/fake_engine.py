@@ -270,7 +270,7 @@ class _Job:
             decode_s=tokens / 25,
             tokens_per_s=25.0 if tokens else 0.0,
             context_tokens=30 + tokens,
-            streams=2 if request.alignment.preference else 1,
+            streams=2 if request.steered else 1,
             blocks=tokens,
             thought_tokens=before,
             thought_s=before / 25,

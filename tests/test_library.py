@@ -92,6 +92,20 @@ def test_the_same_seed_gives_the_same_reply_and_strength_another(loaded: LoadedM
 
 
 @pytest.mark.model
+def test_a_wish_is_for_one_reply(loaded: LoadedModel) -> None:
+    def text(question: str | list[Message], strength: float, wish: str = "") -> str:
+        return "".join(
+            loaded.reply(
+                question, strength=strength, wish=wish, sampling=GREEDY, guard=0, max_tokens=30
+            )
+        )
+
+    assert text("Hello?", 1, "in French") == text("Hello?\n\nin French", 1)
+    assert text([Message("user", "Hello?")], 4, "in French") == text("Hello?", 4, "in French")
+    assert text("Hello?", 4, "in French") != text("Hello?", 4)
+
+
+@pytest.mark.model
 def test_a_reply_that_is_left_is_stopped_and_the_next_one_is_whole(loaded: LoadedModel) -> None:
     def pieces() -> Iterator[str]:
         return loaded.reply("Go on.", sampling=GREEDY, max_tokens=300)

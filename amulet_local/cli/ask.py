@@ -87,6 +87,15 @@ def add_parser(subparsers: Subparsers) -> None:
         type=words,
         help="a preference in words, instead of a preset",
     )
+    reply.add_argument(
+        "--wish",
+        metavar="TEXT",
+        type=words,
+        action="append",
+        dest="wishes",
+        default=[],
+        help="a wish for this reply, beside any preset; may be repeated",
+    )
     reply.add_argument("--method", choices=get_args(Method), help="one of the paper's methods")
     add_fields(reply, Alignment, _STEERING)
     add_fields(reply, Reply, _REPLYING)
@@ -117,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--trace adds to the JSON output; use it together with --json.")
     apply_paper(args)
     settings = load_settings()
-    question = read_question(args.question, below=args.below)
+    question = read_question(args.question, args.wishes, below=args.below)
     reads = args.below or args.question in (None, "-")
     told = reads or told_unread()
     preset = chosen_preset(args, settings)
@@ -165,6 +174,8 @@ def _document(request: Reply, preset: Preset | None, answer: Answer) -> dict[str
         "seed": request.seed,
         "stats": {key: getattr(finished.stats, key) for key in _STATS},
     }
+    if request.wish:
+        document["wish"] = request.wish
     if finished.thought:
         document["thought"] = finished.thought
     if request.trace:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import secrets
+from collections.abc import Sequence
 from typing import cast
 
 from msgspec import structs
 
+from amulet_local.chats.wishes import split_wish, user_message
 from amulet_local.cli.options import with_given
 from amulet_local.cli.output import say
 from amulet_local.cli.standard_input import piped, read_input, unread_input
@@ -34,21 +36,29 @@ from amulet_local.settings import Settings
 _LARGEST_SEED = 0xFFFFFFFE
 
 
-def read_question(typed: str | None, *, below: bool) -> str:
+def read_question(typed: str | None, wishes: Sequence[str], *, below: bool) -> Message:
     """The question; standard input where there is none, and below it only where that was asked for:
-    in a loop, the rest of it is not for this command, and a pipe may stay open for ever."""
+    in a loop, the rest of it is not for this command, and a pipe may stay open for ever.
+
+    wishes: given by themselves, behind those that were typed with the question. What is piped is
+    text, whatever it looks like.
+    """
+    if not all(map(str.strip, wishes)):
+        raise UsageError("--wish is empty; say in words what this reply should be like.")
+    wish = ""
     if typed is None or typed == "-":
         if not below and typed is None and not piped():
             raise UsageError('there is no question; type one like this: amulet ask "question"')
         typed = read_input()
-    elif below:
-        if text := read_input():
+    else:
+        typed, wish = split_wish(typed)
+        if below and (text := read_input()):
             typed = f"{typed}\n\n{text}"
-        else:
+        elif below:
             say("standard input is empty, so nothing was appended to the question.")
-    if not typed.strip():
+    if not typed.strip() and not wish:
         raise UsageError('the question is empty; type one like this: amulet ask "question"')
-    return typed
+    return user_message(typed, "\n".join([wish, *wishes]))
 
 
 def told_unread() -> bool:
@@ -73,24 +83,25 @@ def chosen_preset(args: argparse.Namespace, settings: Settings) -> Preset | None
 def build_request(
     args: argparse.Namespace,
     settings: Settings,
-    question: str,
+    question: Message,
     preset: Preset | None,
     model: str,
 ) -> Reply:
     """What was typed, over the preset, over the settings, over what is usual."""
     preference = preset.words() if preset else args.preference or ""
-    method, strength = _steering(args, preset, preference, model)
+    steered = bool(preference or question.wish)
+    method, strength = _steering(args, preset, model, steered=steered)
     alignment = Alignment(
         preference=preference,
         method=method,
         strength=strength,
-        sampling=with_given(_usual_sampling(args, preset, preference), args),
+        sampling=with_given(_usual_sampling(args, preset, steered=steered), args),
     )
     if preset:
         alignment = structs.replace(alignment, guard=preset.guard, placement=preset.placement)
     request = Reply(
         id=1,
-        messages=(Message("user", question),),
+        messages=(question,),
         seed=secrets.randbelow(_LARGEST_SEED + 1),
         system=(preset.system if preset else "") or settings.system or DEFAULT_SYSTEM,
         alignment=with_given(alignment, args),
@@ -102,14 +113,16 @@ def build_request(
 
 
 def _steering(
-    args: argparse.Namespace, preset: Preset | None, preference: str, model: str
+    args: argparse.Namespace, preset: Preset | None, model: str, *, steered: bool
 ) -> tuple[Method, float]:
-    """The method and the strength that it comes to."""
+    """The method and the strength that it comes to. steered: whether there is something to
+    follow."""
     chosen = _chosen_strength(args)
-    if not preference:
+    if not steered:
         if chosen is not None or args.method not in (None, "base"):
             raise UsageError(
-                "there is no preference to realign to; add -p PRESET or --preference TEXT."
+                "there is no preference to realign to; add -p PRESET, --preference TEXT or "
+                "--wish TEXT."
             )
         return "base", BASE
     method: Method = args.method or "amulet"
@@ -137,9 +150,9 @@ def _usual_strength(args: argparse.Namespace, preset: Preset | None, model: str)
     return usual_strength(model, used)
 
 
-def _usual_sampling(args: argparse.Namespace, preset: Preset | None, preference: str) -> Sampling:
+def _usual_sampling(args: argparse.Namespace, preset: Preset | None, *, steered: bool) -> Sampling:
     """What the preset says; the paper has no penalties."""
-    if args.paper or not preference:
+    if args.paper or not steered:
         return Sampling()
     return preset.sampling if preset else USUAL_SAMPLING
 

@@ -82,6 +82,7 @@ class LoadedModel:
         preference: str = "",
         strength: float = USUAL_STRENGTH,
         *,
+        wish: str = "",
         guard: float = USUAL_GUARD,
         system: str = DEFAULT_SYSTEM,
         sampling: Sampling | None = None,
@@ -93,19 +94,22 @@ class LoadedModel:
 
         question: a text, or a chat that ends with one. preference: in words, such as "Be concise.";
         empty for none. strength: 0 ignores it, 1 is what prompting does, more goes further, below
-        0 away from it. guard: 0..1, the plausibility floor; 0 for none. seed: the same one gives
-        the same reply to the same request on the same machine; by chance where there is none.
-        Raises UsageError, also while another reply of this model is not read to its end, and
+        0 away from it. wish: what this reply alone should be like, in words; followed like the
+        preference, and beside it. guard: 0..1, the plausibility floor; 0 for none. seed: the same
+        one gives the same reply to the same request on the same machine; by chance where there is
+        none. Raises UsageError, also while another reply of this model is not read to its end, and
         EngineDiedError; the next reply then loads the model once more.
         """
         if self._replying:
             raise UsageError("read the reply that is being written to its end first, or close it.")
-        messages = (Message("user", question),) if isinstance(question, str) else tuple(question)
+        chat = (Message("user", question),) if isinstance(question, str) else tuple(question)
+        if wish and chat:
+            chat = (*chat[:-1], msgspec.structs.replace(chat[-1], wish=wish))
         self._request += 1
         request = _checked(
             Reply(
                 id=self._request,
-                messages=messages,
+                messages=chat,
                 seed=secrets.randbits(31) if seed is None else seed,
                 system=system,
                 alignment=Alignment(

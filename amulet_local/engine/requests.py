@@ -38,21 +38,23 @@ def prompts_of(request: Reply, prompter: Prompter, start: int = 0) -> Prompts:
     """Stream -> token ids up to where the answer begins, of the streams that the request needs,
     without the chat's first `start` messages. Raises UsageError."""
     alignment = request.alignment
-    preferences = {BASE_STREAM: "", PREF_STREAM: alignment.preference}
-    method = alignment.method if alignment.preference else "base"
-    measured = request.trace and alignment.preference  # both are compared
-    streams = tuple(preferences) if measured else METHODS[method].streams
+    followed = {BASE_STREAM: ("", ""), PREF_STREAM: (alignment.preference, request.wish)}
+    method = alignment.method if request.steered else "base"
+    measured = request.trace and request.steered  # both are compared
+    streams = tuple(followed) if measured else METHODS[method].streams
     try:
         return {
             stream: prompter.prompt(
                 request.system,
                 request.messages[start:],
-                preferences[stream],
+                preference,
                 alignment.placement,
+                wish=wish,
                 thinking=leaves_thought(request),
             )
             + list(request.thought)
             for stream in streams
+            for preference, wish in [followed[stream]]
         }
     except TemplateError as error:
         raise UsageError(f"the model's chat template cannot format this chat: {error}.") from None
@@ -73,7 +75,7 @@ def combination_of(request: Reply, streams: int) -> tuple[Combination, float]:
     """How this many streams combine, and the strength to tell. Base and pref are never guarded:
     the guard is for what lies beyond the two."""
     alignment = request.alignment
-    method = alignment.method if alignment.preference else "base"
+    method = alignment.method if request.steered else "base"
     strength, guard = strength_and_guard(method, alignment.strength, alignment.guard)
     if streams == 1:
         return Combination((), 0.0), strength

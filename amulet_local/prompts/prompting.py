@@ -70,20 +70,23 @@ class PromptWriter:
         preference: str = "",
         placement: Placement = "system",
         *,
+        wish: str = "",
         thinking: bool = False,
     ) -> tuple[str, list[Content]]:
         """The prompt up to where the assistant's reply starts, and the contents by number.
 
-        messages: alternating, user first and last. preference: in words, empty for the base
-        stream; it ends the system prompt, or the newest user message. Raises TemplateError.
+        messages: alternating, user first and last; their own wishes are not read. preference: in
+        words, empty for the base stream; it ends the system prompt, or the newest user message.
+        wish: for the reply to that message alone, below its text. Raises TemplateError.
         """
         if preference and placement == "system":
             system = f"{system} {preference}".strip()
         contents: list[Content] = [
             message.token_ids or message.text.strip() for message in messages
         ]
-        if preference and placement == "turn":
-            contents[-1] = f"{messages[-1].text.strip()}\n\n({preference})"
+        behind = f"({preference})" if preference and placement == "turn" else ""
+        if added := [part for part in (wish.strip(), behind) if part]:
+            contents[-1] = "\n\n".join([messages[-1].text.strip(), *added])
         roles: list[str] = [message.role for message in messages]
         if system and self._form.has_system_role:
             roles.insert(0, "system")
@@ -98,9 +101,11 @@ class PromptWriter:
         messages: Sequence[Message],
         preference: str = "",
         placement: Placement = "system",
+        *,
+        wish: str = "",
     ) -> str:
         """The same with every content in its place, for people to read. Raises TemplateError."""
-        text, contents = self.write(system, messages, preference, placement)
+        text, contents = self.write(system, messages, preference, placement, wish=wish)
         return _PLACEHOLDERS.sub(lambda match: str(contents[int(match[1])]), text)
 
     def opened_thought(self, *, thinking: bool = True) -> str:
@@ -181,6 +186,7 @@ class Prompter:
         preference: str = "",
         placement: Placement = "system",
         *,
+        wish: str = "",
         thinking: bool = False,
     ) -> list[int]:
         """Token ids from the beginning of the chat to where the assistant's reply starts.
@@ -188,7 +194,9 @@ class Prompter:
         See PromptWriter.write. Raises TemplateError.
         """
         return self._tokens(
-            *self._writer.write(system, messages, preference, placement, thinking=thinking)
+            *self._writer.write(
+                system, messages, preference, placement, wish=wish, thinking=thinking
+            )
         )
 
     def opened_thought(self, *, thinking: bool) -> str:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+LONGEST_WISH = 4000  # characters
+
 Role = Literal["user", "assistant"]
+Wish = Annotated[str, msgspec.Meta(max_length=LONGEST_WISH)]
 
 
 class Message(msgspec.Struct, frozen=True):
     """One message of a chat.
 
     `token_ids` are those the model sampled, without the end-of-turn token; empty for text that
-    did not come from the loaded model, which is then tokenised from `text`.
+    did not come from the loaded model, which is then tokenised from `text`. wish: what the user
+    prefers of the reply to this message alone; the preference stream reads it while the message is
+    the newest, and later turns do not.
     """
 
     role: Role
     text: str
     token_ids: tuple[int, ...] = ()
+    wish: Wish = ""

@@ -60,6 +60,16 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     thinking: bool = False
     thought: tuple[int, ...] = ()
 
+    @property
+    def wish(self) -> str:
+        """What is preferred of this reply alone; empty for nothing."""
+        return self.messages[-1].wish if self.messages else ""
+
+    @property
+    def steered(self) -> bool:
+        """Whether there is something to follow: the chat's preference, or a wish."""
+        return bool(self.alignment.preference or self.wish)
+
 
 class Steer(msgspec.Struct, frozen=True, tag="steer"):
     """Turn the dial of a reply, by the id of its request: from its next token on."""

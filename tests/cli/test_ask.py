@@ -14,7 +14,12 @@ import pytest
 
 from amulet_local.cli import standard_input
 from amulet_local.presets.calibrated import Calibrated, keep_strength
-from amulet_local.presets.preset import USUAL_STRENGTH, load_presets
+from amulet_local.presets.preset import (
+    USUAL_GUARD,
+    USUAL_SAMPLING,
+    USUAL_STRENGTH,
+    load_presets,
+)
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.loading import LoadOptions
@@ -550,6 +555,69 @@ def test_stop_strings_add_up(amulet: Amulet, engine: FakeEngine) -> None:
     assert asked(amulet, engine).stop == ()
 
 
+# -- wishes ---------------------------------------------------------------------------------------
+
+
+def test_wishes_are_followed_at_the_usual_strength(amulet: Amulet, engine: FakeEngine) -> None:
+    request = asked(amulet, engine, "--wish", "short", "--wish", "kind")
+    assert request.messages == (Message("user", "Where to?", wish="short\nkind"),)
+    alignment = request.alignment
+    assert (alignment.preference, alignment.method) == ("", "amulet")
+    assert (alignment.strength, alignment.guard) == (USUAL_STRENGTH, USUAL_GUARD)
+    assert alignment.sampling == USUAL_SAMPLING
+
+
+def test_a_wish_stands_beside_the_preset(amulet: Amulet, engine: FakeEngine) -> None:
+    request = asked(amulet, engine, "--wish", "short", "-p", "concise", "--strength", "4")
+    assert request.wish == "short"
+    assert request.alignment.preference.startswith("Your answer should be concise")
+    assert request.alignment.strength == 4
+
+
+@pytest.mark.parametrize(
+    ("typed", "options", "text", "wish"),
+    [
+        ("Where to? !! short", (), "Where to?", "short"),
+        ("Where to? !! short", ("--wish", "kind"), "Where to?", "short\nkind"),
+        ("Where to?\n!! short", (), "Where to?", "short"),
+        (r"Where \!! to?", (), "Where !! to?", ""),
+        ("wow!!", (), "wow!!", ""),
+    ],
+)
+def test_a_wish_may_be_typed_with_the_question(
+    amulet: Amulet,
+    engine: FakeEngine,
+    typed: str,
+    options: tuple[str, ...],
+    text: str,
+    wish: str,
+) -> None:
+    assert amulet("ask", typed, *options).code == 0
+    assert engine.requests[-1].messages == (Message("user", text, wish=wish),)
+
+
+def test_what_is_piped_is_text(amulet: Amulet, engine: FakeEngine) -> None:
+    amulet("ask", piped=b"a !! b")
+    amulet("ask", "Sum up: !! short", "-", piped=b"!! a !! b")
+    assert [request.messages for request in engine.requests] == [
+        (Message("user", "a !! b"),),
+        (Message("user", "Sum up:\n\n!! a !! b", wish="short"),),
+    ]
+
+
+def test_a_wish_alone_is_refused(amulet: Amulet, engine: FakeEngine) -> None:
+    result = amulet("ask", "!! short")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("amulet: there is only a wish; ")
+    assert not engine.loads
+
+
+def test_the_wish_is_in_the_document(amulet: Amulet, engine: FakeEngine) -> None:
+    document = amulet("ask", "Where to? !! short", "--json").document
+    assert document["wish"] == "short"
+    assert document["method"] == "amulet"
+
+
 # -- the question ---------------------------------------------------------------------------------
 
 
@@ -716,9 +784,11 @@ def test_too_much_piped_text_is_refused_before_anything_else(
         ("-p consise", 3, "similar names: concise"),
         ("-p concise --preference x", 2, "cannot be combined"),
         ("--preference=", 2, "--preference is empty"),
+        ("--wish=", 2, "--wish is empty"),
+        ("--wish short --wish=", 2, "--wish is empty"),
         ("--strength 2", 2, "there is no preference to realign to"),
         ("--alpha 1", 2, "there is no preference to realign to"),
-        ("--method pref", 2, "add -p PRESET or --preference TEXT"),
+        ("--method pref", 2, "add -p PRESET, --preference TEXT or --wish TEXT"),
         ("-p concise --strength 2 --alpha 1", 2, "cannot be combined"),
         ("-p concise --strength 2 --method la", 2, "has a strength of its own, 3"),
         ("-p concise --eta 1 --method base", 2, "has a strength of its own, 0"),

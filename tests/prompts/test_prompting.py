@@ -139,6 +139,29 @@ def test_the_preference_stands_where_it_is_placed(
     assert "Bye" in written(vocabulary, turn[:shared])  # all earlier turns are the base's
 
 
+@pytest.mark.parametrize("preference", ["", "Be brief."])
+def test_a_wish_is_read_as_if_it_stood_in_the_message(prompter: Prompter, preference: str) -> None:
+    chat = [Message("user", "Hi"), Message("assistant", "Yes?"), Message("user", "Bye")]
+    written_out = [*chat[:-1], Message("user", "Bye\n\nin French")]
+    assert prompter.prompt("Be good.", chat, preference, wish="in French") == prompter.prompt(
+        "Be good.", written_out, preference
+    )
+
+
+def test_a_wish_comes_before_a_preference_in_the_same_message(
+    prompter: Prompter, vocabulary: Vocabulary
+) -> None:
+    text = written(vocabulary, prompter.prompt("", HELLO, "Be brief.", "turn", wish="in French"))
+    assert "Hello\n\nin French\n\n(Be brief.)<|im_end|>" in text
+
+
+def test_what_messages_wish_for_is_not_read_by_itself(prompter: Prompter) -> None:
+    chat = [Message("user", "Hi"), Message("assistant", "Yes?"), Message("user", "Bye")]
+    wished = [chat[0], chat[1], Message("user", "Bye", wish="in French")]
+    wished[0] = Message("user", "Hi", wish="in Latin")
+    assert prompter.prompt("", wished, "Be brief.") == prompter.prompt("", chat, "Be brief.")
+
+
 def test_a_thought_that_the_template_opens_is_closed(vocabulary: Vocabulary) -> None:
     template = "{% for m in messages %}{{ m.content }}{% endfor %}\n<think>\n"
     text = written(vocabulary, Prompter(vocabulary, template).prompt("", HELLO))
