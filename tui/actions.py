@@ -78,6 +78,13 @@ CHAT = (
         "prefer", "", "Set a preference in your own words, for this chat", "", "prefer", "words"
     ),
     Action(
+        "wish",
+        "",
+        "A wish for one reply: what stands behind !! in a message",
+        command="wish",
+        argument="words",
+    ),
+    Action(
         "guard", "", "How plausible a token must be given the preference", "", "guard", "0 to 1"
     ),
     Action(

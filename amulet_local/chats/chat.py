@@ -52,18 +52,18 @@ class Chat:
 
     # -- saying -------------------------------------------------------------------------------
 
-    def ask(self, text: str) -> Node:
+    def ask(self, text: str, wish: str = "") -> Node:
         """Put a question at the end of the branch that is read; the draft is sent with it."""
-        node, draft = self.conversation.question(text), self._draft_of
+        node, draft = self.conversation.question(text, wish), self._draft_of
         self._add(node)
         self.history.save_draft("", draft)
         self.title = self.title or title_of(text)
         return node
 
-    def edit(self, name: str, text: str) -> Node:
+    def edit(self, name: str, text: str, wish: str = "") -> Node:
         """Put a message in other words, beside itself; that version is read now."""
         before = _Before(self.conversation.leaf)
-        node = self.conversation.edited(name, text)
+        node = self.conversation.edited(name, text, wish)
         self._add(node)
         self._done.append(before)
         return node

@@ -138,13 +138,13 @@ class Conversation:
 
     # -- messages to be added -----------------------------------------------------------------
 
-    def question(self, text: str) -> Node:
-        """What the user says next. A question that has no answer is not answered by another: the
-        new one stands beside it."""
+    def question(self, text: str, wish: str = "") -> Node:
+        """What the user says next, and wishes of the reply to it. A question that has no answer is
+        not answered by another: the new one stands beside it."""
         leaf = self.leaf
         if leaf and self._nodes[leaf].message.role == "user":
             leaf = self._nodes[leaf].parent
-        return Node(new_id(), leaf, Message("user", text))
+        return Node(new_id(), leaf, Message("user", text, wish=wish))
 
     def reply(self, question: str, origin: Origin, begun: Node | None = None) -> Node:
         """A reply yet to be written, beside those there are. begun: one whose text and tokens it
@@ -155,10 +155,10 @@ class Conversation:
         node = Node(new_id(), question, begun.message, origin)
         return replace(node, measures=begun.measures, thought=thought)
 
-    def edited(self, name: str, text: str) -> Node:
+    def edited(self, name: str, text: str, wish: str = "") -> Node:
         """A message in the user's own words, beside the one it is made from."""
         old = self._nodes[name]
-        return Node(new_id(), old.parent, Message(old.message.role, text))
+        return Node(new_id(), old.parent, Message(old.message.role, text, wish=wish))
 
     # -- changing -----------------------------------------------------------------------------
 

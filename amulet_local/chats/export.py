@@ -6,9 +6,9 @@ Files come from anywhere, so what is imported is checked: sizes, ids, and that i
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -20,9 +20,10 @@ from amulet_local.chats.history import History
 from amulet_local.chats.ids import CHAT_PATTERN, ID_PATTERN, new_chat_id
 from amulet_local.chats.listing import title_of
 from amulet_local.chats.provenance import Ending, Origin, Reason, StoredOrigin, unpack
+from amulet_local.chats.wishes import next_fence, wish_lines
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.files import write_named
-from amulet_local.protocol.message import Message, Role
+from amulet_local.protocol.message import Message, Role, Wish
 from amulet_local.safe_text import file_stem
 from amulet_local.system import paths
 from amulet_local.system.text_files import read_text
@@ -32,7 +33,6 @@ Kind = Literal["md", "json"]
 _FORMAT: Final = "amulet-chat"
 _VERSION: Final = 1
 _MOST_BYTES = 64 * 1024 * 1024
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
 ChatId = Annotated[str, msgspec.Meta(pattern=CHAT_PATTERN)]
@@ -52,6 +52,7 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     measures: bytes = b""
     thought: str = ""
     thought_ids: tuple[TokenId, ...] = ()
+    wish: Wish = ""
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -160,6 +161,7 @@ def _message(node: Node) -> _Message:
         measures=node.measures,
         thought=node.thought.text,
         thought_ids=node.thought.token_ids,
+        wish=node.message.wish,
     )
 
 
@@ -170,7 +172,7 @@ def _node(message: _Message) -> Node:
     return Node(
         message.id,
         message.parent,
-        Message(message.role, message.text, message.token_ids),
+        Message(message.role, message.text, message.token_ids, message.wish),
         message.origin.origin() if message.origin else None,
         message.ending,
         message.measures,
@@ -189,6 +191,8 @@ def to_markdown(chat: Chat) -> str:
     parts += [f"*{_day(datetime.fromtimestamp(path[0].made))}*"] if path else []
     for node in path:
         parts += [f"## {_speaker(node)}", _closed(node.message.text.strip())]
+        if wish := wish_lines(node.message.wish):
+            parts.append("\n".join(f"> {line}" for line in wish))
         parts += [f"*{_how(node.origin, node.ending)}*"] if node.origin else []
     if others := len(chat.conversation) - len(path):
         parts.append(
@@ -206,10 +210,10 @@ def _speaker(node: Node) -> str:
 
 def _how(origin: Origin, ending: Ending | None) -> str:
     words = []
-    if origin.alignment.preference:
-        words.append(
-            f"{origin.preset or 'own preference'} at strength {origin.alignment.strength:.2f}"
-        )
+    if origin.steered:
+        followed = [origin.preset or "own preference"] if origin.alignment.preference else []
+        followed += ["wish"] if origin.wish else []
+        words.append(f"{' and '.join(followed)} at strength {origin.alignment.strength:.2f}")
     words.append(f"seed {origin.seed}")
     if ending and ending.reason != "stop":
         words.append(_ENDINGS[ending.reason])
@@ -232,11 +236,5 @@ def _day(moment: datetime) -> str:
 
 def _closed(text: str) -> str:
     """A text whose last code block ends, as it may not where the reply was cut off."""
-    fence = ""
-    for line in text.splitlines():
-        if match := _FENCE.match(line):
-            if not fence:
-                fence = match[1]
-            elif match[1].startswith(fence) and not line.strip().strip(fence[0]):
-                fence = ""
+    fence = reduce(next_fence, text.splitlines(), "")
     return f"{text}\n{fence}" if fence else text

@@ -23,6 +23,7 @@ from amulet_local.chats.listing import Summary, title_of
 from amulet_local.chats.prompt_cache_files import KEPT, clear_all_but, forget, forget_all
 from amulet_local.chats.search import Hit, Snippet, find_messages, mark_words
 from amulet_local.chats.votes import Votes
+from amulet_local.chats.wishes import join_wish
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import data_folder
 from amulet_local.system.process_ids import this_process
@@ -153,14 +154,13 @@ class History:
             return mark_words(db, message, text)
 
     def inputs(self, limit: int = 200) -> list[str]:
-        """What the user said last, over all chats, the newest last."""
+        """What the user said last, as it is typed, over all chats, the newest last."""
         with self._database.reading() as db:
             said = db.execute(
-                "SELECT text FROM messages WHERE role = 'user' ORDER BY number DESC LIMIT ?",
+                "SELECT text, wish FROM messages WHERE role = 'user' ORDER BY number DESC LIMIT ?",
                 (limit,),
-            )
-            texts = [text for (text,) in said]
-        return texts[::-1]
+            ).fetchall()
+        return [join_wish(text, wish) for text, wish in reversed(said)]
 
     def load(self, chat: str) -> Conversation:
         """All that was said in a chat. Raises NotUsableError where it is damaged."""

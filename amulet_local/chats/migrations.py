@@ -145,9 +145,38 @@ def _thoughts(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE pieces ADD COLUMN thought TEXT NOT NULL DEFAULT ''")
 
 
+# What is found of a message, a wish of it as it is typed (see wishes.wish_lines).
+_TEXT_AND_WISH = """spaced({0}text || CASE {0}wish WHEN '' THEN '' ELSE
+    char(10) || '!! ' || replace({0}wish, char(10), char(10) || '!! ') END)"""
+
+
+def _wishes(db: sqlite3.Connection) -> None:
+    """What is wished of the reply to a message (see protocol.Message); it is found like the text.
+
+    What is in the index already stays as it is: no message has a wish yet.
+    """
+    db.execute("ALTER TABLE messages ADD COLUMN wish TEXT NOT NULL DEFAULT ''")
+    db.execute("DROP VIEW spaced_texts")
+    db.execute(
+        f"CREATE VIEW spaced_texts AS SELECT number, {_TEXT_AND_WISH.format('')} AS text "
+        "FROM messages"
+    )
+    new, old = _TEXT_AND_WISH.format("new."), _TEXT_AND_WISH.format("old.")
+    add = f"INSERT INTO found (rowid, text) VALUES (new.number, {new});"
+    remove = f"INSERT INTO found (found, rowid, text) VALUES ('delete', old.number, {old});"
+    for name, event, statements in (
+        ("found_added", "INSERT", add),
+        ("found_removed", "DELETE", remove),
+        ("found_changed", "UPDATE OF text, wish", remove + add),
+    ):
+        db.execute(f"DROP TRIGGER {name}")
+        db.execute(f"CREATE TRIGGER {name} AFTER {event} ON messages BEGIN {statements} END")
+
+
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _chats_and_messages,
     _search,
     _votes,
     _thoughts,
+    _wishes,
 )

@@ -26,6 +26,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
     model: its name; file: the path it was loaded from. system: the prompt, as the model read it.
     preset: its name, empty for none. alignment: as asked; each token has its strength as well.
+    wish: that it followed; a reply may have been written without the wish of its question.
     """
 
     model: str
@@ -35,6 +36,12 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     preset: str = ""
     alignment: Alignment = Alignment(guard=0.0)
     thinking: bool = False
+    wish: str = ""
+
+    @property
+    def steered(self) -> bool:
+        """Whether there was something to follow: the chat's preference, or a wish."""
+        return bool(self.alignment.preference or self.wish)
 
     @classmethod
     def of(cls, request: Reply, *, model: str, file: str, preset: str = "") -> Origin:
@@ -47,6 +54,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
             system=request.system,
             alignment=request.alignment,
             thinking=request.thinking,
+            wish=request.wish,
         )
 
 
@@ -56,6 +64,7 @@ class _StoredAlignment(Alignment, frozen=True, kw_only=True):
 
 class _StoredTail(_StoredAlignment, frozen=True, kw_only=True):
     thinking: bool = False
+    wish: str = ""
 
 
 class StoredOrigin(_StoredTail, frozen=True):

@@ -17,7 +17,7 @@ from amulet_local.chats.provenance import Ending, StoredOrigin
 from amulet_local.protocol.message import Message, Role
 
 UNREADABLE = (ValueError, struct.error)  # what decoding raises
-COLUMNS = "id, parent, role, text, origin, ending, token_ids, measures, thought, thought_ids"
+COLUMNS = "id, parent, role, text, origin, ending, token_ids, measures, thought, thought_ids, wish"
 FOLLOWING = """
     WITH RECURSIVE following (id) AS (
         SELECT id FROM messages WHERE {}
@@ -38,7 +38,7 @@ def insert(db: sqlite3.Connection, chat: str, node: Node, writer: str | None = N
         ending = Ending("interrupted")
     db.execute(
         f"INSERT INTO messages ({COLUMNS}, chat, writer) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             node.id,
             node.parent,
@@ -50,6 +50,7 @@ def insert(db: sqlite3.Connection, chat: str, node: Node, writer: str | None = N
             node.measures,
             node.thought.text,
             _packed(node.thought.token_ids),
+            node.message.wish,
             chat,
             writer,
         ),
@@ -126,12 +127,13 @@ def node_of(
     measures: bytes,
     thought: str,
     thought_ids: bytes,
+    wish: str,
 ) -> Node:
     """The message of a row of COLUMNS. Raises one of UNREADABLE."""
     return Node(
         name,
         parent,
-        Message(role, text, _unpacked(token_ids)),
+        Message(role, text, _unpacked(token_ids), wish),
         msgspec.msgpack.decode(origin, type=StoredOrigin).origin() if origin else None,
         msgspec.msgpack.decode(ending, type=Ending) if ending else None,
         measures,

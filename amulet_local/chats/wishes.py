@@ -7,6 +7,7 @@ side, and goes to the end of the line. Elsewhere, in code, and behind a backslas
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 
 from amulet_local.errors import UsageError
 from amulet_local.protocol.message import LONGEST_WISH, Message
@@ -77,32 +78,34 @@ def next_fence(fence: str, line: str) -> str:
 
 def _split_line(line: str) -> tuple[str, str]:
     """The text and the wish of a line outside of code."""
-    escapes: list[int] = []
+    escapes: set[int] = set()
     for mark in _marks(line):
         if not mark[1]:
             return _without(line[: mark.start()], escapes).rstrip(), line[mark.end() :].strip()
-        escapes.append(mark.start())
+        escapes.add(mark.start())
     return _without(line, escapes), ""
 
 
 def _escaped(line: str) -> str:
     """The line of which `_split_line` makes this one."""
-    for mark in reversed(_marks(line)):
-        line = f"{line[: mark.start()]}\\{line[mark.start() :]}"
-    return line
+    parts, start = [], 0
+    for mark in _marks(line):
+        parts.append(line[start : mark.start()])
+        start = mark.start()
+    return "\\".join([*parts, line[start:]])
 
 
-def _marks(line: str) -> list[re.Match[str]]:
+def _marks(line: str) -> Iterator[re.Match[str]]:
     """Where a wish begins, or would without the backslashes before it."""
-    found = []
+    first, end = len(line) - len(line.lstrip()), len(line.rstrip())
+    ticks = counted = 0
     for mark in _MARK.finditer(line):
-        before, behind = line[: mark.start()], line[mark.end() :]
-        in_code = before.count("`") % 2 and "`" in behind
-        alone = not before.strip()
-        if behind.strip() and (alone or (behind[0].isspace() and not in_code)):
-            found.append(mark)
-    return found
+        ticks, counted = ticks + line.count("`", counted, mark.start()), mark.start()
+        in_code = ticks % 2 and line.rfind("`") > mark.start()
+        behind = mark.end()
+        if behind < end and (mark.start() <= first or (line[behind].isspace() and not in_code)):
+            yield mark
 
 
-def _without(line: str, places: list[int]) -> str:
+def _without(line: str, places: Collection[int]) -> str:
     return "".join(letter for place, letter in enumerate(line) if place not in places)

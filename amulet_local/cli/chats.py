@@ -249,6 +249,7 @@ def _described(chat: Chat, node: Node) -> dict[str, Any]:
         "made": node.made,
         "role": node.message.role,
         "text": node.message.text,
+        "wish": node.message.wish,
         "version": versions.index(node) + 1,
         "versions": len(versions),
         "origin": node.origin,

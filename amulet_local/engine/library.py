@@ -23,7 +23,7 @@ from amulet_local.presets.preset import USUAL_GUARD, USUAL_STRENGTH
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import Alignment, Sampling
 from amulet_local.protocol.loading import LoadOptions
-from amulet_local.protocol.message import Message
+from amulet_local.protocol.message import Message, wishing
 from amulet_local.protocol.messages import Died, Event, Failed, Finished, Loaded, Reply, Step
 
 T = TypeVar("T", Reply, LoadOptions)
@@ -103,8 +103,7 @@ class LoadedModel:
         if self._replying:
             raise UsageError("read the reply that is being written to its end first, or close it.")
         chat = (Message("user", question),) if isinstance(question, str) else tuple(question)
-        if wish and chat:
-            chat = (*chat[:-1], msgspec.structs.replace(chat[-1], wish=wish))
+        chat = wishing(chat, wish) if wish else chat
         self._request += 1
         request = _checked(
             Reply(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import structs
 
 LONGEST_WISH = 4000  # characters
 
@@ -25,3 +27,11 @@ class Message(msgspec.Struct, frozen=True):
     text: str
     token_ids: tuple[int, ...] = ()
     wish: Wish = ""
+
+
+def wishing(messages: Sequence[Message], wish: str) -> tuple[Message, ...]:
+    """The same messages, of which the newest has this wish; none of none."""
+    return tuple(
+        structs.replace(message, wish=wish) if number == len(messages) else message
+        for number, message in enumerate(messages, 1)
+    )

@@ -103,6 +103,16 @@ def test_an_edited_question_goes_on_from_there(store: History, chat: Chat) -> No
     assert stored(store, chat) == ["Where to?", "To Wales.", "And then?", "Home."]
 
 
+def test_a_wish_stays_with_its_message_and_is_edited_with_it(store: History, chat: Chat) -> None:
+    asked = chat.ask("Where to?", "short")
+    edited = chat.edit(asked.id, "Where to now?", "long")
+    dropped = chat.edit(edited.id, "Where to now?")
+    stored = store.load(chat.id)
+    wishes = [stored[node.id].message.wish for node in (asked, edited, dropped)]
+    assert wishes == ["short", "long", ""]
+    assert chat.fork(edited.id).conversation.path()[-1].message == edited.message
+
+
 def test_a_reply_in_the_users_words_is_continued(store: History, chat: Chat) -> None:
     old = chat.conversation.path()[-1]
     assert old.parent

@@ -27,7 +27,7 @@ from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, pack
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.protocol.alignment import Alignment
-from amulet_local.protocol.message import Message
+from amulet_local.protocol.message import LONGEST_WISH, Message
 from amulet_local.protocol.messages import Stats
 
 STATS = Stats(30, 0, 60, 3, 0.1, 0.12, 0.5, 25.0, 33, 2)
@@ -41,6 +41,7 @@ origins = st.builds(
     system=words,
     seed=st.integers(0, 0xFFFFFFFE),
     alignment=st.builds(Alignment, preference=words, strength=finite, guard=finite),
+    wish=words,
 )
 endings = st.builds(
     Ending,
@@ -57,7 +58,7 @@ def conversations(draw: st.DrawFn) -> Conversation:
         above = draw(st.sampled_from([None, *nodes]))
         name, parent, text = new_id(), above.id if above else None, draw(words)
         if above is None or above.message.role == "assistant":
-            nodes.append(Node(name, parent, Message("user", text)))
+            nodes.append(Node(name, parent, Message("user", text, wish=draw(words))))
             continue
         token_ids = tuple(draw(st.lists(st.integers(0, 2**31 - 1), max_size=5)))
         strengths = draw(st.lists(st.floats(width=32, allow_nan=False), max_size=5))
@@ -179,6 +180,7 @@ def _put_in_message(document: dict[str, Any], place: int, key: str, value: objec
         lambda d: _put_in_message(d, 1, "measures", "no base64"),
         lambda d: _put_in_message(d, 1, "measures", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA//8AAAA="),
         lambda d: _put_in_message(d, 1, "ending", {"reason": "gone"}),
+        lambda d: _put_in_message(d, 0, "wish", "x" * (LONGEST_WISH + 1)),
     ],
 )
 def test_a_file_that_is_no_chat_is_refused_in_a_sentence_and_changes_nothing(
@@ -245,6 +247,42 @@ def test_markdown_has_the_branch_that_is_read(store: History) -> None:
         "*concise at strength 5.65, seed 9, stopped*",
         f"*1 more on other branches; to export all of them, run: "
         f"amulet chats export {chat.id} --format json*",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("preference", "preset", "followed"),
+    [
+        ("", "", "wish"),
+        ("Be brief.", "concise", "concise and wish"),
+        ("Be brief.", "", "own preference and wish"),
+    ],
+)
+def test_a_wish_stands_below_its_message_and_the_reply_says_what_it_followed(
+    store: History, preference: str, preset: str, followed: str
+) -> None:
+    conversation = Conversation()
+    conversation.add(conversation.question("Where to?", "short\nkind"))
+    alignment = Alignment(preference=preference, strength=2.0)
+    origin = Origin(
+        model="SmolLM2",
+        file="",
+        seed=9,
+        system="",
+        preset=preset,
+        alignment=alignment,
+        wish="short\nkind",
+    )
+    reply = conversation.reply(conversation.leaf or "", origin).grown("Wales.", (), b"")
+    conversation.add(replace(reply, ending=Ending("stop")))
+    assert [line for line in to_markdown(a_chat(store, conversation)).splitlines() if line][2:] == [
+        "## You",
+        "Where to?",
+        "> !! short",
+        "> !! kind",
+        "## SmolLM2",
+        "Wales.",
+        f"*{followed} at strength 2.00, seed 9*",
     ]
 
 

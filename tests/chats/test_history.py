@@ -165,6 +165,24 @@ def test_a_snippet_shows_where_the_words_stand(store: History) -> None:
     assert [snippet.text[start:end] for start, end in snippet.marks] == ["Coast", "path"]
 
 
+def test_a_wish_is_found_with_its_message_as_it_is_typed(store: History) -> None:
+    chat = new_chat_id()
+    node = Conversation().question("Where to?", "in short words\nkindly")
+    store.add(chat, node)
+    assert found(store, "kindly where") == ["Where to? !! in short words !! kindly"]
+    whole = store.marked(node.id, "words")
+    assert [whole.text[start:end] for start, end in whole.marks] == ["words"]
+    assert whole.text == "Where to?\n!! in short words\n!! kindly"
+    store.discard(node)
+    assert not found(store, "kindly")
+
+
+def test_what_was_said_last_comes_back_as_it_is_typed(store: History) -> None:
+    store.add(new_chat_id(), Conversation().question("Where to?", "short"))
+    keep(store, "a !! b", "That.")
+    assert store.inputs() == ["Where to?\n!! short", r"a \!! b"]
+
+
 def test_the_whole_of_what_was_found_has_every_word_marked(store: History) -> None:
     chat = keep(store, "A Coast.\n\nThe coastal\tpath, 散歩.", "something else")
     first, second = store.load(chat).nodes
@@ -788,6 +806,8 @@ def test_every_version_becomes_the_newest(version: int, monkeypatch: pytest.Monk
         keep(store, "After.")
         assert found(store, "after") == ["After."]
         assert found(store, "what") == ["What?"] * bool(version)
+        store.add(new_chat_id(), Conversation().question("Where?", "in short"))
+        assert found(store, "short") == ["Where? !! in short"]
     assert rows("PRAGMA user_version") == [(len(steps),)]
 
 

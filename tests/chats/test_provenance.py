@@ -89,7 +89,7 @@ def test_half_a_token_is_refused() -> None:
 def test_an_origin_has_all_that_a_request_asks() -> None:
     request = Reply(
         id=1,
-        messages=(Message("user", "Hello."),),
+        messages=(Message("user", "Hello.", wish="short"),),
         seed=9,
         system="You help.",
         alignment=Alignment(
@@ -104,7 +104,7 @@ def test_an_origin_has_all_that_a_request_asks() -> None:
     )
     origin = Origin.of(request, model="SmolLM2", file="/m.gguf", preset="concise")
     assert (origin.model, origin.file, origin.preset) == ("SmolLM2", "/m.gguf", "concise")
-    for name in ("seed", "system", "alignment", "thinking"):
+    for name in ("seed", "system", "alignment", "thinking", "wish"):
         assert getattr(origin, name) == getattr(request, name)
 
 
@@ -138,7 +138,7 @@ def test_what_the_first_version_stored_is_still_read(
 
 
 def test_an_origin_is_stored_flat_as_before_it_had_an_alignment() -> None:
-    document = json.loads(FIRST_ORIGIN) | {"thinking": True}
+    document = json.loads(FIRST_ORIGIN) | {"thinking": True, "wish": "short"}
     origin = Origin(
         model="m",
         file="/m.gguf",
@@ -147,6 +147,7 @@ def test_an_origin_is_stored_flat_as_before_it_had_an_alignment() -> None:
         preset="concise",
         alignment=Alignment(preference="p", strength=5.65),
         thinking=True,
+        wish="short",
     )
     stored = msgspec.msgpack.encode(StoredOrigin.of(origin))
     assert stored == msgspec.msgpack.encode(document)  # the order of the keys included

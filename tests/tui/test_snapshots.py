@@ -214,6 +214,18 @@ async def no_preset(shown: Shown) -> AsyncIterator[Running]:
 
 
 @scene
+async def wish(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(MEASURED), **shown, preset="") as running:
+        await running.say(
+            f"{HOLIDAY}\n!! in words that a child of five would know, and not many of them\n"
+            "!! kindly"
+        )
+        running.prompt.insert("And what should I pack? !! in one line")
+        await running.settle()
+        yield running
+
+
+@scene
 async def completions(shown: Shown) -> AsyncIterator[Running]:
     async with chat(FakeEngine(), **shown) as running:
         running.prompt.insert("/")

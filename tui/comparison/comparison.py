@@ -18,8 +18,10 @@ from amulet_local.chats.votes import Choice, Tally
 from amulet_local.engine.client import EngineHandle
 from amulet_local.presets.preset import Preset
 from amulet_local.protocol.alignment import Method
+from amulet_local.protocol.message import wishing
 from amulet_local.protocol.messages import MOST_COMPARED, Died, Event, Failed, Finished, Reply, Step
 from amulet_local.realignment import BASE, LINEAR, PROMPT, label, strength_and_guard
+from tui.session.requests import origin_of
 from tui.session.session import Session
 from tui.session.steering import SteeringChoice
 
@@ -128,6 +130,7 @@ class Comparison:
         _, guard = strength_and_guard(method, alignment.strength, alignment.guard)
         return structs.replace(
             request,
+            messages=wishing(request.messages, "" if method == "base" else request.wish),
             seed=self._seed,
             alignment=structs.replace(
                 alignment,
@@ -197,8 +200,8 @@ class Comparison:
         request, finished = column.request, column.finished
         if not request or not finished or not finished.text:
             return None
-        conversation, origin = self._session.chat.conversation, self._session.origin
-        node = conversation.reply(self.question.id, origin(request, column.steering))
+        origin = origin_of(request, column.steering, self._session.model)
+        node = self._session.chat.conversation.reply(self.question.id, origin)
         return replace(completed(node, column.steps, finished), id=new_id())
 
     # -- voting -------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def how(node: Node, preset: str) -> list[str]:
     parts = [_ENDS[ending.reason]] if ending else []
     if not node.message.text:
         parts.append("no answer" if node.thought.text else "the model wrote nothing")
-    if node.origin.alignment.preference:
+    if node.origin.steered:
         parts.append(steered(node, preset))
     if stats:
         written = stats.tokens - stats.thought_tokens
@@ -69,9 +69,11 @@ def duration(seconds: float, *, exact: bool = False) -> str:
 
 def steered(node: Node, preset: str) -> str:
     """How a reply was steered, in words; empty where it was not."""
-    if node.origin is None or not node.origin.alignment.preference:
+    if node.origin is None or not node.origin.steered:
         return ""
-    return f"{clean(preset)} {_strengths(_measured(node), node.origin)}"
+    preset = clean(preset) if node.origin.alignment.preference else ""
+    followed = " + ".join(filter(None, [preset, "wish" if node.origin.wish else ""]))
+    return f"{followed} {_strengths(_measured(node), node.origin)}"
 
 
 def shift_sparkline(node: Node) -> str:

@@ -110,6 +110,8 @@ class ChatScreen(Screen[None]):
     command_steer = steering_actions.set_strength
     action_prefer = steering_actions.begin_words
     command_prefer = steering_actions.set_words
+    action_wish = steering_actions.begin_wish
+    command_wish = steering_actions.begin_wish
     action_edit_preset = steering_actions.edit_preset
     command_edit_preset = steering_actions.edit_named_preset
     action_new_preset = steering_actions.new_preset
@@ -152,6 +154,7 @@ class ChatScreen(Screen[None]):
         self.draft = ""
         self.completions = Completions()
         self.transcript, self.prompt = Transcript(), Prompt(self.completions)
+        self.panel = SteeringPanel()
         self._events, self._model, self._notices = engine.events, model, notices
         self._keys_shown: tuple[object, ...] = ()
         self.better = BetterModel(Stage.OVER if model else Stage.WAITING)
@@ -169,7 +172,7 @@ class ChatScreen(Screen[None]):
                 yield self.fetching
                 yield self.completions
                 yield self.prompt
-            yield SteeringPanel()
+            yield self.panel
         yield StatusLine()
         yield KeyLine()
 
@@ -223,9 +226,7 @@ class ChatScreen(Screen[None]):
         session = self.session
         if self._often:
             self._often.resume() if session.expecting else self._often.pause()
-        pending = session.replying not in (None, session.steering)
-        calibrated = steering_actions.calibrated_at(self, session.steering.preset)
-        self.query_one(SteeringPanel).show(session.steering, calibrated, pending=pending)
+        steering_actions.show_panel(self)
         self.query_one(StatusLine).status = session.status
         self.set_class(self._offer.display, "-offering")
         first_run.go_on(self)
@@ -280,7 +281,7 @@ class ChatScreen(Screen[None]):
     @property
     def dial(self) -> Dial:
         """The dial for the strength."""
-        return self.query_one(Dial)
+        return self.panel.dial
 
     @on(Dial.Moved)
     def _turn(self, message: Dial.Moved) -> None:
@@ -301,6 +302,7 @@ class ChatScreen(Screen[None]):
     @on(TextArea.SelectionChanged)
     def _complete(self) -> None:
         writing.complete_input(self)
+        steering_actions.show_panel(self)
 
     @on(OptionList.OptionSelected, "Completions")
     def _choose(self) -> None:

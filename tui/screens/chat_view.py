@@ -20,6 +20,7 @@ from tui.widgets.completions import Completions
 from tui.widgets.dial import Dial
 from tui.widgets.fetching import FetchLine
 from tui.widgets.prompt import Prompt
+from tui.widgets.steering import SteeringPanel
 from tui.widgets.transcript import Transcript
 
 
@@ -46,6 +47,7 @@ class ChatView(Protocol):
     prompt: Prompt
     completions: Completions
     fetching: FetchLine
+    panel: SteeringPanel
     editing: str | None
     copied: CopiedBlock
     draft: str

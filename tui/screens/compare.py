@@ -18,6 +18,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from amulet_local.chats.conversation import Node
+from amulet_local.chats.wishes import join_wish
 from amulet_local.errors import AmuletError
 from amulet_local.presets.editing import save_preset
 from amulet_local.presets.preset import Presets, read_preset
@@ -51,7 +52,8 @@ class Taken:
 
 
 class CompareScreen(ModalScreen[Taken | None]):
-    """question: to be answered by the ways to steer around this one, which has a preference."""
+    """question: to be answered by the ways to steer around this one; either has something to
+    follow, be it a wish."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(COMPARE)
     AUTO_FOCUS = ""
@@ -81,7 +83,8 @@ class CompareScreen(ModalScreen[Taken | None]):
 
     async def on_mount(self) -> None:
         """Begin at once."""
-        question = " ".join(clean(self.comparison.question.message.text).split())
+        asked = self.comparison.question.message
+        question = " ".join(clean(join_wish(asked.text, asked.wish)).split())
         heading = Content.styled("Compare", "bold") + Content(f"  {question}")
         self.query_one("#heading", Static).update(heading)
         await self._lay_out()

@@ -141,7 +141,7 @@ class HeatScreen(ModalScreen[Branch | None]):
     @property
     def _has_dial(self) -> bool:
         origin = self._reading.node.origin
-        return bool(origin and origin.alignment.preference)
+        return bool(origin and origin.steered)
 
     @property
     def strength(self) -> float:

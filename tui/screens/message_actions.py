@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from amulet_local.chats.conversation import Node
+from amulet_local.chats.wishes import join_wish
 from tui.heatmap.summary import steered
 from tui.heatmap.tokens import Reading
 from tui.markdown.parsing import code_blocks, links
@@ -47,6 +48,12 @@ def _message(view: ChatView, role: str = "", name: str = "") -> Node | None:
             path = path[: names.index(selected.id) + 1]
     fitting = [node for node in path if role in ("", node.message.role)]
     return fitting[-1] if fitting else None
+
+
+def _typed(node: Node) -> str:
+    """A message as it was typed, or written."""
+    message = node.message
+    return join_wish(message.text, message.wish) if message.role == "user" else message.text
 
 
 def _missing(view: ChatView, what: str) -> None:
@@ -112,7 +119,7 @@ def compare(view: ChatView) -> None:
     node = _message(view, "user")
     if node is None:
         _missing(view, "question")
-    elif not view.session.steering.preference:
+    elif not view.session.steering.preference and not node.message.wish:
         view.notify("Choose a preset first: the comparison is between answers with and without it.")
     elif view.session.replying:
         view.notify(BUSY)
@@ -142,7 +149,7 @@ def edit(view: ChatView) -> None:
         view.show(versions.edit(view.session, node.id, node.message.text))  # which says why not
     else:
         view.editing = node.id
-        view.prompt.write(node.message.text)
+        view.prompt.write(_typed(node))
         view.set_focus(view.prompt)
         whose = "your message" if node.message.role == "user" else "the reply"
         view.prompt.say(f"✎ editing {whose} · esc cancels")
@@ -215,7 +222,7 @@ async def _open_link(view: ChatView, address: str | None) -> None:
 def copy_message(view: ChatView) -> None:
     """Copy a message as it was written."""
     if node := _message(view) if view.transcript.selected else _message(view, "assistant"):
-        copy(view.app, node.message.text)
+        copy(view.app, _typed(node))
         view.notify("Copied.", timeout=_COPIED_S)
     else:
         _missing(view, "reply")

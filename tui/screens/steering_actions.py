@@ -11,6 +11,7 @@ from typing import get_args
 
 import msgspec
 
+from amulet_local.chats.wishes import split_wish
 from amulet_local.errors import AmuletError
 from amulet_local.path_text import as_text
 from amulet_local.presets.calibrated import calibrated_strength
@@ -34,6 +35,25 @@ def calibrated_at(view: ChatView, preset: Preset | None) -> float | None:
         found = calibrated_strength(as_text(model.path), preset) if model and preset else None
         view.calibrated = (asked, found)
     return view.calibrated[1]
+
+
+def show_panel(view: ChatView) -> None:
+    """Show how the next reply is steered, or the one under way."""
+    session = view.session
+    steering, calibrated = session.steering, calibrated_at(view, session.steering.preset)
+    pending = session.replying not in (None, steering)
+    view.panel.show(steering, calibrated, _wish_at_hand(view), pending=pending)
+
+
+def _wish_at_hand(view: ChatView) -> str:
+    """What is wished of the reply that the dial is about: the one under way, else the one that is
+    being asked for, else the newest, which may be asked for again."""
+    session, typed = view.session, view.prompt.text
+    if not session.replying and typed.strip() and not typed.startswith("/"):
+        return split_wish(typed)[1] if "!!" in typed else ""
+    questions = (node.message for node in reversed(session.path) if node.message.role == "user")
+    newest = next(questions, None)
+    return newest.wish if newest else ""
 
 
 def steer_by(view: ChatView, steering: SteeringChoice) -> None:
@@ -68,7 +88,12 @@ def take_preset(view: ChatView, name: str) -> None:
 def go_to_dial(view: ChatView) -> None:
     """To the dial and back."""
     dial = view.dial
-    view.set_focus(dial if _is_steered(view) and not dial.has_focus else view.prompt)
+    if dial.disabled:
+        view.notify(
+            "Choose a preset first, or write a wish behind !!: the dial sets how strongly it is "
+            "followed."
+        )
+    view.set_focus(view.prompt if dial.disabled or dial.has_focus else dial)
 
 
 def set_strength(view: ChatView, strength: str) -> None:
@@ -78,9 +103,9 @@ def set_strength(view: ChatView, strength: str) -> None:
     except msgspec.ValidationError:
         view.notify(f"The strength must be a number, like 3 or 5.65, not {strength}.")
         return
-    if _is_steered(view):
-        view.session.turn(number)
-        view.show()
+    view.session.turn(number)
+    view.show()
+    _tell_wishes(view)
 
 
 def begin_words(view: ChatView) -> None:
@@ -92,6 +117,15 @@ def begin_words(view: ChatView) -> None:
 def set_words(view: ChatView, words: str) -> None:
     """Prefer this in this chat."""
     steer_by(view, SteeringChoice.to_words(words))
+
+
+def begin_wish(view: ChatView, words: str = "") -> None:
+    """Begin to write a wish below the message; with the words of one, the message above it."""
+    message = view.prompt.text
+    view.prompt.write(f"{message}\n!! {words}")
+    if words and not message:
+        view.prompt.move_cursor((0, 0))
+    view.set_focus(view.prompt)
 
 
 def edit_preset(view: ChatView) -> None:
@@ -137,8 +171,8 @@ def set_guard(view: ChatView, guard: str) -> None:
 
 
 def _guard(view: ChatView, guard: float) -> None:
-    if _is_steered(view):
-        steer_by(view, replace(view.session.steering, guard=guard))
+    steer_by(view, replace(view.session.steering, guard=guard))
+    _tell_wishes(view)
 
 
 def move_preference(view: ChatView) -> None:
@@ -151,8 +185,10 @@ def set_placement(view: ChatView, placement: str) -> None:
     place = next((place for place in get_args(Placement) if place == placement), None)
     if place is None:
         view.notify(f"The placement must be system or turn, not {placement}.")
-    elif _is_steered(view):
+    elif view.session.steering.preference:
         steer_by(view, replace(view.session.steering, placement=place))
+    else:
+        view.notify("Choose a preset first: the placement is that of its preference.")
 
 
 def toggle_thinking(view: ChatView) -> None:
@@ -175,8 +211,9 @@ def _think(view: ChatView, thinking: bool) -> None:
     view.show()
 
 
-def _is_steered(view: ChatView) -> bool:
-    """Whether there is something to steer by; if not, that is said."""
-    if not view.session.steering.preference:
-        view.notify("Choose a preset first: the dial sets how strongly it is followed.")
-    return bool(view.session.steering.preference)
+def _tell_wishes(view: ChatView) -> None:
+    """Say what strength and guard are for while there is nothing to follow."""
+    steering = view.session.steering
+    if not steering.preference and not _wish_at_hand(view):
+        told = f"strength {steering.strength:.2f}, guard {steering.guard:g}"
+        view.notify(f"No preset is chosen, so this is for wishes (!!): {told}.")

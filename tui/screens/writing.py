@@ -5,6 +5,7 @@ Functions over the chat's screen.
 
 from __future__ import annotations
 
+from amulet_local.chats.wishes import split_wish, user_message
 from amulet_local.errors import AmuletError, UsageError
 from amulet_local.system import paths
 from tui.actions import commands
@@ -19,8 +20,10 @@ async def send(view: ChatView, text: str) -> None:
     """Carry out a command, or say a text: as another version of what is edited, if anything."""
     if text.startswith("/") and await _run_command(view, text):
         return
+    said, wish = (text, "") if _edits_reply(view) else split_wish(text)
     try:
-        attached = attach(text, paths.current_folder(), view.session.status.context)
+        attached = attach(said, paths.current_folder(), view.session.status.context)
+        wish = user_message(attached.text, wish).wish
     except UsageError as error:
         view.prompt.give_back(text)
         view.notify(str(error), severity="error")
@@ -30,10 +33,16 @@ async def send(view: ChatView, text: str) -> None:
     editing, view.editing = view.editing, None
     if editing:
         view.prompt.say("")
-        view.show(versions.edit(view.session, editing, attached.text))
+        view.show(versions.edit(view.session, editing, attached.text, wish))
     else:
-        view.show(view.session.ask(attached.text))
+        view.show(view.session.ask(attached.text, wish))
     view.transcript.follow()
+
+
+def _edits_reply(view: ChatView) -> bool:
+    """Whether what is edited is a reply, in which !! is text."""
+    conversation = view.session.chat.conversation
+    return bool(view.editing) and conversation[view.editing or ""].message.role == "assistant"
 
 
 async def _run_command(view: ChatView, text: str) -> bool:

@@ -105,6 +105,7 @@ class Status:
     steering: of the reply under way, else of the next one. pace: the speed against a plain chat's
     on this machine; 0 while it is not known. device: where the layers are, in words. thinks:
     whether the next reply begins with a thought. temporary: whether the chat is never stored.
+    wish: of the reply under way.
     """
 
     activity: Activity
@@ -119,3 +120,4 @@ class Status:
     device: str
     thinks: bool = False
     temporary: bool = False
+    wish: str = ""

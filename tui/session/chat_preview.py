@@ -15,6 +15,7 @@ from amulet_local.chats.conversation import Node
 from amulet_local.chats.history import History
 from amulet_local.chats.listing import Summary, day_in_words
 from amulet_local.chats.search import Hit, Snippet
+from amulet_local.chats.wishes import wish_lines
 from tui.markdown.parsing import Block, blocks
 from tui.markdown.sanitising import clean
 from tui.markdown.styled import Styled
@@ -113,7 +114,9 @@ def _around(whole: Snippet) -> Snippet:
 def _said(node: Node) -> list[Block]:
     text = _cut(node.message.text)
     if node.message.role == "user":
-        return [Block("text", Styled(clean(text)), _BAR, _BAR)]
+        wish = _cut("\n".join(wish_lines(node.message.wish)))
+        told = f"{text}\n{wish}" if wish else text
+        return [Block("text", Styled(clean(told)), _BAR, _BAR)]
     first, *rest = blocks(text) or [Block("text", Styled("…"))]
     return [replace(first, gap=True), *rest]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from amulet_local.chats.wishes import join_wish
 from amulet_local.errors import AmuletError, UsageError
 from amulet_local.protocol.messages import Failed, Finished, Prefilling, Stats, Step
 from tui.session.changes import Activity, BranchChanged, Change, Ended, GivenBack, Noticed
@@ -98,7 +99,8 @@ class Replies:
             if reply.question:
                 reply.chat.take_back(reply.question.id)
         if reply.question:
-            changes.append(GivenBack(reply.question.message.text))
+            asked = reply.question.message
+            changes.append(GivenBack(join_wish(asked.text, asked.wish)))
         return changes
 
     def fail(self) -> list[Change]:
@@ -158,7 +160,7 @@ class Replies:
             if reply and not self._left and link.activity is not Activity.STOPPING:
                 link.activity = Activity.READING
                 link.done, link.total = event.done, event.total
-                self._context_used = event.total // (2 if reply.request.alignment.preference else 1)
+                self._context_used = event.total // (2 if reply.request.steered else 1)
         elif reply and isinstance(event, Step) and self.is_about(event.id):
             return self._take_step(reply, event)
         elif event.id in self._left:

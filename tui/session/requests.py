@@ -12,10 +12,10 @@ from pathlib import Path
 from amulet_local.chats.conversation import Node, Thought
 from amulet_local.chats.provenance import Origin
 from amulet_local.path_text import as_text
-from amulet_local.presets.preset import Presets
+from amulet_local.presets.preset import USUAL_SAMPLING, Presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import Alignment, Method
-from amulet_local.protocol.message import Message
+from amulet_local.protocol.message import Message, wishing
 from amulet_local.protocol.messages import Reply
 from amulet_local.realignment import strength_and_guard
 from amulet_local.settings import Settings
@@ -40,14 +40,15 @@ def new_request(
     `own` makes it."""
     if begun and begun.origin and begun.thought.token_ids:
         thinking = begun.origin.thinking  # as it stood before this thought
+    messages = tuple(own(node, model).message for node in path)
     return Reply(
         id=number,
-        messages=tuple(own(node, model).message for node in path),
+        messages=messages,
         seed=secrets.randbelow(_LARGEST_SEED + 1),
         system=steering.system or settings.system or DEFAULT_SYSTEM,
-        alignment=alignment_of(steering),
+        alignment=alignment_of(steering, messages[-1].wish),
         max_tokens=settings.max_tokens,
-        trace=bool(steering.preference),
+        trace=bool(steering.preference or messages[-1].wish),
         chat=chat,
         begun=begun.message if begun else None,
         thinking=thinking,
@@ -61,7 +62,7 @@ def old_request(
     """What a reply was asked with, to be read along both streams. path: to its question."""
     return Reply(
         id=number,
-        messages=tuple(own(node, model).message for node in path),
+        messages=wishing([own(node, model).message for node in path], origin.wish),
         seed=origin.seed,
         system=origin.system,
         alignment=origin.alignment,
@@ -73,9 +74,10 @@ def old_request(
     )
 
 
-def alignment_of(steering: SteeringChoice) -> Alignment:
-    """What the engine is told of a choice; without a preference, to leave the model as it is."""
-    method: Method = "amulet" if steering.preference else "base"
+def alignment_of(steering: SteeringChoice, wish: str) -> Alignment:
+    """What the engine is told of a choice; without a preference or a wish, to leave the model as it
+    is."""
+    method: Method = "amulet" if steering.preference or wish else "base"
     strength, guard = strength_and_guard(method, steering.strength, steering.guard)
     return Alignment(
         preference=steering.preference,
@@ -83,7 +85,7 @@ def alignment_of(steering: SteeringChoice) -> Alignment:
         strength=strength,
         guard=guard,
         placement=steering.placement,
-        sampling=steering.sampling,
+        sampling=USUAL_SAMPLING if wish and not steering.preference else steering.sampling,
     )
 
 
@@ -111,8 +113,10 @@ def origin_of(request: Reply, steering: SteeringChoice, model: ChosenModel | Non
 def steering_of(origin: Origin, presets: Presets) -> SteeringChoice:
     """How a reply was steered; in words, where its preset is not there any more."""
     alignment = origin.alignment
+    if not alignment.preference and origin.wish:
+        return SteeringChoice(strength=alignment.strength, guard=alignment.guard)
     if not alignment.preference:
-        return SteeringChoice()
+        return SteeringChoice.to_preset(None)
     preset = presets.presets.get(origin.preset)
     words = "" if preset else alignment.preference
     return SteeringChoice(preset, words, alignment.strength, alignment.guard, alignment.placement)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from amulet_local.chats.chat import Chat
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.history import History
-from amulet_local.chats.provenance import Origin
+from amulet_local.chats.wishes import join_wish
 from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import AmuletError
 from amulet_local.path_text import as_text
@@ -81,7 +81,7 @@ class Session:
         self.replies = Replies(self._link)
         self.care = EngineCare(self._link, lambda: self.expecting)
         self._settings, self._clock = settings, clock
-        self._waiting, self._wants_thoughts = deque[str](), False
+        self._waiting, self._wants_thoughts = deque[tuple[str, str]](), False
         self.removed: list[str] = []
         self.steering = steering
 
@@ -117,6 +117,7 @@ class Session:
             loaded.devices if loaded else "",
             self.thinking and not link.thoughtless,
             self.temporary,
+            self.replies.current.request.wish if self.replies.current else "",
         )
 
     @property
@@ -131,8 +132,8 @@ class Session:
 
     @property
     def waiting(self) -> Sequence[str]:
-        """Messages that wait for their turn."""
-        return tuple(self._waiting)
+        """Messages that wait for their turn, as they were typed."""
+        return tuple(join_wish(*waiting) for waiting in self._waiting)
 
     @property
     def expecting(self) -> bool:
@@ -169,9 +170,9 @@ class Session:
 
     # -- asking -------------------------------------------------------------------------------
 
-    def ask(self, text: str) -> list[Change]:
+    def ask(self, text: str, wish: str = "") -> list[Change]:
         """Send a message, or have it wait. After a death, this starts a new engine."""
-        self._waiting.append(text)
+        self._waiting.append((text, wish))
         if self._link.activity is Activity.DIED and self.model:
             return [BranchChanged(), *self.load(self.model)]
         return [BranchChanged(), *self._send_next()]
@@ -304,11 +305,11 @@ class Session:
         """Ask what has waited longest, if the engine is ready for it."""
         if self.replies.current or not self._waiting or self._link.activity not in IDLE:
             return []
-        text = self._waiting.popleft()
+        text, wish = self._waiting.popleft()
         try:
-            question = self.chat.ask(text)
+            question = self.chat.ask(text, wish)
         except AmuletError as error:
-            return [GivenBack(text), BranchChanged(), Noticed(str(error), True)]
+            return [GivenBack(join_wish(text, wish)), BranchChanged(), Noticed(str(error), True)]
         return self.begin(question, new=True)
 
     def begin(
@@ -319,8 +320,9 @@ class Session:
             self.load(self.model)
         begun = own(begun, self.model) if begun else None
         request = self.request(question, self.steering, begun)
+        origin = origin_of(request, self.steering, self.model)
         try:
-            growing = self.chat.reply(question.id, self.origin(request, self.steering), begun)
+            growing = self.chat.reply(question.id, origin, begun)
         except AmuletError as error:
             return [BranchChanged(), Noticed(str(error), True)]
         asked = question if new else None
@@ -340,11 +342,7 @@ class Session:
             begun=begun,
         )
 
-    def origin(self, request: Reply, steering: SteeringChoice) -> Origin:
-        """What is kept of a request with the reply to it."""
-        return origin_of(request, steering, self.model)
-
     def _give_back_waiting(self) -> list[Change]:
-        waiting, self._waiting = self._waiting, deque()
-        changes: list[Change] = [GivenBack(text) for text in waiting]
+        changes: list[Change] = [GivenBack(typed) for typed in self.waiting]
+        self._waiting.clear()
         return [*changes, BranchChanged()] if changes else []

@@ -12,14 +12,13 @@ import msgspec
 from amulet_local.presets.calibrated import usual_strength
 from amulet_local.presets.preset import USUAL_GUARD, USUAL_SAMPLING, USUAL_STRENGTH, Preset
 from amulet_local.protocol.alignment import Placement, Sampling
-from amulet_local.realignment import BASE
 
 GUARDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)  # one after the other, by key
 
 
 @dataclass(frozen=True)
 class SteeringChoice:
-    """What replies are realigned to, and how strongly; without a preference, not at all.
+    """What replies are realigned to, and how strongly; without a preference, to their wishes alone.
 
     words: a preference of this chat's own, in place of a preset. given: whether somebody chose the
     strength; else it is the usual one, which hangs on the model (see
@@ -28,7 +27,7 @@ class SteeringChoice:
 
     preset: Preset | None = None
     words: str = ""
-    strength: float = BASE
+    strength: float = USUAL_STRENGTH
     guard: float = USUAL_GUARD
     placement: Placement = "system"
     given: bool = field(default=True, compare=False)
@@ -37,7 +36,7 @@ class SteeringChoice:
     def to_preset(cls, preset: Preset | None, strength: float | None = None) -> SteeringChoice:
         """As the preset says, at its usual strength or another; no preset steers nowhere."""
         if preset is None:
-            return cls()
+            return cls(given=False)
         given = strength is not None
         strength = preset.usual_strength if strength is None else strength
         return cls(preset, "", strength, preset.guard, preset.placement, given)
@@ -49,7 +48,7 @@ class SteeringChoice:
     @classmethod
     def to_words(cls, words: str) -> SteeringChoice:
         """A preference in the user's own words; none leaves the model as it is."""
-        return cls(words=words, strength=USUAL_STRENGTH, given=False) if words else cls()
+        return cls(words=words, given=False)
 
     @property
     def preference(self) -> str:
@@ -62,6 +61,12 @@ class SteeringChoice:
         if self.words:
             return "Your own words"
         return (self.preset.title or self.preset.name) if self.preset else "No preset"
+
+    def followed(self, wish: str) -> str:
+        """What to call that which a reply with this wish follows."""
+        if not wish:
+            return self.title
+        return f"{self.title} + wish" if self.preference else "Your wish"
 
     @property
     def system(self) -> str:
@@ -79,7 +84,7 @@ class SteeringChoice:
 def at_usual_strength(steering: SteeringChoice, file: str) -> SteeringChoice:
     """The same at the strength that is usual on a model, where nobody chose one. file: the model's
     path; empty for none."""
-    if steering.given or not steering.preference:
+    if steering.given:
         return steering
     preset = None if steering.words else steering.preset
     if preset:

@@ -24,12 +24,12 @@ def regenerate(session: Session, name: str) -> list[Change]:
     return session.begin(question)
 
 
-def edit(session: Session, name: str, text: str) -> list[Change]:
+def edit(session: Session, name: str, text: str, wish: str = "") -> list[Change]:
     """Put a message in other words, beside itself; a question is then answered."""
     if refusal := session.refusal():
         return refusal
     try:
-        node = session.chat.edit(name, text)
+        node = session.chat.edit(name, text, wish)
     except AmuletError as error:
         return [Noticed(str(error), True)]
     return session.begin(node) if node.message.role == "user" else [BranchChanged()]

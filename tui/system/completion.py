@@ -1,4 +1,4 @@
-"""What could be meant by what is being typed: commands behind a slash, files behind an @.
+"""What could be meant by what is being typed: commands behind a slash, files behind an @, a wish.
 
 The text before the cursor goes in; completions come out, each with what it puts in place of what
 was typed. Looks into folders, never into files.
@@ -10,10 +10,12 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 from rich.filesize import decimal
 
+from amulet_local.chats.wishes import next_fence
 from amulet_local.system import paths
 from tui.actions import Action
 
@@ -21,6 +23,10 @@ MOST = 8
 _MOST_READ = 2000  # entries of a folder
 _COMMAND = re.compile(r"/([a-z-]*)\Z")
 _FILE = re.compile(r"(?:^|(?<=\s))@((?:\\ |\S)*)\Z")
+
+
+_WISH = re.compile(r"(?:^|(?<=\s))!!\Z")
+_ABOUT_WISHES = "a wish for this reply alone"
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ def complete(before: str, commands: Mapping[str, Action], folder: Path) -> list[
         return _commands(match[1], commands)
     if match := _FILE.search(before):
         return _files(match[1], folder)
+    if _WISH.search(before) and not reduce(next_fence, before.split("\n"), ""):
+        return [Completion("!! words", _ABOUT_WISHES, "!! ", 2, False)]
     return []
 
 

@@ -14,8 +14,11 @@ from textual.widgets import Static
 
 from amulet_local.chats.conversation import Node
 from tui.heatmap.summary import how, shift_sparkline, thought_in_words
+from tui.markdown.parsing import Block
 from tui.markdown.sanitising import clean
 from tui.markdown.search_marks import Found, first_row
+from tui.markdown.styled import Styled
+from tui.widgets.page import Page
 from tui.widgets.reply import Reply
 from tui.widgets.thought import ThoughtView
 
@@ -121,16 +124,18 @@ class MessageView(Widget):
 
 
 class Question(MessageView):
-    """What the user said; a long one is folded, and says so."""
+    """What the user said, and wished of the reply; a long text is folded, and says so."""
 
     def __init__(self, entry: Entry, *, unfolded: bool = False) -> None:
         super().__init__(entry, unfolded=unfolded)
-        self._text = Static(classes="said")
+        self._text, self._wish = Static(classes="said"), Page([])
+        self._wish.add_class("said")
         self._found: Found | None = None
 
     def compose(self) -> ComposeResult:
-        """The text, and its versions."""
+        """The text, the wish, and the versions."""
         yield self._text
+        yield self._wish
         yield self._note
 
     def _tell(self) -> None:
@@ -143,21 +148,25 @@ class Question(MessageView):
         rest = len(lines) - _FOLDED
         if rest > 0 and not self.unfolded:
             shown += f"\n… {rest:,} more lines; press space to show them"
-        content = Content(shown)
+        content, wish = Content(shown), _wish_blocks(self.node.message.wish)
         self._text.update(self._found.in_content(content) if self._found else content)
+        self._wish.show(self._found.in_blocks(wish) if self._found else wish)
+        self._wish.display = bool(wish)
 
     def mark(self, found: Found | None) -> None:
         """See MessageView; unfolded, where the words are in what is folded."""
         self._found = found
         self._fold()
-        if found and not self.unfolded and not found.mark(str(self._text.content)):
+        if found and not self.unfolded and self.found_place() is None:
             self.unfold()
 
     def found_place(self) -> tuple[Widget, int] | None:
         """See MessageView."""
         content, width = self._text.content, self._text.content_size.width
-        row = first_row(content, width) if isinstance(content, Content) else None
-        return None if row is None else (self._text, row)
+        if isinstance(content, Content) and (row := first_row(content, width)) is not None:
+            return self._text, row
+        row = self._wish.found_row if self._wish.display else None
+        return None if row is None else (self._wish, row)
 
 
 class Answer(MessageView):
@@ -239,6 +248,12 @@ class Waiting(Static):
 
     def __init__(self, text: str) -> None:
         super().__init__(Content(f"{clean(text)}\n{_WAITS}"), classes="said waits")
+
+
+def _wish_blocks(wish: str) -> list[Block]:
+    """A wish as it is shown, marked as it is typed."""
+    lines = filter(None, map(str.strip, clean(wish).split("\n")))
+    return [Block("text", Styled(line), "!! ", "   ", gap=False) for line in lines]
 
 
 def _click(action: str, *arguments: object) -> Style:

@@ -90,9 +90,9 @@ class Prompt(Area):
         return True
 
     def _is_typed(self, completion: Completion) -> bool:
-        """Whether a file's name stands there already."""
+        """Whether a file's name, or the mark of a wish, stands there already."""
         typed = self.before_cursor[-completion.typed :]
-        return typed.startswith("@") and typed == completion.insert.rstrip()
+        return typed.startswith(("@", "!!")) and typed == completion.insert.rstrip()
 
     def accept(self, completion: Completion, *, send: bool) -> None:
         """Put a completion in place of what was typed, and send it if it needs nothing more."""

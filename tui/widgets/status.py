@@ -78,10 +78,10 @@ def _facts(status: Status) -> list[str]:
 
 
 def _steering(status: Status) -> str:
-    if not status.steering.preference:
-        return status.steering.title
-    strength = status.steering.strength
-    return f"{status.steering.title} {strength:.2f} {label(strength)}"
+    followed, strength = status.steering.followed(status.wish), status.steering.strength
+    if not status.steering.preference and not status.wish:
+        return followed
+    return f"{followed} {strength:.2f} {label(strength)}"
 
 
 def _shortened(name: str, width: int) -> str:

@@ -14,6 +14,9 @@ from tui.markdown.sanitising import clean
 from tui.session.steering import SteeringChoice
 from tui.widgets.dial import Dial
 
+_WISHED = (
+    "A wish for one reply. Later messages do not see it; the dial says how strongly it counts."
+)
 _UNSTEERED = "The model as it is. Choose a preset, and the dial sets how strongly it is followed."
 
 _MEANINGS = {
@@ -34,6 +37,7 @@ class SteeringPanel(Widget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.dial = Dial()
         self._shown: object = None
 
     def compose(self) -> ComposeResult:
@@ -46,20 +50,23 @@ class SteeringPanel(Widget):
             yield Static(id="pending")
         yield Static(id="description")
         yield Static(id="words")
-        yield Dial()
+        yield self.dial
 
-    def show(self, steering: SteeringChoice, calibrated: float | None, *, pending: bool) -> None:
-        """calibrated: the strength found for this preset and model, if any. pending: whether this
-        counts from the next message only, since a reply is under way."""
-        if self._shown == (steering, calibrated, pending):
+    def show(
+        self, steering: SteeringChoice, calibrated: float | None, wish: str, *, pending: bool
+    ) -> None:
+        """calibrated: the strength found for this preset and model, if any. wish: of the reply that
+        the dial is about. pending: whether this counts from the next message only, since a reply is
+        under way."""
+        if self._shown == (steering, calibrated, wish, pending):
             return
-        self._shown = (steering, calibrated, pending)
+        self._shown = (steering, calibrated, wish, pending)
         self.set_class(pending, "-pending")
-        followed = bool(steering.preference)
+        followed = bool(steering.preference or wish)
         strength = steering.strength if followed else BASE
         self._say(
             "#preset",
-            f"{clean(steering.title)} ▾",
+            f"{clean(steering.followed(wish))} ▾",
             Style.from_meta({"@click": "screen.pick_preset"}),
         )
         self._say("#strength", f"{strength:.2f} {label(strength)}" if followed else "")
@@ -67,21 +74,26 @@ class SteeringPanel(Widget):
         self.query_one("#how", Static).update(_how(steering) if followed else Content())
         self._say("#pending", "→ from the next message" if pending else "")
         description = steering.preset.description if steering.preset else ""
+        description = _WISHED if wish and not steering.preference else description
         self._say("#description", clean(description) if followed else _UNSTEERED)
-        self._say("#words", f"“{clean(steering.preference)}”" if followed else "")
-        dial = self.query_one(Dial)
-        dial.strength, dial.calibrated = strength, calibrated
-        dial.disabled = not followed
+        words = [f"“{clean(text)}”" for text in (steering.preference, wish) if text]
+        self._say("#words", "\n".join(words))
+        self.dial.strength, self.dial.calibrated = strength, calibrated
+        if self.dial.has_focus and not followed:
+            self.dial.action_leave()
+        self.dial.disabled = not followed
 
     def _say(self, selector: str, text: str, style: Style | str = "") -> None:
         self.query_one(selector, Static).update(Content.styled(text, style))
 
 
 def _how(steering: SteeringChoice) -> Content:
-    """Guard and placement; a click on either changes it."""
-    guard = f"guard {steering.guard:g}" if steering.guard else "no guard"
-    place = "in the system prompt" if steering.placement == "system" else "in the newest message"
+    """Guard, and placement of a preference; a click on either changes it."""
+    parts = [(f"guard {steering.guard:g}" if steering.guard else "no guard", "guard")]
+    if steering.preference:
+        place = "system prompt" if steering.placement == "system" else "newest message"
+        parts.append((f"in the {place}", "place"))
     return Content(" · ").join(
         Content.styled(text, Style.from_meta({"@click": f"screen.{action}"}))
-        for text, action in ((guard, "guard"), (place, "place"))
+        for text, action in parts
     )

@@ -200,8 +200,10 @@ class Transcript(VerticalScroll, can_focus=True):
         return self.is_vertical_scroll_end and self.scroll_target_y >= self.max_scroll_y
 
     def follow(self) -> None:
-        """Go to the newest text, and stay with it."""
-        self.anchor()
+        """Go to the newest text, and stay with it. Where there is none, Textual would scroll above
+        the top, and what came next would be out of sight."""
+        if not self.has_class("-empty"):
+            self.anchor()
 
     def page(self, direction: int) -> None:
         """Scroll by a page, up or down: at once, so that no page is lost where keys come fast."""

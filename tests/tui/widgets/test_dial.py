@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from textual import events
 
 from amulet_local.presets.calibrated import Calibrated, keep_strength
-from amulet_local.presets.preset import load_presets
+from amulet_local.presets.preset import USUAL_STRENGTH, load_presets
 from amulet_local.realignment import AMULET, MARKS
 from tests.asking import built_in_strength
 from tests.checks import some
@@ -179,7 +179,7 @@ async def test_without_a_preset_there_is_nothing_to_turn() -> None:
         assert running.prompt.has_focus
         assert "Choose a preset first" in running.shown()
         await running.pilot.click(Dial, offset=(3, 0))
-        assert running.session.steering.strength == 0.0
+        assert running.session.steering.strength == USUAL_STRENGTH
 
 
 async def test_a_strength_that_was_calibrated_is_marked_offered_and_taken() -> None:
