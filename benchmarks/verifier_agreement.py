@@ -84,21 +84,19 @@ def of_replies(folders: Iterable[Path], files: Iterable[Path]) -> list[Pair]:
                     wished[question.strip()].append(Pair(kind, arguments, ""))
     luck = random.Random(0)
     found: dict[str, Pair] = {}
-    lost = 0
+    replies = lost = 0
     for folder in folders:
         for line in (folder / "replies.jsonl").read_text("utf-8").splitlines():
             reply = json.loads(line)
-            asked = wished.get(reply["asked"].strip(), [])
-            lost += not asked
-            others = [
-                Pair(kind, arguments(reply["text"], luck), "")
-                for kind, arguments in ARGUMENTS.items()
-            ]
-            for each in (*asked, *others):
-                pair = Pair(each.kind, each.arguments, reply["text"])
-                found.setdefault(repr(pair), pair)
-    if lost:
-        print(f"{lost} replies answer no question of these files; compared with other kinds only")
+            text, asked = reply["text"], wished.get(reply["asked"].strip(), [])
+            replies, lost = replies + 1, lost + (not asked)
+            for each in asked:
+                pair = Pair(each.kind, each.arguments, text, own=True)
+                found.setdefault(f"{each.kind} {each.arguments} {text}", pair)
+            for kind, arguments in ARGUMENTS.items():
+                pair = Pair(kind, arguments(text, luck), text)
+                found.setdefault(f"{kind} {pair.arguments} {text}", pair)
+    print(f"{replies} replies, of which {lost} answer no question of these files")
     return list(found.values())
 
 
@@ -185,14 +183,15 @@ def report(asked: list[Pair], answers: list[dict[str, Any]]) -> None:
     """Print how often both say the same, by kind, and why they do not."""
     table: dict[str, Counter[str]] = defaultdict(Counter)
     why: Counter[tuple[str, str]] = Counter()
+    own: Counter[str] = Counter()  # of those that were asked for
     unexplained = []
     for pair, google in zip(asked, answers, strict=True):
         wish = [verifier(pair.kind, pair.arguments)]
         ours = strict(wish, pair.text), loose(wish, pair.text)
         theirs = google["strict"], google["loose"]
-        row = table[pair.kind]
-        row.update(pairs=1, followed=ours[0], loosely=ours[1])
-        row.update(strict=ours[0] == theirs[0], loose=ours[1] == theirs[1])
+        for row in [table[pair.kind], *([own] if pair.own else [])]:
+            row.update(pairs=1, followed=ours[0], loosely=ours[1])
+            row.update(strict=ours[0] == theirs[0], loose=ours[1] == theirs[1])
         if ours != theirs:
             reason = explanation(pair, ours, google)
             why[pair.kind, reason or "UNEXPLAINED"] += 1
@@ -200,7 +199,7 @@ def report(asked: list[Pair], answers: list[dict[str, Any]]) -> None:
                 unexplained.append((pair, ours, theirs))
     total = sum(table.values(), Counter())
     print(f"{'kind':48} {'pairs':>6} {'followed':>9} {'strict =':>9} {'loose =':>9}")
-    for kind, row in [*sorted(table.items()), ("all", total)]:
+    for kind, row in [*sorted(table.items()), ("all", total), ("replies to the question", own)]:
         print(
             f"{kind:48} {row['pairs']:6} {row['followed']:4}/{row['loosely']:4} "
             f"{row['strict']:9} {row['loose']:9}"

@@ -66,11 +66,15 @@ Change = Callable[[str, random.Random], str]
 
 @dataclass(frozen=True)
 class Pair:
-    """An instruction, by its kind and arguments, and a text that may follow it."""
+    """An instruction, by its kind and arguments, and a text that may follow it.
+
+    own: whether the text is a reply to a question with this instruction.
+    """
 
     kind: str
     arguments: dict[str, object]
     text: str
+    own: bool = False
 
 
 def _sprinkled(what: str) -> Change:

@@ -13,7 +13,7 @@ from amulet_local.verifiers.language import language_of
 
 # Words as the Penn Treebank divides them: marks stand by themselves, but for . / - ' and others
 # inside a word, and : or , before a digit; contractions are two words, DO N'T and CAN NOT.
-_BETWEEN = re.compile(r"[\s;@#$%&?!()\[\]{}<>\"“”„«»‘’`—–]+|--+|\.\.\.|[:,](?!\d)|''")
+_BETWEEN = re.compile(r"[\s;@#$%&?!()\[\]{}<>\"“”„«»‘’`—–]+|--+|\.\.\.|[:,](?!\d)|''|(?<=\.)(?=\*)")
 _CONTRACTIONS = re.compile(
     r"(?<=\w)(?=n't\b|'(?:s|m|d|ll|re|ve)\b)|(?<=\bcan)(?=not\b)|(?<=\b(?:gon|wan))(?=na\b)"
     r"|(?<=\bgot)(?=ta\b)|(?<=\b(?:gim|lem))(?=me\b)|(?<=\bd)(?='ye\b)|(?<=\bmore)(?='n\b)"

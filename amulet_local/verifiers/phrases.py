@@ -21,12 +21,13 @@ Build = Callable[[Found, list[str]], list[Verifier]]  # of a clause and what is 
 
 # -- parts of phrases -----------------------------------------------------------------------------
 
-NOT = r"(?:do not|don't|dont|never|must not|should not|mustn't|shouldn't|not)"
+NOT = r"(?:(?:do|must|should) not|don't|mustn't|shouldn't|never|not|(?:make|be) sure not to)"
 _REPLY = r"(?:the|your){} (?:reply|response|answer|text|message|output)"
 _ANY_REPLY, _WHOLE_REPLY = _REPLY.format("(?: whole| entire)?"), _REPLY.format(" (?:whole|entire)")
 _IT = rf"(?:it|everything|{_ANY_REPLY})"
 _FRAME = (
-    r"(?:please )?(?:also )?(?:(?:answer|reply|respond|write)(?: to me| me)?(?: only| entirely)? "
+    r"(?:please )?(?:also )?(?:(?:make|be) sure to "
+    r"|(?:answer|reply|respond|write)(?: to me| me)?(?: only| entirely)? "
     rf"|(?:keep|make|write|put|wrap|format) {_IT} "
     rf"|{_IT} (?:should|must|has to|needs to) (?:be )?)?"
 )

@@ -37,10 +37,14 @@ _DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]{1,2}|ph\.d")
 
 
 def word_count(text: str) -> int:
-    """Runs of letters, digits and underscores: "it's" is two. Combining signs belong to them."""
-    if not text.isascii():  # signs that combine with letters are no letters to re
-        text = "".join(sign for sign in text if not category(sign).startswith("M"))
+    """Runs of letters, digits and underscores: "it's" is two. Accents belong to them."""
+    if not text.isascii():  # what combines or joins letters is none to re
+        text = "".join("_" if _joins(sign) else sign for sign in text)
     return sum(1 for _ in _WORD.finditer(text))
+
+
+def _joins(sign: str) -> bool:
+    return category(sign).startswith("M") or sign in "\u200c\u200d"
 
 
 def sentences(text: str) -> list[str]:

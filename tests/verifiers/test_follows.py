@@ -99,7 +99,7 @@ TABLE: list[tuple[str, dict[str, object], list[str], list[str]]] = [
     ("startend:end_checker", {"end_phrase": '"Yes."'}, ['He said "Yes."'], ["Yes"]),
     ("startend:quotation", {}, ['"a"', ' "a"\n', '"a" "b"'], ['"', '"a', "“a”", "'a'"]),
     ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"},
-     ["THE END", "A B", "DON'T", "CAN'T", "CANNOT", "A--B", "(A) [B]", "10:30AM U.S."],
+     ["THE END", "A B", "DON'T", "CAN'T", "CANNOT", "A--B", "(A) [B]", "it.*A B*", "10:30AM U.S."],
      ["The END", "A/B", "A_B", "O'NEIL", "U.S.", "a b"]),
     ("change_case:capital_word_frequency",
      {"capital_frequency": 1, "capital_relation": "less than"},
@@ -260,6 +260,7 @@ def test_sentences_are_told_apart(text: str, found: list[str]) -> None:
 
 def test_signs_that_combine_belong_to_their_word() -> None:
     assert word_count("फिल्म धीमी") == word_count("e\u0301te\u0301 x_1") == 2
+    assert word_count("پیام\u200cهای پارسی") == 2
 
 
 LONG = {  # parts of which long texts are made, by what a family of kinds looks for

@@ -105,6 +105,8 @@ CERTAIN: dict[str, list[Verifier]] = {
     'use the word "tea" at least 3 times': [
         verifier("keywords:frequency", {"keyword": "tea", "frequency": 3, "relation": "at least"})
     ],
+    'Make sure to include the word "rate".': [includes("rate")],
+    'Make sure not to include the word "rate".': [excludes("rate")],
     'without the word "very"': [excludes("very")],
     "do not use the word sleep": [excludes("sleep")],
     'Don\'t say "sorry"': [excludes("sorry")],
@@ -146,6 +148,7 @@ UNCERTAIN = [
     "don't write in all caps",
     "never reply in French",
     "no P.S.",
+    "make sure not to answer in German",
     "not under 100 words",
     "without quotation marks",
     "do not end with \"Cheers\"",
