@@ -21,6 +21,7 @@ from amulet_local.engine.requests import (
     leaves_thought,
     longest,
     prompts_of,
+    strength_of,
     turned_to,
 )
 from amulet_local.errors import NotUsableError, UsageError
@@ -250,7 +251,7 @@ class Engine:
             raise UsageError("an empty reply has nothing to examine.")
         if longest(prompts) + len(tokens) > self._lockstep.length:
             raise too_long(longest(prompts) + len(tokens), self._lockstep.length)
-        combination, _ = combination_of(request, len(prompts))
+        combination = combination_of(request, len(prompts), vocabulary)
 
         def combination_at(index: int) -> Combination:
             return turned_to(combination, strengths[min(index, len(strengths) - 1)])
@@ -276,7 +277,7 @@ class Engine:
 
     @contextmanager
     def _growing_reply(self, request: Reply, emit: Emit) -> Iterator[GrowingReply]:
-        _, strength = combination_of(request, streams=1)
+        strength = strength_of(request)
         vocabulary, stop = self._model.vocabulary, self._prompter.stop
         opened = self._prompter.opened_thought(thinking=leaves_thought(request))
         with closing(GrowingReply(request, vocabulary, stop, strength, emit, opened)) as reply:
@@ -288,7 +289,7 @@ class Engine:
 
     def _combine(self, request: Reply, streams: int) -> Combine:
         """How the streams of a reply combine, wherever its dial stands."""
-        combination, _ = combination_of(request, streams)
+        combination = combination_of(request, streams, self._model.vocabulary)
 
         def combine() -> Combination:
             turned = self._turned

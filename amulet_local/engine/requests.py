@@ -7,7 +7,9 @@ is evaluated here.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from amulet_local.errors import UsageError
 from amulet_local.prompts.prompting import Prompter
@@ -20,6 +22,10 @@ from amulet_local.realignment import (
     Combination,
     strength_and_guard,
 )
+from amulet_local.verifiers.recognise import avoided_words
+
+if TYPE_CHECKING:
+    from amulet_local.runtime.llama.vocabulary import Vocabulary
 
 Prompts = dict[int, list[int]]  # by stream
 
@@ -71,15 +77,42 @@ def leaves_thought(request: Reply) -> bool:
     return request.thinking and bool(request.thought or not begun)
 
 
-def combination_of(request: Reply, streams: int) -> tuple[Combination, float]:
-    """How this many streams combine, and the strength to tell. Base and pref are never guarded:
-    the guard is for what lies beyond the two."""
+def strength_of(request: Reply) -> float:
+    """The strength to tell."""
+    return _strength_and_guard(request)[0]
+
+
+def combination_of(request: Reply, streams: int, vocabulary: Vocabulary) -> Combination:
+    """How this many streams combine. Base and pref are never guarded: the guard is for what lies
+    beyond the two."""
+    if streams == 1:
+        return Combination((), 0.0)
+    strength, guard = _strength_and_guard(request)
+    withheld = first_tokens(avoided(request), vocabulary) if guard else ()
+    return Combination((strength,), guard, request.trace, withheld)
+
+
+def avoided(request: Reply) -> tuple[str, ...]:
+    """The words that a reply is asked to leave out, where that is certain."""
+    return avoided_words(request.alignment.preference) + avoided_words(request.wish)
+
+
+def first_tokens(words: Sequence[str], vocabulary: Vocabulary) -> tuple[int, ...]:
+    """The tokens that such words begin with, however they are written, in order."""
+    written = {
+        space + form
+        for word in words
+        for form in (word, word.lower(), word.capitalize(), word.upper())
+        for space in ("", " ")
+    }
+    tokens = {ids[0] for ids in map(vocabulary.tokenize, written) if ids}
+    return tuple(sorted(token for token in tokens if vocabulary.piece(token).strip()))
+
+
+def _strength_and_guard(request: Reply) -> tuple[float, float]:
     alignment = request.alignment
     method = alignment.method if request.steered else "base"
-    strength, guard = strength_and_guard(method, alignment.strength, alignment.guard)
-    if streams == 1:
-        return Combination((), 0.0), strength
-    return Combination((strength,), guard, request.trace), strength
+    return strength_and_guard(method, alignment.strength, alignment.guard)
 
 
 def turned_to(combination: Combination, strength: float) -> Combination:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from amulet_local.evaluation.questions import Question
 from amulet_local.evaluation.records import Key, Setting, WrittenReply
@@ -43,6 +44,16 @@ class Assignment:
     def key(self) -> Key:
         """What it is the reply to."""
         return self.question.index, self.preference.name, self.variant.name
+
+    @property
+    def wish(self) -> str:
+        """The preference in words; of a question with an instruction in it, what is the
+        instruction's, as far as it stands at the end."""
+        words, question = self.preference.words, self.question.question
+        if not self.preference.instead:
+            return words
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(words, question, strict=False))
+        return words[sum(1 for _ in same) :].strip()
 
     @property
     def strength_and_guard(self) -> tuple[float, float]:

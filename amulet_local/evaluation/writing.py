@@ -104,7 +104,7 @@ class Writer:
                 stop = self._subject.prompter.stop
                 reply = GrowingReply(request, self._subject.vocabulary, stop, strength, emit)
                 opened.enter_context(closing(reply))
-                combination, _ = combination_of(request, streams=len(prompts))
+                combination = combination_of(request, len(prompts), self._subject.vocabulary)
                 items.append(BatchItem(reply, prompts, _always(combination)))
             work, room = self._subject.work, self._setting.max_tokens
             write_batch(lockstep, items, room, work, lambda done, total: None)
@@ -117,7 +117,7 @@ class Writer:
             seed=setting.seed,
             system=setting.system,
             alignment=Alignment(
-                preference=assignment.preference.words,
+                preference=assignment.wish,
                 method=cast(WritingMethod, assignment.variant.method),
                 strength=strength,
                 guard=guard,

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 
 from amulet_local.verifiers import Verifier
+from amulet_local.verifiers.keywords import ForbiddenWords
 from amulet_local.verifiers.phrases import FIRST_SIGN, NOT, NUMBER, SIGN, meant
 
 _LONGEST = 500  # characters; longer words are no wish of this kind
@@ -48,6 +49,16 @@ def recognised(words: str) -> tuple[Verifier, ...]:
             return ()
         found += verifiers
     return () if _contradict(found) else tuple(found)
+
+
+def avoided_words(words: str) -> tuple[str, ...]:
+    """The words that these words ask to leave out; none unless all of it is recognised."""
+    return tuple(
+        word
+        for each in recognised(words)
+        if isinstance(each, ForbiddenWords)
+        for word in each.forbidden_words
+    )
 
 
 def _without_quotes(words: str) -> tuple[str, list[str]]:

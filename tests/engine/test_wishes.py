@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from amulet_local.engine.engine import Engine
-from amulet_local.engine.requests import combination_of, prompts_of
+from amulet_local.engine.requests import combination_of, first_tokens, prompts_of, strength_of
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Reply
@@ -66,9 +66,32 @@ def test_a_wish_alone_asks_for_the_streams_of_its_method(
     assert prompts_of(request, prompter).keys() == streams
 
 
-def test_a_wish_alone_is_followed_at_the_dial_and_guarded(prompter: Prompter) -> None:
+def test_a_wish_alone_is_followed_at_the_dial_and_guarded(model: Model) -> None:
     request: Reply = ask(wished("Why?"), preference="", strength=2.5, guard=0.1)
-    assert combination_of(request, 2) == (Combination((2.5,), 0.1), 2.5)
+    assert combination_of(request, 2, model.vocabulary) == Combination((2.5,), 0.1)
+    assert strength_of(request) == 2.5
+
+
+@pytest.mark.parametrize(
+    "wish", ['Do not use the word "sky".', 'without the word "sky", no commas']
+)
+def test_words_to_leave_out_are_withheld_where_there_is_a_guard(model: Model, wish: str) -> None:
+    vocabulary = model.vocabulary
+    request = ask(wished("Why?", wish), preference="", strength=2.0, guard=0.1)
+    held = combination_of(request, 2, vocabulary).withheld
+    pieces = {vocabulary.piece(token).decode().strip().lower() for token in some(held)}
+    assert all("sky".startswith(piece) for piece in pieces)
+    assert {vocabulary.tokenize(form)[0] for form in ("sky", " sky", "Sky", " Sky")} <= set(held)
+    bare = ask(wished("Why?", wish), preference="", strength=2.0, guard=0.0)
+    assert combination_of(bare, 2, vocabulary).withheld == ()
+    unclear = ask(wished("Why?", "nothing about the sky, or so"), preference="", strength=2.0)
+    assert combination_of(unclear, 2, vocabulary).withheld == ()
+
+
+def test_first_tokens_are_never_a_space_alone(model: Model) -> None:
+    assert first_tokens((), model.vocabulary) == ()
+    held = first_tokens(("a", "\u0416\u0416", "\U0001f600"), model.vocabulary)
+    assert all(model.vocabulary.piece(token).strip() for token in some(held))
 
 
 def test_at_strength_one_a_wish_is_what_stands_in_the_message(tiny_engine: Engine) -> None:
