@@ -7,6 +7,7 @@ import pytest
 from textual._compositor import Compositor, LayoutUpdate
 from textual.css.model import RuleSet
 from textual.geometry import Region
+from textual.notifications import Notification
 from textual.screen import Screen
 
 from amulet_local.presets.editing import save_preset
@@ -33,6 +34,12 @@ def _what_nobody_sees_is_not_put_together(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(Compositor, "render_update", update)
     monkeypatch.setattr(RuleSet, "__hash__", object.__hash__)
+
+
+@pytest.fixture(autouse=True)
+def _notices_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notice goes after some seconds, in which a busy machine may not get to look at it."""
+    monkeypatch.setattr(Notification, "time_left", 3600.0)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from amulet_local.chats.provenance import Origin
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from tests.fake_engine import HOLD, FakeEngine, Measured, Script
-from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, store_with
+from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, store_with, strips
 from tests.tui.snapshots import Look, written
 from tui.comparison.comparison import Comparison
 from tui.heatmap.contrast import READABLE
@@ -390,10 +390,10 @@ async def seen(running: Running) -> Look:
         assert isinstance(field, Input | TextArea)
         field.cursor_blink = False
     before = None
-    while (now := Look.of(running.app.screen)) != before:
+    while (now := strips(running.app.screen)) != before:
         before = now
         await running.settle()
-    return now
+    return Look.of(running.app.screen)
 
 
 async def looks(name: str, size: tuple[int, int], themes: Sequence[str]) -> dict[str, Look]:
