@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import tomllib
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -24,10 +23,16 @@ from amulet_local.path_text import as_text, from_text
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.numbers import Positive
 from amulet_local.system import paths
-from amulet_local.system.text_files import TOML_ERRORS, NotTextError, read_text, toml_reason
+from amulet_local.system.text_files import (
+    TOML_ERRORS,
+    NotTextError,
+    load_toml,
+    read_text,
+    toml_reason,
+)
 
 _APP = "amulet"
-_MOST_BYTES = 1 << 20
+_MOST_BYTES = 1 << 18
 
 
 def _folder(name: str, usual: Callable[..., Path]) -> Path:
@@ -172,7 +177,7 @@ def load_settings() -> Settings:
     except NotTextError as error:
         raise NotUsableError(f"{path} cannot be read ({error}); fix or remove it.") from None
     try:
-        return msgspec.convert(tomllib.loads(text), Settings)
+        return msgspec.convert(load_toml(text), Settings)
     except TOML_ERRORS as error:
         reason = toml_reason(error, text, Settings)
         raise NotUsableError(f"{path} is not valid ({reason}); fix or remove it.") from None

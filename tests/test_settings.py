@@ -31,7 +31,7 @@ def test_the_config_may_begin_with_a_byte_order_mark(codec: str) -> None:
     [
         (b'model = "caf\xe9"', "cannot be read (line 1: it is not text in UTF-8, byte 13"),
         (b"\x7fELF\0", "cannot be read (line 1: it is binary, not text"),
-        (b"#" * 2_000_000, "cannot be read (it is larger than 1,048,576 bytes)"),
+        (b"#" * 2_000_000, "cannot be read (it is larger than 262,144 bytes)"),
         (b"\nmodel = ", "is not valid (line 2: invalid value)"),
         (
             b"max_token = 9",
@@ -41,6 +41,9 @@ def test_the_config_may_begin_with_a_byte_order_mark(codec: str) -> None:
         (b"[engine]\nctx = 9", "is not valid (line 2: ctx: there is no such key)"),
         (b"max_tokens = 0", "is not valid (line 1: max_tokens: expected"),
         (b"model_folders = 'x'", "is not valid (line 1: model_folders: expected a list, got text)"),
+        (b"max_tokens = " + b"9" * 60_000, "is not valid (line 1: a number has more than 400"),
+        (b"\n" + b"a." * 99_999 + b"b = 1", "is not valid (line 2: a key has more than 32 parts"),
+        (b"k" * 99_999 + b" = 1", f"is not valid (line 1: {'k' * 59}…: there is no such key)"),
         (b"x = " + b"[" * 5000, "is not valid (its values are nested too deeply)"),
     ],
 )

@@ -8,7 +8,6 @@ describes the format.
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
@@ -24,7 +23,14 @@ from amulet_local.protocol.numbers import Fraction, Positive
 from amulet_local.realignment import AMULET, Update
 from amulet_local.settings import presets_folder
 from amulet_local.system import paths
-from amulet_local.system.text_files import TOML_ERRORS, NotTextError, at_key, read_text, toml_reason
+from amulet_local.system.text_files import (
+    TOML_ERRORS,
+    NotTextError,
+    at_key,
+    load_toml,
+    read_text,
+    toml_reason,
+)
 
 # In the order in which lists show them; users may have others.
 GROUPS = {
@@ -237,7 +243,7 @@ def _text(path: Path) -> str:
 def _parse(text: str) -> dict[str, Any]:
     """The fields of a preset that stand in its file, all of them."""
     try:
-        keys = tomllib.loads(text)
+        keys = load_toml(text)
         values = msgspec.structs.asdict(msgspec.convert(keys, _File))
     except TOML_ERRORS as error:
         raise _BadFileError(toml_reason(error, text, _File)) from None

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -92,6 +93,31 @@ _PLAIN_WORDS = {  # for those of msgspec
 
 TOML_ERRORS = (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError)
 
+# Far more than any setting has, and few enough for tomllib, whose time grows with the square of a
+# key's parts, and which fails over numbers that Python does not turn into text.
+_MOST_PARTS = 32
+_MOST_DIGITS = 400
+_LONGEST_KEY = 60  # that is told whole
+_TEXT_OR_REMARK = re.compile(
+    r"""(?s:\"{3}(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5}|\Z)|'{3}(?:[^']|'(?!''))*+(?:'{3,5}|\Z))"""
+    r"""|"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|\#[^\n]*+"""
+)
+_LONG_KEY = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_MOST_PARTS}}}")
+_LONG_NUMBER = re.compile(rf"[0-9_]{{{_MOST_DIGITS + 1}}}")
+
+
+def load_toml(text: str) -> dict[str, Any]:
+    """What a text in TOML says, in a time that grows with its length. Raises TOML_ERRORS."""
+    bare = _TEXT_OR_REMARK.sub(lambda match: "x" + "\n" * match[0].count("\n"), text)
+    for long, what in (
+        (_LONG_KEY, f"a key has more than {_MOST_PARTS} parts"),
+        (_LONG_NUMBER, f"a number has more than {_MOST_DIGITS} digits"),
+    ):
+        if found := long.search(bare):
+            line = bare.count("\n", 0, found.start()) + 1
+            raise tomllib.TOMLDecodeError(f"{what} (at line {line}, column 1)")
+    return tomllib.loads(text)
+
 
 def toml_reason(error: Exception, text: str, kind: type[msgspec.Struct]) -> str:
     """What is wrong with a text in TOML that was to become a struct of a kind, and in which line.
@@ -149,7 +175,7 @@ def _choices(kind: type[msgspec.Struct], names: Sequence[str]) -> str:
 
 def at_key(key: str, reason: str, text: str) -> str:
     """A reason with the key in front, and the first line where it seems to be set."""
-    name = re.escape(key)
+    name, key = re.escape(key), key if len(key) <= _LONGEST_KEY else f"{key[: _LONGEST_KEY - 1]}…"
     setting = re.compile(rf"""[^#"']*(?<![\w-])({name}|"{name}"|'{name}')\s*[]=]""")
     for number, line in enumerate(text.splitlines(), 1):
         if setting.match(line):

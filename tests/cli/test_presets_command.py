@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import stat
 import sys
@@ -51,6 +53,23 @@ def test_a_broken_file_is_told_of_below_the_list(amulet: Amulet) -> None:
     assert "concise" in result.out
     assert result.err.startswith("amulet: the preset ")
     assert "bad.toml cannot be used (line 1: invalid value)" in result.err
+
+
+def test_names_that_are_no_text_and_numbers_without_end_are_told_and_hide_no_preset(
+    amulet: Amulet, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMULET_HOME", os.fsdecode(os.fsencode(home) + b"-\xe9"))
+    path = put("mine", 'preference = "x"')
+    os.rename(path, path.with_name(os.fsdecode(b"caf\xe9.toml")))  # noqa: PTH104 - as bytes
+    put("long", f'preference = "x"\nstrength = {"9" * 60_000}')
+    result = amulet("presets", "--json")
+    assert (result.code, result.err) == (0, "")
+    listed = json.loads(result.out)
+    assert "concise" in [preset["name"] for preset in listed["presets"]]
+    name, number = listed["problems"]
+    assert "-\\xe9/config/presets/caf\\xe9.toml cannot be used (names have" in name
+    assert "long.toml cannot be used (line 2: a number has more than 400 digits)" in number
+    assert amulet("presets").code == 0
 
 
 def test_the_list_as_json_has_all_there_is_to_know(amulet: Amulet) -> None:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import codecs
+import tomllib
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
-from amulet_local.system.text_files import NotTextError, decode_text, read_text
+from amulet_local.system.text_files import (
+    TOML_ERRORS,
+    NotTextError,
+    decode_text,
+    load_toml,
+    read_text,
+    toml_reason,
+)
 
 LE, BE = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\ufeff"))
@@ -86,3 +95,48 @@ def test_a_file_is_read_up_to_a_bound(tmp_path: Path) -> None:
         read_text(path, 5)
     with pytest.raises(IsADirectoryError):
         read_text(tmp_path, 5)
+
+
+# -- TOML -----------------------------------------------------------------------------------------
+
+PARTS = ".".join(["a"] * 33)
+DIGITS = "9" * 401
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{PARTS} = 1", "line 1: a key has more than 32 parts"),
+        (f"x = 1\n[{PARTS}]", "line 2: a key has more than 32 parts"),
+        (f"x = 1\n[[ {PARTS.replace('.', ' . ')} ]]", "line 2: a key has more than 32 parts"),
+        (f"x = {{ {PARTS} = 1 }}", "line 1: a key has more than 32 parts"),
+        (PARTS.replace("a", '"a"') + " = 1", "line 1: a key has more than 32 parts"),
+        (f'x = """\n"\n"""\n{PARTS} = 1', "line 4: a key has more than 32 parts"),
+        (f"x = '\"'\n{PARTS} = 1", "line 2: a key has more than 32 parts"),
+        (f"# '''\n{PARTS} = 1", "line 2: a key has more than 32 parts"),
+        (f"x = {DIGITS}", "line 1: a number has more than 400 digits"),
+        (f"x = [\n-{DIGITS}.5e1]", "line 2: a number has more than 400 digits"),
+        (f"x = 0x{DIGITS}", "line 1: a number has more than 400 digits"),
+    ],
+)
+def test_what_would_take_toml_long_is_refused_before(text: str, said: str) -> None:
+    with pytest.raises(TOML_ERRORS) as raised:
+        load_toml(text)
+    assert toml_reason(raised.value, text, Struct) == said
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f'"{PARTS} {DIGITS}"',
+        f"'{PARTS} {DIGITS}'",
+        f'"""\n{PARTS}\n\'\n{DIGITS}""""',
+        f"'''\n{PARTS}\n\"\n{DIGITS}'''",
+        f'"\\"{PARTS}" # {PARTS} {DIGITS}',
+        f'1 # {PARTS} {DIGITS} "',
+        "9" * 400,
+    ],
+)
+def test_texts_and_remarks_may_be_long(value: str) -> None:
+    text = f"x = {value}\ny.{'.'.join(['z'] * 31)} = 1"
+    assert load_toml(text) == tomllib.loads(text)
