@@ -144,6 +144,15 @@ def write_whole(path: Path, body: bytes) -> None:
         part.write_bytes(body)
 
 
+def read_bounded(path: Path, most: int) -> bytes:
+    """The bytes of a file of at most so many. Raises OSError, also where there are more."""
+    with path.open("rb") as file:
+        body = file.read(most + 1)
+    if len(body) > most:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return body
+
+
 def write_named(path: Path, body: bytes, *, overwrite: bool) -> None:
     """Put a file in place that a user has named: whole, or what was there stays as it was.
 

@@ -16,13 +16,15 @@ from typing import Any
 import msgspec
 
 from amulet_local.errors import NotUsableError
-from amulet_local.files import Stamp, stamp, write_whole
+from amulet_local.files import Stamp, stamp
 from amulet_local.path_text import as_text, encodable, from_text
 from amulet_local.runtime.llama.build import build_stamp
+from amulet_local.sealing import NotOursError, read_sealed, write_sealed
 from amulet_local.settings import cache_folder
 from amulet_local.system import paths
 from models.cards import ModelCard, part_paths
 
+_PURPOSE = b"model cards"
 _FORMAT = 2  # counted up when cards change
 _THREADS = 2  # reading waits for the disk, and much of it leaves the interpreter alone
 _SAMPLES = 16
@@ -55,8 +57,10 @@ class CardCache:
     def __init__(self) -> None:
         self._models: dict[str, CachedCard] = {}
         self._changed = False
-        with suppress(OSError, msgspec.DecodeError, ValueError):
-            kept = msgspec.msgpack.decode(_file().read_bytes(), type=_Kept, dec_hook=_decode)
+        with suppress(OSError, NotOursError, msgspec.DecodeError, ValueError):
+            kept = msgspec.msgpack.decode(
+                read_sealed(_file(), _PURPOSE), type=_Kept, dec_hook=_decode
+            )
             if (kept.format, kept.build) == (_FORMAT, build_stamp()):
                 self._models = kept.models
 
@@ -90,7 +94,7 @@ class CardCache:
         }
         body = msgspec.msgpack.encode(_Kept(_FORMAT, build_stamp(), self._models), enc_hook=as_text)
         with suppress(OSError):
-            write_whole(_file(), body)
+            write_sealed(_file(), _PURPOSE, [body])
 
     def _has(self, path: Path, stamps: tuple[Stamp, ...]) -> bool:
         known = self._models.get(as_text(path))

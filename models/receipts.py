@@ -11,12 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from amulet_local.files import write_whole
+from amulet_local.files import read_bounded, write_whole
 from amulet_local.path_text import from_text
 from amulet_local.settings import models_folder
 from amulet_local.system import paths
 
 _FILE = ".receipts.json"
+_MOST_BYTES = 1 << 24
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ class Receipt(msgspec.Struct, frozen=True):
 def receipts() -> tuple[Receipt, ...]:
     """Those of all models that were fetched and are still there."""
     with suppress(OSError, msgspec.DecodeError):
-        kept = msgspec.json.decode(_path().read_bytes(), type=tuple[Receipt, ...])
+        kept = msgspec.json.decode(read_bounded(_path(), _MOST_BYTES), type=tuple[Receipt, ...])
         return tuple(each for each in kept if each.parts and paths.exists(each.path))
     return ()
 

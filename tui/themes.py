@@ -15,7 +15,7 @@ from pathlib import Path
 
 from textual.theme import BUILTIN_THEMES, Theme
 
-from amulet_local.files import write_whole
+from amulet_local.files import read_bounded, write_whole
 from amulet_local.settings import data_folder
 
 DARK = Theme(
@@ -51,6 +51,7 @@ OWN = (DARK, LIGHT)
 _ASK = b"\x1b]11;?\x1b\\"  # OSC 11: the colour of the background, please
 _ANSWER = re.compile(rb"\x1b\]11;rgba?:([0-9a-fA-F]+)/([0-9a-fA-F]+)/([0-9a-fA-F]+)")
 _PATIENCE_S = 0.12
+_MOST_BYTES = 1024  # of a name
 
 
 def first_theme(chosen: str) -> str:
@@ -65,7 +66,7 @@ def first_theme(chosen: str) -> str:
 def remembered() -> str:
     """The theme that was chosen last; empty if none was."""
     with suppress(OSError, UnicodeDecodeError):
-        return _file().read_text("utf-8").strip()
+        return read_bounded(_file(), _MOST_BYTES).decode().strip()
     return ""
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import msgspec
 
-from amulet_local.files import write_whole
+from amulet_local.files import read_bounded, write_whole
 from amulet_local.presets.firmness import USUAL_BEARING, USUAL_FIRMNESS, strength_of
 from amulet_local.presets.preset import Preset
 from amulet_local.protocol.alignment import Placement, Strength
 from amulet_local.settings import strengths_file
 
 _IN_GENERAL = ""  # what stands for all presets; none can have this name
+_MOST_BYTES = 1 << 20
 
 
 class Calibrated(msgspec.Struct, frozen=True):
@@ -81,7 +82,8 @@ def forget_strengths(model: str, names: list[str]) -> list[str]:
 
 def _read(model: str) -> dict[str, Calibrated]:
     try:
-        return msgspec.json.decode(strengths_file(model).read_bytes(), type=dict[str, Calibrated])
+        body = read_bounded(strengths_file(model), _MOST_BYTES)
+        return msgspec.json.decode(body, type=dict[str, Calibrated])
     except (OSError, msgspec.DecodeError):  # none yet, or damaged: as good as none
         return {}
 

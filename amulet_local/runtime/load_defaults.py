@@ -7,12 +7,19 @@ Loads no native library, so that memory can be estimated by what a model will be
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec.structs import replace
 
-from amulet_local.protocol.loading import Arrangement, FlashAttention, LoadOptions
+from amulet_local.files import read_bounded
+from amulet_local.protocol.loading import (
+    LARGEST_BATCH,
+    MOST_THREADS,
+    Arrangement,
+    FlashAttention,
+    LoadOptions,
+)
 from amulet_local.settings import autotune_file, autotune_folder
 from amulet_local.system import paths
 
@@ -20,6 +27,7 @@ DEFAULT_CONTEXT = 4096
 BATCH = 512
 BATCH_PLAIN_ATTENTION = 128  # which keeps the scores of a whole batch against the whole cache
 OUTPUTS = 64  # rows of logits one decode may give: llama.cpp reserves memory for each
+_MOST_BYTES = 1 << 16
 PADDING = 256  # llama.cpp rounds cells up to multiples of this
 
 
@@ -43,10 +51,10 @@ class Autotuned(msgspec.Struct, frozen=True):
     """The choices that were fastest (see LoadOptions for their meaning)."""
 
     streams: Literal["auto", Arrangement]
-    threads: int
+    threads: Annotated[int, msgspec.Meta(ge=0, le=MOST_THREADS)]
     flash_attention: FlashAttention
-    batch: int
-    step_cost: float
+    batch: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_BATCH)]
+    step_cost: Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)]
 
 
 def with_autotuned(options: LoadOptions, model: str) -> LoadOptions:
@@ -54,7 +62,7 @@ def with_autotuned(options: LoadOptions, model: str) -> LoadOptions:
     if not paths.is_dir(autotune_folder()):  # to name a file in it takes a while
         return options
     try:
-        found = msgspec.json.decode(autotune_file(model).read_bytes(), type=Autotuned)
+        found = msgspec.json.decode(read_bounded(autotune_file(model), _MOST_BYTES), type=Autotuned)
     except (OSError, msgspec.DecodeError):
         return options
     open_choices = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.stream_state import restore, save
+from amulet_local.sealing import read_sealed
+from amulet_local.settings import data_folder
 from tests import tiny_models
 from tests.checks import some
 
@@ -354,6 +357,24 @@ def test_a_stale_or_damaged_state_is_ignored(lockstep: Lockstep, tmp_path: Path)
     for name in ("flipped", "cut", "empty", "missing"):
         assert restore(lockstep, tmp_path / f"{name}.state", "this model") == 0
     assert [len(tokens) for tokens in held(lockstep)] == [50, 50]
+
+
+def test_llama_cpp_never_sees_a_state_that_was_not_written_here(
+    lockstep: Lockstep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lockstep.prefill({0: numbers(1, 50), 1: numbers(2, 50)})
+    save(lockstep, tmp_path / "one.state", "key")
+    body = bytes(read_sealed(tmp_path / "one.state", b"streams"))
+    (data_folder() / "state.key").unlink()
+    forged = {
+        "sealed elsewhere": (tmp_path / "one.state").read_bytes(),
+        "as once": hashlib.blake2b(body).digest() + body,
+        "bare": body,
+    }
+    monkeypatch.setattr(Lockstep, "hold", lambda *_: pytest.fail("it was handed on"))
+    for name, data in some(forged.items()):
+        (tmp_path / name).write_bytes(data)
+        assert restore(lockstep, tmp_path / name, "key") == 0
 
 
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)

@@ -222,7 +222,7 @@ def test_a_save_that_is_stopped_anywhere_leaves_what_was_there(
     while not written or not written[-1]:
         questions = iter([False] * len(written))
         written.append(save(streams, file, "key", lambda: next(questions, True)))  # noqa: B023
-        there.append((list(tmp_path.iterdir()), file.read_bytes() == b"before"))
+        there.append((list(tmp_path.glob("one.*")), file.read_bytes() == b"before"))
     assert len(written) > 6
     assert there == [([file], not whole) for whole in written]
     assert restore(streams, file, "key") == len(LONG) + 1
