@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,9 @@ from tests.tiny_models import write_llama
 
 _MARK = "AMULET_TESTED_AS"  # tells every process of a run, whatever became of its parents
 _LOOKS = 50
+_MODES = re.compile(rb"\x1b\[\?([\d;]+)([hl])|\x1b\[([<>])\d*u")
+_USUALLY_ON = {"7", "25"}  # line wrap, cursor
+_ASKS_FOR_SIZES, _TELLS_SIZES = b"\x1b[?2048$p", b"\x1b[?2048;2$y"
 
 
 class Closable:
@@ -34,6 +38,7 @@ class Closable:
         self._mark = uuid4().hex
         self._ours, theirs = os.openpty()
         termios.tcsetwinsize(theirs, (24, 80))
+        self._as_found = termios.tcgetattr(theirs)
         self.app = subprocess.Popen(
             [sys.executable, "-m", "amulet_local", *arguments],
             env=os.environ | variables | {"TERM": "xterm-256color", _MARK: self._mark},
@@ -51,7 +56,10 @@ class Closable:
         os.set_blocking(self._ours, False)
         while self._reads.wait() and not self._closing:
             try:
-                self.output += os.read(self._ours, 1 << 16)
+                written = os.read(self._ours, 1 << 16)
+                if _ASKS_FOR_SIZES in written:
+                    os.write(self._ours, _TELLS_SIZES)
+                self.output += written
             except BlockingIOError:
                 time.sleep(0.005)
             except OSError:  # nobody has the other end
@@ -75,6 +83,20 @@ class Closable:
         self._reads.set()
         self._reader.join()  # else it reads what the next terminal, under the same number, writes
         os.close(self._ours)
+
+    def modes(self) -> set[str]:
+        """What of the terminal is not as it was found: by the sequences that were written, and by
+        the settings of its line."""
+        left: set[str] = set()
+        for private, action, way in _MODES.findall(self.output):
+            if way:
+                (left.add if way == b">" else left.discard)("keyboard")
+            for number in private.decode().split(";") if private else ():
+                on = action == (b"l" if number in _USUALLY_ON else b"h")
+                (left.add if on else left.discard)(number)
+        if termios.tcgetattr(self._ours) != self._as_found:
+            left.add("line settings")
+        return left
 
     def living(self) -> list[psutil.Process]:
         """What lives of the app, its engine included."""

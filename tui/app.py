@@ -15,6 +15,7 @@ from time import monotonic
 from types import MappingProxyType
 from typing import ClassVar
 
+from rich.console import RenderableType
 from textual import constants, work
 from textual.app import App
 from textual.binding import BindingType
@@ -44,7 +45,7 @@ from tui.session.steering import SteeringChoice
 from tui.stylesheet import ParsedOnce
 from tui.system.clipboard import copy
 from tui.system.links import open_address, openable
-from tui.system.signals import end_on_signals
+from tui.system.signals import Ending
 from tui.themes import DARK, OWN, first_theme, remember
 from tui.unexpected import met, survive, told
 
@@ -89,12 +90,15 @@ def run_chat(
             engine.kill()
             app.give_back_terminal()
 
-        end_on_signals(app.leave, give_up)
+        ending = Ending(app.leave, give_up)
+        ending.on_signals()
+        app.on_exit = ending.begin
         try:
             app.run()
         finally:
+            session.replies.end()  # before the engine, for which there may be no time
             engine.close()
-            session.replies.end()
+            ending.done()
     if app.failure:
         raise AmuletError(app.failure)
     return app.return_code or 0
@@ -111,7 +115,8 @@ def _collect_rarely() -> None:
 class AmuletApp(App[None]):
     """One chat screen, and how to leave it. notices: sentences to begin with.
 
-    failure: what to tell the user where an error of our own has ended it.
+    failure: what to tell the user where an error of our own has ended it. on_exit: hears that the
+    end begins, and with which code.
     """
 
     TITLE = "Amulet"
@@ -144,6 +149,7 @@ class AmuletApp(App[None]):
         self._quit_asked_at = -_PATIENCE_S
         self._begun = False
         self._told_at: dict[tuple[type, str], float] = {}  # errors by their place, when last told
+        self.on_exit: Callable[[int], None] = lambda _code: None
         self.failure = ""
 
     def get_default_screen(self) -> ChatScreen:
@@ -174,6 +180,16 @@ class AmuletApp(App[None]):
     def copy_to_clipboard(self, text: str) -> None:
         """By the terminal's own clipboard: all that widgets of Textual's copy, too."""
         super().copy_to_clipboard(clean(text))
+
+    def exit(
+        self,
+        result: None = None,
+        return_code: int = 0,
+        message: RenderableType | None = None,
+    ) -> None:
+        """End, within a bounded time."""
+        self.on_exit(return_code)
+        super().exit(result, return_code, message)
 
     def leave(self, code: int) -> None:
         """End with this exit code; for other threads. Raises RuntimeError where it has ended."""

@@ -60,9 +60,9 @@ class EngineHandle(Protocol):
         """End the process at once; Died. What is asked next has another one started."""
 
     def close(self) -> None:
-        """End the process and wait for it, two and a half seconds at most, then kill it.
+        """End the process and wait for it, not for two and a half seconds, then kill it.
 
-        Within two it may keep the chat that is open; then it is told to give that up.
+        First it may keep the chat that is open; then it is told to give that up.
         """
 
 

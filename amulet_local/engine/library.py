@@ -73,7 +73,7 @@ class LoadedModel:
         self.close()
 
     def close(self) -> None:
-        """End the process and free its memory; two and a half seconds at most."""
+        """End the process and free its memory, in less than two and a half seconds."""
         self._engine.close()
 
     def reply(

@@ -45,9 +45,9 @@ NO_MEMORY = re.compile(
     r"fail\w* to alloc|alloc\w* .*fail|unable to alloc",
     re.IGNORECASE,
 )
-_PATIENCE_S = 2.0  # for an engine that is to end, and may keep the chat first
-_LAST_PATIENCE_S = 0.5  # once it is told to give that up
-_KILLED_S = 0.3  # in which a killed process is gone, unless the system waits for a disk
+_PATIENCE_S = 1.7  # for an engine that is to end, and may keep the chat first
+_LAST_PATIENCE_S = 0.4  # once it is told to give that up; all in all less than the app has to end
+_KILLED_S = 0.2  # in which a killed process is gone, unless the system waits for a disk
 _ROOM_S = 0.2
 _MOST_WAITING = 64  # commands; one that works takes them at once
 

@@ -14,6 +14,7 @@ from textual.widgets import OptionList
 from amulet_local.chats.history import History, history_file
 from amulet_local.errors import UsageError
 from amulet_local.protocol.loading import LoadOptions
+from amulet_local.safe_text import clean
 from amulet_local.settings import Settings, log_folder
 from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat, store_with
@@ -190,7 +191,9 @@ async def test_a_strange_name_behind_an_at_is_a_word_like_any_other(name: str, h
         asked = [request.messages[-1].text for request in engine.requests]
         refused = running.notified[-1:]
         assert (
-            asked == [f"@{name} hi"] or "folder" in refused[0] or "cannot be stored" in refused[0]
+            asked == [f"@{clean(name)} hi"]
+            or "folder" in refused[0]
+            or "cannot be stored" in refused[0]
         )
 
 

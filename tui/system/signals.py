@@ -1,4 +1,4 @@
-"""The end of the app within a bounded time, whatever it is at when a signal asks for it.
+"""The end of the app within a bounded time, whatever it is at when a signal or a key asks for it.
 
 A signal is heard on a thread of its own, so that neither a main thread that waits for a terminal
 that is gone, nor one at long work, keeps the process alive. Nothing here knows of screens.
@@ -11,44 +11,64 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
-LIMIT_S = 2.0  # from the signal to the end of the process
+LIMIT_S = 2.7  # from the signal or the key to the end of the process; nobody waits for three
 SIGNALLED = 128  # plus the signal's number is the exit code that shells expect
 _ENDING = [
-    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT")
+    if hasattr(signal, name)
 ]
+_heard: list[int] = []
 
 
-def end_on_signals(leave: Callable[[int], None], give_up: Callable[[], None]) -> None:
-    """From now on, SIGTERM, SIGHUP and SIGINT end the process.
-
-    leave: asks for an orderly end; called on another thread, with the exit code. give_up: called
-    there when the time is up, right before the process ends. For the main thread.
-    """
-    if sys.platform == "win32":
-        return
-    heard, told = socket.socketpair()
-    told.setblocking(False)
-    signal.set_wakeup_fd(told.detach(), warn_on_full_buffer=False)
-    for number in _ENDING:
-        signal.signal(number, lambda *_: None)  # without a handler, none is told of
-    threading.Thread(target=_listen, args=(heard, leave, give_up), daemon=True).start()
+def ending() -> bool:
+    """Whether a signal to end the process has come; for the main thread, which hears it first."""
+    return bool(_heard)
 
 
-def _listen(
-    heard: socket.socket, leave: Callable[[int], None], give_up: Callable[[], None]
-) -> None:
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, [signal.SIGTTOU]
-    )  # so that `give_up` cannot be stopped
-    while (number := heard.recv(1)[0]) not in _ENDING:
-        pass
-    with suppress(RuntimeError):  # the loop has ended already
-        leave(SIGNALLED + number)
-    time.sleep(LIMIT_S)
-    with suppress(Exception):
-        give_up()
-    os._exit(SIGNALLED + number)
+class Ending:
+    """leave: asks for an orderly end; called on another thread, with the exit code. give_up: called
+    there when the time is up, right before the process ends."""
+
+    def __init__(self, leave: Callable[[int], None], give_up: Callable[[], None]) -> None:
+        self._leave, self._give_up = leave, give_up
+        self._done = threading.Event()
+        self._begun = threading.Lock()
+
+    def on_signals(self) -> None:
+        """From now on, SIGTERM, SIGHUP, SIGINT and SIGQUIT end the process. For the main thread."""
+        if sys.platform == "win32":
+            return
+        heard, told = socket.socketpair()
+        told.setblocking(False)
+        signal.set_wakeup_fd(told.detach(), warn_on_full_buffer=False)
+        for number in _ENDING:  # without a handler, none is told of
+            signal.signal(number, lambda number, _: _heard.append(number))
+        threading.Thread(target=self._listen, args=(heard,), daemon=True).start()
+
+    def begin(self, code: int) -> None:
+        """The end has been asked for: by now the process has its time, and no more."""
+        if self._begun.acquire(blocking=False):
+            threading.Thread(target=self._expect, args=(code,), daemon=True).start()
+
+    def done(self) -> None:
+        """All is in order, and what comes does not wait for anything."""
+        self._done.set()
+
+    def _listen(self, heard: socket.socket) -> None:
+        while (number := heard.recv(1)[0]) not in _ENDING:
+            pass
+        with suppress(RuntimeError):  # the loop has ended already
+            self._leave(SIGNALLED + number)
+        self.begin(SIGNALLED + number)
+
+    def _expect(self, code: int) -> None:
+        if hasattr(signal, "pthread_sigmask"):  # so that `give_up` cannot be stopped
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
+        if not self._done.wait(LIMIT_S):
+            with suppress(Exception):
+                self._give_up()
+            os._exit(code)

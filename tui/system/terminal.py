@@ -13,11 +13,14 @@ import signal
 import sys
 import termios
 from codecs import getincrementaldecoder
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+
+from tui.system.signals import ending
 
 _AT_ONCE = 1 << 12  # bytes
 _PATIENCE_S = 0.1  # in which an escape sequence has come whole
@@ -27,17 +30,49 @@ _AS_FOUND = (
     b"\x1b[<u\x1b[?1049l\x1b[?25h"  # keyboard, the first screen, the cursor
 )
 
+# By Textual's driver: the mouse in pixels; reports of the size, where the terminal tells that it
+# has them only while we leave.
+_FORGOTTEN = "\x1b[?1016l\x1b[?2048l"
+
 
 class SteadyDriver(LinuxDriver):
-    """Draws on the terminal wherever standard error goes, and ends the app once it is closed."""
+    """Draws on the terminal wherever standard error goes, and ends the app once it is closed.
+
+    Signals to stop and to go on come at any moment, in any order, also from others than the shell.
+    They are obeyed between two steps of the app's loop, where nothing else is under way.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        self._in_use = False
+        self._came_back = False  # which the signal to go on has still to be heard of
         super().__init__(*args, **options)
         self._file = cast(Any, _Output(_terminal()))  # as much of a file as is used
+
+    def write(self, data: str) -> None:
+        """Nothing is written to a terminal that others use."""
+        if self._in_use:
+            super().write(data)
+
+    def start_application_mode(self) -> None:
+        """Take the terminal."""
+        if not self._in_use:
+            self._in_use = True
+            super().start_application_mode()  # type: ignore[no-untyped-call]
+            writer = self._writer_thread  # a new one, unless the shell has taken the terminal back
+            self._in_use = writer is not None and writer.is_alive()
+
+    def stop_application_mode(self) -> None:
+        """Have the terminal as it was found."""
+        if self._in_use:
+            super().stop_application_mode()
+            self.write(_FORGOTTEN)
+            self._in_use = False
 
     def give_back(self) -> None:
         """Have the terminal as it was found, at once, if it is still there and can be written to;
         for any thread."""
+        if not self._in_use:
+            return
         if self.attrs_before is not None:
             with suppress(termios.error):
                 termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
@@ -46,13 +81,55 @@ class SteadyDriver(LinuxDriver):
             os.write(terminal, _AS_FOUND)
             os.close(terminal)
 
+    # -- stopping and going on ----------------------------------------------------------------
+
     def _sigtstp_application(self, *_: object) -> None:
+        self._soon(self._suspend)
+
+    def _sigcont_application(self, *_: object) -> None:
+        self._soon(self._go_on)
+
+    def _soon(self, act: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and the app with it
+            self._loop.call_soon_threadsafe(act)
+
+    def _suspend(self) -> None:
         """Give the terminal back, then stop, with what may have started us, such as a script: the
         shell waits for that one. It would take the terminal too early if that stopped first."""
-        if self._auto_restart:
+        if self._in_use and self._auto_restart:
             self.suspend_application_mode()
-            self._must_signal_resume = True
-        os.killpg(0, signal.SIGSTOP)
+            os.killpg(0, signal.SIGSTOP)
+            self._come_back()
+
+    def _go_on(self) -> None:
+        """After a stop that nobody announced: another program may have had the terminal."""
+        if self._came_back or not self._in_use or not self._auto_restart:
+            self._came_back = False
+        elif self._is_ours():
+            self.suspend_application_mode()
+            self._come_back()
+        else:  # its line is the shell's, and only the modes are ours to leave
+            self.attrs_before = None
+            self.suspend_application_mode()
+            self._come_back()
+
+    def _come_back(self) -> None:
+        """Take the terminal again once the shell lets us; unless the app is to end."""
+        self._came_back = self._must_signal_resume = True
+        while not self._in_use and not ending():
+            if self._is_ours():
+                self.resume_application_mode()
+            else:
+                os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _is_ours(self) -> bool:
+        """Whether the app is in front; also where the terminal is gone, which is found out soon."""
+        try:
+            return os.tcgetpgrp(self.fileno) == os.getpgrp()
+        except OSError:
+            return True
+
+    # -- what is typed ------------------------------------------------------------------------
 
     def run_input_thread(self) -> None:
         """Turn what is typed into messages, until the app wants no more or nobody can type more."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,7 +20,8 @@ from tests.tiny_models import write_llama
 
 pytestmark = pytest.mark.model
 
-CTRL_Z = "\x1a"
+CTRL_Q, CTRL_Z = b"\x11", "\x1a"
+IN_USE = {"1000", "1003", "1006", "1004", "2004", "2048", "1016", "1049", "25", "7", "keyboard"}
 ENTER = "\r"
 QUESTION = b"Tell me a long story.\r"
 
@@ -100,6 +103,66 @@ def test_ctrl_z_goes_to_the_shell_and_fg_comes_back_to_the_same_engine(
         assert app.children() == [engine]
     finally:
         terminal.close()
+
+
+def test_a_suspended_app_leaves_the_terminal_as_it_was_and_comes_back(opened: Closable) -> None:
+    ready(opened)
+    assert comes(lambda: opened.modes() >= IN_USE)
+    for _ in range(2):
+        opened.app.send_signal(signal.SIGTSTP)
+        os.waitid(os.P_PID, opened.app.pid, os.WSTOPPED)
+        assert comes(lambda: opened.modes() == set())
+        opened.app.send_signal(signal.SIGCONT)
+        assert comes(lambda: opened.modes() >= IN_USE)
+    opened.type(b"still here")
+    until(opened, b"still here")
+    opened.type(CTRL_Q)
+    assert comes(lambda: not opened.living())
+    assert opened.app.wait() == 0
+    assert opened.modes() == set()
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [
+        "STOP CONT TERM",
+        "CONT TERM",
+        "CONT CONT CONT TERM",
+        "STOP TERM CONT",
+        "TSTP TERM CONT",
+        "TSTP CONT TERM",
+        "TSTP HUP CONT",
+        "CONT QUIT",
+        "QUIT TSTP CONT",
+        "HUP",
+        "INT CONT",
+        "TSTP CONT TSTP CONT STOP CONT QUIT",
+    ],
+)
+def test_whatever_signals_come_it_ends_and_leaves_a_sane_terminal(
+    signals: str, opened: Closable
+) -> None:
+    ready(opened)
+    for name in signals.split():
+        with suppress(ProcessLookupError):
+            opened.app.send_signal(getattr(signal, f"SIG{name}"))
+        time.sleep(0.2)
+    assert comes(lambda: not opened.living())
+    assert opened.modes() == set()
+
+
+def test_after_sigcont_alone_quitting_ends_it(opened: Closable) -> None:
+    ready(opened)
+    opened.app.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, opened.app.pid, os.WSTOPPED)
+    for _ in range(3):
+        opened.app.send_signal(signal.SIGCONT)
+        time.sleep(0.1)
+    opened.type(b"still here")
+    until(opened, b"still here")
+    opened.type(CTRL_Q)
+    assert comes(lambda: not opened.living())
+    assert opened.modes() == set()
 
 
 def test_ctrl_z_without_a_shell_to_come_back_from_is_a_sentence(opened: Closable) -> None:
