@@ -139,7 +139,7 @@ class Worker:
             nonlocal reported
             if (percent := int(fraction * 100)) > reported:
                 reported = percent
-                self._emit(Loading(fraction))
+                self._emit(Loading(min(max(fraction, 0.0), 1.0)))
             return not job.stopped
 
         try:

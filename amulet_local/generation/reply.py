@@ -5,6 +5,7 @@ Decoded tokens go in, Step and Finished events come out. Nothing here knows of s
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -77,7 +78,7 @@ class GrowingReply:
         self.costs.token()
         if self._vocabulary.ends_turn(decoded.token):
             return "stop"
-        measures = astuple(decoded.measures) if decoded.measures else ()
+        measures = map(_if_known, astuple(decoded.measures)) if decoded.measures else ()
         thought, added = self._split.add(self._text.add(decoded.token))
         if not self._split.answered:
             self._answer_start = self.written
@@ -205,3 +206,8 @@ class Costs:
             thought_tokens=thought_tokens,
             thought_s=thought_s if thought_tokens else 0.0,
         )
+
+
+def _if_known(measure: float) -> float | None:
+    """A measure of logits that rule tokens out may be no number, and is not told then."""
+    return None if math.isnan(measure) else measure

@@ -9,7 +9,17 @@ import msgspec
 from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.loading import Arrangement, LoadOptions, Memory
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.numbers import Positive
+from amulet_local.protocol.numbers import (
+    Amount,
+    AnyStrength,
+    Divergence,
+    FlipStrength,
+    Fraction,
+    LogProbability,
+    Natural,
+    Positive,
+    Probability,
+)
 
 MOST_COMPARED = 6
 # In the engine's log: what stands above is settled, and no reason for anything that comes.
@@ -75,7 +85,7 @@ class Steer(msgspec.Struct, frozen=True, tag="steer"):
     """Turn the dial of a reply, by the id of its request: from its next token on."""
 
     id: int
-    strength: float
+    strength: AnyStrength
 
 
 class Compare(msgspec.Struct, frozen=True, tag="compare"):
@@ -117,7 +127,7 @@ Command = Load | Reply | Steer | Compare | Examine | Stop | Unload | Quit
 class Loading(msgspec.Struct, frozen=True, tag="loading"):
     """How much of the model is loaded."""
 
-    fraction: float
+    fraction: Fraction
 
 
 class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
@@ -131,24 +141,24 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     model: str
     description: str
     architecture: str
-    context: int
-    vocabulary: int
-    layers: int
-    gpu_layers: int
+    context: Natural
+    vocabulary: Natural
+    layers: Natural
+    gpu_layers: Natural
     devices: str
     streams: Arrangement
-    threads: int
+    threads: Natural
     can_rewind: bool
     template: bool
-    load_s: float
+    load_s: Amount
     thinks: bool = False
 
 
 class Prefilling(msgspec.Struct, frozen=True, tag="prefilling"):
     """Prompt tokens in place so far, over all streams; cached and shared ones count at once."""
 
-    done: int
-    total: int
+    done: Natural
+    total: Natural
 
 
 class Step(msgspec.Struct, frozen=True, tag="step"):
@@ -162,15 +172,15 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
     """
 
     id: int
-    token: int
+    token: Natural
     text: str
-    strength: float
-    shift: float | None = None
+    strength: AnyStrength
+    shift: Divergence | None = None
     flip: bool | None = None
-    flip_strength: float | None = None
-    logp_base: float | None = None
-    logp_pref: float | None = None
-    logp_realigned: float | None = None
+    flip_strength: FlipStrength | None = None
+    logp_base: LogProbability | None = None
+    logp_pref: LogProbability | None = None
+    logp_realigned: LogProbability | None = None
     thought: str = ""
 
 
@@ -184,19 +194,19 @@ class Stats(msgspec.Struct, frozen=True):
     tokens, those before the answer, marks included; thought_s: in seconds, from the first of them.
     """
 
-    prompt_tokens: int
-    cached_tokens: int
-    evaluated_tokens: int
-    tokens: int
-    prefill_s: float
-    first_token_s: float
-    decode_s: float
-    tokens_per_s: float
-    context_tokens: int
-    streams: int
-    blocks: int = 0
-    thought_tokens: int = 0
-    thought_s: float = 0.0
+    prompt_tokens: Natural
+    cached_tokens: Natural
+    evaluated_tokens: Natural
+    tokens: Natural
+    prefill_s: Amount
+    first_token_s: Amount
+    decode_s: Amount
+    tokens_per_s: Amount
+    context_tokens: Natural
+    streams: Natural
+    blocks: Natural = 0
+    thought_tokens: Natural = 0
+    thought_s: Amount = 0.0
 
 
 class Notice(msgspec.Struct, frozen=True, tag="notice"):
@@ -217,19 +227,19 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
 
     id: int
     text: str
-    token_ids: tuple[int, ...]
+    token_ids: tuple[Natural, ...]
     reason: FinishReason
     stats: Stats
     thought: str = ""
-    begun_ids: tuple[int, ...] = ()
+    begun_ids: tuple[Natural, ...] = ()
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):
     """A token that may come next: its id, its text, its probability; whether it ends the reply."""
 
-    token: int
+    token: Natural
     text: str
-    p: float
+    p: Probability
     ends: bool = False
 
 
@@ -246,15 +256,15 @@ class Examined(msgspec.Struct, frozen=True, tag="examined"):
     """What could have been said at the tokens of a reply from number `start` on, of `total`."""
 
     id: int
-    start: int
-    total: int
+    start: Natural
+    total: Natural
     candidates: tuple[Candidates, ...]
 
 
 class Pace(msgspec.Struct, frozen=True, tag="pace"):
     """What a token costs against one of a plain chat on this model and machine: above 1."""
 
-    cost: float
+    cost: Amount
 
 
 class Unloaded(msgspec.Struct, frozen=True, tag="unloaded"):
@@ -265,7 +275,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """A command could not be carried out; one sentence, and the exit code it means."""
 
     text: str
-    exit_code: int
+    exit_code: Annotated[int, msgspec.Meta(ge=0, le=255)]
     id: int | None = None
 
 

@@ -109,7 +109,8 @@ class Alternatives:
                 self._why = event.text
 
     def _take_places(self, event: Examined) -> None:
-        if event.total != len(self._reading.node.message.token_ids):
+        end = event.start + len(event.candidates)
+        if event.total != len(self._reading.node.message.token_ids) or end > event.total:
             self._why = _DAMAGED
             return
         self._places |= dict(enumerate(event.candidates, event.start))
