@@ -61,7 +61,7 @@ APP = (
     Action("choose_theme", "", "Choose a theme", command="theme", argument="name"),
 )
 CHAT = (
-    Action("fetch", "ctrl+d", "Take the model that is offered: fetch it, move to it", "Model"),
+    Action("fetch", "ctrl+d", "Take the offered model: fetch it, or move to it", "Model"),
     Action(
         "pick_model", "", "Choose a model, and see the memory it needs", "", "model", "name or path"
     ),

@@ -25,6 +25,7 @@ from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from tests.fake_engine import HOLD, FakeEngine, Measured, Script
 from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, store_with, strips
+from tests.tui.screens.test_first_run import REPLY, first_run
 from tests.tui.snapshots import Look, written
 from tui.comparison.comparison import Comparison
 from tui.heatmap.contrast import READABLE
@@ -154,6 +155,15 @@ async def welcome(shown: Shown) -> AsyncIterator[Running]:
 @scene
 async def offer(shown: Shown) -> AsyncIterator[Running]:
     async with chat(FakeEngine(), **shown, model_store=store_with(None)) as running:
+        yield running
+
+
+@scene
+async def better_model(shown: Shown) -> AsyncIterator[Running]:
+    store, _ = first_run()
+    async with chat(FakeEngine(REPLY), **shown, model_store=store) as running:
+        await running.say(HOLIDAY)
+        await running.until("fetches it while you chat")
         yield running
 
 

@@ -83,12 +83,14 @@ def accept(view: ChatView) -> None:
 def name_it(view: ChatView, message: Suggested) -> None:
     """Say what was found, with the key; or what is in the way, to those who are new here."""
     better, suggestion = view.better, message.suggestion
-    better.stage = Stage.OVER
     if not suggestion:
+        better.stage = Stage.OVER
         return
     if not suggestion.entry:
-        if view.session.history.count() <= 1:
-            view.show([Noticed(suggestion.obstacle)])
+        better.stage = Stage.WAITING  # by the next reply, the machine may be less busy
+        if view.session.history.count() <= 1 and not better.told:
+            better.told = True
+            view.show([Noticed(f"{suggestion.obstacle} /model lists all that can be fetched.")])
         return
     better.stage, better.name = Stage.OFFERED, suggestion.entry.name
     speed = f", about {suggestion.per_s:.0f} tokens a second" if suggestion.per_s else ""

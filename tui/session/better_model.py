@@ -33,12 +33,13 @@ class Stage(Enum):
 class BetterModel:
     """stage: how far it is. name: what to fetch, by its name in the catalogue. here: the path of
     what was fetched. chosen: the path of what the user chose to load: where that succeeds, the app
-    begins with it the next time."""
+    begins with it the next time. told: whether it was said why nothing better is offered."""
 
     stage: Stage = Stage.WAITING
     name: str = ""
     here: str = ""
     chosen: str = ""
+    told: bool = False
 
 
 def last_model() -> str:

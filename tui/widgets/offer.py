@@ -119,7 +119,10 @@ class Offer(Widget):
         then, entry = suggestion.obstacle, suggestion.entry
         if entry:
             size = f"{decimal(entry.download)}, {entry.licence}"
-            then = f"while you chat, fetch {entry.name} ({size}), the best for this machine"
+            then = (
+                f"while you chat, a better one: {entry.name} ({size}), if this machine is quick "
+                "enough"
+            )
         line.update(Content.styled("then", "bold") + f"  {then}" if entry else Content(then))
 
     def _say_others(self, others: str, *, first: bool = False) -> None:
