@@ -8,7 +8,16 @@ reach. What is there already is kept; a joined file is checked against its check
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
+
+from amulet_local.files import replacing
 
 _CHUNK = 1 << 20
 
