@@ -18,7 +18,7 @@ _NEXT = re.compile(r"\s*([^\W_]*)")
 _LONGEST = 24  # characters looked at before a full stop; no abbreviation is longer
 
 # Words as they are, without regard to case; a line each would be long to read.
-_ABBREVIATIONS = frozenset(
+ABBREVIATIONS = frozenset(
     re.findall(
         r"\w+",
         "mr mrs ms dr prof st mt sr jr gen col capt lt sgt maj rev hon sen rep messrs vs cf eg ie "
@@ -75,6 +75,6 @@ def _ends(text: str, end: re.Match[str]) -> bool:
     if last.isdecimal():
         return not word[:1].islower()
     last = last.rpartition("-")[2]
-    if last in _ABBREVIATIONS or _DOTTED.fullmatch(last) or (len(last) == 1 and last.isalpha()):
+    if last in ABBREVIATIONS or _DOTTED.fullmatch(last) or (len(last) == 1 and last.isalpha()):
         return word[:1].isupper() and word.lower() in _STARTERS
     return True
