@@ -175,6 +175,7 @@ def run(args: argparse.Namespace) -> int:
 def _require_packages() -> None:
     """Scores and plots need packages that the chat does not."""
     try:
+        import langdetect  # noqa: F401
         import matplotlib  # noqa: F401
         import pyphen  # noqa: F401
         import vaderSentiment  # noqa: F401
