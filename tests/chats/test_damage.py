@@ -1,0 +1,117 @@
+"""A damaged store is set aside, and no chat is lost that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from amulet_local.chats import database
+from amulet_local.chats.history import History, history_file
+from amulet_local.errors import NotUsableError, UsageError
+from tests.chats.stores import a_closed_store, found, keep, line, python, rows, titles
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"This is no database. " * 500)
+
+
+def cut_in_half(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def zeroes_inside(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(bytes(path.stat().st_size - 2 * 4096))
+
+
+DAMAGES = [garbage, cut_in_half, zeroes_inside]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_set_aside_and_a_new_one_begun(damage: Callable[[Path], None]) -> None:
+    path = a_closed_store()
+    damage(path)
+    damaged = path.read_bytes()
+    with History(path) as store:
+        assert "was damaged" in store.notice
+        assert store.notice.count(". ") == 0, "one sentence"
+        (aside,) = path.parent.glob("chats-damaged-*.sqlite")
+        assert str(aside) in store.notice
+        assert aside.read_bytes() == damaged
+        assert titles(store) == []
+        keep(store, "What?")
+    with History(path) as store:
+        assert (store.notice, titles(store)) == ("", ["What?"])
+
+
+def test_damage_met_at_work_is_a_sentence_and_set_aside_at_the_next_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database, "_SMALL", 0)  # as if the file were too large to look through
+    path = a_closed_store()
+    ((page,),) = rows("SELECT rootpage FROM sqlite_master WHERE name = 'chats'")
+    assert isinstance(page, int)
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(bytes(4096))
+    with History(path) as store:
+        assert not store.notice
+        with pytest.raises(NotUsableError, match="restart Amulet"):
+            store.chats()
+    with History(path) as store:
+        assert "was damaged" in store.notice
+    with History(path) as store:
+        assert not store.notice
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_large_file_is_set_aside_where_opening_it_meets_damage(
+    damage: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_SMALL", 0)
+    damage(a_closed_store())
+    with History(history_file()) as store:
+        assert "was damaged" in store.notice
+
+
+def test_a_damaged_index_of_words_is_made_anew_and_no_chat_is_lost() -> None:
+    path = a_closed_store()
+    rows("DELETE FROM found_data WHERE id > 10")
+    with History(path) as store, pytest.raises(NotUsableError, match="restart Amulet"):
+        found(store, "question")
+    with History(path) as store:
+        assert not store.notice
+        assert store.count() == 20
+        assert found(store, '"question 7"') == ["Question 7"]
+
+
+def test_a_damaged_file_stays_where_it_is_while_another_process_has_it_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database, "_PATIENCE_S", 0.1)
+    path = a_closed_store()
+    other = python("print('ready', flush=True); sys.stdin.readline()")
+    assert line(other) == "ready"
+    garbage(path)
+    with pytest.raises(UsageError, match="close every other Amulet"):
+        History(path)
+    assert path.read_bytes().startswith(b"This is no database.")
+    other.kill()
+    other.wait()
+    with History(path) as store:
+        assert "was damaged" in store.notice
+
+
+def test_a_message_that_cannot_be_read_costs_its_chat_alone() -> None:
+    path = a_closed_store()
+    with History(path) as store:
+        first, second = store.chats(limit=2)
+    rows("UPDATE messages SET origin = x'ff', writer = '1 x' WHERE chat = ?", first.id)
+    with History(path) as store:
+        with pytest.raises(NotUsableError, match=f"amulet chats remove {first.id}"):
+            store.load(first.id)
+        assert len(store.load(second.id)) == 2
