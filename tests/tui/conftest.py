@@ -13,6 +13,7 @@ from textual.screen import Screen
 from amulet_local.presets.editing import save_preset
 from amulet_local.presets.preset import load_presets
 from amulet_local.realignment import AMULET
+from tui.comparison.comparison import Comparison
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +49,9 @@ def strength_of_the_paper() -> None:
     for name in ("concise", "verbose"):
         preset = load_presets().get(name)
         save_preset(msgspec.structs.replace(preset, strength=AMULET))
+
+
+@pytest.fixture
+def shuffling_turns_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The columns of a blind vote come in the other order, whatever chance says."""
+    monkeypatch.setattr(Comparison.__init__, "__defaults__", (list.reverse,))

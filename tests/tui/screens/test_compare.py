@@ -1,64 +1,32 @@
-"""One question answered several ways side by side: columns, where they part, votes, taking one."""
+"""One question answered several ways side by side: columns, added and taken; what goes wrong."""
 
 from __future__ import annotations
-
-import shutil
-from dataclasses import replace
 
 import pytest
 from textual.widgets import Input
 
 from amulet_local.chats.provenance import unpack
-from amulet_local.chats.votes import Choice, Tally
-from amulet_local.presets.preset import load_presets, read_preset
 from amulet_local.protocol.messages import Died, Failed
 from amulet_local.realignment import AMULET
-from amulet_local.settings import presets_folder
-from tests.fake_engine import HOLD, FakeEngine, Measured, Script
-from tests.tui.running import LARGE, MODEL, SMALL, Running, chat, store_with
-from tui.comparison.comparison import LONGEST, Column, Comparison, parts, same, usual
+from tests.fake_engine import HOLD, FakeEngine, Script
+from tests.tui.running import MODEL, SMALL, chat, store_with
+from tests.tui.screens.compare_screen import (
+    ALL,
+    BASE,
+    FIRST,
+    PROMPTED,
+    REALIGNED,
+    SIZES,
+    comparing,
+    comparison,
+    names,
+    selected,
+)
+from tui.comparison.comparison import LONGEST
 from tui.screens.compare import CompareScreen
 from tui.screens.preset_picker import PresetPicker
-from tui.session.steering import SteeringChoice
 
-SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
-
-FIRST: Script = ["Hello."]
-BASE: Script = ["Take ", "the ", "coast ", "path, ", "and rest."]
-PROMPTED: Script = [Measured("Take "), Measured("the "), Measured("road.")]
-REALIGNED: Script = [Measured("Take ", 0.1), Measured("it.", 1.5, True, 2.0)]
-ALL = (FIRST, BASE, PROMPTED, REALIGNED)
-
-
-pytestmark = pytest.mark.usefixtures("strength_of_the_paper")
-
-
-def screen(running: Running) -> CompareScreen:
-    assert isinstance(running.app.screen, CompareScreen)
-    return running.app.screen
-
-
-def comparison(running: Running) -> Comparison:
-    return screen(running).comparison
-
-
-def names(running: Running) -> list[str]:
-    return [column.name for column in comparison(running).columns]
-
-
-def selected(running: Running) -> str:
-    return screen(running)._selected.column.name
-
-
-async def comparing(running: Running) -> None:
-    await running.say("Where to?")
-    await running.press("ctrl+y")
-
-
-@pytest.fixture(autouse=True)
-def _turned_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shuffling turns the order round."""
-    monkeypatch.setattr(Comparison.__init__, "__defaults__", (list.reverse,))
+pytestmark = pytest.mark.usefixtures("strength_of_the_paper", "shuffling_turns_round")
 
 
 # -- columns --------------------------------------------------------------------------------------
@@ -274,144 +242,6 @@ async def test_all_are_written_again_by_another_seed() -> None:
         assert engine.requests[4].seed != engine.requests[1].seed
 
 
-# -- where texts part -----------------------------------------------------------------------------
-
-
-def column(text: str, *, ended: bool = True) -> Column:
-    it = Column(SteeringChoice())
-    it.steps = [FakeStep(text)]  # type: ignore[list-item]
-    it.trouble = "ended" if ended else ""
-    return it
-
-
-class FakeStep:
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-def test_texts_part_at_the_first_letter_that_differs() -> None:
-    assert parts(column("Take the"), column("Take it")) == 5
-    assert parts(column("Take"), column("Take")) is None
-    assert parts(column(""), column("Take")) == 0
-
-
-def test_a_text_that_may_go_on_like_the_other_has_not_parted_yet() -> None:
-    assert parts(column("Take", ended=False), column("Take it")) is None
-    assert parts(column("Take"), column("Take it", ended=False)) == 4
-
-
-async def test_each_column_is_marked_where_it_leaves_the_first() -> None:
-    async with chat(FakeEngine(*ALL)) as running:
-        await comparing(running)
-        texts = [it.text for it in comparison(running).columns]
-        places = [comparison(running).parting(number) for number in range(3)]
-        assert [text[place:] for text, place in zip(texts, places, strict=True)] == [
-            "the coast path, and rest.",
-            "road.",
-            "it.",
-        ]
-        marked = [
-            "".join(
-                segment.text
-                for strip in view._words._render_cache.lines  # what is drawn
-                for segment in strip
-                if segment.style and segment.style.underline
-            )
-            for view in screen(running)._views
-        ]
-        assert marked == ["the", "road.", "it."]
-
-
-async def test_columns_that_say_the_same_are_told_to() -> None:
-    async with chat(FakeEngine()) as running:
-        await comparing(running)
-        assert "All columns are the same." in running.shown()
-
-
-# -- voting ---------------------------------------------------------------------------------------
-
-
-@SIZES
-async def test_a_vote_hides_which_is_which_until_it_is_given(size: tuple[int, int]) -> None:
-    async with chat(FakeEngine(*ALL), size=size) as running:
-        await comparing(running)
-        await running.press("v")
-        shown = running.shown()
-        for hidden in ("base", "prompt only", "Amulet", "tokens"):
-            assert hidden not in shown
-        assert "Which reply is best?" in shown
-        await running.press("enter", "x", "plus", "r", "5")
-        assert comparison(running).blind
-        await running.press("1")
-        shown = " ".join(running.shown().split())
-        assert "✓ 1 · 5.65 Amulet" in shown
-        assert "You chose 5.65 Amulet. 1 of the 3 votes" in shown
-        assert names(running) == ["5.65 Amulet", "prompt only", "base"]
-        assert running.session.history.votes.tally(MODEL.name, "concise") == Tally(1, {5.65: 1})
-
-
-async def test_no_vote_shows_them_too_and_keeps_nothing() -> None:
-    async with chat(FakeEngine(*ALL)) as running:
-        await comparing(running)
-        await running.press("b", "0")
-        assert "No vote." in running.shown()
-        assert "base" in running.shown()
-        assert running.session.history.votes.tally(MODEL.name, "concise").votes == 0
-
-
-async def test_enough_votes_suggest_a_default_and_a_key_makes_it_one() -> None:
-    async with chat(FakeEngine(*ALL)) as running:
-        ballot = [Choice("concise", strength) for strength in (0.0, 1.0, AMULET)]
-        await comparing(running)
-        await running.press("u")
-        assert "do not suggest another strength" in running.notified[-1]
-        for _ in range(2):
-            running.session.history.votes.add(MODEL.name, ballot, 1)
-        await running.press("v", "2")
-        assert "Of 3 votes, 3 went to 1.00: u makes it" in screen(running)._telling()
-        await running.press("u")
-        assert "Concise is now 1.00." in running.shown()
-        own = read_preset(presets_folder() / "concise.toml")
-        assert own.strength == 1.0
-        assert own.preference == load_presets().presets["concise"].preference
-        await running.press("v", "2")
-        assert "which is this preset's default" in screen(running)._telling()
-        await running.press("escape")
-        steering = running.session.steering
-        assert steering.preset
-        assert steering.preset.strength == 1.0
-        assert steering.strength == pytest.approx(AMULET)
-
-
-async def test_a_default_that_cannot_be_written_is_said() -> None:
-    async with chat(FakeEngine(*ALL)) as running:
-        shutil.rmtree(presets_folder())
-        presets_folder().write_text("in the way")
-        ballot = [Choice("concise", 3.0)]
-        await comparing(running)
-        for _ in range(3):
-            running.session.history.votes.add(MODEL.name, ballot, 0)
-        await running.press("v", "1", "u")
-        assert "concise.toml" in running.notified[-1]
-
-
-async def test_a_tie_suggests_nothing() -> None:
-    async with chat(FakeEngine(*ALL)) as running:
-        await comparing(running)
-        for strength in (3.0, 3.0, 5.65):
-            running.session.history.votes.add(MODEL.name, [Choice("concise", strength)], 0)
-        await running.press("v", "1")
-        assert "No strength leads after 4 votes." in running.shown()
-
-
-async def test_votes_are_not_kept_for_words_of_the_users_own() -> None:
-    async with chat(FakeEngine(*ALL)) as running:
-        await running.say("/prefer brief")
-        await comparing(running)
-        await running.press("v", "1")
-        assert "Votes are only saved for presets." in running.shown()
-
-
 # -- taking one, and what goes wrong --------------------------------------------------------------
 
 
@@ -490,24 +320,3 @@ async def test_a_model_that_is_being_loaded_is_waited_for() -> None:
         engine.go_on()
         await running.until("it.")
         assert "still loading" not in running.shown()
-
-
-# -- ways to steer --------------------------------------------------------------------------------
-
-
-def test_the_usual_three_are_never_the_same() -> None:
-    preset = load_presets().presets["concise"]
-    for strength, third in ((3.0, 3.0), (0.0, AMULET), (1.0, AMULET), (-2.0, -2.0)):
-        steerings = usual(SteeringChoice.to_preset(preset, strength), preset.usual_strength)
-        assert [it.strength for it in steerings] == [0.0, 1.0, pytest.approx(third)]
-    assert usual(replace(SteeringChoice.to_words("Brief."), strength=1.0))[2].strength == 3.0
-
-
-def test_at_base_all_presets_are_the_same() -> None:
-    presets = load_presets().presets
-    concise, verbose = (
-        SteeringChoice.to_preset(presets[name], 0.0) for name in ("concise", "verbose")
-    )
-    assert same(concise, verbose)
-    assert not same(replace(concise, strength=2.0), replace(verbose, strength=2.0))
-    assert not same(concise, replace(concise, strength=2.0))
