@@ -22,7 +22,7 @@ from amulet_local.errors import UsageError
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.messages import Died, Finished, Loaded, Notice, Step
 from tests.checks import comes
-from tests.engine.test_worker import ask, process_of, until
+from tests.engine.process import ask, process_of, until
 from tests.tiny_models import write_llama
 
 pytestmark = pytest.mark.model
