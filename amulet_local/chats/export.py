@@ -16,6 +16,7 @@ import msgspec
 
 from amulet_local.chats.chat import Chat
 from amulet_local.chats.conversation import Conversation, Node, Thought
+from amulet_local.chats.followed import followed
 from amulet_local.chats.history import History
 from amulet_local.chats.ids import CHAT_PATTERN, ID_PATTERN, new_chat_id
 from amulet_local.chats.listing import title_of
@@ -193,7 +194,7 @@ def to_markdown(chat: Chat) -> str:
         parts += [f"## {_speaker(node)}", _closed(node.message.text.strip())]
         if wish := wish_lines(node.message.wish):
             parts.append("\n".join(f"> {line}" for line in wish))
-        parts += [f"*{_how(node.origin, node.ending)}*"] if node.origin else []
+        parts += [f"*{_how(node, node.origin)}*"] if node.origin else []
     if others := len(chat.conversation) - len(path):
         parts.append(
             f"*{others} more on other branches; to export all of them, run: "
@@ -208,12 +209,13 @@ def _speaker(node: Node) -> str:
     return node.origin.model if node.origin else "Reply, written by you"
 
 
-def _how(origin: Origin, ending: Ending | None) -> str:
-    words = []
+def _how(node: Node, origin: Origin) -> str:
+    words, ending = [], node.ending
     if origin.steered:
-        followed = [origin.preset or "own preference"] if origin.alignment.preference else []
-        followed += ["wish"] if origin.wish else []
-        words.append(f"{' and '.join(followed)} at strength {origin.alignment.strength:.2f}")
+        preferred = [origin.preset or "own preference"] if origin.alignment.preference else []
+        preferred += ["wish"] if origin.wish else []
+        words.append(f"{' and '.join(preferred)} at strength {origin.alignment.strength:.2f}")
+        words += followed(node).told
     words.append(f"seed {origin.seed}")
     if ending and ending.reason != "stop":
         words.append(_ENDINGS[ending.reason])

@@ -7,9 +7,11 @@ Options become a request (request.py), and the engine's events an answer (answer
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
+from amulet_local.chats.followed import Followed, checks_of, gain_of
 from amulet_local.cli.answer import Answer, follow
 from amulet_local.cli.loading import chat_model, load_options
 from amulet_local.cli.options import (
@@ -21,7 +23,7 @@ from amulet_local.cli.options import (
     value,
     words,
 )
-from amulet_local.cli.output import print_json
+from amulet_local.cli.output import print_json, say
 from amulet_local.cli.request import build_request, chosen_preset, read_question, told_unread
 from amulet_local.engine.client import EngineProcess
 from amulet_local.errors import INTERRUPTED, UsageError
@@ -146,8 +148,11 @@ def run(args: argparse.Namespace) -> int:
         engine.close()
     if not told:
         told_unread()  # what came late
+    followed = _followed(request, answer)
     if args.json:
-        print_json(_document(request, preset, answer))
+        print_json(_document(request, preset, answer, followed, traced=args.trace))
+    elif followed.told and sys.stderr.isatty():
+        say(f"{', '.join(followed.told)}.")
     return INTERRUPTED if answer.finished.reason == "cancelled" else 0
 
 
@@ -157,7 +162,22 @@ def _better_name(model: Path) -> str:
     return "" if name == as_text(model.stem) else name
 
 
-def _document(request: Reply, preset: Preset | None, answer: Answer) -> dict[str, Any]:
+def _followed(request: Reply, answer: Answer) -> Followed:
+    """Whether the reply did as was asked."""
+    finished = answer.finished
+    if not request.steered:
+        return Followed()
+    asked = (request.alignment.preference, request.wish)
+    ended = finished.reason == "stop"
+    return Followed(
+        gain_of(answer.steps[finished.stats.thought_tokens :]),
+        checks_of(asked, finished.text) if ended else (),
+    )
+
+
+def _document(
+    request: Reply, preset: Preset | None, answer: Answer, followed: Followed, *, traced: bool
+) -> dict[str, Any]:
     """What --json prints; its keys are a contract."""
     finished = answer.finished
     alignment = request.alignment
@@ -176,9 +196,13 @@ def _document(request: Reply, preset: Preset | None, answer: Answer) -> dict[str
     }
     if request.wish:
         document["wish"] = request.wish
+    if followed.gain is not None:
+        document["gain"], document["followed"] = followed.gain, followed.degree
+    if followed.checks:
+        document["checks"] = followed.checks
     if finished.thought:
         document["thought"] = finished.thought
-    if request.trace:
+    if traced:
         document["steps"] = [
             {key: getattr(step, key) for key in ("token", "text", *_MEASURES)}
             for step in answer.steps

@@ -18,6 +18,7 @@ from rich.text import Text
 from amulet_local.chats.chat import Chat
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.export import FORMATS, export_chat, import_chat, kind_of, to_markdown
+from amulet_local.chats.followed import followed
 from amulet_local.chats.history import History, history_file
 from amulet_local.chats.listing import by_day, day_in_words
 from amulet_local.chats.search import Hit
@@ -243,7 +244,7 @@ def _history(*, unkept: bool = False) -> History:
 
 
 def _described(chat: Chat, node: Node) -> dict[str, Any]:
-    versions = chat.conversation.siblings(node.id)
+    versions, kept = chat.conversation.siblings(node.id), followed(node)
     return {
         "id": node.id,
         "made": node.made,
@@ -254,6 +255,9 @@ def _described(chat: Chat, node: Node) -> dict[str, Any]:
         "versions": len(versions),
         "origin": node.origin,
         "ending": node.ending,
+        "gain": kept.gain,
+        "followed": kept.degree,
+        "checks": kept.checks,
     }
 
 

@@ -109,7 +109,8 @@ def build_request(
         stop=tuple(args.stop_at),
         thinking=settings.thinking,
     )
-    return with_given(request, args)
+    compares = METHODS[method].guarded  # so that what it did costs next to nothing to measure
+    return structs.replace(with_given(request, args), trace=args.trace or compares)
 
 
 def _steering(

@@ -230,7 +230,7 @@ _WORDS = {
 }
 
 # What langdetect tells apart well; it takes Danish for Norwegian, Croatian for Slovene and so on.
-_LANGUAGES = {
+LANGUAGES = {
     "arabic": "ar", "bengali": "bn", "chinese": "zh", "czech": "cs", "dutch": "nl", "english": "en",
     "farsi": "fa", "finnish": "fi", "french": "fr", "german": "de", "greek": "el", "gujarati": "gu",
     "hebrew": "he", "hindi": "hi", "hungarian": "hu", "italian": "it", "japanese": "ja",
@@ -239,13 +239,13 @@ _LANGUAGES = {
     "swahili": "sw", "swedish": "sv", "tamil": "ta", "telugu": "te", "thai": "th", "turkish": "tr",
     "ukrainian": "uk", "urdu": "ur", "vietnamese": "vi",
 }  # fmt: skip
-_TONGUE = rf"({'|'.join(_LANGUAGES)})"
+_TONGUE = rf"({'|'.join(LANGUAGES)})"
 
 
 def _language(found: Found, quoted: list[str]) -> list[Verifier]:
     if find_spec("langdetect") is None:
         return []  # nothing else could check it
-    return [verifier("language:response_language", {"language": _LANGUAGES[found[1]]})]
+    return [verifier("language:response_language", {"language": LANGUAGES[found[1]]})]
 
 
 _TONGUES = {

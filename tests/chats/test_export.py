@@ -262,7 +262,7 @@ def test_a_wish_stands_below_its_message_and_the_reply_says_what_it_followed(
     store: History, preference: str, preset: str, followed: str
 ) -> None:
     conversation = Conversation()
-    conversation.add(conversation.question("Where to?", "short\nkind"))
+    conversation.add(conversation.question("Where to?", "in lower case"))
     alignment = Alignment(preference=preference, strength=2.0)
     origin = Origin(
         model="SmolLM2",
@@ -271,18 +271,18 @@ def test_a_wish_stands_below_its_message_and_the_reply_says_what_it_followed(
         system="",
         preset=preset,
         alignment=alignment,
-        wish="short\nkind",
+        wish="in lower case",
     )
-    reply = conversation.reply(conversation.leaf or "", origin).grown("Wales.", (), b"")
+    measures = pack([TokenMeasures(6, 2.0, logp_base=-1.0, logp_pref=-0.95)])
+    reply = conversation.reply(conversation.leaf or "", origin).grown("Wales.", (), measures)
     conversation.add(replace(reply, ending=Ending("stop")))
     assert [line for line in to_markdown(a_chat(store, conversation)).splitlines() if line][2:] == [
         "## You",
         "Where to?",
-        "> !! short",
-        "> !! kind",
+        "> !! in lower case",
         "## SmolLM2",
         "Wales.",
-        f"*{followed} at strength 2.00, seed 9*",
+        f"*{followed} at strength 2.00, somewhat followed +0.05, ✗ in lower case, seed 9*",
     ]
 
 

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from amulet_local.chats.chat import completed
 from amulet_local.chats.conversation import Node
+from amulet_local.chats.followed import Check, checks_of
 from amulet_local.chats.ids import new_id
 from amulet_local.chats.votes import Choice, Tally
 from amulet_local.engine.client import EngineHandle
@@ -31,14 +32,15 @@ SAME = 0.005  # between strengths
 
 @dataclass(eq=False)
 class Column:
-    """One way to answer. request: None until the engine is asked. trouble: why it came to nothing,
-    in a sentence."""
+    """One way to answer. wish: of the question. request: None until the engine is asked. trouble:
+    why it came to nothing, in a sentence."""
 
     steering: SteeringChoice
     request: Reply | None = None
     steps: list[Step] = field(default_factory=list)
     finished: Finished | None = None
     trouble: str = ""
+    wish: str = ""
 
     @property
     def text(self) -> str:
@@ -49,6 +51,14 @@ class Column:
     def ended(self) -> bool:
         """Whether nothing follows."""
         return bool(self.finished or self.trouble)
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Whether it does what the question's wish and the preference ask for, where that is
+        certain: the columns without them too."""
+        if not self.finished or self.finished.reason != "stop":
+            return ()
+        return checks_of((self.steering.preference, self.wish), self.text)
 
     @property
     def name(self) -> str:
@@ -73,7 +83,8 @@ class Comparison:
         shuffle: Callable[[list[Column]], None] = random.shuffle,
     ) -> None:
         self.question = question
-        self.columns = [Column(steering) for steering in steerings]
+        wish = question.message.wish
+        self.columns = [Column(steering, wish=wish) for steering in steerings]
         self.blind = False
         self.winner: Column | None = None
         self._session, self._shuffle = session, shuffle
@@ -108,7 +119,7 @@ class Comparison:
     def again(self) -> None:
         """Forget what is written, so that it is written once more, by another seed."""
         self._seed, self.winner, self.blind = None, None, False
-        self.columns = [Column(column.steering) for column in self.columns]
+        self.columns = [Column(column.steering, wish=column.wish) for column in self.columns]
 
     def stop(self) -> None:
         """Leave what is written as it is; what waits for its turn goes."""
@@ -173,7 +184,7 @@ class Comparison:
         if any(same(steering, column.steering) for column in self.columns):
             return "That column is already there."
         self.winner = None
-        self.columns.append(Column(steering))
+        self.columns.append(Column(steering, wish=self.question.message.wish))
         return ""
 
     def remove(self, column: Column) -> str:

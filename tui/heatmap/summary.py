@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amulet_local.chats.conversation import Node
+from amulet_local.chats.followed import CLEARLY, SOMEWHAT, followed
 from amulet_local.chats.provenance import Origin, Reason, TokenMeasures, unpack
 from amulet_local.realignment import BASE, label
 from tui.heatmap.colours import LEAST_SHIFT
@@ -36,12 +37,24 @@ def how(node: Node, preset: str) -> list[str]:
         parts.append("no answer" if node.thought.text else "the model wrote nothing")
     if node.origin.steered:
         parts.append(steered(node, preset))
+        parts += map(clean, followed(node).told)
     if stats:
         written = stats.tokens - stats.thought_tokens
         parts.append(f"{count(written, 'token')}, {speed(stats.tokens_per_s)}")
         parts.append(f"first after {stats.first_token_s:.1f} s")
     parts.append(f"seed {node.origin.seed}")
     return [part for part in parts if part]
+
+
+def gain_in_words(node: Node) -> str | None:
+    """What the number behind "followed" is; None where there is none."""
+    gain = followed(node).gain
+    if gain is None:
+        return None
+    return (
+        f"What was preferred made the tokens that were written {gain:+.3f} nats likelier on "
+        f"average: from {SOMEWHAT:g} on that is somewhat, from {CLEARLY:g} on clearly."
+    )
 
 
 def thought_in_words(node: Node) -> str:

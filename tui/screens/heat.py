@@ -19,6 +19,7 @@ from textual.style import Style
 from textual.widgets import Static
 
 from amulet_local.chats.conversation import Node
+from amulet_local.chats.followed import followed
 from amulet_local.protocol.alignment import STRONGEST
 from amulet_local.realignment import label
 from tui.actions import HEAT_SCREEN, bindings
@@ -109,6 +110,7 @@ class HeatScreen(ModalScreen[Branch | None]):
                 count(len(flips), "flip"),
                 f"shift {sum(shifts) / len(shifts):.2f} nats per token",
             ]
+        parts += map(clean, followed(self._reading.node).told)
         return Content.styled("Heat", "bold") + Content("  " + " · ".join(filter(None, parts)))
 
     def _explain(self) -> None:

@@ -95,6 +95,7 @@ def _figures(column: Column) -> str:
         return "waiting for the others"
     if column.finished:
         stats = column.finished.stats
-        told = f"{count(stats.tokens, 'token')} · {stats.tokens_per_s:.1f}/s"
-        return told + _ENDS.get(column.finished.reason, "")
+        told = [*map(str, column.checks), count(stats.tokens, "token")]
+        told.append(f"{stats.tokens_per_s:.1f}/s{_ENDS.get(column.finished.reason, '')}")
+        return clean(" · ".join(told))
     return f"▸ {count(len(column.steps), 'token')}"

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from amulet_local.chats.conversation import Node
-from tui.heatmap.summary import how, shift_sparkline, thought_in_words
+from tui.heatmap.summary import gain_in_words, how, shift_sparkline, thought_in_words
 from tui.markdown.parsing import Block
 from tui.markdown.sanitising import clean
 from tui.markdown.search_marks import Found, first_row
@@ -205,6 +205,7 @@ class Answer(MessageView):
 
     def _tell(self) -> None:
         super()._tell()
+        self._note.tooltip = None if self._growing else gain_in_words(self.node)
         line = "" if self._growing else shift_sparkline(self.node)
         self._sparkline.display = bool(line)
         self._sparkline.update(Content.styled(line, _click("screen.look", self.node.id)))

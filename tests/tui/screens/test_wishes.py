@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.widgets import Static
 
 from amulet_local.presets.preset import USUAL_GUARD, USUAL_SAMPLING, USUAL_STRENGTH
 from amulet_local.protocol.message import LONGEST_WISH, Message
@@ -263,3 +264,42 @@ async def test_files_are_attached_to_the_message(here: Path) -> None:
         assert message.wish == "in one line"
         await running.press("ctrl+up", "k", "e")
         assert running.prompt.text == f"{message.text}\n!! in one line"
+
+
+# -- followed -------------------------------------------------------------------------------------
+
+
+async def test_below_a_reply_stands_whether_it_followed() -> None:
+    async with chat(FakeEngine(REPLY), preset="", size=SMALL) as running:
+        await running.say("Write a review !! all in lower case, at least 9 words")
+        shown = " ".join(running.shown().split())
+        assert (
+            "wish 2.00 past prompt · clearly followed +1.00 · ✓ in lower case · "
+            "✗ at least 9 words · 2 tokens"
+        ) in shown
+        note = running.screen.query("Answer > .note").first(Static)
+        assert "+1.000 nats likelier" in str(note.tooltip)
+
+
+async def test_the_heat_view_says_whether_the_reply_followed() -> None:
+    async with chat(FakeEngine(REPLY), preset="") as running:
+        await running.say(REVIEW)
+        await running.press("ctrl+f")
+        assert "nats per token · clearly followed +1.00" in running.shown()
+
+
+async def test_a_plain_reply_says_nothing_of_it() -> None:
+    async with chat(FakeEngine(["a film."]), preset="") as running:
+        await running.say("Write a review")
+        assert "followed" not in running.shown()
+
+
+async def test_columns_say_which_of_them_do_what_the_wish_asks_for() -> None:
+    engine = FakeEngine(REPLY, ["A Film."], REPLY, REPLY)
+    async with chat(engine, preset="") as running:
+        await running.say(REVIEW)
+        await running.press("ctrl+y")
+        assert "✗ in lower case · 1 token" in running.shown()
+        assert running.shown().count("✓ in lower case · 2 tokens") == 2
+        await running.press("v")
+        assert "in lower case · " not in running.shown()
