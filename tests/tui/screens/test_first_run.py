@@ -193,7 +193,9 @@ async def test_the_key_waits_for_the_end_of_a_reply() -> None:
         await running.press("ctrl+d")
         assert "A reply is being written; stop it first." in running.notified
         assert loaded(running) == str(STARTER.path)
-        await running.press("escape", "ctrl+d")
+        await running.press("escape")
+        await running.until("stopped")
+        await running.press("ctrl+d")
         await running.until("This chat goes on with")
 
 
