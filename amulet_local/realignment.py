@@ -215,46 +215,29 @@ def plausibility_floor(reference: Row, beta: float, work: Workspace) -> None:
         np.copyto(work.realigned, -np.inf, where=work.mask)
 
 
-def withhold(reference: Row, tokens: Sequence[int], work: Workspace) -> None:
-    """Let none of `tokens` lead the best other one in `work.realigned` by more than in `reference`.
-
-    A wish to leave a word out mentions it, and so does the difference between the prompts: taken
-    further, it makes the word likelier, not less. With this, realignment says such a word only
-    where the preference in the prompt would have said it as well.
-    """
-    realigned, listed, others = work.realigned, list(tokens), work.scratch[0]
-    wanted = realigned[listed]
-    realigned[listed] = -np.inf
-    best = realigned.max()
-    np.copyto(others, reference)
-    others[listed] = -np.inf
-    if np.isfinite(best):  # else the guard has left nothing but these tokens
-        wanted = np.minimum(wanted, best + (reference[listed] - others.max()))
-    realigned[listed] = wanted
-
-
 @dataclass(frozen=True)
 class Combination:
     """How streams combine: one strength per preference stream, and the guard's floor beta.
 
-    withheld: tokens that the preference asks to leave out (see `withhold`); part of the guard, so
-    that without a floor they do not count. measured: compare every token with what base and pref
-    would have said; needs two streams.
+    withheld: words that the preference asks to leave out, each as the tokens that spell it.
+    measured: compare every token with what base and pref would have said; needs two streams.
     """
 
     strengths: tuple[float, ...]
     guard: float
     measured: bool = False
-    withheld: tuple[int, ...] = ()
+    withheld: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def withholds(self) -> bool:
+        """Whether it leads beyond prompting, under a guard, with words to leave out."""
+        return bool(self.withheld and self.guard) and max(self.strengths, default=BASE) > PROMPT
 
 
 def combined(logits: Rows, combination: Combination, work: Workspace) -> Row:
-    """The realigned and guarded row: `realign`, then `plausibility_floor` and `withhold`."""
+    """The realigned and guarded row: `realign`, then `plausibility_floor`."""
     realigned = realign(logits, combination.strengths, work)
-    reference = guard_reference(logits, combination.strengths)
-    plausibility_floor(reference, combination.guard, work)
-    if combination.withheld and combination.guard > 0:
-        withhold(reference, combination.withheld, work)
+    plausibility_floor(guard_reference(logits, combination.strengths), combination.guard, work)
     return realigned
 
 

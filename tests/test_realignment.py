@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from amulet_local.realignment import (
     AMULET,
     LINEAR,
-    Combination,
     Update,
     Workspace,
-    combined,
     guard_reference,
     label,
     log_softmax,
@@ -244,37 +242,6 @@ def test_no_shift_and_no_flip_at_the_prompt() -> None:
 )
 def test_every_place_on_the_dial_has_a_name(strength: float, name: str) -> None:
     assert label(strength) == name
-
-
-@given(seeds, st.floats(1.1, 8), st.sampled_from([0.05, 0.1, 0.9, 1.0]))
-def test_a_withheld_token_leads_by_no_more_than_prompting_gave_it(
-    seed: int, strength: float, guard: float
-) -> None:
-    logits = rows(seed)
-    withheld = (3, 4, 250)
-    free = combined(logits, Combination((strength,), guard), Workspace(500)).copy()
-    held = combined(logits, Combination((strength,), guard, withheld=withheld), Workspace(500))
-    others = np.setdiff1d(np.arange(500), withheld)
-    assert np.array_equal(held[others], free[others])
-    assert (held[list(withheld)] <= free[list(withheld)]).all()
-    assert (held.argmax() in withheld) <= (logits[1].argmax() in withheld)
-    best = max(float(held[others].max()), -1e9)  # where the guard has left only withheld tokens
-    lead = held[list(withheld)] - best
-    prompted = logits[1][list(withheld)] - logits[1][others].max()
-    assert (lead <= prompted + 1e-4).all() or not np.isfinite(held[others]).any()
-
-
-def test_what_prompting_would_say_is_not_withheld_and_without_a_guard_nothing_is() -> None:
-    base = np.array([0, 0, 0, 0], np.float32)
-    pref = np.array([0, 5, 1, 0], np.float32)
-    for guard, tokens, best in ((0.1, (1,), 1), (0.1, (2,), 1), (0.0, (1, 2), 1)):
-        row = combined([base, pref], Combination((3.0,), guard, withheld=tokens), Workspace(4))
-        assert row.argmax() == best
-    rising = np.array([0, 5, 4.9, 0], np.float32)
-    base = np.array([0, 5, 0, 0], np.float32)
-    for guard, best in ((0.1, 1), (0.0, 2)):
-        row = combined([base, rising], Combination((3.0,), guard, withheld=(2,)), Workspace(4))
-        assert row.argmax() == best
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def combination_of(request: Reply, streams: int, vocabulary: Vocabulary) -> Comb
     if streams == 1:
         return Combination((), 0.0)
     strength, guard = _strength_and_guard(request)
-    withheld = first_tokens(avoided(request), vocabulary) if guard else ()
+    withheld = spelled(avoided(request), vocabulary)
     return Combination((strength,), guard, request.trace, withheld)
 
 
@@ -97,16 +97,16 @@ def avoided(request: Reply) -> tuple[str, ...]:
     return avoided_words(request.alignment.preference) + avoided_words(request.wish)
 
 
-def first_tokens(words: Sequence[str], vocabulary: Vocabulary) -> tuple[int, ...]:
-    """The tokens that such words begin with, however they are written, in order."""
-    written = {
+def spelled(words: Sequence[str], vocabulary: Vocabulary) -> tuple[tuple[int, ...], ...]:
+    """Such words as tokens: with a space before and without, as they are, in small letters, in
+    capitals, and with one."""
+    forms = {
         space + form
         for word in words
         for form in (word, word.lower(), word.capitalize(), word.upper())
         for space in ("", " ")
     }
-    tokens = {ids[0] for ids in map(vocabulary.tokenize, written) if ids}
-    return tuple(sorted(token for token in tokens if vocabulary.piece(token).strip()))
+    return tuple(sorted({tuple(vocabulary.tokenize(form)) for form in forms} - {()}))
 
 
 def _strength_and_guard(request: Reply) -> tuple[float, float]:

@@ -34,8 +34,10 @@ class Decoded:
 def choose(
     logits: Sequence[Row], combination: Combination, sampler: Sampler, work: Workspace
 ) -> Decoded:
-    """Penalise, realign, guard, sample: a token from logits, float32 (streams, vocabulary)."""
+    """Penalise, withhold, realign, guard, sample: a token from float32 (streams, vocabulary)."""
     rows = sampler.penalised(logits)
+    if combination.withholds:
+        rows = sampler.without(rows, combination.withheld)
     # base + s (pref - base), without what the guard rules out.
     realigned = combined(rows, combination, work)
     token = sampler.sample(realigned)

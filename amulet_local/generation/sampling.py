@@ -9,6 +9,7 @@ model is sure of itself, nothing is left but the token that goes on with it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 
@@ -22,6 +23,7 @@ from amulet_local.runtime.llama.vocabulary import Vocabulary
 
 # Sorting a whole vocabulary for top-p costs more than evaluating a small model.
 _ENOUGH = 1000
+_LONGEST_WORD = 64  # tokens
 
 
 class Sampler:
@@ -40,6 +42,8 @@ class Sampler:
             self._drawing = owned.enter_context(closing(SamplerChain(vocabulary)))
             _add_drawing(self._drawing, settings, seed)
             self._said: dict[int, None] = {}
+            self._newest: deque[int] = deque(maxlen=_LONGEST_WORD)
+            self._piece = vocabulary.piece
             self.close = owned.pop_all().close
 
     def penalised(self, logits: Sequence[Row]) -> Sequence[Row]:
@@ -50,6 +54,21 @@ class Sampler:
         # Only what was said can be penalised, so that not the whole vocabulary is looked at.
         said = np.fromiter(self._said, np.int32, len(self._said))
         return [_penalised(row, said, self._penalties) for row in logits]
+
+    def without(self, logits: Sequence[Row], words: Sequence[Sequence[int]]) -> Sequence[Row]:
+        """Each stream's row without the tokens (-inf) that would complete one of these words, each
+        as the tokens that spell it; the row itself where none would."""
+        ends = [word[-1] for word in words if self._is_begun(word)]
+        return [_impossible(row, ends) for row in logits] if ends else logits
+
+    def _is_begun(self, word: Sequence[int]) -> bool:
+        """Whether all of a word but its last token has just been said, and as a word."""
+        newest = tuple(self._newest)
+        start = len(newest) - (len(word) - 1)
+        if start < 0 or newest[start:] != tuple(word[:-1]):
+            return False
+        inside = start > 0 and self._piece(newest[start - 1])[-1:].isalnum()
+        return not (inside and self._piece(word[0])[:1].isalnum())
 
     def sample(self, logits: Row) -> int:
         """Draw a token from realigned logits, float32 (vocabulary,), and take note of it.
@@ -62,6 +81,7 @@ class Sampler:
 
     def accept(self, *tokens: int) -> None:
         """Take note of tokens that were said."""
+        self._newest.extend(tokens)
         if self._penalties:
             for token in tokens:
                 self._penalties.accept(token)
@@ -75,6 +95,12 @@ def _penalised(row: Row, said: NDArray[np.int32], penalties: SamplerChain) -> Ro
         return row
     changed = row.copy()
     changed[said] = after
+    return changed
+
+
+def _impossible(row: Row, tokens: Sequence[int]) -> Row:
+    changed = row.copy()
+    changed[tokens] = -np.inf
     return changed
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from amulet_local.engine.requests import spelled
 from amulet_local.generation.decoding import choose
 from amulet_local.generation.sampling import Sampler
 from amulet_local.protocol.alignment import Sampling
@@ -16,6 +17,7 @@ from amulet_local.realignment import PROMPT, Combination, Workspace
 from amulet_local.runtime.llama.errors import DecodeError
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.llama.sampler import SamplerChain
+from tests.checks import some
 
 pytestmark = pytest.mark.model
 
@@ -152,3 +154,53 @@ def test_a_row_that_rules_everything_out_is_refused(model: Model) -> None:
     nothing = np.full(model.vocabulary.size, -np.inf, np.float32)
     with pytest.raises(DecodeError, match="not a number"):
         draws(model, nothing, Sampling(), count=1)
+
+
+# -- words to leave out ---------------------------------------------------------------------------
+
+
+def ruled_out(model: Model, said: str, word: str) -> set[int]:
+    """What may not follow what was said, where this word is to be left out."""
+    vocabulary = model.vocabulary
+    words = spelled((word,), vocabulary)
+    with closing(Sampler(OFF, 1, vocabulary)) as sampler:
+        sampler.accept(*vocabulary.tokenize(said))
+        rows = sampler.without([np.zeros(vocabulary.size, np.float32)] * 2, words)
+    assert np.array_equal(rows[0], rows[1])
+    return set(np.flatnonzero(np.isneginf(rows[0])).tolist())
+
+
+def test_a_word_of_one_token_may_not_come_in_any_form(model: Model) -> None:
+    forms = [model.vocabulary.tokenize(form) for form in (" sky", "sky", " Sky", "Sky")]
+    assert all(len(form) == 1 for form in some(forms))
+    assert {token for form in forms for token in form} <= ruled_out(model, "Look: ", "sky")
+
+
+def test_a_longer_word_may_begin_but_not_end(model: Model) -> None:
+    *begun, last = model.vocabulary.tokenize(" underperform")
+    assert begun
+    text = b"".join(map(model.vocabulary.piece, begun)).decode()
+    assert last not in ruled_out(model, "They", "underperform")
+    assert last in ruled_out(model, f"They{text}", "underperform")
+
+
+def test_within_another_word_it_is_no_word(model: Model) -> None:
+    (inside,) = model.vocabulary.tokenize("name")
+    assert inside in ruled_out(model, "The ", "name")
+    assert inside not in ruled_out(model, "The user", "name")
+
+
+def test_beyond_prompting_with_a_guard_a_word_is_withheld_and_otherwise_not(model: Model) -> None:
+    row = np.full(model.vocabulary.size, -10, np.float32)
+    (sky,) = model.vocabulary.tokenize(" sky")
+    row[[sky, 30]] = 5, 4
+    work, words = Workspace(row.size), spelled(("sky",), model.vocabulary)
+    for strength, guard, token in (
+        (2.0, 0.1, 30),
+        (1.0, 0.1, sky),
+        (2.0, 0.0, sky),
+        (2.0, 0.9, 30),
+    ):
+        with closing(Sampler(Sampling(temperature=0), 1, model.vocabulary)) as sampler:
+            combination = Combination((strength,), guard, withheld=words)
+            assert choose([row, row], combination, sampler, work).token == token

@@ -43,7 +43,7 @@ def test_a_language_is_called_by_its_name() -> None:
 
 def test_whatever_is_recognised_has_words_of_its_own() -> None:
     for verifiers in some(CERTAIN.values()):
-        for each in verifiers:
+        for each in some(verifiers):
             assert "_" not in in_words(each)
             assert in_words(each) != each.kind.partition(":")[2].replace("_", " ")
 
