@@ -105,12 +105,6 @@ CHAT = (
         "Stop",
     ),
     Action("settle", "escape", "With nothing to stop: go to the input and the newest text"),
-    Action(
-        "restart",
-        "ctrl+r",
-        "Restart the engine, when it does not respond; text already written stays",
-        "Restart",
-    ),
     Action("new_chat", "ctrl+n", "New chat", "New", "new"),
     Action("temporary", "", "New chat that is never saved; again: one that is", "", "temporary"),
     Action("last_chat", "ctrl+b", "Back to the previous chat", "", "back"),
@@ -120,6 +114,12 @@ CHAT = (
     Action("import_chat", "", "Add a chat that was exported as JSON", "", "import", "path"),
     Action("look_back", "ctrl+up,shift+tab", "Go to the messages above", "Read"),
     Action("regenerate", "ctrl+r", "Answer the last question again", "", "again"),
+    Action(
+        "restart",
+        "ctrl+r",
+        "When the engine does not respond: restart it; text already written stays",
+        "Restart",
+    ),
     Action("look", "ctrl+f", "Heat view: the newest reply, token by token", "Heat", "look"),
     Action(
         "compare",

@@ -136,6 +136,20 @@ async def test_help_tells_every_action_and_its_keys(key: str) -> None:
             assert text in shown
 
 
+async def test_help_names_a_key_once_that_does_another_thing_in_another_case() -> None:
+    async with chat(FakeEngine()) as running:
+        await running.press("ctrl+g")
+        lines = [
+            line.visual.text(200)
+            for line in running.app.screen.query(Static)
+            if isinstance(line.visual, Stack)
+        ]
+        first = next(n for n, line in enumerate(lines) if "(stop)" in line)
+        assert lines[first].startswith("esc ")
+        assert lines[first + 1].startswith("  ")
+        assert "(settle)" in lines[first + 1]
+
+
 async def test_a_click_on_a_key_of_the_bottom_line_presses_it() -> None:
     async with chat(FakeEngine()) as running:
         await running.pilot.click(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -43,8 +44,11 @@ class HelpScreen(ModalScreen[None]):
             yield Static(Content(_ABOUT), id="about")
             for place, actions in PLACES.items():
                 yield Static(Content(place), classes="place")
+                above: list[str] = []
                 for action in actions:
-                    yield self._line(action)
+                    keys = shown_keys(self.app, action)
+                    yield self._line(action, [] if keys == above else keys)
+                    above = keys
 
     def on_mount(self) -> None:
         """Keys scroll it at once."""
@@ -53,15 +57,14 @@ class HelpScreen(ModalScreen[None]):
         window.border_subtitle = "Esc or q closes"
         window.focus()
 
-    def _line(self, action: Action) -> _Line:
-        ways = shown_keys(self.app, action)
-        if action.command:
-            ways.append(f"/{action.command}")
-        keys = "  ".join(ways).ljust(_WIDTH - 1) + " "
+    def _line(self, action: Action, keys: Sequence[str]) -> _Line:
+        """keys: none where they are those of the line above, which has the same in another case."""
+        ways = [*keys, f"/{action.command}"] if action.command else keys
+        lead = "  ".join(ways).ljust(_WIDTH - 1) + " "
         name = f"  ({action.key_id})" if action.keys else ""
         text = action.help + name
         styled = Styled(text, (Span(len(action.help), len(text), ".address"),))
-        return _Line(Stack([Hanging(Block("text", styled, keys, " " * _WIDTH, False))]))
+        return _Line(Stack([Hanging(Block("text", styled, lead, " " * _WIDTH, False))]))
 
     def action_scroll(self, lines: int) -> None:
         """Up or down."""
