@@ -139,7 +139,7 @@ def import_chat(history: History, path: Path) -> Chat:
         ) from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise NotUsableError(
-            f"{path} is not an Amulet chat export ({error}); export one with: "
+            f"{path} is not an Amulet chat export ({error!s:.200}); export one with: "
             "amulet chats export ID --format json"
         ) from None
     chat, title = file.id, title_of(file.title) or title_of(conversation.nodes[0].message.text)
@@ -175,7 +175,7 @@ def _node(message: _Message) -> Node:
         message.parent,
         Message(message.role, message.text, message.token_ids, message.wish),
         message.origin.origin() if message.origin else None,
-        message.ending,
+        message.ending.bounded() if message.ending else None,
         message.measures,
         Thought(message.thought, message.thought_ids),
     )

@@ -14,8 +14,9 @@ from typing import Literal
 import msgspec
 from msgspec import structs
 
-from amulet_local.protocol.alignment import Alignment
-from amulet_local.protocol.messages import FinishReason, Reply, Stats, Step
+from amulet_local.protocol.alignment import STRONGEST, Alignment
+from amulet_local.protocol.messages import LARGEST_SEED, FinishReason, Reply, Stats, Step
+from amulet_local.protocol.numbers import MOST_WHOLE
 
 # died: the engine, while it wrote; interrupted: the front end, which could not say how it ended.
 Reason = Literal[FinishReason, "died", "interrupted"]
@@ -59,7 +60,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _StoredAlignment(Alignment, frozen=True, kw_only=True):
-    guard: float = 0.0  # what stands in a file is read, whatever it is
+    guard: float = 0.0  # what stands in a file is read, whatever it is, and then bounded
 
 
 class _StoredTail(_StoredAlignment, frozen=True, kw_only=True):
@@ -87,9 +88,12 @@ class StoredOrigin(_StoredTail, frozen=True):
         return cls(**structs.asdict(fields.pop("alignment")), **fields)
 
     def origin(self) -> Origin:
-        """What was stored."""
+        """What was stored, with numbers that a request may have, whatever stands in a file."""
         fields = structs.asdict(self)
+        fields["seed"] = min(max(0, self.seed), LARGEST_SEED)
         steered = {name: fields.pop(name) for name in Alignment.__struct_fields__}
+        steered["strength"] = _within(-STRONGEST, self.strength, STRONGEST)
+        steered["guard"] = _within(0.0, self.guard, 1.0)
         return Origin(alignment=Alignment(**steered), **fields)
 
 
@@ -98,6 +102,18 @@ class Ending(msgspec.Struct, frozen=True):
 
     reason: Reason
     stats: Stats | None = None
+
+    def bounded(self) -> Ending:
+        """The same with statistics that can be stored and shown, whatever stands in a file."""
+        if not self.stats:
+            return self
+        stats = {
+            name: _within(0.0, value, _LONGEST_S)
+            if isinstance(value, float)
+            else min(max(0, value), MOST_WHOLE)
+            for name, value in structs.asdict(self.stats).items()
+        }
+        return structs.replace(self, stats=msgspec.convert(stats, Stats))
 
 
 class TokenMeasures(msgspec.Struct, frozen=True):
@@ -135,6 +151,7 @@ def measures_of(step: Step) -> TokenMeasures:
 _TOKEN = struct.Struct("<6fIB")
 BYTES_A_TOKEN = _TOKEN.size
 _FLIPPED, _FLIP_MEASURED = 1, 2
+_LONGEST_S = 1e9
 _LARGEST = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
 
 
@@ -174,6 +191,11 @@ def unpack(packed: bytes) -> tuple[TokenMeasures, ...]:
             _TOKEN.iter_unpack(packed)
         )
     )
+
+
+def _within(least: float, number: float, most: float) -> float:
+    """A number within bounds; not a number is the least."""
+    return min(max(least, number), most) if number == number else least
 
 
 def _single(number: float | None) -> float:

@@ -29,11 +29,9 @@ from amulet_local.presets.preset import (
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import Alignment, Method, Sampling
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Reply
+from amulet_local.protocol.messages import LARGEST_SEED, Reply
 from amulet_local.realignment import AMULET, BASE, METHODS, Update
 from amulet_local.settings import Settings
-
-_LARGEST_SEED = 0xFFFFFFFE
 
 
 def read_question(typed: str | None, wishes: Sequence[str], *, below: bool) -> Message:
@@ -102,7 +100,7 @@ def build_request(
     request = Reply(
         id=1,
         messages=(question,),
-        seed=secrets.randbelow(_LARGEST_SEED + 1),
+        seed=secrets.randbelow(LARGEST_SEED + 1),
         system=(preset.system if preset else "") or settings.system or DEFAULT_SYSTEM,
         alignment=with_given(alignment, args),
         max_tokens=settings.max_tokens,

@@ -16,7 +16,7 @@ from msgspec import structs
 from amulet_local.engine.context_window import ContextWindow, too_long
 from amulet_local.engine.requests import (
     Prompts,
-    check,
+    checked,
     combination_of,
     leaves_thought,
     longest,
@@ -156,7 +156,7 @@ class Engine:
 
     def reply(self, request: Reply, emit: Emit) -> None:
         """Write a reply: Prefilling…, Step…, Finished. Raises UsageError, DecodeError."""
-        check(request)
+        request = checked(request, self._model.vocabulary.size)
         self._check_file()
         self._prompt_cache.switch(request.chat)
         with self._growing_reply(request, emit) as reply:
@@ -217,8 +217,8 @@ class Engine:
         """
         with ExitStack() as opened:
             items = []
-            for request in requests:
-                check(request)
+            for each in requests:
+                request = checked(each, self._model.vocabulary.size)
                 reply = opened.enter_context(self._growing_reply(request, emit))
                 prompts = [
                     [*prompt, *reply.begun]
@@ -244,7 +244,7 @@ class Engine:
 
         Nothing more is told once it is stopped. Raises UsageError where it cannot be done.
         """
-        check(request)
+        request = checked(request, self._model.vocabulary.size)
         vocabulary, prompts = self._model.vocabulary, prompts_of(request, self._prompter)
         tokens = begun_tokens(request, vocabulary)
         if not tokens or not strengths:

@@ -7,9 +7,11 @@ is evaluated here.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from amulet_local.errors import UsageError
 from amulet_local.prompts.prompting import Prompter
@@ -30,14 +32,34 @@ if TYPE_CHECKING:
 Prompts = dict[int, list[int]]  # by stream
 
 
-def check(request: Reply) -> None:
-    """Raises UsageError for what no reply can be made of."""
+def checked(request: Reply, vocabulary: int) -> Reply:
+    """The request, in which no token is named that is not among so many: what stands in a file
+    (an imported chat's) may be of another model, or a lie, and llama.cpp ends the process over it.
+    Its text then says it. Raises UsageError for what no reply can be made of."""
     if not math.isfinite(request.alignment.strength):
         raise UsageError("the strength must be a number.")
     expected = ["user" if i % 2 == 0 else "assistant" for i in range(len(request.messages))]
     roles = [message.role for message in request.messages]
     if not roles or roles[-1] != "user" or roles != expected:
         raise UsageError("messages must alternate, starting and ending with the user's.")
+
+    def known(tokens: Iterable[int]) -> bool:
+        return all(0 <= token < vocabulary for token in tokens)
+
+    said = [*request.messages, *filter(None, [request.begun])]
+    if all(known(message.token_ids) for message in said) and known(request.thought):
+        return request
+    messages = tuple(
+        message if known(message.token_ids) else structs.replace(message, token_ids=())
+        for message in said
+    )
+    count = len(request.messages)
+    return structs.replace(
+        request,
+        messages=messages[:count],
+        begun=messages[count] if request.begun else None,
+        thought=request.thought if known(request.thought) else (),
+    )
 
 
 def prompts_of(request: Reply, prompter: Prompter, start: int = 0) -> Prompts:

@@ -16,8 +16,8 @@ import threading
 from typing import IO
 
 from amulet_local.engine.engine import Engine
-from amulet_local.errors import INTERRUPTED, AmuletError, EngineDiedError
-from amulet_local.protocol.framing import read_command, write_frame
+from amulet_local.errors import INTERRUPTED, AmuletError, EngineDiedError, UsageError
+from amulet_local.protocol.framing import ImpossibleCommandError, read_command, write_frame
 from amulet_local.protocol.messages import (
     SETTLED,
     Command,
@@ -47,7 +47,7 @@ _NO_MODEL = "no model is loaded; choose one first."
 class _Job:
     """A command waiting or under way, and whether a Stop came after it."""
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command | Failed) -> None:
         self.command = command
         self.stopped = False
 
@@ -65,12 +65,20 @@ class Worker:
     def listen(self) -> None:
         """Read commands until the pipe closes; then the front end is gone, and so are we."""
         try:
-            while command := read_command(self._commands):
+            while command := self._next_command():
                 self._hear(command)
         finally:
             os._exit(0)
 
-    def _hear(self, command: Command) -> None:
+    def _next_command(self) -> Command | Failed | None:
+        """The next one, or what is to be said of one that nobody can carry out."""
+        try:
+            return read_command(self._commands)
+        except ImpossibleCommandError as error:
+            text = f"this cannot be asked of the engine ({error}); check the settings."
+            return Failed(text, UsageError.exit_code, error.request)
+
+    def _hear(self, command: Command | Failed) -> None:
         with self._lock:
             if isinstance(command, Steer):
                 if self._engine:
@@ -130,6 +138,8 @@ class Worker:
             case Unload():
                 self._unload()
                 self._emit(Unloaded())
+            case Failed():
+                self._emit(job.command)
 
     def _load(self, job: _Job, command: Load) -> None:
         self._unload()
@@ -172,7 +182,7 @@ class Worker:
         write_frame(self._events, event)
 
 
-def _request_of(command: Command) -> int | None:
+def _request_of(command: Command | Failed) -> int | None:
     match command:
         case Reply():
             return command.id

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.loading import LONGEST_CONTEXT
 from amulet_local.realignment import Row
 from amulet_local.runtime.llama.sampler import SamplerChain
 from amulet_local.runtime.llama.vocabulary import Vocabulary
@@ -115,9 +116,10 @@ def _penalises(settings: Sampling) -> bool:
 
 
 def _add_penalties(chain: SamplerChain, settings: Sampling) -> None:
+    looked_back = min(settings.penalty_last_n, LONGEST_CONTEXT)  # for each, memory is taken at once
     if _counts(settings):
         chain.penalties(
-            settings.penalty_last_n,
+            looked_back,
             settings.repeat_penalty,
             settings.frequency_penalty,
             settings.presence_penalty,
@@ -127,7 +129,7 @@ def _add_penalties(chain: SamplerChain, settings: Sampling) -> None:
             settings.dry_multiplier,
             settings.dry_base,
             settings.dry_allowed_length,
-            settings.penalty_last_n,
+            looked_back,
         )
 
 

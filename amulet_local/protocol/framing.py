@@ -6,7 +6,8 @@ exhaust the other's memory.
 
 from __future__ import annotations
 
-from typing import IO
+from contextlib import suppress
+from typing import IO, Literal
 
 import msgspec
 
@@ -37,10 +38,44 @@ def frame_of(message: Command | Event) -> bytes:
     return framed(body)
 
 
+class ImpossibleCommandError(ValueError):
+    """A whole command with a value that no command can have; the text says which.
+
+    request: the id of the reply that it is about, as far as it has one.
+    """
+
+    def __init__(self, reason: str, request: int | None) -> None:
+        super().__init__(reason)
+        self.request = request
+
+
 def read_command(pipe: IO[bytes]) -> Command | None:
-    """The next command, or None at the end of the pipe. Raises ValueError on a bad frame."""
+    """The next command, or None at the end of the pipe. Raises ImpossibleCommandError, after which
+    others can be read, and ValueError or RecursionError on a bad frame."""
     body = read_body(pipe, MAX_FRAME)
-    return None if body is None else _command_decoder.decode(body)
+    if body is None:
+        return None
+    try:
+        command: Command = _command_decoder.decode(body)
+    except msgspec.ValidationError as error:
+        with suppress(msgspec.ValidationError):
+            about = msgspec.msgpack.decode(body, type=_AnyCommand)
+            request = about.id or next((each.id for each in about.replies), about.request.id)
+            raise ImpossibleCommandError(str(error), request) from None
+        raise
+    return command
+
+
+class _Request(msgspec.Struct, frozen=True):
+    id: int | None = None
+
+
+class _AnyCommand(_Request, frozen=True, kw_only=True):
+    """What tells which reply a command is about."""
+
+    type: Literal["load", "reply", "compare", "examine", "steer"]
+    replies: tuple[_Request, ...] = ()
+    request: _Request = _Request()
 
 
 def read_event(pipe: IO[bytes]) -> tuple[Event, int] | None:

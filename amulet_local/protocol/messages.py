@@ -22,6 +22,7 @@ from amulet_local.protocol.numbers import (
 )
 
 MOST_COMPARED = 6
+LARGEST_SEED = 0xFFFFFFFE  # the next one means any to llama.cpp
 # In the engine's log: what stands above is settled, and no reason for anything that comes.
 SETTLED = "---- settled ----"
 FinishReason = Literal["stop", "length", "cancelled"]
@@ -59,7 +60,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
 
     id: int
     messages: tuple[Message, ...]
-    seed: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFE)]
+    seed: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_SEED)]
     system: str
     alignment: Alignment = Alignment()
     max_tokens: Positive = 2048

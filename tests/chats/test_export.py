@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,13 +27,13 @@ from amulet_local.chats.history import History
 from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, pack
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.protocol.alignment import Alignment
+from amulet_local.protocol.alignment import STRONGEST, Alignment
 from amulet_local.protocol.message import LONGEST_WISH, Message
-from amulet_local.protocol.messages import Stats
+from amulet_local.protocol.messages import Reply, Stats
+from tests.checks import some
 
 STATS = Stats(30, 0, 60, 3, 0.1, 0.12, 0.5, 25.0, 33, 2)
 
-finite = st.floats(allow_nan=False, allow_infinity=False)
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 origins = st.builds(
     Origin,
@@ -40,7 +41,12 @@ origins = st.builds(
     file=words,
     system=words,
     seed=st.integers(0, 0xFFFFFFFE),
-    alignment=st.builds(Alignment, preference=words, strength=finite, guard=finite),
+    alignment=st.builds(
+        Alignment,
+        preference=words,
+        strength=st.floats(-STRONGEST, STRONGEST),
+        guard=st.floats(0, 1),
+    ),
     wish=words,
 )
 endings = st.builds(
@@ -192,6 +198,31 @@ def test_a_file_that_is_no_chat_is_refused_in_a_sentence_and_changes_nothing(
         import_chat(store, path)
     assert len(str(raised.value)) < 400
     assert store.count() == 0
+
+
+@pytest.mark.parametrize("number", [10**30, 2**63, 2**64 - 1, -(2**63), -(10**30), 1e308, -1e308])
+@pytest.mark.parametrize("integer", [True, False])
+def test_a_chat_that_lies_is_imported_with_numbers_that_can_be(
+    number: float, integer: bool, store: History, tmp_path: Path
+) -> None:
+    document = a_file()
+    reply = document["messages"][1]
+    reply["origin"] |= {"strength": float(number), "guard": float(number)}
+    reply["origin"] |= {"seed": int(number)} if integer else {}
+    for name, usual in reply["ending"]["stats"].items():
+        reply["ending"]["stats"][name] = type(usual)(number) if integer or usual % 1 else usual
+    path = tmp_path / "chat.json"
+    path.write_text(json.dumps(document))
+    _, imported = import_chat(store, path).conversation.path()
+    assert imported.origin
+    asked = Reply(
+        1, (Message("user", "What?"),), imported.origin.seed, "", imported.origin.alignment
+    )
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(asked), type=Reply) == asked
+    assert imported.ending
+    assert imported.ending.stats
+    numbers = msgspec.structs.astuple(imported.ending.stats)
+    assert all(0 <= each <= 2**31 for each in some(numbers))
 
 
 @pytest.mark.parametrize("version", [2, 9, 10**15])

@@ -10,7 +10,13 @@ import pytest
 
 from amulet_local.errors import UsageError
 from amulet_local.protocol.alignment import Sampling
-from amulet_local.protocol.framing import MAX_FRAME, read_command, read_event, write_frame
+from amulet_local.protocol.framing import (
+    MAX_FRAME,
+    ImpossibleCommandError,
+    read_command,
+    read_event,
+    write_frame,
+)
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Load, Reply, Step, Stop
 
@@ -63,6 +69,9 @@ def test_sampling_out_of_range_is_refused(wrong: dict[str, object]) -> None:
 def test_a_chats_name_cannot_be_a_path(chat: str) -> None:
     pipe = io.BytesIO()
     write_frame(pipe, msgspec.structs.replace(REPLY, chat=chat))
+    write_frame(pipe, Stop())
     pipe.seek(0)
-    with pytest.raises(msgspec.ValidationError):
+    with pytest.raises(ImpossibleCommandError, match=r"at `\$.chat`") as raised:
         read_command(pipe)
+    assert raised.value.request == REPLY.id
+    assert read_command(pipe) == Stop()  # the next can be read

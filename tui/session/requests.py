@@ -16,13 +16,11 @@ from amulet_local.presets.preset import USUAL_SAMPLING, Presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import Alignment, Method
 from amulet_local.protocol.message import Message, wishing
-from amulet_local.protocol.messages import Reply
+from amulet_local.protocol.messages import LARGEST_SEED, Reply
 from amulet_local.realignment import strength_and_guard
 from amulet_local.settings import Settings
 from tui.session.changes import ChosenModel
 from tui.session.steering import SteeringChoice
-
-_LARGEST_SEED = 0xFFFFFFFE
 
 
 def new_request(
@@ -44,7 +42,7 @@ def new_request(
     return Reply(
         id=number,
         messages=messages,
-        seed=secrets.randbelow(_LARGEST_SEED + 1),
+        seed=secrets.randbelow(LARGEST_SEED + 1),
         system=steering.system or settings.system or DEFAULT_SYSTEM,
         alignment=alignment_of(steering, messages[-1].wish),
         max_tokens=settings.max_tokens,
