@@ -40,7 +40,7 @@ class EngineDiedError(AmuletError):
     exit_code = 4
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
 
 
@@ -52,7 +52,7 @@ def cause(error: OSError) -> str:
 
 def advice(error: OSError, otherwise: str) -> str:
     """What to do about what the system says; otherwise: where that depends on what was tried."""
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return "free some space and try again"
     if error.errno in _TOO_MANY_OPEN:
         return "close other programs, or allow more open files (ulimit -n), and try again"

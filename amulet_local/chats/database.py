@@ -1,8 +1,8 @@
 """A SQLite file that several processes use at once, and what goes wrong with it.
 
 Out comes a connection with migrated tables; every failure of SQLite becomes one sentence. A damaged
-file is set aside and a new one begun; of one that cannot be written to, a copy in memory can be
-used. Nothing here knows what the tables mean.
+file is replaced by what can be read of it (see repair.py); of one that cannot be written to, a copy
+in memory can be used. Nothing here knows what the tables mean.
 """
 
 from __future__ import annotations
@@ -11,55 +11,65 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from datetime import datetime
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from shutil import copyfile
-from tempfile import TemporaryDirectory
 
+from amulet_local.chats import repair
+from amulet_local.chats.connecting import connect, connected, prepare
 from amulet_local.chats.database_errors import is_damage, is_of, not_kept, refusal, sentence
-from amulet_local.chats.migrations import NewerStoreError, migrate
+from amulet_local.chats.migrations import NewerStoreError
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.files import private, private_folder
+from amulet_local.files import private_folder
 
-_PATIENCE_S = 5.0  # for another process that writes
-_SMALL = 4 * 1024 * 1024  # bytes; looked through in a few milliseconds
+PATIENCE_S = 5.0  # for another process that writes
 
 
 class Database:
-    """A connection, for any thread; they take turns.
+    """Connections, for any thread; those who write take turns, and so do those who read.
 
     path: of the file; None for a store in memory that ends with the process.
     unkept: do not write to the file, but have a copy of it in memory.
-    notice: a sentence for the user where a damaged file was set aside, else empty.
+    patience: seconds that are waited for another process. apart: whoever reads waits for nobody who
+    writes, and sees what is complete.
+    notice: a sentence for the user where a damaged file was replaced, else empty. kept: whether
+    what is written outlives the process.
     Raises NotKeptError where the file cannot be written to, UsageError where it cannot be used,
     NotUsableError where it is too new, and DamagedError where it is damaged.
     """
 
-    def __init__(self, path: Path | None, *, unkept: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        unkept: bool = False,
+        patience: float | None = None,
+        apart: bool = False,
+    ) -> None:
         self.notice = ""
+        self.kept = path is not None and not unkept
         self._path = path
         self._in_use: _InUse | None = None
+        self._file: tuple[int, int] | None = None  # by which the system knows it
         self._lock = threading.RLock()
+        self._patience = PATIENCE_S if patience is None else patience
         with self._in_words():
             if path is None:
-                self._db = _connected(":memory:")
-                return
-            if unkept:
-                self._db = _copied(path)
-                return
-            private_folder(path.parent)
-            if path.exists() and not os.access(path, os.W_OK):  # which SQLite finds out later
-                raise refusal(path)
-            self._in_use = _InUse(path)
-            try:
-                self._db = self._opened(path)
-            except BaseException:
-                self._in_use.close()
-                raise
+                self._db = connected(":memory:")
+            elif unkept:
+                self._db, self.notice = repair.copied(path)
+            else:
+                self._db = self._kept(path)
+        self._reader, self._reading = self._db, self._lock
+        if self.kept and apart and path:
+            with self._in_words():
+                self._reader, self._reading = connect(path, self._patience), threading.RLock()
+                prepare(self._reader)
 
     def close(self) -> None:
         """Let go of the file."""
+        with self._reading:
+            if self._reader is not self._db:
+                self._reader.close()
         with self._lock:
             self._db.close()
             if self._in_use:
@@ -68,43 +78,63 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The connection, to look something up. Raises UsageError, DamagedError."""
-        with self._lock, self._in_words():
-            yield self._db
+        with self._reading, self._in_words():
+            yield self._reader
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The connection in a transaction, undone on any error. Raises as `reading` does."""
-        with self._lock, self._in_words():
-            self._db.execute("BEGIN IMMEDIATE")
+        with self.alone() as db:
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._db
-                self._db.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if db.in_transaction:
+                    with suppress(sqlite3.Error):
+                        db.execute("ROLLBACK")
                 raise
 
-    # -- damage -------------------------------------------------------------------------------
+    @contextmanager
+    def alone(self) -> Iterator[sqlite3.Connection]:
+        """The connection that writes, outside a transaction. Raises as `reading` does."""
+        with self._lock, self._in_words():
+            if self._file and self._path and _known(self._path) != self._file:
+                raise FileNotFoundError(2, "it was removed or replaced while in use")
+            yield self._db
+
+    # -- opening ------------------------------------------------------------------------------
+
+    def _kept(self, path: Path) -> sqlite3.Connection:
+        """A connection to the file itself."""
+        private_folder(path.parent)
+        if path.exists() and not os.access(path, os.W_OK):  # which SQLite finds out later
+            raise refusal(path)
+        self._in_use = _InUse(path, self._patience)
+        try:
+            db = self._opened(path)
+        except BaseException:
+            self._in_use.close()
+            raise
+        self._file = _known(path)
+        return db
 
     def _opened(self, path: Path) -> sqlite3.Connection:
         """A checked connection, to a new file if need be."""
         try:
-            return _checked(path)
+            return repair.checked(path, self._patience)
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
         assert self._in_use is not None
         with self._in_use.alone():
             try:
-                return _checked(path)  # another process may have set it aside
+                return repair.checked(path, self._patience)  # another process may have replaced it
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
                     raise
-            aside = _set_aside(path)
-            self.notice = (
-                f"Your chats file was damaged: it has been kept as {aside}, and a new one started."
-            )
-            return _checked(path)
+            self.notice = repair.replace(path)
+            return repair.checked(path, self._patience)
 
     @contextmanager
     def _in_words(self) -> Iterator[None]:
@@ -119,7 +149,7 @@ class Database:
         except sqlite3.Error as error:
             if is_damage(error) and self._path:
                 with suppress(OSError):
-                    _suspect(self._path).touch(mode=0o600)
+                    repair.suspect(self._path).touch(mode=0o600)
             raise sentence(error, self._path) from error
         except OSError as error:
             raise not_kept(self._path, error) from None
@@ -136,9 +166,9 @@ class _InUse:
     the process however that ends.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float) -> None:
         self._path = path
-        self._lock = _connect(path.with_suffix(".lock"))
+        self._lock = connect(path.with_suffix(".lock"), patience)
         self._share()
 
     @contextmanager
@@ -166,117 +196,10 @@ class _InUse:
         self._lock.execute("SELECT * FROM sqlite_master").fetchall()
 
 
-def _suspect(path: Path) -> Path:
-    """The mark of a file in which damage was met; the next to open it looks closely."""
-    return path.with_suffix(".suspect")
-
-
-def _connect(path: Path | str) -> sqlite3.Connection:
-    if isinstance(path, Path):  # SQLite gives what it puts beside a file the file's own mode
-        with suppress(FileExistsError):
-            os.close(private(str(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-    return sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
-
-
-def _connected(path: Path | str) -> sqlite3.Connection:
-    """A connection with all tables."""
-    db = _connect(path)
+def _known(path: Path) -> tuple[int, int] | None:
+    """By what the system knows the file at a path."""
     try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")  # survives a kill; a power cut may take seconds
-        db.execute("PRAGMA secure_delete = ON")  # zeros in place of what is deleted
-        db.execute("PRAGMA temp_store = MEMORY")  # nothing of it in other folders
-        _prepare(db)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _prepare(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA foreign_keys = ON")
-    migrate(db)
-
-
-def _checked(path: Path) -> sqlite3.Connection:
-    """A connection to a file that seems sound. Raises sqlite3.DatabaseError if it is not.
-
-    A large file is looked through only once damage was met in it: that takes its time.
-    """
-    mark = _suspect(path)
-    db = _connected(path)
-    try:
-        if mark.exists() or path.stat().st_size < _SMALL:
-            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-            if found != "ok":
-                damage = sqlite3.DatabaseError(found)
-                damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-                raise damage
-        if mark.exists():
-            db.execute("INSERT INTO found (found) VALUES ('rebuild')")  # that is not checked
-            mark.unlink(missing_ok=True)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _copied(path: Path) -> sqlite3.Connection:
-    """A connection to a copy in memory of as much of a file as can be read. Raises what SQLite
-    raises."""
-    db = _connect(":memory:")
-    try:
-        if _is_there(path):
-            _copy(path, db)
-        _prepare(db)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _copy(path: Path, db: sqlite3.Connection) -> None:
-    """Copy a file into a connection, with what SQLite has beside it and not put into it yet."""
-    log = path.with_name(f"{path.name}-wal")
-    if not _is_there(log):  # else the file alone would be an old state
-        with closing(_read_only(path)) as source:
-            return source.backup(db)
-    with TemporaryDirectory() as folder:
-        there = Path(folder) / path.name
-        copyfile(path, there)
-        copyfile(log, there.with_name(log.name))
-        with closing(_connect(there)) as source:
-            source.backup(db)
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    """A connection that needs no file beside it."""
-    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    return sqlite3.connect(address, uri=True, isolation_level=None)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.stat().st_size > 0
+        status = path.stat()
     except OSError:
-        return False
-
-
-def set_aside_of(path: Path) -> list[Path]:
-    """The damaged files that were set aside, with what SQLite had beside them, and the mark."""
-    return sorted((_suspect(path), *path.parent.glob(f"{path.stem}-damaged-*")))
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename a file, and what SQLite keeps beside it, so that its name tells when.
-
-    The file itself goes last: cut off before that, the next start does it again, and a new file
-    never meets the log of an old one.
-    """
-    aside = path.with_name(f"{path.stem}-damaged-{datetime.now():%Y%m%d-%H%M%S-%f}{path.suffix}")
-    for end in ("-wal", "-shm", ""):
-        beside = path.with_name(path.name + end)
-        if beside.exists():
-            beside.rename(aside.with_name(aside.name + end))
-    _suspect(path).unlink(missing_ok=True)
-    return aside
+        return None
+    return status.st_dev, status.st_ino

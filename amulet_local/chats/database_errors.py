@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from amulet_local.errors import AmuletError, NotUsableError, UsageError, advice, cause
+from amulet_local.chats.migrations import migrate
+from amulet_local.errors import FULL, AmuletError, NotUsableError, UsageError, advice, cause
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _NOT_KEPT = (
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_CANTOPEN,
@@ -27,11 +31,16 @@ class DamagedError(NotUsableError):
 
 
 class NotKeptError(UsageError):
-    """The system does not let the file be written to: reason, to stand in brackets, tells why."""
+    """The system does not let the file be written to: reason, to stand in brackets, tells why.
+    full: because there is no room on the disk."""
 
-    def __init__(self, path: Path | None, reason: str, remedy: str) -> None:
+    def __init__(self, path: Path | None, reason: str, remedy: str, *, full: bool = False) -> None:
         super().__init__(f"chats cannot be saved in {path} ({reason}); {remedy}.")
-        self.reason = reason
+        self.reason, self.full = reason, full
+
+
+class BusyError(UsageError):
+    """Another process writes to the file, or keeps everybody from it."""
 
 
 def is_of(error: sqlite3.Error, *codes: int) -> bool:
@@ -40,8 +49,22 @@ def is_of(error: sqlite3.Error, *codes: int) -> bool:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error says that the file is damaged."""
-    return is_of(error, *_DAMAGE)
+    """Whether an error says that the file is damaged.
+
+    So does SQLite's general error, which tables that are not what they were bring about, unless a
+    store in memory meets it too: then this SQLite lacks something.
+    """
+    return is_of(error, *_DAMAGE) or (is_of(error, sqlite3.SQLITE_ERROR) and _can_store())
+
+
+@cache
+def _can_store() -> bool:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        try:
+            migrate(db)
+        except sqlite3.Error:
+            return False
+    return True
 
 
 def sentence(error: sqlite3.Error, path: Path | None) -> AmuletError:
@@ -53,8 +76,8 @@ def sentence(error: sqlite3.Error, path: Path | None) -> AmuletError:
         )
     if is_of(error, *_NOT_KEPT):
         return not_kept(path, refusal(path, error))
-    if is_of(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
-        return UsageError(
+    if is_of(error, *_BUSY):
+        return BusyError(
             f"another program is using {path}; try again when it has finished, or close it."
         )
     if is_of(error, sqlite3.SQLITE_CONSTRAINT):
@@ -94,4 +117,4 @@ def removed_meanwhile() -> UsageError:
 def not_kept(path: Path | None, error: OSError) -> NotKeptError:
     """That the system refuses to have the file written to, and why."""
     remedy = advice(error, "make it writable, or set AMULET_HOME to another folder")
-    return NotKeptError(path, cause(error), remedy)
+    return NotKeptError(path, cause(error), remedy, full=error.errno in FULL)

@@ -40,7 +40,7 @@ def erase(database: Database) -> bool:
     with suppress(AmuletError):
         with database.writing() as db:
             merge_words(db)
-        with database.reading() as db:
+        with database.alone() as db:
             db.execute("VACUUM")
             db.execute(f"PRAGMA application_id = {_ERASED}")
         return empty_log(database)
@@ -49,6 +49,6 @@ def erase(database: Database) -> bool:
 
 def empty_log(database: Database) -> bool:
     """Put what is in the log into the file; False where another process reads or writes."""
-    with database.reading() as db:
+    with database.alone() as db:
         (busy, *_) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy

@@ -16,11 +16,11 @@ from types import TracebackType
 from amulet_local.chats import erasing, listing, rows
 from amulet_local.chats.cleanup import open_in_order
 from amulet_local.chats.conversation import Conversation, Node
-from amulet_local.chats.database import set_aside_of
 from amulet_local.chats.database_errors import DamagedError, NotKeptError, removed_meanwhile
 from amulet_local.chats.ids import new_id
 from amulet_local.chats.listing import Summary, title_of
 from amulet_local.chats.prompt_cache_files import KEPT, clear_all_but, forget, forget_all
+from amulet_local.chats.repair import set_aside_of
 from amulet_local.chats.search import Hit, Snippet, find_messages, mark_words
 from amulet_local.chats.votes import Votes
 from amulet_local.chats.wishes import join_wish

@@ -36,6 +36,10 @@ def migrate(db: sqlite3.Connection) -> None:
         version = _version(db)  # another process may have been first
         if version > len(STEPS):
             raise NewerStoreError
+        if version < 0:
+            damage = sqlite3.DatabaseError(f"version {version}")
+            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise damage
         for step in STEPS[version:]:
             step(db)
         db.execute(f"PRAGMA user_version = {len(STEPS)}")

@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 
 import pytest
 
-from amulet_local.chats import database, database_errors
+from amulet_local.chats import connecting, database, database_errors, repair
 from amulet_local.chats.history import History, history_file
 from amulet_local.errors import UsageError
 from tests.chats.stores import a_closed_store, found, keep, titles
@@ -47,11 +47,11 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(home: Path) -> None:
 
 def refuse(monkeypatch: pytest.MonkeyPatch, code: int, number: int) -> None:
     """A system that lets nothing be written to the folder of the chats: SQLite says only `code`."""
-    connect, folder = database._connect, history_file().parent
+    connect, folder = connecting.connect, history_file().parent
 
-    def refused(path: Path | str) -> sqlite3.Connection:
+    def refused(path: Path | str, patience: float = 0.0) -> sqlite3.Connection:
         if folder not in Path(path).parents:
-            return connect(path)
+            return connect(path, patience)
         error = sqlite3.OperationalError("what SQLite says")
         error.sqlite_errorcode = code
         raise error
@@ -60,7 +60,8 @@ def refuse(monkeypatch: pytest.MonkeyPatch, code: int, number: int) -> None:
         if number:
             raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(database, "_connect", refused)
+    for module in (connecting, database, repair):
+        monkeypatch.setattr(module, "connect", refused)
     monkeypatch.setattr(database_errors, "TemporaryFile", asked if number else TemporaryFile)
 
 
@@ -146,7 +147,7 @@ def test_a_store_that_can_be_written_is_kept_whatever_is_allowed() -> None:
 
 
 def test_a_busy_store_is_a_sentence(store: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(database, "PATIENCE_S", 0.05)
     with (
         History(history_file()) as hurried,
         store._database.writing(),

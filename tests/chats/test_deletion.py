@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from amulet_local import settings
-from amulet_local.chats import cleanup, database, migrations
+from amulet_local.chats import cleanup, connecting, database, migrations
 from amulet_local.chats.chat import Chat
 from amulet_local.chats.conversation import Node, Thought
 from amulet_local.chats.history import History, history_file
@@ -133,7 +133,7 @@ def test_the_pages_of_earlier_versions_are_cleaned_once(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def as_before(path: Path) -> sqlite3.Connection:
-        db = database._connect(path)
+        db = connecting.connect(path)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA secure_delete = OFF")
         db.execute("PRAGMA foreign_keys = ON")
@@ -227,7 +227,7 @@ def _keyboard(typed: bytes) -> object:
 def test_what_another_window_holds_on_to_is_told(
     full: History, amulet: Amulet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(database, "PATIENCE_S", 0.1)
     with closing(sqlite3.connect(history_file(), isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM chats").fetchall()

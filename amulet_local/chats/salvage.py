@@ -1,0 +1,197 @@
+"""What can be read of a damaged store, table by table, put into a new one.
+
+Rows go in as they stand on the pages, known for what they are by what they hold; chats come out
+that can be opened: a chat whose own row is lost gets a title from its first message, and a reply
+whose question is lost gets one that says so.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from amulet_local.chats.ids import CHAT_PATTERN, ID_PATTERN, new_id, time_of
+from amulet_local.chats.listing import title_of
+from amulet_local.chats.pages import Pages, Row, Value
+
+LOST = "(This message was lost when the file of the chats was damaged.)"
+
+_TABLES = ("chats", "messages", "pieces", "drafts", "votes")  # in the order of what they refer to
+_CHAT, _ID = re.compile(CHAT_PATTERN), re.compile(ID_PATTERN)
+_NAMES = {  # by which rows of one table are told from those of another
+    ("chats", "id"): _CHAT,
+    ("messages", "id"): _ID,
+    ("messages", "chat"): _CHAT,
+    ("messages", "role"): re.compile("user|assistant"),
+    ("pieces", "message"): _ID,
+    ("drafts", "chat"): re.compile(f"|{CHAT_PATTERN}"),
+    ("votes", "ballot"): _ID,
+}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "TEXT": (str,),
+    "BLOB": (bytes,),
+    "REAL": (int, float),
+    "INTEGER": (int,),
+}
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Salvaged:
+    """How much was saved. lost: messages that are known to be missing."""
+
+    chats: int = 0
+    messages: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class _Column:
+    """name: of its table and its own. types: of its values; none for the number of the row."""
+
+    table: str
+    name: str
+    types: tuple[type, ...]
+    optional: bool
+    added: bool
+
+    def fits(self, value: Value) -> bool:
+        """Whether it may hold a value."""
+        if value is None:
+            return self.optional
+        if not isinstance(value, self.types) or (isinstance(value, float) and math.isnan(value)):
+            return False
+        name = _NAMES.get((self.table, self.name))
+        return name is None or (isinstance(value, str) and bool(name.fullmatch(value)))
+
+
+def salvage(damaged: Path, db: sqlite3.Connection) -> Salvaged:
+    """Put what can be read of a damaged file into a new store. Raises sqlite3.Error where that
+    cannot be written to, OSError where the file cannot be read."""
+    found = _found(damaged, {table: _columns(db, table) for table in _TABLES})
+    messages = {record["id"]: record for record in found["messages"]}
+    lost = list(_mended(messages))
+    found["messages"] = sorted([*messages.values(), *lost], key=lambda record: record["id"])
+    found["chats"] += _forgotten({record["id"] for record in found["chats"]}, messages.values())
+    found["pieces"] = [record for record in found["pieces"] if record["message"] in messages]
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for table in _TABLES:
+            _insert(db, table, found[table])
+        (kept,) = db.execute("SELECT count(DISTINCT chat) FROM messages").fetchone()
+        db.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
+        raise
+    return Salvaged(kept, len(messages), len(lost))
+
+
+def _insert(db: sqlite3.Connection, table: str, records: Iterable[Record]) -> None:
+    """Add records; of several with one name, the first."""
+    for record in records:
+        columns, marks = ", ".join(record), ", ".join("?" * len(record))
+        db.execute(
+            f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})", tuple(record.values())
+        )
+
+
+# -- which table a row is of ----------------------------------------------------------------------
+
+
+def _columns(db: sqlite3.Connection, table: str) -> list[_Column]:
+    """Those of a table; the ones with a default were added by later versions, at the end."""
+    described = db.execute(
+        "SELECT name, type, [notnull], dflt_value, pk FROM pragma_table_info(?)", (table,)
+    )
+    return [
+        _Column(
+            table,
+            name,
+            () if type_ == "INTEGER" and key else _TYPES[type_],
+            not needed and (not key or type_ == "INTEGER"),
+            default is not None,
+        )
+        for name, type_, needed, default, key in described
+    ]
+
+
+def _found(damaged: Path, tables: dict[str, list[_Column]]) -> dict[str, list[Record]]:
+    """The rows of each table as records, in the order of their numbers, without these."""
+    rows: dict[str, list[tuple[int, int, Row]]] = {table: [] for table in tables}
+    order = count()
+    for number, row in Pages(damaged).rows():
+        for table, columns in tables.items():
+            if _is_of(columns, row):
+                rows[table].append((number, next(order), row))
+                break
+    return {
+        table: [
+            {
+                column.name: value
+                for column, value in zip(tables[table], row, strict=False)
+                if column.types
+            }
+            for _, _, row in sorted(rows[table])
+        ]
+        for table in tables
+    }
+
+
+def _is_of(columns: Sequence[_Column], row: Row) -> bool:
+    """Whether a row may be one of a table, written by this version or an earlier one."""
+    fewest = sum(not column.added for column in columns)
+    return fewest <= len(row) <= len(columns) and all(
+        column.fits(value) for column, value in zip(columns, row, strict=False)
+    )
+
+
+# -- what is missing ------------------------------------------------------------------------------
+
+
+def _mended(messages: dict[str, Record]) -> Iterator[Record]:
+    """Have messages hang together again, in place; the questions that are made up for it."""
+    for name, record in messages.items():
+        above = messages.get(record["parent"] or "")
+        user = record["role"] == "user"
+        if above is None:
+            fits = user and record["parent"] is None
+        else:  # an older one, so that there are no circles
+            fits = above["chat"] == record["chat"] and above["role"] != record["role"]
+            fits = fits and above["id"] < name
+        if fits:
+            continue
+        record["parent"] = None
+        if not user:
+            record["parent"] = made_up = new_id(time_of(name))
+            yield {
+                "id": made_up,
+                "chat": record["chat"],
+                "parent": None,
+                "role": "user",
+                "deleted": record["deleted"],
+                "text": LOST,
+                "token_ids": b"",
+                "measures": b"",
+            }
+
+
+def _forgotten(known: set[str], messages: Iterable[Record]) -> list[Record]:
+    """Records for chats of which only messages are left."""
+    chats: dict[str, Record] = {}
+    for record in sorted(messages, key=lambda record: str(record["id"])):
+        if (chat := record["chat"]) in known:
+            continue
+        title = title_of(record["text"]) if record["role"] == "user" else ""
+        made = chats.setdefault(chat, {"id": chat, "title": ""})
+        made["title"] = made["title"] or title
+        made |= {"changed": time_of(record["id"]), "leaf": record["id"]}
+    return list(chats.values())
