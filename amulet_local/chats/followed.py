@@ -67,7 +67,7 @@ def followed(node: Node) -> Followed:
         gain = None
     ended = node.ending and node.ending.reason == "stop"
     asked = (node.origin.alignment.preference, node.origin.wish)
-    return Followed(gain, checks_of(asked, node.message.text) if ended else ())
+    return Followed(gain, checks_of(*asked, node.message.text) if ended else ())
 
 
 def gain_of(tokens: Iterable[TokenMeasures | Step]) -> float | None:
@@ -87,7 +87,9 @@ def degree_of(gain: float) -> Degree:
 
 
 @lru_cache(maxsize=256)  # what is on the screen is asked for at each change
-def checks_of(asked: tuple[str, ...], text: str) -> tuple[Check, ...]:
-    """What each of these asks for, as far as it is certain, and whether the text has it."""
+def checks_of(preference: str, wish: str, text: str) -> tuple[Check, ...]:
+    """What these ask for, as far as it is certain, and whether the text has it. Each line of a wish
+    is one; a preference is read as a whole."""
+    asked = (preference, *wish.split("\n"))
     verifiers = dict.fromkeys(each for words in asked for each in recognised(words))
     return tuple(Check(in_words(each), strict([each], text)) for each in verifiers)

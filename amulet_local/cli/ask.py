@@ -167,11 +167,10 @@ def _followed(request: Reply, answer: Answer) -> Followed:
     finished = answer.finished
     if not request.steered:
         return Followed()
-    asked = (request.alignment.preference, request.wish)
-    ended = finished.reason == "stop"
+    asked, ended = (request.alignment.preference, request.wish), finished.reason == "stop"
     return Followed(
         gain_of(answer.steps[finished.stats.thought_tokens :]),
-        checks_of(asked, finished.text) if ended else (),
+        checks_of(*asked, finished.text) if ended else (),
     )
 
 

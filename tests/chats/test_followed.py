@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,11 @@ def test_a_gain_is_a_word(gain: float, word: str) -> None:
     assert Followed(gain).degree == word
 
 
+def test_the_docs_have_these_limits() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "app.md").read_text("utf-8")
+    assert f"From {SOMEWHAT:.2f} on that is *somewhat*, from {CLEARLY:.2f} on\n*clearly*" in page
+
+
 def test_a_reply_tells_its_gain_and_its_checks() -> None:
     node = reply("A walk", measured(-1.0, -0.75), wish="in lower case, at most 3 words")
     kept = followed(node)
@@ -86,6 +92,11 @@ def test_the_preference_is_checked_as_well_and_the_same_thing_once() -> None:
 def test_what_is_not_certain_is_not_checked() -> None:
     assert followed(reply(wish="in lower case, with feeling")).checks == ()
     assert followed(reply(wish="be kind")) == Followed()
+
+
+def test_each_line_of_a_wish_is_recognised_by_itself() -> None:
+    assert checks_of("", "be kind\nin lower case", "a walk") == (Check("in lower case", True),)
+    assert checks_of("Never write\nin lower case", "", "a walk") == ()
 
 
 @pytest.mark.parametrize("reason", ["length", "cancelled", "died", "interrupted"])
@@ -107,6 +118,6 @@ def test_damaged_measures_are_no_gain() -> None:
 
 def test_a_text_that_is_checked_again_is_not_read_again() -> None:
     before = checks_of.cache_info().misses
-    asked = ("", "no commas, in lower case"), "one, two"
+    asked = ("", "no commas, in lower case", "one, two")
     assert checks_of(*asked) == checks_of(*asked)
     assert checks_of.cache_info().misses == before + 1

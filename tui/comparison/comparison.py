@@ -58,7 +58,7 @@ class Column:
         certain: the columns without them too."""
         if not self.finished or self.finished.reason != "stop":
             return ()
-        return checks_of((self.steering.preference, self.wish), self.text)
+        return checks_of(self.steering.preference, self.wish, self.text)
 
     @property
     def name(self) -> str:
