@@ -38,8 +38,9 @@ def preview(
     *,
     system: str = "",
     placement: Placement = "system",
+    wish: str = "",
 ) -> Preview:
-    """The prompts of a chat that begins with a question.
+    """The prompts of a chat that begins with a question. wish: for the reply to it alone.
 
     Raises NotUsableError where the file cannot be read, or its template cannot write this chat.
     """
@@ -49,7 +50,10 @@ def preview(
     writer = PromptWriter(template if isinstance(template, str) else None, bos, eos)
     messages = (Message("user", question),)
     try:
-        texts = [writer.text(system, messages, words, placement) for words in ("", preference)]
+        texts = [
+            writer.text(system, messages),
+            writer.text(system, messages, preference, placement, wish=wish),
+        ]
     except TemplateError as error:
         raise NotUsableError(
             f"the chat template of {path} cannot format a chat: {error}."

@@ -72,6 +72,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     info.add_argument("--question", metavar="TEXT", type=words, default=_QUESTION)
     info.add_argument("--preference", metavar="TEXT", type=words, default=_PREFERENCE)
+    info.add_argument("--wish", metavar="TEXT", type=words, default="")
     info.set_defaults(run=_info)
 
     quantize = commands.add_parser(
@@ -166,7 +167,7 @@ def _info(args: argparse.Namespace) -> int:
     shown = None
     if card.kind == "chat":
         system = settings.system or DEFAULT_SYSTEM
-        shown = preview(path, args.question, args.preference, system=system)
+        shown = preview(path, args.question, args.preference, system=system, wish=args.wish)
     if args.json:
         facts = {**_card_facts(card, name), "memory": _memory_facts(memory), "memory_free": free}
         facts |= _placing_facts(placing)

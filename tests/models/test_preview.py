@@ -44,6 +44,14 @@ def test_both_prompts_are_those_of_the_engine(
     assert PREFERENCE not in shown.base
 
 
+def test_a_wish_stands_in_the_prompt_with_the_preference_alone(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gguf"
+    write_llama(path)
+    shown = preview(path, QUESTION, PREFERENCE, wish="he re")
+    assert f"{QUESTION}\n\nhe re<" in shown.preference
+    assert "he re" not in shown.base
+
+
 def test_a_template_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     path = tmp_path / "tiny.gguf"
     write_llama(path, template="{% for")

@@ -184,6 +184,17 @@ def test_a_reply_stopped_before_its_first_word_gives_the_message_back() -> None:
     assert session.history.chats() == []
 
 
+def test_a_message_comes_back_with_its_wish_as_it_is_typed() -> None:
+    engine = FakeEngine([HOLD])
+    session = begin(engine)
+    session.ask("Where to?", "short\nkind")
+    session.ask("And then?", "long")
+    assert session.waiting == ("And then?\n!! long",)
+    given_back = GivenBack("And then?\n!! long")
+    assert session.stop() == [given_back, BranchChanged()]
+    assert GivenBack("Where to?\n!! short\n!! kind") in hear(session, engine)
+
+
 def test_a_message_that_is_sent_while_the_reply_before_it_is_stopped_is_answered() -> None:
     engine = FakeEngine([HOLD], ["By the sea."])
     session = begin(engine)
