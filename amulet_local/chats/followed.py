@@ -16,9 +16,6 @@ from typing import Literal
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.provenance import TokenMeasures, unpack
 from amulet_local.protocol.messages import Step
-from amulet_local.verifiers import strict
-from amulet_local.verifiers.recognise import recognised
-from amulet_local.verifiers.words import in_words
 
 # Nats a token from which a reply is said to have followed somewhat, and clearly.
 SOMEWHAT, CLEARLY = 0.02, 0.10
@@ -90,6 +87,10 @@ def degree_of(gain: float) -> Degree:
 def checks_of(preference: str, wish: str, text: str) -> tuple[Check, ...]:
     """What these ask for, as far as it is certain, and whether the text has it. Each line of a wish
     is one; a preference is read as a whole."""
+    from amulet_local.verifiers import strict  # their patterns take a tenth of a second to import
+    from amulet_local.verifiers.recognise import recognised
+    from amulet_local.verifiers.words import in_words
+
     asked = (preference, *wish.split("\n"))
     verifiers = dict.fromkeys(each for words in asked for each in recognised(words))
     return tuple(Check(in_words(each), strict([each], text)) for each in verifiers)
