@@ -19,9 +19,9 @@ import msgspec
 from amulet_local.engine.client import EngineProcess
 from amulet_local.errors import AmuletError, EngineDiedError, NotUsableError, UsageError
 from amulet_local.path_text import as_text
-from amulet_local.presets.preset import USUAL_GUARD, USUAL_STRENGTH
+from amulet_local.presets.preset import USUAL_STRENGTH
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol.alignment import Alignment, Sampling
+from amulet_local.protocol.alignment import USUAL_GUARD, Alignment, Sampling
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message, wishing
 from amulet_local.protocol.messages import Died, Event, Failed, Finished, Loaded, Reply, Step

@@ -23,7 +23,8 @@ import msgspec
 from amulet_local.errors import NotUsableError, advice, cause
 from amulet_local.evaluation.plan import Preference
 from amulet_local.evaluation.questions import Question
-from amulet_local.presets.preset import USUAL_GUARD, USUAL_STRENGTH
+from amulet_local.presets.preset import USUAL_STRENGTH
+from amulet_local.protocol.alignment import USUAL_GUARD
 from amulet_local.system.text_files import read_text
 from amulet_local.verifiers import Verifier, verifier
 

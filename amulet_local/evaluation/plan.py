@@ -9,8 +9,8 @@ from itertools import takewhile
 from amulet_local.evaluation.questions import Question
 from amulet_local.evaluation.records import Key, Setting, WrittenReply
 from amulet_local.evaluation.variants import Variant
-from amulet_local.presets.preset import USUAL_GUARD, USUAL_STRENGTH
-from amulet_local.protocol.alignment import Sampling
+from amulet_local.presets.preset import USUAL_STRENGTH
+from amulet_local.protocol.alignment import USUAL_GUARD, Sampling
 
 GREEDY = Sampling(temperature=0.0)
 

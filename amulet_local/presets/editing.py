@@ -139,8 +139,8 @@ preference = "Answer in a warm and personal tone."
 # the preference, 1 only asks for it, 3 is firm, 5.65 is the paper's; below 0 leads away from it.
 strength = "clearly"
 
-# Keeps text coherent at high strength: 0 is off, 0.1 is usual, 1 is the strictest.
-guard = 0.1
+# Keeps text coherent at high strength: 0 is off, 0.03 is usual, 1 is the strictest.
+guard = 0.03
 
 # Where the preference goes: in the system prompt, or only in the newest message ("turn").
 # placement = "system"

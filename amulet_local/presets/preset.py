@@ -18,7 +18,13 @@ import msgspec
 
 from amulet_local.errors import NotUsableError, UsageError, cause
 from amulet_local.presets.firmness import USUAL_FIRMNESS, Firmness, strength_of
-from amulet_local.protocol.alignment import STRONGEST, Placement, Sampling, Strength
+from amulet_local.protocol.alignment import (
+    STRONGEST,
+    USUAL_GUARD,
+    Placement,
+    Sampling,
+    Strength,
+)
 from amulet_local.protocol.numbers import Fraction, Positive
 from amulet_local.realignment import AMULET, Update
 from amulet_local.settings import presets_folder
@@ -46,7 +52,6 @@ MOST_ITERATIONS = 100_000
 # For a preference that nothing is known of (docs/alignment.md). The paper's strength is for models
 # of billions of parameters.
 USUAL_STRENGTH = strength_of(USUAL_FIRMNESS)
-USUAL_GUARD = 0.1
 USUAL_SAMPLING = Sampling(dry_multiplier=0.8, penalty_last_n=512)  # realigned replies loop more
 
 BUILT_IN = Path(__file__).parent / "builtin"

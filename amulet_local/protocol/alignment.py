@@ -8,6 +8,7 @@ import msgspec
 
 from amulet_local.protocol.numbers import Fraction, Natural
 
+USUAL_GUARD = 0.03  # more keeps replies from doing what they are asked; see docs/instructions.md
 STRONGEST = 1000.0  # either way; beyond, logits lose the digits that tell tokens apart
 
 Method = Literal["base", "pref", "la", "amulet"]
@@ -47,6 +48,6 @@ class Alignment(msgspec.Struct, frozen=True, kw_only=True):
     preference: str = ""
     method: Method = "amulet"
     strength: float = 1.0
-    guard: Fraction = 0.1
+    guard: Fraction = USUAL_GUARD
     placement: Placement = "system"
     sampling: Sampling = Sampling()

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from amulet_local.presets.calibrated import Calibrated, keep_strength
-from amulet_local.presets.preset import USUAL_GUARD, USUAL_SAMPLING, USUAL_STRENGTH, load_presets
+from amulet_local.presets.preset import USUAL_SAMPLING, USUAL_STRENGTH, load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.alignment import USUAL_GUARD, Sampling
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Finished, Stats

@@ -19,13 +19,12 @@ from amulet_local.presets.editing import save_preset
 from amulet_local.presets.firmness import USUAL_FIRMNESS, shown, typed
 from amulet_local.presets.preset import (
     GROUPS,
-    USUAL_GUARD,
     USUAL_SAMPLING,
     Preset,
     preset_of,
     read_preset,
 )
-from amulet_local.protocol.alignment import Placement
+from amulet_local.protocol.alignment import USUAL_GUARD, Placement
 from tui.actions import FORM, bindings, shown_key
 from tui.markdown.sanitising import sentence
 from tui.widgets.dial import Dial
@@ -38,7 +37,7 @@ _FIELDS = {  # in the order of the form: what each is called, and what it asks f
         "Strength",
         "gently, clearly, firmly; or 0 base, 1 prompt, 3 LA, 5.65 Amulet",
     ),
-    "guard": ("Guard", "0 off, 0.1 usual, 1 the strictest"),
+    "guard": ("Guard", "0 off, 0.03 usual, 1 the strictest"),
     "placement": ("Placement", "system, or turn: only in the newest message"),
     "title": ("Title", "the name shown in lists"),
     "description": ("Description", "what it is for, in one line"),

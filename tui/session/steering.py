@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from amulet_local.presets.calibrated import usual_strength
-from amulet_local.presets.preset import USUAL_GUARD, USUAL_SAMPLING, USUAL_STRENGTH, Preset
-from amulet_local.protocol.alignment import Placement, Sampling
+from amulet_local.presets.preset import USUAL_SAMPLING, USUAL_STRENGTH, Preset
+from amulet_local.protocol.alignment import USUAL_GUARD, Placement, Sampling
 
-GUARDS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)  # one after the other, by key
+GUARDS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3)  # one after the other, by key
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from amulet_local.presets.preset import USUAL_GUARD, USUAL_SAMPLING, USUAL_STRENGTH
+from amulet_local.presets.preset import USUAL_SAMPLING, USUAL_STRENGTH
+from amulet_local.protocol.alignment import USUAL_GUARD
 from amulet_local.protocol.message import LONGEST_WISH, Message
 from tests.fake_engine import HOLD, FakeEngine, Measured, Script
 from tests.tui.running import LARGE, SMALL, Running, chat
