@@ -88,7 +88,7 @@ async def test_ctrl_c_copies_what_is_selected_even_while_a_reply_streams() -> No
     engine = FakeEngine(["One two\n\n- three\n\n", HOLD])
     async with chat(engine) as running:
         await running.say("Hi")
-        running.screen.query_one(Page).text_select_all()
+        running.screen.query(Page).last().text_select_all()
         await running.press("ctrl+c")
         assert running.app.clipboard == "One two\n\n• three"
         assert engine.stops == 0
@@ -101,7 +101,7 @@ async def test_ctrl_c_copies_what_is_selected_even_while_a_reply_streams() -> No
 async def test_what_the_mouse_drags_over_is_what_is_copied() -> None:
     async with chat(FakeEngine(["One two three\n\n1. four five\n2. six\n"])) as running:
         await running.say("Hi")
-        page, pilot = running.screen.query_one(Page).content_region, running.pilot
+        page, pilot = running.screen.query(Page).last().content_region, running.pilot
         await pilot.mouse_down(offset=(page.x + 4, page.y))
         await pilot.hover(offset=(page.x + 4, page.y + 1))
         await pilot.hover(offset=(page.x + 7, page.y + 2))

@@ -169,10 +169,10 @@ async def test_a_reply_that_grows_touches_only_its_last_blocks() -> None:
     engine = FakeEngine(["One.\n\nTwo.\n\n", "Th", HOLD, "ree.", HOLD])
     async with chat(engine) as running:
         await running.say("Count.")
-        before = running.screen.query_one(Page).stack.blocks
+        before = running.screen.query(Page).last().stack.blocks
         engine.go_on()
         await running.settle()
-        after = running.screen.query_one(Page).stack.blocks
+        after = running.screen.query(Page).last().stack.blocks
         assert [it.block.styled.text for it in after] == ["One.", "Two.", "Three."]
         assert [old is new for old, new in zip(before, after, strict=True)] == [True, True, False]
 
