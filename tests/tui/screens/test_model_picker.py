@@ -178,7 +178,7 @@ async def test_a_fetch_is_stopped_and_begun_again_by_command() -> None:
         assert running.notified[-1].endswith("tiny:Q8_0 is kept for later.")
         pull.go.set()
         await running.say("/pull hf:org/[b]tiny:Q8_0")
-        await running.until("^d moves this chat to it.")
+        await running.until("Ready: hf:org/[b]tiny:Q8_0.")
         assert pull.asked == ["hf:org/[b]tiny:Q8_0"] * 2
 
 
