@@ -8,6 +8,7 @@ What takes a while to import is imported by the command that needs it: a list is
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -31,7 +32,7 @@ from models import catalogue, library, lookup
 from models.cards import ModelCard, file_title, printable, require_chat_model
 from models.library import LeftOut, LocalModel
 from models.memory import estimate, memory_advice
-from models.quantisation import TYPES, faster_type, quantise
+from models.quantisation import FASTER, TYPES, faster_type, quantise
 
 _QUESTION = "What makes a good walking holiday?"  # what a preview shows
 _PREFERENCE = "Your answer should be as concise as possible."
@@ -164,6 +165,9 @@ def _info(args: argparse.Namespace) -> int:
     placing = estimate_offload(memory, options, found, free)
     advice = memory_advice(card, options, free, found)
     hint = faster_type(card, placing)
+    if hint:
+        path_word = shlex.quote(as_text(card.path))
+        hint += f"; to write one: amulet models quantize {path_word} --type {FASTER}"
     shown = None
     if card.kind == "chat":
         system = settings.system or DEFAULT_SYSTEM

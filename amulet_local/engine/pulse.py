@@ -46,7 +46,7 @@ class Pulse:
         if self._works():
             self._worked_at = now
         if now - max(self._heard_at, self._worked_at) >= IDLE_S:
-            return f"The engine has not responded for {silent_s:.0f} seconds and does no work."
+            return f"The engine has not responded for {silent_s:.0f} seconds and is not working."
         if silent_s >= SILENT_S:
             return f"The engine has said nothing for {silent_s:.0f} seconds, though it is at work."
         return ""

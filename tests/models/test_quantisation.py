@@ -131,4 +131,4 @@ def test_a_faster_type_is_hinted_at_where_there_is_one(
     monkeypatch.setattr("models.memory._is_arm", lambda: False)
     card = replace(inspect(write_model(tmp_path / "a.gguf")), quantisation=quantisation)
     hint = faster_type(card, Offload(layers, 3, (), 0, True))
-    assert ("--type q4_0" in hint) is hinted
+    assert ("Q4_0 copy" in hint) is hinted

@@ -33,7 +33,7 @@ def entry(view: ChatView, node: Node) -> Entry:
     origin = node.origin
     preset = view.presets.presets.get(origin.preset) if origin else None
     name = (preset.title or preset.name) if preset else (origin and origin.preset) or ""
-    return Entry(node, number, len(siblings), name or "written by you")
+    return Entry(node, number, len(siblings), name or "your own words")
 
 
 def _message(view: ChatView, role: str = "", name: str = "") -> Node | None:

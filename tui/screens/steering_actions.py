@@ -18,6 +18,7 @@ from amulet_local.presets.calibrated import calibrated_strength
 from amulet_local.presets.preset import Preset, load_presets
 from amulet_local.protocol.alignment import Placement, Strength
 from amulet_local.protocol.numbers import Fraction
+from tui.markdown.sanitising import sentence
 from tui.screens.chat_view import ChatView
 from tui.screens.preset_form import PresetForm
 from tui.screens.preset_picker import Choice, PresetPicker
@@ -80,7 +81,7 @@ def take_preset(view: ChatView, name: str) -> None:
     try:
         preset = None if name in ("none", "off") else view.presets.get(name)
     except AmuletError as error:
-        view.notify(str(error), severity="error")
+        view.notify(sentence(str(error)), severity="error")
     else:
         steer_by(view, SteeringChoice.to_preset(preset))
 
@@ -142,7 +143,7 @@ def edit_named_preset(view: ChatView, name: str) -> None:
     try:
         view.app.push_screen(PresetForm(view.presets.get(name)), partial(_saved, view))
     except AmuletError as error:
-        view.notify(str(error), severity="error")
+        view.notify(sentence(str(error)), severity="error")
 
 
 def new_preset(view: ChatView) -> None:

@@ -9,6 +9,7 @@ from amulet_local.chats.wishes import split_wish, user_message
 from amulet_local.errors import AmuletError, UsageError
 from amulet_local.system import paths
 from tui.actions import commands
+from tui.markdown.sanitising import sentence
 from tui.screens.chat_view import ChatView
 from tui.session import versions
 from tui.session.changes import Noticed
@@ -26,7 +27,7 @@ async def send(view: ChatView, text: str) -> None:
         wish = user_message(attached.text, wish).wish
     except UsageError as error:
         view.prompt.give_back(text)
-        view.notify(str(error), severity="error")
+        view.notify(sentence(str(error)), severity="error")
         return
     if attached.files:
         view.notify(f"Attached {attached.told}.")

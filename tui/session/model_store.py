@@ -116,6 +116,7 @@ def list_models(options: LoadOptions) -> list[StoredModel]:
     free, found = listing.free, []
     for model in listing.models:
         card, needed, placing = model.card, model.memory, model.placing
+        hint = quantisation.faster_type(card, placing)
         known = [
             f"{card.architecture or 'unknown'}, {card.parameters:,} parameters",
             f"{decimal(card.size)} on disk · trained for {card.context_trained:,} tokens",
@@ -130,7 +131,7 @@ def list_models(options: LoadOptions) -> list[StoredModel]:
             f"compute {decimal(needed.compute)}); {decimal(free)} free.",
             f"Will load: {placing}." if placing.devices else "",
             memory.memory_advice(card, options, free, listing.devices),
-            hint := quantisation.faster_type(card, placing),
+            f"{hint}." if hint else "",
         ]
         text = "\n".join([*filter(None, takes), "", *filter(None, known)])
         label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
