@@ -252,19 +252,21 @@ class _Parser:
         return self._numbers(key, kind, count)
 
     def _check_tokens(self, count: int) -> None:
-        """llama.cpp ends the process where a token comes twice, unless it is empty."""
+        """llama.cpp ends the process where a token comes twice."""
         if count > MOST_TOKENS:
             self._reader.damaged(f"it claims {count:,} tokens")
         if not self._compare_tokens:
             self._reader.skip_strings(count)
             return
         seen: set[bytes] = set()
-        for place in self._reader.strings(count):
+        for number, place in enumerate(self._reader.strings(count)):
             token = bytes(self._reader.data[place])
+            if b"\0" in token:  # where it ends for llama.cpp
+                token = token[: token.index(b"\0")]
+            token = token or b"[EMPTY_%d]" % number  # as llama.cpp calls it
             if token in seen:
                 self._reader.damaged(f"token {reprlib.repr(token)} appears twice")
-            if token:
-                seen.add(token)
+            seen.add(token)
 
     def _tensors(self, count: int, alignment: int) -> tuple[Tensor, ...]:
         """llama.cpp wants every tensor where the ones before it end, so a gap is damage too."""

@@ -16,7 +16,8 @@ from amulet_local.errors import NotUsableError
 from amulet_local.protocol.numbers import MOST_WHOLE
 from amulet_local.system import paths
 from models.cards import Kind, ModelCard, Shape, file_title, part_paths, printable
-from models.header import Header, Omitted, Tensor, read_header
+from models.header import Header, Omitted, Tensor, Value, read_header
+from models.soundness import contradiction
 
 _TYPES: dict[str, Kind] = {
     GGUFType.ADAPTER: "adapter",
@@ -43,15 +44,21 @@ def inspect(path: Path, *, compare_tokens: bool = True) -> ModelCard:
     """The card of the model in a file, or in several, of which the first is named.
 
     compare_tokens: see read_header; a file that is to be loaded needs it. Raises NotUsableError
-    where a file is missing or damaged (see read_header), or is a later part of a split model.
+    where a file is missing or damaged (see read_header), is a later part of a split model, or is
+    one that would end the engine (see soundness.py).
     """
     headers = _parts(read_header(path, compare_tokens=compare_tokens))
     tensors = [tensor for header in headers for tensor in header.tensors]
     parameters = sum(tensor.elements for tensor in tensors)
     fields = _Fields(headers[0])
+    kind = _kind(fields, tensors)
+    if kind == "chat" and (reason := contradiction(fields.value, fields.architecture, tensors)):
+        raise NotUsableError(
+            f"{path} contradicts itself ({reason}); fetch it again, or choose another file."
+        )
     return ModelCard(
         path=path,
-        kind=_kind(fields, tensors),
+        kind=kind,
         name=fields.text(Keys.General.NAME) or file_title(path),
         family=fields.text(Keys.General.BASENAME) or fields.architecture,
         architecture=fields.architecture,
@@ -109,6 +116,10 @@ class _Fields:
         self._metadata = header.metadata
         self.architecture = self.text(Keys.General.ARCHITECTURE)
 
+    def value(self, key: str) -> Value | None:
+        """Whatever stands there."""
+        return self._metadata.get(key.format(arch=self.architecture))
+
     def text(self, key: str) -> str:
         """A text, safe to print."""
         value = self._metadata.get(key)
@@ -117,7 +128,7 @@ class _Fields:
     def numbers(self, key: str) -> list[int]:
         """A natural number, or several where every layer has its own; none that llama.cpp could
         not count to."""
-        value = self._metadata.get(key.format(arch=self.architecture))
+        value = self.value(key)
         values = value if isinstance(value, tuple) else (value,)
         return [n for n in values if type(n) is int and 0 <= n <= MOST_WHOLE]
 

@@ -97,7 +97,7 @@ TOML_ERRORS = (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError)
 # key's parts, and which fails over numbers that Python does not turn into text.
 _MOST_PARTS = 32
 _MOST_DIGITS = 400
-_LONGEST_KEY = 60  # that is told whole
+_LONGEST_KEY, _LONGEST_REASON = 60, 200  # that are told whole; they may quote the text
 _TEXT_OR_REMARK = re.compile(
     r"""(?s:\"{3}(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5}|\Z)|'{3}(?:[^']|'(?!''))*+(?:'{3,5}|\Z))"""
     r"""|"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|\#[^\n]*+"""
@@ -148,6 +148,7 @@ def _wrong_key(message: str, text: str, kind: type[msgspec.Struct]) -> str:
         near = get_close_matches(unknown[1], kind.__struct_encode_fields__, 1)
         hint = f"; did you mean {near[0]}?" if near and not place else ""
         return at_key(unknown[1], f"there is no such key{hint}", text)
+    reason = reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 1]}…"
     for theirs, ours in _PLAIN_WORDS.items():
         reason = reason.replace(theirs, ours)
     names = re.findall(r"[\w-]+", re.sub(r"\[[^]]*\]", "", place))  # not an item's number
@@ -175,7 +176,8 @@ def _choices(kind: type[msgspec.Struct], names: Sequence[str]) -> str:
 
 def at_key(key: str, reason: str, text: str) -> str:
     """A reason with the key in front, and the first line where it seems to be set."""
-    name, key = re.escape(key), key if len(key) <= _LONGEST_KEY else f"{key[: _LONGEST_KEY - 1]}…"
+    name = re.escape(key)
+    key = key if len(key) <= _LONGEST_KEY else f"{key[: _LONGEST_KEY - 1]}…"
     setting = re.compile(rf"""[^#"']*(?<![\w-])({name}|"{name}"|'{name}')\s*[]=]""")
     for number, line in enumerate(text.splitlines(), 1):
         if setting.match(line):

@@ -148,7 +148,7 @@ def test_layers_that_share_their_cache_have_none_of_their_own(tmp_path: Path) ->
 
 
 def test_more_cache_than_the_weights_can_compute_counts_as_unknown(tmp_path: Path) -> None:
-    path = write_model(tmp_path / "a.gguf", layers=2**32 - 1)
+    path = write_model(tmp_path / "a.gguf", layers=512)
     assert inspect(path).shape.kv_numbers == 0
 
 

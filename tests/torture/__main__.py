@@ -26,7 +26,7 @@ from tests.torture.part import Part, parts
 
 _FOLDER = Path("build/torture")
 _LONGEST = 2_000  # characters of a fault that are kept
-_EXAMPLES = 5
+_SHOWN, _EXAMPLES = 1_000, 5  # in the report
 
 
 def main() -> int:
@@ -155,7 +155,7 @@ def _report(name: str, seed: int, cases: Sequence[dict[str, Any]]) -> str:
     lines = [f"## {name}: {len(cases):,} cases, seed {seed}, {len(faults):,} faults", ""]
     lines += [f"- {outcome}: {count:,}" for outcome, count in outcomes.most_common()]
     for case in faults[:_EXAMPLES]:
-        lines += ["", f"case {case['number']}:", "", "```", case["fault"].strip(), "```"]
+        lines += ["", f"case {case['number']}:", "", "```", case["fault"][-_SHOWN:].strip(), "```"]
     return "\n".join([*lines, ""])
 
 

@@ -17,6 +17,7 @@ import llama_cpp
 logger = logging.getLogger("llama.cpp")
 logger.addHandler(logging.NullHandler())  # silent unless a program asks to hear it
 _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
+_LONGEST = 200  # characters of a reason
 _errors: deque[str] = deque(maxlen=8)
 
 
@@ -52,5 +53,7 @@ def lacks_memory() -> bool:
 
 
 def reason() -> str:
-    """Why llama.cpp refused, in its own words: the first error line since the last attempt."""
-    return re.sub(r"^\w+: ", "", _errors[0]) if _errors else "llama.cpp gave no reason"
+    """Why llama.cpp refused, in its own words: the first error since the last attempt, as one line;
+    what it quotes of a file may be long, and break lines."""
+    said = re.sub(r"^\w+: ", "", _errors[0]) if _errors else "llama.cpp gave no reason"
+    return " ".join(said.split())[:_LONGEST]

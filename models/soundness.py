@@ -1,0 +1,105 @@
+"""What a header must not say of a chat model, since llama.cpp ends the process over it.
+
+The numbers and tensors of a header go in, and why the model cannot be loaded comes out. What
+llama.cpp refuses by itself, with a reason, is left to it; these are its assertions that hold for
+all architectures, and types that its multiplications and additions do not have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeGuard
+
+from gguf.constants import Keys
+
+from models.header import Tensor, Value
+
+_MOST_LAYERS = 512
+_MOST_EXPERTS = 1024
+_ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
+
+# Integers, doubles, and what numbers become only while they are multiplied.
+_NO_WEIGHTS = frozenset(("I8", "I16", "I64", "F64", "Q8_1", "Q8_K"))
+_NO_WEIGHT = "I32"
+_TABLES = ("tid2eid",)  # of integers
+_ADDED = ("norm.weight", ".bias")  # to what is F32, or multiplied with it
+
+# Architectures in which what attention puts out is as wide as all heads' values.
+_PLAIN = (
+    *("llama", "mistral3", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "phi3", "gemma", "gemma2"),
+    *("gemma3", "gpt-oss", "smollm3", "granite", "olmo2", "stablelm", "starcoder2", "internlm2"),
+)
+
+Get = Callable[[str], Value | None]
+
+
+def contradiction(get: Get, architecture: str, tensors: Sequence[Tensor]) -> str:
+    """Why llama.cpp would end the process over a header; "" for no reason that is known here.
+
+    get: a value of the header by its key.
+    """
+    return next(_contradictions(get, architecture, tensors), "")
+
+
+def _contradictions(get: Get, architecture: str, tensors: Sequence[Tensor]) -> Iterator[str]:
+    layers = get(Keys.LLM.BLOCK_COUNT)
+    if _is_number(layers) and not 0 < layers <= _MOST_LAYERS:
+        yield f"it claims {layers:,} layers"
+    for key in (Keys.Attention.LAYERNORM_EPS, Keys.Attention.LAYERNORM_RMS_EPS):
+        epsilon = get(key)
+        if isinstance(epsilon, float) and not 0 <= epsilon < math.inf:
+            yield f"{key.format(arch=architecture)} is {epsilon}"
+    scaling = get(Keys.Rope.SCALING_TYPE)
+    if isinstance(scaling, str) and scaling not in _ROPE_SCALINGS:
+        yield "its way to scale positions is not known"
+    yield from _of_experts(get, architecture)
+    yield from _of_heads(get, architecture, tensors)
+    for tensor in tensors:
+        yield from _of_type(tensor)
+
+
+def _of_experts(get: Get, architecture: str) -> Iterator[str]:
+    if architecture.startswith("hunyuan"):  # which has them corrected
+        return
+    experts = get(Keys.LLM.EXPERT_COUNT) or 0
+    used, groups = get(Keys.LLM.EXPERT_USED_COUNT) or 0, get(Keys.LLM.EXPERT_GROUP_COUNT) or 0
+    if isinstance(used, tuple):  # for each layer
+        used = max(filter(_is_number, used), default=0)
+    if not (_is_number(experts) and _is_number(used) and _is_number(groups)):
+        return
+    if experts > _MOST_EXPERTS:
+        yield f"it claims {experts:,} experts"
+    if not min(experts, 1) <= used <= experts:
+        yield f"it uses {used:,} of {experts:,} experts"
+    if groups >= max(1, experts) or (groups > 1 and experts % groups):
+        yield f"it has {groups:,} groups of {experts:,} experts"
+    used_groups = get(Keys.LLM.EXPERT_GROUP_USED_COUNT)
+    if groups > 1 and _is_number(used_groups) and not 0 < used_groups < groups:
+        yield f"it uses {used_groups:,} of {groups:,} groups of experts"
+
+
+def _of_heads(get: Get, architecture: str, tensors: Sequence[Tensor]) -> Iterator[str]:
+    heads, width = get(Keys.Attention.HEAD_COUNT), get(Keys.LLM.EMBEDDING_LENGTH)
+    if not (architecture in _PLAIN and _is_number(heads) and _is_number(width) and heads):
+        return
+    values = get(Keys.Attention.VALUE_LENGTH)
+    together = heads * (values if _is_number(values) else width // heads)
+    for tensor in tensors:
+        if tensor.name.endswith(".attn_output.weight") and tensor.shape[0] != together:
+            yield f"its attention puts out {together:,} numbers, not {tensor.shape[0]:,}"
+
+
+def _of_type(tensor: Tensor) -> Iterator[str]:
+    kind, name = tensor.type.name, tensor.name
+    is_table = any(table in name for table in _TABLES)
+    if (
+        (name.endswith(_ADDED) and kind != "F32")
+        or kind in _NO_WEIGHTS
+        or (kind == _NO_WEIGHT and not is_table)
+    ):
+        yield f"its tensor {name!r} cannot have the type {kind}"
+
+
+def _is_number(value: object) -> TypeGuard[int]:
+    return type(value) is int
