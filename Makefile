@@ -22,7 +22,7 @@ LLAMA := $(shell sed -n 's/^\(llama-cpp-python==[^ ]*\).*/\1/p' $(LOCK))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # several targets install into one environment
-.PHONY: help chat install dev check test fresh test-terminal test-kernels test-families lint format \
+.PHONY: help chat install dev check test torture fresh test-terminal test-kernels test-families lint format \
 	lock llama benchmark screenshots snapshots clean
 
 help: ## List the targets
@@ -44,6 +44,11 @@ check: lint ## Lint, and the tests but those that run a model or open the app; u
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev $(VENV)/.model ## Set up what is missing, run the whole suite on the real model
 	$(BIN)/python -m pytest
+
+# Goes on where it stopped; what it found is in build/torture/report.md.
+torture: export PYTHONDONTWRITEBYTECODE =
+torture: $(VENV)/.dev ## What no user would do, for hours: make torture PARTS="headers loads" SEED=2
+	$(BIN)/python -m tests.torture $(PARTS) --seed $(or $(SEED),0)
 
 fresh: ## README's two commands on a clone in an empty home (PIP_CACHE_DIR=... to compile but once)
 	.ci/fresh
