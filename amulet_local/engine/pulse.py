@@ -23,29 +23,29 @@ _LEAST_WORK_S = 0.01  # of a processor, the smallest step in which systems count
 
 
 class Pulse:
-    """pid: of the engine's process."""
+    """pid: of the engine's process. heard_at: when it was heard of last, by a clock of ours."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._process: psutil.Process | None = None
-        self._heard_at = self._worked_at = self._looked_at = time.monotonic()
+        self.heard_at = self._worked_at = self._looked_at = time.monotonic()
         self._work_s = 0.0
 
     def beat(self) -> None:
         """It said something, or was asked something new; for any thread."""
-        self._heard_at = time.monotonic()
+        self.heard_at = time.monotonic()
 
     def trouble(self) -> str:
         """Why it seems stuck, in a sentence; "" where it does not. To be asked for about once a
         second while something is expected of it."""
         now = time.monotonic()
         if now - self._looked_at > _PAUSE_S:
-            self._heard_at = self._worked_at = now
+            self.heard_at = self._worked_at = now
         self._looked_at = now
-        silent_s = now - self._heard_at
+        silent_s = now - self.heard_at
         if self._works():
             self._worked_at = now
-        if now - max(self._heard_at, self._worked_at) >= IDLE_S:
+        if now - max(self.heard_at, self._worked_at) >= IDLE_S:
             return f"The engine has not responded for {silent_s:.0f} seconds and is not working."
         if silent_s >= SILENT_S:
             return f"The engine has said nothing for {silent_s:.0f} seconds, though it is at work."

@@ -20,6 +20,7 @@ from typing import IO
 from amulet_local.chats.prompt_cache_files import kept_folder
 from amulet_local.engine.epitaph import epitaph, last_lines
 from amulet_local.engine.events import Events
+from amulet_local.engine.load_watch import STALLED_S, LoadWatch
 from amulet_local.engine.pulse import Pulse
 from amulet_local.errors import UsageError, cause
 from amulet_local.files import Stamp, clear_remnants, private, private_folder, stamp
@@ -29,6 +30,7 @@ from amulet_local.protocol.messages import (
     Command,
     Died,
     Event,
+    Failed,
     Load,
     Loaded,
     Notice,
@@ -79,6 +81,7 @@ class Running:
             start_new_session=True,  # the terminal's Ctrl+C is for the front end alone
         )
         self.pulse = Pulse(self._process.pid)
+        self._load_watch = LoadWatch(self._process.pid, self.pulse, self.kill)
         for act in (self._write, self._read):
             threading.Thread(target=act, daemon=True).start()
 
@@ -101,6 +104,8 @@ class Running:
             self._file, self._stamp = command.model, stamp(from_text(command.model))
         self.pulse.beat()
         self._frames.put(frame)
+        if isinstance(command, Load):
+            self._load_watch.begin()
         return True
 
     def kill(self) -> None:
@@ -153,6 +158,7 @@ class Running:
             self._corrupt = True
             self._process.kill()
         status = self._process.wait()
+        self._load_watch.over()
         if self._closing:
             clear_remnants(kept_folder().glob("*.part"))
         else:
@@ -160,6 +166,8 @@ class Running:
 
     def _tell(self, event: Event, size: int) -> None:
         self.pulse.beat()
+        if isinstance(event, Loaded) or (isinstance(event, Failed) and event.id is None):
+            self._load_watch.over()
         self._card = event if isinstance(event, Loaded) else self._card
         while not self._closing and not self._events.offer(event, size, _ROOM_S):
             pass
@@ -168,6 +176,11 @@ class Running:
         card, lines = self._card, last_lines(self._log)
         if self._corrupt:
             return Died("The engine was ended, because what it sent was no message.")
+        if self._load_watch.ended:
+            return Died(
+                f"The engine was ended, because loading {self._file} made no progress for "
+                f"{STALLED_S:.0f} seconds; choose another model."
+            )
         # A mapped file must stay what it is.
         if card and stamp(from_text(self._file)) != self._stamp:
             return Died(
