@@ -152,10 +152,12 @@ class Running:
         assert isinstance(self._process.stdout, io.RawIOBase)
         pipe = io.BufferedReader(self._process.stdout)
         try:
-            while read := read_event(pipe):
+            while (read := read_event(pipe)) and not isinstance(read[0], Died):
                 self._tell(*read)
+            self._corrupt = read is not None  # no engine tells of its own death
         except (ValueError, RecursionError):
             self._corrupt = True
+        if self._corrupt:
             self._process.kill()
         status = self._process.wait()
         self._load_watch.over()

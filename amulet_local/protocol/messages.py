@@ -17,6 +17,7 @@ from amulet_local.protocol.numbers import (
     Fraction,
     LogProbability,
     Natural,
+    Piece,
     Positive,
     Probability,
 )
@@ -174,7 +175,7 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
 
     id: int
     token: Natural
-    text: str
+    text: Piece
     strength: AnyStrength
     shift: Divergence | None = None
     flip: bool | None = None
@@ -182,7 +183,7 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
     logp_base: LogProbability | None = None
     logp_pref: LogProbability | None = None
     logp_realigned: LogProbability | None = None
-    thought: str = ""
+    thought: Piece = ""
 
 
 class Stats(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1, le=MOST_WHOLE)]
 Natural = Annotated[int, msgspec.Meta(ge=0, le=MOST_WHOLE)]
 
 # What events tell. A bound also keeps out what is no number (NaN).
+Piece = Annotated[str, msgspec.Meta(max_length=1_000_000)]  # that one token adds to a text
 Amount = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]  # seconds, or tokens a second
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.001)]  # of float32, rounded
 LogProbability = Annotated[float, msgspec.Meta(le=0.001)]  # -inf where it is ruled out

@@ -158,7 +158,8 @@ class Comparison:
         match event:
             case Step():
                 for column in self._asked(event.id):
-                    column.steps.append(event)
+                    if len(column.steps) < LONGEST:
+                        column.steps.append(event)
             case Finished():
                 for column in self._asked(event.id):
                     column.finished = event

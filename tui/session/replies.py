@@ -162,7 +162,8 @@ class Replies:
                 link.done, link.total = event.done, event.total
                 self._context_used = event.total // (2 if reply.request.steered else 1)
         elif reply and isinstance(event, Step) and self.is_about(event.id):
-            return self._take_step(reply, event)
+            if reply.tokens < reply.request.max_tokens:  # more is none of a reply
+                return self._take_step(reply, event)
         elif event.id in self._left:
             return self._take_of_left(self._left[event.id], event)
         return []

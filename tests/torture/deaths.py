@@ -1,0 +1,220 @@
+"""Signals to the app and to its engine, at a random moment of every phase: the terminal is as it
+was found, nothing lives on, what is stored is sound, and the next message is answered.
+
+`trial` is one run by a seed; `python -m tests.torture.deaths 20` makes as many of every phase and
+signal (some hours), `... 1 streaming engine` only those of a phase and of who gets the signal.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+import psutil
+
+from tests.checks import comes
+from tests.closing import Closable
+from tests.tiny_models import write_llama
+from tests.torture.pipe import answered
+
+Comes = Callable[[Callable[[], object]], bool]
+
+PHASES = ("starting", "loading", "reading", "streaming", "comparing", "quitting")
+ENDING = ("KILL", "TERM", "HUP", "INT", "QUIT")
+SIGNALS = {
+    "app": (*ENDING, "close", "CONT", "STOP CONT", "TSTP CONT", "TSTP TERM CONT", "STOP TERM CONT"),
+    "engine": (*ENDING, "STOP", "CONT", "STOP CONT"),
+}
+QUIT, COMPARE, RESTART, ESCAPE, CLEAR = b"\x11", b"\x19", b"\x12", b"\x1b", b"\x15"
+ENGINE = "amulet_local.engine.worker"
+_STYLES = re.compile(rb"\x1b\[[\d;]*m")
+_LONG = b"\x1b[200~" + b"Tell me a long story of a lighthouse. " * 20 + b"\x1b[201~\r"
+_LOOKS = 60
+
+
+def within_three_seconds(about: Callable[[], object]) -> bool:
+    """Wait until it is so, as long as a user does."""
+    for _ in range(_LOOKS):
+        if about():
+            return True
+        time.sleep(3.0 / _LOOKS)
+    return bool(about())
+
+
+class _Run:
+    """The app in its terminal, and where it keeps things."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, model = folder / "home", folder / "tiny.gguf"
+        if not model.exists():
+            write_llama(model)
+            (self.home / "config").mkdir(parents=True)
+            (self.home / "config" / "config.toml").write_text("max_tokens = 300\n", "utf-8")
+        variables = {"AMULET_HOME": str(self.home), "HOME": str(folder)}
+        self.opened = Closable(["-m", str(model), "-p", "concise"], variables)
+        self.gone = False  # the terminal
+
+    def shows(self, *texts: bytes, since: int = 0) -> bool:
+        """Whether any of these was drawn from a place in the output on, or the app has ended."""
+        plain = _STYLES.sub(b"", self.opened.output[since:])
+        return any(text in plain for text in texts) or self.ended()
+
+    def ended(self) -> bool:
+        return self.opened.app.poll() is not None
+
+    def reach(self, phase: str) -> None:
+        """Go on to the beginning of a phase."""
+        if phase == "starting":
+            return
+        comes(lambda: self.shows(b"loading", b"ready"))
+        if phase == "loading":
+            return
+        comes(lambda: self.shows(b"ready"))
+        self.opened.type(_LONG)
+        comes(lambda: self.shows(b"reading", b"writing"))
+        if phase == "comparing":
+            comes(lambda: answered(self.home) > 0)
+            self.opened.type(COMPARE)
+            comes(lambda: self.shows(b"1 \xc2\xb7 base"))
+        elif phase != "reading":
+            comes(lambda: self.shows(b"writing"))
+        if phase == "quitting":
+            self.opened.type(QUIT)
+
+    def victim(self, who: str) -> psutil.Process | None:
+        """Whom the signals are for, if it is there."""
+        with suppress(psutil.Error):
+            app = psutil.Process(self.opened.app.pid)
+            engines = (it for it in app.children() if ENGINE in it.cmdline())
+            return app if who == "app" else next(engines, None)
+        return None
+
+    def send(self, who: str, signals: str, chance: random.Random) -> bool:
+        """Whether there was anybody to get them."""
+        if signals == "close":
+            self.opened.close()
+            self.gone = True
+            return True
+        victim = self.victim(who)
+        for name in signals.split() if victim else ():
+            with suppress(psutil.Error):
+                assert victim is not None
+                victim.send_signal(getattr(signal, f"SIG{name}"))
+            time.sleep(chance.uniform(0.0, 0.4))
+        return victim is not None
+
+    def ask(self) -> str:
+        """Say something, and wait for the reply; why there is none."""
+        comes(lambda: self.shows(b"ready", b"stopped"))
+        before = answered(self.home)
+        self.opened.type(CLEAR + b"And now?\r")
+        if not comes(lambda: answered(self.home) > before or self.ended()) or self.ended():
+            return "the next message is not answered"
+        return ""
+
+    def leave(self, waits: Comes) -> list[str]:
+        """Quit by the key."""
+        self.opened.type(QUIT)
+        found = [] if waits(lambda: not self.opened.living()) else ["it does not end by the key"]
+        return [*found, *self.left()]
+
+    def left(self) -> list[str]:
+        """What of the terminal is not as it was, and what was written that nobody should read."""
+        found = [] if self.gone else [f"the terminal: {mode}" for mode in self.opened.modes()]
+        return [*found, *(["a traceback"] if b"Traceback" in self.opened.output else [])]
+
+    def close(self) -> None:
+        self.opened.kill()
+        if not self.gone:
+            self.opened.close()
+
+
+def trial(
+    phase: str,
+    who: str,
+    signals: str,
+    seed: int,
+    folder: Path,
+    waits: Comes = within_three_seconds,
+) -> list[str]:
+    """Send signals in a phase; returns what did not hold."""
+    chance = random.Random(seed)
+    run = _Run(folder)
+    try:
+        run.reach(phase)
+        time.sleep(chance.uniform(0.0, 0.6))
+        found = _obeyed(run, phase, who, signals, waits, chance)
+    finally:
+        run.close()
+    again = _Run(folder)
+    try:
+        comes(lambda: again.shows(b"ready"))
+        found += filter(None, [again.ask()])
+        found += again.leave(waits)
+    finally:
+        again.close()
+    with closing(sqlite3.connect(again.home / "data" / "chats.sqlite")) as db:
+        ((sound,),) = db.execute("PRAGMA integrity_check")
+    return found + ([] if sound == "ok" else [f"the store: {sound}"])
+
+
+def _obeyed(
+    run: _Run, phase: str, who: str, signals: str, waits: Comes, chance: random.Random
+) -> list[str]:
+    """Send the signals, and see what follows in this run."""
+    drawn = len(run.opened.output)
+    sent = run.send(who, signals, chance)
+    ends = who == "app" and (signals == "close" or not {*signals.split()}.isdisjoint(ENDING))
+    if ends or phase == "quitting":
+        found = [] if waits(lambda: not run.opened.living()) else ["something lives on"]
+        return [*found, *([] if "KILL" in signals and who == "app" else run.left())]
+    if who == "engine" and sent and signals != "CONT" and signals != "STOP CONT":
+        told = (b"engine stopped", b"to restart it", b"The engine")
+        if not comes(lambda: run.shows(*told, since=drawn) or answered(run.home) > 1):
+            return ["nothing is said of it"]
+    if phase == "comparing":
+        run.opened.type(ESCAPE)
+        time.sleep(0.5)
+    if signals == "STOP":
+        comes(lambda: run.shows(b"to restart it", since=drawn))
+        run.opened.type(RESTART)
+        comes(lambda: run.shows(b"being loaded again", since=drawn))
+    elif phase in ("reading", "streaming") and who == "app":
+        comes(lambda: answered(run.home) > 0 or run.ended())
+    return [*filter(None, [run.ask()]), *run.leave(waits)]
+
+
+def main(times: int, phases: tuple[str, ...], whom: tuple[str, ...]) -> int:
+    """So many of each; returns how many did not hold."""
+    failed = 0
+    for number in range(times):
+        for phase in phases:
+            for who in whom:
+                for signals in SIGNALS[who]:
+                    seed = random.Random(f"{number} {phase} {who} {signals}").randrange(2**31)
+                    with tempfile.TemporaryDirectory() as folder:
+                        found = trial(phase, who, signals, seed, Path(folder))
+                    failed += bool(found)
+                    print(number, phase, who, signals, found or "held", flush=True)
+    return failed
+
+
+if __name__ == "__main__":
+    _, times_, *only = sys.argv
+    sys.exit(
+        bool(
+            main(
+                int(times_),
+                tuple(each for each in PHASES if each in only) or PHASES,
+                tuple(each for each in SIGNALS if each in only) or tuple(SIGNALS),
+            )
+        )
+    )
