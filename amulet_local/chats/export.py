@@ -175,7 +175,7 @@ def _node(message: _Message) -> Node:
         message.parent,
         Message(message.role, message.text, message.token_ids, message.wish),
         message.origin.origin() if message.origin else None,
-        message.ending.bounded() if message.ending else None,
+        message.ending,
         message.measures,
         Thought(message.thought, message.thought_ids),
     )

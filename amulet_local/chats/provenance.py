@@ -16,7 +16,6 @@ from msgspec import structs
 
 from amulet_local.protocol.alignment import STRONGEST, Alignment
 from amulet_local.protocol.messages import LARGEST_SEED, FinishReason, Reply, Stats, Step
-from amulet_local.protocol.numbers import MOST_WHOLE
 
 # died: the engine, while it wrote; interrupted: the front end, which could not say how it ended.
 Reason = Literal[FinishReason, "died", "interrupted"]
@@ -103,18 +102,6 @@ class Ending(msgspec.Struct, frozen=True):
     reason: Reason
     stats: Stats | None = None
 
-    def bounded(self) -> Ending:
-        """The same with statistics that can be stored and shown, whatever stands in a file."""
-        if not self.stats:
-            return self
-        stats = {
-            name: _within(0.0, value, _LONGEST_S)
-            if isinstance(value, float)
-            else min(max(0, value), MOST_WHOLE)
-            for name, value in structs.asdict(self.stats).items()
-        }
-        return structs.replace(self, stats=msgspec.convert(stats, Stats))
-
 
 class TokenMeasures(msgspec.Struct, frozen=True):
     """One token of a reply: how much of the text is its, and its measures (see protocol.Step).
@@ -151,7 +138,6 @@ def measures_of(step: Step) -> TokenMeasures:
 _TOKEN = struct.Struct("<6fIB")
 BYTES_A_TOKEN = _TOKEN.size
 _FLIPPED, _FLIP_MEASURED = 1, 2
-_LONGEST_S = 1e9
 _LARGEST = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
 
 

@@ -145,7 +145,7 @@ def test_an_origin_is_stored_flat_as_before_it_had_an_alignment() -> None:
         seed=1,
         system="s",
         preset="concise",
-        alignment=Alignment(preference="p", strength=5.65),
+        alignment=Alignment(preference="p", strength=5.65, guard=0.1),
         thinking=True,
         wish="short",
     )

@@ -141,6 +141,8 @@ from amulet_local.engine import worker
 from amulet_local.runtime.llama.errors import NoDeviceMemoryError
 from amulet_local.protocol.messages import Finished, Loaded, Stats, Step
 
+way = sys.argv.pop(1)  # the worker knows arguments of its own
+
 class Engine:
     def __init__(self, command, progress):
         asked = command.options.gpu_layers
@@ -153,7 +155,7 @@ class Engine:
     def close(self): pass
     def reply(self, request, emit):
         emit(Step(request.id, 5, "One.", 1.0))
-        if self.layers > 16 and sys.argv[1] == "abort":
+        if self.layers > 16 and way == "abort":
             print("CUDA error: out of memory", file=sys.stderr, flush=True)
             os.abort()
         if self.layers > 16:

@@ -110,6 +110,8 @@ from amulet_local.chats.prompt_cache_files import kept_file
 from amulet_local.files import part_of
 from amulet_local.protocol.messages import Loaded
 
+way = sys.argv.pop(1)  # the worker knows arguments of its own
+
 class Engine:
     def __init__(self, command, progress):
         self.told = threading.Event()
@@ -118,7 +120,7 @@ class Engine:
     def notices(self): return []
     def resume(self): pass
     def stop(self):
-        if sys.argv[1] == "hears": self.told.set()
+        if way == "hears": self.told.set()
     def close(self):
         part = part_of(kept_file("long"))
         part.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from amulet_local.presets.preset import (
     load_presets,
     read_preset,
 )
-from amulet_local.protocol.alignment import Sampling
+from amulet_local.protocol.alignment import USUAL_GUARD, Sampling
 from amulet_local.realignment import AMULET, LINEAR, Update
 from amulet_local.settings import presets_folder
 from tests.checks import some
@@ -118,7 +118,7 @@ def test_presets_come_in_the_order_of_the_groups() -> None:
 def test_a_file_needs_a_preference_only() -> None:
     preset = read_preset(put("mine.toml", 'preference = "Rhyme."'))
     assert (preset.name, preset.group, preset.placement) == ("mine", "own", "system")
-    assert (preset.usual_strength, preset.guard) == (USUAL_STRENGTH, 0.1)
+    assert (preset.usual_strength, preset.guard) == (USUAL_STRENGTH, USUAL_GUARD)
     assert preset.sampling == Sampling()
     assert not preset.built_in
 

@@ -48,7 +48,7 @@ async def test_a_title_needs_something_to_read() -> None:
     keep("Where to?")
     async with chat(FakeEngine()) as running:
         await running.press("ctrl+l", "r")
-        await fill_in(running, "\x07")
+        await fill_in(running, "\u200d")
         assert "A title needs at least one visible character." in running.shown()
         await fill_in(running, "")
         assert isinstance(running.app.screen, LineForm)

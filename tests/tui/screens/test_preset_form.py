@@ -152,7 +152,7 @@ async def test_a_click_sets_them() -> None:
         assert running.session.steering.placement == "turn"
 
 
-async def test_without_a_preference_there_is_nothing_to_guard() -> None:
+async def test_without_a_preference_the_guard_is_for_wishes() -> None:
     async with chat(FakeEngine(), preset="") as running:
         await running.say("/guard 0.2")
-        assert "Choose a preset first" in running.notified[-1]
+        assert "this is for wishes (!!)" in running.notified[-1]
