@@ -16,6 +16,7 @@ from typing import Literal
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.provenance import TokenMeasures, unpack
 from amulet_local.protocol.messages import Step
+from amulet_local.realignment import BASE
 
 # Nats a token from which a reply is said to have followed somewhat, and clearly.
 SOMEWHAT, CLEARLY = 0.02, 0.10
@@ -68,11 +69,12 @@ def followed(node: Node) -> Followed:
 
 
 def gain_of(tokens: Iterable[TokenMeasures | Step]) -> float | None:
-    """The mean over those that both streams were measured at; None where there is none."""
+    """The mean over those that both streams were measured at, and that were led towards what is
+    preferred, at a strength above 0; None where there is none."""
     gains = [
         token.logp_pref - token.logp_base
         for token in tokens
-        if token.logp_pref is not None and token.logp_base is not None
+        if token.logp_pref is not None and token.logp_base is not None and token.strength > BASE
     ]
     finite = list(filter(math.isfinite, gains))  # what one stream rules out says nothing of degree
     return math.fsum(finite) / len(finite) if finite else None
