@@ -191,8 +191,8 @@ def require_space(what: str, needed: int, folder: Path, variable: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UsageError(
-            f"{what} takes {needed / 1e6:,.0f} MB in {folder}, where {free / 1e6:,.0f} MB are "
-            f"free; make room, or set {variable} to another folder."
+            f"{what} needs {needed / 1e6:,.0f} MB in {folder}, but only {free / 1e6:,.0f} MB are "
+            f"free there; make room, or set {variable} to another folder."
         )
 
 

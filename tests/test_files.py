@@ -91,8 +91,8 @@ def test_room_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(UsageError) as caught:
         require_space("fetching tiny", 3_000_000_000, tmp_path, "AMULET_MODELS")
     assert str(caught.value) == (
-        f"fetching tiny takes 3,000 MB in {tmp_path}, where 2 MB are free; make room, or set "
-        "AMULET_MODELS to another folder."
+        f"fetching tiny needs 3,000 MB in {tmp_path}, but only 2 MB are free there; make room, or "
+        "set AMULET_MODELS to another folder."
     )
 
 

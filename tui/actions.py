@@ -373,10 +373,11 @@ def order(binding: Binding) -> int:
     return _ORDER.get(binding.id or "", len(_ORDER))
 
 
-def unknown_ids(keys: Iterable[str]) -> list[str]:
-    """Of the ids in config.toml, those that no action has."""
+def key_problems(keys: Iterable[str]) -> list[str]:
+    """A sentence where config.toml has ids that no action has."""
     known = {action.key_id for actions in (*PLACES.values(), HELP) for action in actions}
-    return [key for key in keys if key not in known]
+    unknown = [key for key in keys if key not in known]
+    return [f"config.toml sets keys for unknown actions: {', '.join(unknown)}"] if unknown else []
 
 
 def keys_of(action: Action, own: Mapping[str, str]) -> list[str]:

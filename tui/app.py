@@ -32,7 +32,7 @@ from amulet_local.presets.preset import load_presets
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.safe_text import clean
 from amulet_local.settings import load_settings
-from tui.actions import APP, bindings, unknown_ids
+from tui.actions import APP, bindings, key_problems
 from tui.gate import Gate
 from tui.markdown.sanitising import sentence
 from tui.palette import ActionProvider
@@ -72,9 +72,7 @@ def run_chat(
     """
     settings, presets = load_settings(), load_presets()
     steering = SteeringChoice.to_preset(presets.get(preset) if preset else None, strength)
-    notices = list(presets.problems)
-    if unknown := unknown_ids(settings.keys):
-        notices.append(f"config.toml sets keys for unknown actions: {', '.join(unknown)}")
+    notices = [*presets.problems, *key_problems(settings.keys)]
     _collect_rarely()
     engine = EngineProcess(needs_of)
     with History(history_file(), unkept=True) as history:

@@ -16,13 +16,13 @@ from rich.text import Text
 
 from amulet_local.cli.options import Subparsers
 from amulet_local.cli.output import console, print_json, say, write
-from amulet_local.errors import UsageError
+from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.presets.editing import new_preset, own_preset
 from amulet_local.presets.firmness import shown
 from amulet_local.presets.preset import GROUPS, MOST_BYTES, Preset, load_presets, read_preset
 from amulet_local.realignment import label
 from amulet_local.safe_text import line
-from amulet_local.settings import presets_folder
+from amulet_local.settings import load_settings, presets_folder
 from amulet_local.system.text_files import read_text
 
 
@@ -53,10 +53,11 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def _list(args: argparse.Namespace) -> int:
     loaded = load_presets()
+    problems = [*loaded.problems, *_config_problems()]
     if args.json:
         presets = [_described(preset) for preset in loaded.presets.values()]
         folder = str(presets_folder())
-        print_json({"folder": folder, "presets": presets, "problems": loaded.problems})
+        print_json({"folder": folder, "presets": presets, "problems": problems})
         return 0
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("name", no_wrap=True)
@@ -70,9 +71,22 @@ def _list(args: argparse.Namespace) -> int:
             table.add_row(Text(GROUPS.get(group, group), style="bold"))
         table.add_row(preset.name, shown(preset.strength), _purpose(preset))
     console().print(table)
-    for problem in loaded.problems:
+    for problem in problems:
         say(problem)
     return 0
+
+
+def _config_problems() -> list[str]:
+    """What the chat would say of config.toml when it opens."""
+    try:
+        keys = load_settings().keys
+    except NotUsableError as error:
+        return [str(error)]
+    if not keys:
+        return []
+    from tui.actions import key_problems  # takes a while to import
+
+    return key_problems(keys)
 
 
 def _purpose(preset: Preset) -> str:

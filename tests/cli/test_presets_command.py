@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from amulet_local.presets.preset import GROUPS, load_presets, read_preset
-from amulet_local.settings import presets_folder
+from amulet_local.settings import config_folder, presets_folder
 from tests.cli.conftest import Amulet
 
 
@@ -154,3 +154,22 @@ def test_a_taken_or_impossible_name_is_refused(amulet: Amulet) -> None:
     assert "amulet presets edit concise" in amulet("presets", "new", "concise").err
     assert "lower-case letters" in amulet("presets", "new", "../x").err
     assert not presets_folder().exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ('[keys]\nfly = "f5"\nnew_chat = "f6"', "config.toml sets keys for unknown actions: fly"),
+        ("keys = 3", "config.toml is not valid"),
+    ],
+)
+def test_what_the_chat_would_say_of_the_config_is_said_here_too(
+    amulet: Amulet, config: str, told: str
+) -> None:
+    config_folder().mkdir(parents=True)
+    (config_folder() / "config.toml").write_text(config)
+    result = amulet("presets")
+    assert result.code == 0
+    assert told in result.err
+    (problem,) = amulet("presets", "--json").document["problems"]
+    assert told in problem

@@ -309,7 +309,7 @@ def test_what_is_not_gguf_leaves_nothing(hub: Hub) -> None:
 def test_too_little_space_is_told_before(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1000))
-    assert "0 MB are free; make room" in refused(f"hf:{REPOSITORY}", UsageError)
+    assert "0 MB are free there; make room" in refused(f"hf:{REPOSITORY}", UsageError)
     assert not any("resolve" in each for each in some(hub.asked))
 
 

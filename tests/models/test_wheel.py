@@ -154,7 +154,7 @@ def test_a_full_disk_is_told_before_anything_is_fetched(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 5000))
-    assert "0 MB are free; make room" in refused(index.entry, UsageError)
+    assert "0 MB are free there; make room" in refused(index.entry, UsageError)
 
 
 def test_a_disk_that_fills_up_under_pip_is_told(

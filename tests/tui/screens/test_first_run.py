@@ -133,9 +133,7 @@ async def test_a_model_that_is_not_offered_is_not_asked_about_either() -> None:
     "error",
     [
         NotUsableError("ministral-3-3b cannot be fetched (no route); check the network."),
-        UsageError(
-            "fetching ministral-3-3b takes 2,147 MB in /m, where 40 MB are free; make room."
-        ),
+        UsageError("fetching ministral-3-3b needs 2,147 MB in /m, but only 40 MB are free there."),
     ],
 )
 async def test_a_fetch_that_fails_says_why_and_the_key_goes_on_with_it(error: Exception) -> None:
