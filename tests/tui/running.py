@@ -50,6 +50,9 @@ BETTER = next(
 )
 SUGGESTION = Suggestion(BETTER)
 
+# For what threads bring about, mostly in no time; a minute and more where the machine is busy.
+_LOOKS, _BETWEEN_LOOKS_S = 5000, 0.02
+
 Fetch = Callable[[Callable[["Progress"], object], Callable[[], bool]], Path]
 
 
@@ -176,11 +179,11 @@ class Running:
 
     async def until(self, text: str) -> None:
         """Wait for what a thread will bring about, wherever its lines are broken."""
-        for _ in range(250):
+        for _ in range(_LOOKS):
             await self.settle()
             if text in self.shown() or text in self.words():
                 return
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_BETWEEN_LOOKS_S)
         raise AssertionError(f"{text!r} is not shown")
 
     def words(self) -> str:

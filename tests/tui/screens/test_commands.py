@@ -52,7 +52,7 @@ async def test_commands_take_what_follows_them() -> None:
         await running.say("/preset none")
         assert running.session.steering.preference == ""
         await running.say("/preset nosuch")
-        assert "there is no preset called" in running.shown()
+        assert "There is no preset called" in running.shown()
         await running.say("Hi")
         await running.say("/rename My own title")
         assert "My own title" in running.shown().split("\n")[0]

@@ -176,6 +176,7 @@ async def test_a_fetch_is_stopped_and_begun_again_by_command() -> None:
         await running.say("/pull stop")
         await running.until("Stopped; what was fetched of hf:org/[b]tiny:Q8_0 is kept")
         assert running.notified[-1].endswith("tiny:Q8_0 is kept for later.")
+        running.app.clear_notifications()  # which hide what comes now
         pull.go.set()
         await running.say("/pull hf:org/[b]tiny:Q8_0")
         await running.until("Ready: hf:org/[b]tiny:Q8_0.")
