@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from types import TracebackType
 
 from amulet_local.chats import erasing, listing, rows
 from amulet_local.chats.cleanup import open_in_order
@@ -91,12 +90,7 @@ class History:
     def __enter__(self) -> History:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     # -- finding ------------------------------------------------------------------------------
