@@ -23,9 +23,10 @@ _ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 _NO_WEIGHTS = frozenset(("I8", "I16", "I64", "F64", "Q8_1", "Q8_K"))
 _NO_WEIGHT = "I32"
 _TABLES = ("tid2eid",)  # of integers
-_ADDED = ("norm.weight", ".bias")  # to what is F32, or multiplied with it
+_ADDED = ("norm.weight", ".bias", ".ssm_a", ".ssm_d")  # to what is F32, or multiplied with it
 
-# Architectures in which what attention puts out is as wide as all heads' values.
+# Architectures in which all layers have attention, whose queries and values are as wide as all of
+# its heads together.
 _PLAIN = (
     *("llama", "mistral3", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "phi3", "gemma", "gemma2"),
     *("gemma3", "gpt-oss", "smollm3", "granite", "olmo2", "stablelm", "starcoder2", "internlm2"),
@@ -81,13 +82,25 @@ def _of_experts(get: Get, architecture: str) -> Iterator[str]:
 
 def _of_heads(get: Get, architecture: str, tensors: Sequence[Tensor]) -> Iterator[str]:
     heads, width = get(Keys.Attention.HEAD_COUNT), get(Keys.LLM.EMBEDDING_LENGTH)
+    layers = get(Keys.LLM.BLOCK_COUNT)
     if not (architecture in _PLAIN and _is_number(heads) and _is_number(width) and heads):
         return
-    values = get(Keys.Attention.VALUE_LENGTH)
-    together = heads * (values if _is_number(values) else width // heads)
+    keys, values = get(Keys.Attention.KEY_LENGTH), get(Keys.Attention.VALUE_LENGTH)
+    key = keys if _is_number(keys) else width // heads
+    value = values if _is_number(values) else width // heads
+    rotated = get(Keys.Rope.DIMENSION_COUNT)
+    if _is_number(rotated) and rotated > key:
+        yield f"it turns {rotated:,} of {key:,} numbers of a key"
     for tensor in tensors:
-        if tensor.name.endswith(".attn_output.weight") and tensor.shape[0] != together:
-            yield f"its attention puts out {together:,} numbers, not {tensor.shape[0]:,}"
+        name, (columns, rows) = tensor.name, (*tensor.shape, 1, 1)[:2]
+        if name.endswith(".attn_q.weight") and rows != heads * key:
+            yield f"its queries have {heads * key:,} numbers, not {rows:,}"
+        if name.endswith(".attn_output.weight") and columns != heads * value:
+            yield f"its attention puts out {heads * value:,} numbers, not {columns:,}"
+    joined = {tensor.name for tensor in tensors if tensor.name.endswith(".attn_qkv.weight")}
+    for layer in range(layers if joined and _is_number(layers) else 0):
+        if f"blk.{layer}.attn_qkv.weight" not in joined:
+            yield f"its layer {layer} has no attention"
 
 
 def _of_type(tensor: Tensor) -> Iterator[str]:
@@ -102,4 +115,4 @@ def _of_type(tensor: Tensor) -> Iterator[str]:
 
 
 def _is_number(value: object) -> TypeGuard[int]:
-    return type(value) is int
+    return type(value) is int and value >= 0

@@ -51,6 +51,10 @@ def tensor_of(model: Model, name: str) -> Tensor:
     return next(tensor for tensor in model.tensors if tensor.name == name.encode())
 
 
+def without(name: str) -> Change:
+    return lambda model: model.tensors.remove(tensor_of(model, name))
+
+
 def named(*tokens: bytes) -> Change:
     """The first tokens of the vocabulary are these."""
 
@@ -67,7 +71,7 @@ def test_what_can_be_loaded_is_not_refused(writer: int, tmp_path: Path) -> None:
     inspect(changed(writer, lambda _: None, tmp_path))
 
 
-LLAMA, GPT_OSS, MAMBA = 0, 5, 6
+LLAMA, PHI, GPT_OSS, MAMBA = 0, 4, 5, 6
 
 
 @pytest.mark.parametrize(
@@ -81,6 +85,12 @@ LLAMA, GPT_OSS, MAMBA = 0, 5, 6
         (LLAMA, said("llama.rope.scaling.type", "none at all", 8), "scale positions"),
         (LLAMA, said("llama.attention.value_length", 64), "puts out 256 numbers, not 64"),
         (GPT_OSS, said("gpt-oss.attention.value_length", 64), "puts out 256 numbers, not 64"),
+        (GPT_OSS, said("gpt-oss.attention.key_length", 1), "it turns 16 of 1 numbers of a key"),
+        (GPT_OSS, said("gpt-oss.attention.key_length", 32), "queries have 128 numbers, not 64"),
+        (PHI, said("phi3.rope.dimension_count", 18), "it turns 18 of 16 numbers of a key"),
+        (PHI, without("blk.1.attn_qkv.weight"), "its layer 1 has no attention"),
+        (PHI, said("phi3.block_count", 3), "its layer 2 has no attention"),
+        (MAMBA, typed("blk.1.ssm_a", F16, 2), "ssm_a' cannot have the type F16"),
         (GPT_OSS, said("gpt-oss.expert_count", 1), "it uses 2 of 1 experts"),
         (GPT_OSS, said("gpt-oss.expert_count", 2_000), "it claims 2,000 experts"),
         (GPT_OSS, said("gpt-oss.expert_used_count", 0), "it uses 0 of 4 experts"),
