@@ -16,8 +16,14 @@ _CRASHES = {
     getattr(signal, name, 0)
     for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP")
 }
-# llama.cpp ends a process with "file.c:line: why", C++ with what(), Python's report comes behind.
-_FATAL = re.compile(r"GGML_(ASSERT|ABORT)|what\(\):|^\S+\.(c|cc|cpp|cu|cuh|h|hpp|m|mm):\d+: ")
+# llama.cpp ends a process with "file.c:line: why", C++ with what(), the C library with what it
+# found of its memory; Python's report comes behind.
+_FATAL = re.compile(
+    r"GGML_(ASSERT|ABORT)|what\(\):|^\S+\.(c|cc|cpp|cu|cuh|h|hpp|m|mm):\d+: "
+    r"|^(free|malloc|realloc|munmap_chunk)\w*\(\): |^(double free|corrupted) "
+    r"|^terminate called without"
+)
+_BUILT_AT = re.compile(r"^\S*/(?=[^/\s]+:\d+: )")  # the folder, of whoever built it
 _ERROR = re.compile(r"error|failed|out of memory", re.IGNORECASE)
 _REPORT = re.compile(r"Fatal Python error: ")
 
@@ -58,7 +64,7 @@ def _last_words(lines: Sequence[str]) -> str:
     tells of an error. Python's own report of a crash, and what follows, say no more."""
     words = [line.strip() for line in takewhile(lambda line: not _REPORT.match(line), lines)]
     fatal, errors = (list(filter(each.search, words)) for each in (_FATAL, _ERROR))
-    return (fatal[:1] or errors[-1:] or [""])[0][:200].rstrip(".")
+    return _BUILT_AT.sub("", (fatal[:1] or errors[-1:] or [""])[0])[:200].rstrip(".")
 
 
 def _signal_name(number: int) -> str:

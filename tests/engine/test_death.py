@@ -85,6 +85,22 @@ _BEHIND = ["ptrace: operation failed.", "Fatal Python error: Aborted", '  File "
             "SIGABRT: what():  bad_all",
         ),
         (-signal.SIGABRT, ["ggml-cuda.cu:9: no kernel", *_ABORTED], "ggml-cuda.cu:9: no kernel)"),
+        (
+            -signal.SIGABRT,
+            [f"/tmp/build/ggml/{_ASSERTION}"],
+            f"it crashed with SIGABRT: {_ASSERTION}",
+        ),
+        (
+            -signal.SIGABRT,
+            ["/a file/b: x", "free(): invalid size", *_BEHIND],
+            "free(): invalid size",
+        ),
+        (-signal.SIGABRT, ["double free or corruption (out)", *_BEHIND], "double free or corrup"),
+        (
+            -signal.SIGABRT,
+            ["terminate called without an active exception", *_BEHIND],
+            "SIGABRT: terminate called without",
+        ),
         (-signal.SIGSEGV, _BEHIND[1:], "(it crashed with SIGSEGV)"),
         (-signal.SIGSEGV, [], "(it crashed with SIGSEGV)"),
         (-signal.SIGTERM, _ABORTED, "(it was terminated by SIGTERM)"),
@@ -137,11 +153,10 @@ def test_after_a_stop_a_death_is_not_laid_on_it(number: int, tmp_path: Path) -> 
 # writes: as llama.cpp's backends do, who end the process, or by the status of llama_decode.
 _SHORT_OF_MEMORY = """
 import os, sys
+WAY = sys.argv.pop()  # which is not for the worker
 from amulet_local.engine import worker
 from amulet_local.runtime.llama.errors import NoDeviceMemoryError
 from amulet_local.protocol.messages import Finished, Loaded, Stats, Step
-
-way = sys.argv.pop(1)  # the worker knows arguments of its own
 
 class Engine:
     def __init__(self, command, progress):
@@ -155,7 +170,7 @@ class Engine:
     def close(self): pass
     def reply(self, request, emit):
         emit(Step(request.id, 5, "One.", 1.0))
-        if self.layers > 16 and way == "abort":
+        if self.layers > 16 and WAY == "abort":
             print("CUDA error: out of memory", file=sys.stderr, flush=True)
             os.abort()
         if self.layers > 16:

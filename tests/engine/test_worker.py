@@ -105,12 +105,11 @@ def test_closing_ends_the_process_even_while_it_writes(
 # it is told. It is ready once it says so.
 _KEEPS_LONG = """
 import sys, threading
+WAY = sys.argv.pop()  # which is not for the worker
 from amulet_local.engine import worker
 from amulet_local.chats.prompt_cache_files import kept_file
 from amulet_local.files import part_of
 from amulet_local.protocol.messages import Loaded
-
-way = sys.argv.pop(1)  # the worker knows arguments of its own
 
 class Engine:
     def __init__(self, command, progress):
@@ -120,7 +119,7 @@ class Engine:
     def notices(self): return []
     def resume(self): pass
     def stop(self):
-        if way == "hears": self.told.set()
+        if WAY == "hears": self.told.set()
     def close(self):
         part = part_of(kept_file("long"))
         part.parent.mkdir(parents=True, exist_ok=True)
