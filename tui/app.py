@@ -75,7 +75,7 @@ def run_chat(
     notices = [*presets.problems, *key_problems(settings.keys)]
     _collect_rarely()
     engine = EngineProcess(needs_of)
-    with History(history_file(), unkept=True) as history:
+    with History(history_file(), unkept=True, in_turn=True) as history:
         notices += [history.notice] if history.notice else []
         session = Session(engine, history, settings, options, steering, temporary=temporary)
         if thinking is not None:
@@ -94,11 +94,12 @@ def run_chat(
         try:
             app.run()
         finally:
-            session.replies.end()  # before the engine, for which there may be no time
+            session.replies.end()  # and the store, before the engine, for which there may be no time
+            lost = history.close()
             engine.close()
             ending.done()
-    if app.failure:
-        raise AmuletError(app.failure)
+    if app.failure or lost:
+        raise AmuletError(app.failure or lost)
     return app.return_code or 0
 
 

@@ -6,6 +6,7 @@ it was; only a reply stays in memory whatever happens.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from amulet_local.chats.history import History
 from amulet_local.chats.ids import new_chat_id
 from amulet_local.chats.listing import title_of
 from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, measures_of, pack, unpack
+from amulet_local.chats.rows import Piece
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Finished, Step
 
@@ -42,13 +44,30 @@ class Chat:
     """
 
     def __init__(self, history: History, name: str = "") -> None:
-        """name: a chat's id, or how it begins; empty for a new chat. Raises as `History.find`."""
+        """name: a chat's id, or how it begins; empty for a new chat. Raises as `History.find`, and
+        NotUsableError where the chat is damaged."""
         known = history.find(name) if name else None
         self.id = known.id if known else new_chat_id()
         self.title = known.title if known else ""
         self.conversation = history.load(known.id) if known else Conversation()
         self.history = history
         self._done: list[_Before] = []
+
+    @classmethod
+    def made_of(
+        cls,
+        history: History,
+        conversation: Conversation,
+        title: str,
+        changed: float,
+        name: str = "",
+    ) -> Chat:
+        """A chat that is whole from the beginning, added to a store. changed: when it is listed.
+        name: its id, a new one where none is given; it must be new, and those of its messages."""
+        chat = cls(history)
+        chat.id, chat.title, chat.conversation = name or chat.id, title, conversation
+        history.add_chat(chat.id, title, conversation, changed)
+        return chat
 
     # -- saying -------------------------------------------------------------------------------
 
@@ -155,10 +174,8 @@ class Chat:
 
     def fork(self, name: str) -> Chat:
         """A chat of its own that begins with all that led to a message, and that message."""
-        fork = new_chat_id()
         title = title_of(_FORK + self.title.removeprefix(_FORK))
-        self.history.add_chat(fork, title, self.conversation.copied(name), time.time())
-        return Chat(self.history, fork)
+        return Chat.made_of(self.history, self.conversation.copied(name), title, time.time())
 
     @property
     def draft(self) -> str:
@@ -178,7 +195,8 @@ class GrowingReply:
     """A reply while it is written.
 
     Give it every step, and call `save` several times a second, so that a kill of the process takes
-    half a second at most. node: as begun, and once it has ended, as it is stored.
+    half a second at most; a store that saves in turn needs no more than the steps, of which any
+    thread may give them. node: as begun, and once it has ended, as it is stored.
     """
 
     def __init__(
@@ -192,34 +210,63 @@ class GrowingReply:
         self.node = self._begun = node
         self._chat, self._history, self._before, self._clock = chat, history, before, clock
         self._steps: list[Step] = []
-        self._saved = 0
+        self._saved = self._being_saved = 0
         self._due = clock()
         self._thinks: bool | None = None  # whether it begins with a thought, once that is known
         self._silent = 0  # steps before the first with text
+        self._ended = False
+        self._lock = threading.Lock()  # of the steps
 
     @property
     def text(self) -> str:
         """What is written so far."""
         return self._begun.message.text + "".join(step.text for step in self._steps)
 
+    @property
+    def takes_early(self) -> bool:
+        """Whether any thread may give it steps, as soon as there are any."""
+        return self._history.in_turn
+
+    @property
+    def steps(self) -> int:
+        """How many it has taken."""
+        return len(self._steps)
+
     def add(self, step: Step) -> None:
         """Take a step; raises as `save` does."""
-        if self._silent == len(self._steps) and not step.text:
-            self._silent += 1
-        if self._thinks is None and (step.text or step.thought):
-            self._thinks = bool(step.thought)
-        self._steps.append(step)
+        with self._lock:
+            if self._silent == len(self._steps) and not step.text:
+                self._silent += 1
+            if self._thinks is None and (step.text or step.thought):
+                self._thinks = bool(step.thought)
+            self._steps.append(step)
         self.save()
 
     def save(self) -> None:
         """Store what is new, if it is time. Raises UsageError where it cannot be stored; it is
         tried again with what comes."""
-        nothing_new = self._thinks is None or self._saved == len(self._steps)
-        if nothing_new or self._clock() < self._due:
+        if self._thinks is None or self._saved == len(self._steps) or self._ended:
+            return
+        if (
+            self._history.grow_soon(self.node.id, self._new, self._keep)
+            or self._clock() < self._due
+        ):
             return
         self._due = self._clock() + SAVE_EVERY_S
-        self._history.grow(self.node.id, *self._contents(self._saved))
-        self._saved = len(self._steps)
+        if new := self._new():
+            self._history.grow(self.node.id, *new)
+            self._keep()
+
+    def _new(self) -> Piece | None:
+        """What is not stored yet, if anything; `_keep` notes that it is."""
+        with self._lock:
+            self._being_saved = len(self._steps)
+            if self._ended or self._saved == self._being_saved:
+                return None
+            return self._contents(self._saved)
+
+    def _keep(self) -> None:
+        self._saved = self._being_saved
 
     def finish(self, finished: Finished) -> Node:
         """End as the engine says. Raises UsageError where that cannot be stored: it may be called
@@ -232,6 +279,7 @@ class GrowingReply:
 
     def discard(self) -> None:
         """Forget the reply, because it came to nothing; the branch read before is read again."""
+        self._ended = True
         self._history.discard(self._begun)
         chat = self._chat
         if self._begun.id in chat.conversation:
@@ -253,7 +301,7 @@ class GrowingReply:
         )
 
     def _end(self, node: Node) -> Node:
-        self.node = node
+        self.node, self._ended = node, True
         if self.node.id in self._chat.conversation:
             self._chat.conversation.replace(self.node)
         self._history.finish(self.node)

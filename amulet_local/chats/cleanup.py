@@ -1,43 +1,71 @@
-"""What is put in order when the store is opened: replies left unfinished, and what was removed."""
+"""How the store is opened, and put in order then: replies left unfinished, what was removed."""
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from amulet_local.chats import rows
 from amulet_local.chats.database import Database
-from amulet_local.chats.erasing import erase, is_marked, mark
+from amulet_local.chats.database_errors import NotKeptError
+from amulet_local.chats.erasing import mark
 from amulet_local.chats.ids import new_id
-from amulet_local.chats.prompt_cache_files import KEPT, forget
+from amulet_local.chats.prompt_cache_files import KEPT, forget, forget_all
 from amulet_local.chats.provenance import Ending
 from amulet_local.system.process_ids import is_alive
 
+Act = Callable[[sqlite3.Connection], object]
+
+_SHORT_S = 0.05  # that is waited for another process before it is tried again
 KEPT_S = 30 * 24 * 3600.0  # what was removed, until it goes for good
 
 
-def open_in_order(path: Path | None, *, unkept: bool = False) -> Database:
-    """The file, put in order. Raises DamagedError, UsageError, NotUsableError."""
-    database = Database(path, unkept=unkept)
-    try:
-        _end_abandoned(database)
-        _purge(database, path, time.time() - KEPT_S)
-        if path and not unkept and is_marked(database):
-            erase(database)  # if not now, then at the next start
-    except BaseException:
-        database.close()
-        raise
+def open_store(path: Path | None, *, unkept: bool, in_turn: bool) -> Database:
+    """The file of the chats, or in its place a copy in memory, where that is allowed and the file
+    cannot be written to. in_turn: for whoever does not wait for others.
+
+    Raises UsageError, NotUsableError.
+    """
+    for gave_way in (False, True):
+        try:
+            return Database(path, patience=_SHORT_S if in_turn else None, apart=in_turn)
+        except NotKeptError as error:
+            if path and error.full and not gave_way:
+                forget_all(path.parent / KEPT)  # which can be found out again
+                continue
+            if not unkept:
+                raise
+            return _unkept(path, error)
+    raise AssertionError
+
+
+def _unkept(path: Path | None, error: NotKeptError) -> Database:
+    database = Database(path, unkept=True)
+    lost = f"Chats cannot be saved in {path} ({error.reason}): messages will be lost when Amulet"
+    database.notice = " ".join(filter(None, (f"{lost} closes.", database.notice)))
     return database
 
 
-def _end_abandoned(database: Database) -> None:
+def put_in_order(database: Database, path: Path | None, save: Callable[[Act], object]) -> None:
+    """End what was left unfinished, and remove what is to go. save: how acts are carried out.
+
+    Raises UsageError, DamagedError.
+    """
+    _end_abandoned(database, save)
+    _purge(database, path, time.time() - KEPT_S, save)
+
+
+def _end_abandoned(database: Database, save: Callable[[Act], object]) -> None:
     """Make replies whose writer is gone interrupted ones; those without text go."""
     growing = f"SELECT {rows.COLUMNS}, writer FROM messages WHERE writer IS NOT NULL"
     with database.reading() as db:
         if not db.execute(growing).fetchone():
             return
-    with database.writing() as db:  # and read again, for another process may do the same
+
+    def act(db: sqlite3.Connection) -> None:  # and read again, for another may do the same
         for *row, writer in db.execute(growing).fetchall():
             if is_alive(writer):
                 continue
@@ -50,8 +78,12 @@ def _end_abandoned(database: Database) -> None:
             else:
                 rows.discard(db, node)
 
+    save(act)
 
-def _purge(database: Database, path: Path | None, before: float) -> None:
+
+def _purge(
+    database: Database, path: Path | None, before: float, save: Callable[[Act], object]
+) -> None:
     """Remove for good what was removed before this time."""
     old, moment = "deleted < ?", (new_id(before),)
     with database.reading() as db:
@@ -60,7 +92,8 @@ def _purge(database: Database, path: Path | None, before: float) -> None:
             for table in ("chats", "messages")
         ):
             return
-    with database.writing() as db:
+
+    def act(db: sqlite3.Connection) -> None:
         mark(db)
         chats = db.execute(f"SELECT DISTINCT chat FROM messages WHERE {old}", moment).fetchall()
         db.execute(f"DELETE FROM chats WHERE {old}", moment)
@@ -69,5 +102,7 @@ def _purge(database: Database, path: Path | None, before: float) -> None:
         )
         db.execute("DELETE FROM chats WHERE id NOT IN (SELECT chat FROM messages)")
         db.execute("DELETE FROM drafts WHERE chat NOT IN (SELECT id FROM chats) AND chat <> ''")
-    if path:  # what is kept of those chats may tell what was removed
-        forget(path.parent / KEPT, [chat for (chat,) in chats])
+        if path:  # what is kept of those chats may tell what was removed
+            forget(path.parent / KEPT, [chat for (chat,) in chats])
+
+    save(act)

@@ -146,8 +146,7 @@ def import_chat(history: History, path: Path) -> Chat:
     changed = max(node.made for node in conversation.nodes)
     if history.known(chat, (node.id for node in conversation.nodes)):
         chat, conversation = new_chat_id(), conversation.copied()
-    history.add_chat(chat, title, conversation, changed)
-    return Chat(history, chat)
+    return Chat.made_of(history, conversation, title, changed, chat)
 
 
 def _message(node: Node) -> _Message:

@@ -8,22 +8,23 @@ store open. chat.py keeps one chat of it in memory.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 from amulet_local.chats import erasing, listing, rows
-from amulet_local.chats.cleanup import open_in_order
+from amulet_local.chats.cleanup import open_store, put_in_order
 from amulet_local.chats.conversation import Conversation, Node
-from amulet_local.chats.database_errors import DamagedError, NotKeptError, removed_meanwhile
+from amulet_local.chats.database_errors import DamagedError, removed_meanwhile
 from amulet_local.chats.ids import new_id
 from amulet_local.chats.listing import Summary, title_of
 from amulet_local.chats.prompt_cache_files import KEPT, clear_all_but, forget, forget_all
 from amulet_local.chats.repair import set_aside_of
+from amulet_local.chats.rows import Piece
+from amulet_local.chats.saving import AtOnce, InTurn, Saving
 from amulet_local.chats.search import Hit, Snippet, find_messages, mark_words
 from amulet_local.chats.votes import Votes
-from amulet_local.chats.wishes import join_wish
-from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.errors import AmuletError
 from amulet_local.settings import data_folder
 from amulet_local.system.process_ids import this_process
 
@@ -37,33 +38,41 @@ class History:
     read or written.
     """
 
-    def __init__(self, path: Path | None, *, unkept: bool = False) -> None:
+    def __init__(self, path: Path | None, *, unkept: bool = False, in_turn: bool = False) -> None:
         """path: see `history_file`; None for a store in memory.
 
         unkept: where the file cannot be written to, what is in it is read, and what is added is
-        gone when the process ends; `notice` tells. Replies that a process left unfinished when it
-        ended become interrupted ones. What the engine keeps of chats that are not there any more is
-        removed.
+        gone when the process ends; `notice` tells. in_turn: save on a thread (see saving.py), for
+        whoever must not wait; `news` tells how that goes. Replies that a process left unfinished
+        when it ended become interrupted ones. What the engine keeps of chats that are not there any
+        more is removed.
         """
         self._path = path
         self._kept = path.parent / KEPT if path else None
         self._writer = this_process()
         self._discarded = False  # something whose words are in the index
         try:
-            self._database = open_in_order(path)
+            self._open(unkept, in_turn)
         except DamagedError:  # met on the way; the second time, the file is set aside
-            self._database = open_in_order(path)
-        except NotKeptError as error:
-            if not unkept:
-                raise
-            self._database = open_in_order(path, unkept=True)
-            self._database.notice = (
-                f"Chats cannot be saved in {path} ({error.reason}): messages will be lost when "
-                "Amulet closes."
-            )
-        self.votes = Votes(self._database)
+            self._open(unkept, in_turn)
         if self._kept:
             clear_all_but(self._kept, self._lists)
+
+    def _open(self, unkept: bool, in_turn: bool) -> None:
+        self._database = open_store(self._path, unkept=unkept, in_turn=in_turn)
+        self._saving: Saving = AtOnce(self._database)
+        self._in_turn: InTurn | None = None
+        if in_turn and self._database.kept:
+            self._saving = self._in_turn = InTurn(self._database, self._give_way)
+        self.votes = Votes(self._database, self._saving.save)
+        try:
+            put_in_order(self._database, self._path, self._saving.save)
+            if not in_turn and self._database.kept and erasing.is_marked(self._database):
+                erasing.erase(self._database)  # if not now, then at the next start
+        except BaseException:
+            self._saving.close()
+            self._database.close()
+            raise
 
     @property
     def notice(self) -> str:
@@ -72,20 +81,43 @@ class History:
         return self._database.notice
 
     @property
+    def in_turn(self) -> bool:
+        """Whether a thread saves what is given, from any thread."""
+        return self._in_turn is not None
+
+    @property
+    def held_up(self) -> bool:
+        """Whether something is in the way of saving just now."""
+        return self._saving.held_up
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether what happens now is in memory alone."""
+        return self._path is not None and (not self._database.kept or self._saving.held_up)
+
+    def news(self) -> list[str]:
+        """What is to be told of saving since the last time, in sentences."""
+        return self._saving.news()
+
+    @property
     def set_aside(self) -> list[Path]:
         """Damaged files of chats that were set aside, beside this one."""
-        return (
-            [file for file in set_aside_of(self._path) if file.suffix == ".sqlite"]
-            if self._path
-            else []
-        )
+        files = set_aside_of(self._path) if self._path else []
+        return [file for file in files if file.suffix == ".sqlite"]
 
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._discarded:
+    def close(self) -> str:
+        """Let go of the file. Returns what could not be saved, in a sentence, or nothing."""
+        lost = self._saving.close()
+        if self._discarded and not lost:
             with suppress(AmuletError), self._database.writing() as db:
                 erasing.merge_words(db)
         self._database.close()
+        return lost
+
+    def _give_way(self) -> None:
+        """What can be found out again goes first where the disk is full."""
+        if self._kept:
+            forget_all(self._kept)
 
     def __enter__(self) -> History:
         return self
@@ -111,17 +143,7 @@ class History:
         Raises NotUsableError where there is none, UsageError where there are several.
         """
         with self._database.reading() as db:
-            found = listing.begins_with(db, name, 4)
-        if not found or not name:
-            raise NotUsableError(
-                f"no chat has an id that begins with {name!r}; list them with: amulet chats"
-            )
-        if len(found) > 1 and found[0].id != name:
-            names = ", ".join(chat.id for chat in found[:3])
-            raise UsageError(
-                f"more than one chat id begins with {name!r} ({names}); type more of it."
-            )
-        return found[0]
+            return listing.find(db, name)
 
     def summary(self, chat: str) -> Summary:
         """A chat as a list shows it. Raises UsageError where it was removed."""
@@ -150,31 +172,12 @@ class History:
     def inputs(self, limit: int = 200) -> list[str]:
         """What the user said last, as it is typed, over all chats, the newest last."""
         with self._database.reading() as db:
-            said = db.execute(
-                "SELECT text, wish FROM messages WHERE role = 'user' ORDER BY number DESC LIMIT ?",
-                (limit,),
-            ).fetchall()
-        return [join_wish(text, wish) for text, wish in reversed(said)]
+            return rows.inputs(db, limit)
 
     def load(self, chat: str) -> Conversation:
         """All that was said in a chat. Raises NotUsableError where it is damaged."""
         with self._database.reading() as db:
-            leaf = db.execute("SELECT leaf FROM chats WHERE id = ?", (chat,)).fetchone()
-            found = db.execute(
-                f"SELECT {rows.COLUMNS}, writer FROM messages WHERE chat = ? AND deleted IS NULL",
-                (chat,),
-            ).fetchall()
-            try:
-                nodes = [
-                    rows.grown(db, rows.node_of(*row)) if writer else rows.node_of(*row)
-                    for *row, writer in found
-                ]
-                return Conversation(nodes, leaf[0] if leaf else None)
-            except rows.UNREADABLE as error:
-                raise NotUsableError(
-                    f"chat {chat} is damaged and cannot be opened ({error}); if you do not "
-                    f"need it, remove it with: amulet chats remove {chat}"
-                ) from None
+            return rows.conversation(db, chat)
 
     # -- chats --------------------------------------------------------------------------------
 
@@ -183,22 +186,14 @@ class History:
 
         changed: the time at which it is listed, in seconds since 1970.
         """
-        with self._database.writing() as db:
-            db.execute(
-                "INSERT INTO chats (id, title, changed, leaf) VALUES (?, ?, ?, ?)",
-                (chat, title, changed, conversation.leaf),
-            )
-            for node in conversation.nodes:
-                rows.insert(db, chat, node)
+
+        self._saving.save(lambda db: rows.add_chat(db, chat, title, conversation, changed))
 
     def known(self, chat: str, messages: Iterable[str]) -> bool:
         """Whether the id of a chat, or one of these messages', is taken, if only by a removed
         one."""
         with self._database.reading() as db:
-            return bool(db.execute("SELECT 1 FROM chats WHERE id = ?", (chat,)).fetchone()) or any(
-                db.execute("SELECT 1 FROM messages WHERE id = ?", (message,)).fetchone()
-                for message in messages
-            )
+            return rows.known(db, chat, messages)
 
     def rename(self, chat: str, title: str) -> None:
         """Give a chat a title of the user's own; a blank one changes nothing.
@@ -221,9 +216,11 @@ class History:
         self._change_chat("deleted = NULL WHERE id = ?", chat)
 
     def _change_chat(self, change: str, *values: str) -> None:
-        with self._database.writing() as db:
+        def act(db: sqlite3.Connection) -> None:
             if not db.execute(f"UPDATE chats SET {change}", values).rowcount:
                 raise removed_meanwhile()
+
+        self._saving.save(act)
 
     def destroy(self, chat: str) -> bool:
         """Remove a chat for good; False where traces of it stay in the file until all other
@@ -266,11 +263,8 @@ class History:
 
     def save_draft(self, text: str, chat: str = "") -> None:
         """Keep what is typed; nothing, once it is sent."""
-        with self._database.writing() as db:
-            if text:
-                db.execute("REPLACE INTO drafts (chat, text) VALUES (?, ?)", (chat, text))
-            else:
-                db.execute("DELETE FROM drafts WHERE chat = ?", (chat,))
+
+        self._saving.save(lambda db: rows.save_draft(db, text, chat), f"draft {chat}")
 
     # -- messages -----------------------------------------------------------------------------
 
@@ -280,19 +274,8 @@ class History:
         growing: it is a reply that `grow` will add to, and `finish` or `discard` will end.
         A chat, or an earlier message, that was removed elsewhere comes back.
         """
-        with self._database.writing() as db:
-            db.execute(
-                """INSERT INTO chats (id, title, changed, leaf) VALUES (?, ?, ?, ?)
-                ON CONFLICT (id) DO UPDATE
-                SET changed = excluded.changed, leaf = excluded.leaf, deleted = NULL""",
-                (chat, title_of(node.message.text), node.made, node.id),
-            )
-            db.execute(
-                f"""{rows.ANCESTORS} UPDATE messages SET deleted = NULL
-                WHERE deleted IS NOT NULL AND id IN ancestors""",
-                (node.parent,),
-            )
-            rows.insert(db, chat, node, self._writer if growing else None)
+        writer = self._writer if growing else None
+        self._saving.save(lambda db: rows.add(db, chat, node, writer))
 
     def grow(
         self,
@@ -303,47 +286,51 @@ class History:
         thought: str = "",
     ) -> None:
         """Keep what a growing reply has more, at a cost that does not depend on its length."""
-        with self._database.writing() as db:
-            rows.add_piece(db, message, text, token_ids, measures, thought)
+        piece = (message, text, token_ids, measures, thought)
+        self._saving.save(lambda db: rows.add_piece(db, *piece))
+
+    def grow_soon(
+        self, message: str, piece: Callable[[], Piece | None], kept: Callable[[], object]
+    ) -> bool:
+        """Keep what a growing reply has more within a fifth of a second, at no cost to the caller;
+        False where saving is not in turn, and `grow` is to be called several times a second.
+
+        piece: is asked on another thread, when it is time, for the arguments of `grow` behind the
+        message; kept: is told once these are stored.
+        """
+        if not self._in_turn:
+            return False
+
+        def act(db: sqlite3.Connection) -> None:
+            if new := piece():
+                rows.add_piece(db, message, *new)
+
+        self._in_turn.save_soon(act, f"grow {message}", kept)
+        return True
 
     def finish(self, node: Node) -> None:
         """Keep a reply as it has become."""
-        with self._database.writing() as db:
-            rows.finish(db, node)
+        self._saving.save(lambda db: rows.finish(db, node))
 
     def discard(self, node: Node) -> None:
         """Forget a reply that came to nothing."""
         self._discarded = True
-        with self._database.writing() as db:
-            rows.discard(db, node)
+        self._saving.save(lambda db: rows.discard(db, node))
 
     def select(self, chat: str, leaf: str | None) -> None:
         """Remember which branch is being read."""
-        with self._database.writing() as db:
-            db.execute("UPDATE chats SET leaf = ? WHERE id = ?", (leaf, chat))
+        change = "UPDATE chats SET leaf = ? WHERE id = ?"
+        self._saving.save(lambda db: db.execute(change, (leaf, chat)), f"select {chat}")
 
     def delete(self, message: str) -> str:
         """Take out a message and all that follows; returns what `undelete` undoes it by."""
         deletion = new_id()
-        with self._database.writing() as db:
-            db.execute(
-                f"""{rows.FOLLOWING.format("id = ?")} UPDATE messages SET deleted = ?
-                WHERE deleted IS NULL AND id IN following""",
-                (message, deletion),
-            )
+        self._saving.save(lambda db: rows.delete(db, message, deletion))
         return deletion
 
     def undelete(self, deletion: str) -> None:
         """Undo a deletion; under a message that is itself deleted, it joins that deletion."""
-        with self._database.writing() as db:
-            db.execute(
-                """UPDATE messages SET deleted = (
-                    SELECT above.deleted FROM messages top JOIN messages above
-                    ON above.id = top.parent AND above.deleted IS NOT top.deleted
-                    WHERE top.deleted = ?1
-                ) WHERE deleted = ?1""",
-                (deletion,),
-            )
+        self._saving.save(lambda db: rows.undelete(db, deletion))
 
 
 def history_file() -> Path:

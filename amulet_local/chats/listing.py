@@ -9,6 +9,7 @@ from datetime import date
 from itertools import groupby
 
 from amulet_local.chats.search import SPACE
+from amulet_local.errors import NotUsableError, UsageError
 
 _TITLE = 60  # characters
 _SUMMARIES = """
@@ -77,7 +78,20 @@ def count(db: sqlite3.Connection) -> int:
     return int(number)
 
 
-def begins_with(db: sqlite3.Connection, name: str, limit: int) -> list[Summary]:
+def find(db: sqlite3.Connection, name: str) -> Summary:
+    """The chat whose id begins like this; see History.find."""
+    found = _begins_with(db, name, 4)
+    if not found or not name:
+        raise NotUsableError(
+            f"no chat has an id that begins with {name!r}; list them with: amulet chats"
+        )
+    if len(found) > 1 and found[0].id != name:
+        names = ", ".join(chat.id for chat in found[:3])
+        raise UsageError(f"more than one chat id begins with {name!r} ({names}); type more of it.")
+    return found[0]
+
+
+def _begins_with(db: sqlite3.Connection, name: str, limit: int) -> list[Summary]:
     """Chats whose id begins like this, first the one whose id it is."""
     rows = db.execute(
         f"{_SUMMARIES} AND substr(id, 1, ?) = ? ORDER BY id = ? DESC, changed DESC LIMIT ?",

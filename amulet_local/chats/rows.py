@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from amulet_local.chats.conversation import NO_THOUGHT, Node, Thought
+from amulet_local.chats.conversation import NO_THOUGHT, Conversation, Node, Thought
 from amulet_local.chats.database_errors import removed_meanwhile
+from amulet_local.chats.listing import title_of
 from amulet_local.chats.provenance import Ending, StoredOrigin
+from amulet_local.chats.wishes import join_wish
+from amulet_local.errors import NotUsableError
 from amulet_local.protocol.message import Message, Role
 
+Piece = tuple[str, Sequence[int], bytes, str]  # text, token ids, measures, thought
 UNREADABLE = (ValueError, struct.error)  # what decoding raises
 COLUMNS = "id, parent, role, text, origin, ending, token_ids, measures, thought, thought_ids, wish"
 FOLLOWING = """
@@ -29,6 +33,59 @@ ANCESTORS = """
         SELECT ? UNION SELECT m.parent FROM messages m JOIN ancestors a ON m.id = a.id
     )
 """
+
+
+def conversation(db: sqlite3.Connection, chat: str) -> Conversation:
+    """All that was said in a chat; see History.load."""
+    leaf = db.execute("SELECT leaf FROM chats WHERE id = ?", (chat,)).fetchone()
+    found = db.execute(
+        f"SELECT {COLUMNS}, writer FROM messages WHERE chat = ? AND deleted IS NULL", (chat,)
+    ).fetchall()
+    try:
+        nodes = [grown(db, node_of(*row)) if writer else node_of(*row) for *row, writer in found]
+        return Conversation(nodes, leaf[0] if leaf else None)
+    except UNREADABLE as error:
+        raise NotUsableError(
+            f"chat {chat} is damaged and cannot be opened ({error}); if you do not "
+            f"need it, remove it with: amulet chats remove {chat}"
+        ) from None
+
+
+def inputs(db: sqlite3.Connection, limit: int) -> list[str]:
+    """What the user said last, as it is typed, over all chats, the newest last."""
+    said = db.execute(
+        "SELECT text, wish FROM messages WHERE role = 'user' ORDER BY number DESC LIMIT ?",
+        (limit,),
+    ).fetchall()
+    return [join_wish(text, wish) for text, wish in reversed(said)]
+
+
+def known(db: sqlite3.Connection, chat: str, messages: Iterable[str]) -> bool:
+    """Whether the id of a chat, or one of these messages', is taken."""
+    if db.execute("SELECT 1 FROM chats WHERE id = ?", (chat,)).fetchone():
+        return True
+    taken = "SELECT 1 FROM messages WHERE id = ?"
+    return any(db.execute(taken, (message,)).fetchone() for message in messages)
+
+
+def add_chat(
+    db: sqlite3.Connection, chat: str, title: str, told: Conversation, changed: float
+) -> None:
+    """Keep a whole chat; see History.add_chat."""
+    db.execute(
+        "INSERT INTO chats (id, title, changed, leaf) VALUES (?, ?, ?, ?)",
+        (chat, title, changed, told.leaf),
+    )
+    for node in told.nodes:
+        insert(db, chat, node)
+
+
+def save_draft(db: sqlite3.Connection, text: str, chat: str) -> None:
+    """Keep what is typed in a chat; nothing, once it is sent."""
+    if text:
+        db.execute("REPLACE INTO drafts (chat, text) VALUES (?, ?)", (chat, text))
+    else:
+        db.execute("DELETE FROM drafts WHERE chat = ?", (chat,))
 
 
 def insert(db: sqlite3.Connection, chat: str, node: Node, writer: str | None = None) -> None:
@@ -54,6 +111,44 @@ def insert(db: sqlite3.Connection, chat: str, node: Node, writer: str | None = N
             chat,
             writer,
         ),
+    )
+
+
+def add(db: sqlite3.Connection, chat: str, node: Node, writer: str | None) -> None:
+    """Keep a new message as the leaf of its chat, which is made with its first, and brought back
+    where it was removed, as is what the message follows."""
+    db.execute(
+        """INSERT INTO chats (id, title, changed, leaf) VALUES (?, ?, ?, ?)
+        ON CONFLICT (id) DO UPDATE
+        SET changed = excluded.changed, leaf = excluded.leaf, deleted = NULL""",
+        (chat, title_of(node.message.text), node.made, node.id),
+    )
+    db.execute(
+        f"""{ANCESTORS} UPDATE messages SET deleted = NULL
+        WHERE deleted IS NOT NULL AND id IN ancestors""",
+        (node.parent,),
+    )
+    insert(db, chat, node, writer)
+
+
+def delete(db: sqlite3.Connection, message: str, deletion: str) -> None:
+    """Take out a message and all that follows, under the name of a deletion."""
+    db.execute(
+        f"""{FOLLOWING.format("id = ?")} UPDATE messages SET deleted = ?
+        WHERE deleted IS NULL AND id IN following""",
+        (message, deletion),
+    )
+
+
+def undelete(db: sqlite3.Connection, deletion: str) -> None:
+    """Undo a deletion; under a message that is itself deleted, it joins that deletion."""
+    db.execute(
+        """UPDATE messages SET deleted = (
+            SELECT above.deleted FROM messages top JOIN messages above
+            ON above.id = top.parent AND above.deleted IS NOT top.deleted
+            WHERE top.deleted = ?1
+        ) WHERE deleted = ?1""",
+        (deletion,),
     )
 
 

@@ -6,11 +6,14 @@ here knows of screens or engines.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from amulet_local.chats.database import Database
 from amulet_local.chats.ids import new_id
+
+Act = Callable[[sqlite3.Connection], object]
 
 FEWEST = 3  # votes that are worth a suggestion
 _DECIMALS = 2  # of a strength, as people see it
@@ -43,20 +46,18 @@ class Tally:
 class Votes:
     """The ballots of a store. Every method raises as those of History do."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, save: Callable[[Act], object]) -> None:
+        self._database, self._save = database, save
 
     def add(self, model: str, ballot: Sequence[Choice], chosen: int) -> None:
         """Keep a ballot. model: what wrote the replies. chosen: the number of the choice."""
         name = new_id()
-        with self._database.writing() as db:
-            db.executemany(
-                "INSERT INTO votes (ballot, model, preset, strength, won) VALUES (?, ?, ?, ?, ?)",
-                [
-                    (name, model, choice.preset, round(choice.strength, _DECIMALS), at == chosen)
-                    for at, choice in enumerate(ballot)
-                ],
-            )
+        rows = [
+            (name, model, choice.preset, round(choice.strength, _DECIMALS), at == chosen)
+            for at, choice in enumerate(ballot)
+        ]
+        add = "INSERT INTO votes (ballot, model, preset, strength, won) VALUES (?, ?, ?, ?, ?)"
+        self._save(lambda db: db.executemany(add, rows))
 
     def tally(self, model: str, preset: str) -> Tally:
         """How the votes between strengths of a preset went, on a model.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from amulet_local.protocol.messages import Event
@@ -19,9 +19,13 @@ _MOST_BYTES = 32 * 1024 * 1024  # of frames; one is at most half of that
 
 
 class Events:
-    """Events in order, for one thread that takes them and any that put."""
+    """Events in order, for one thread that takes them and any that put.
+
+    early: hears of each as it is added, on the thread that adds it, and must not be long about it.
+    """
 
     def __init__(self) -> None:
+        self.early: Callable[[Event], object] = lambda _event: None
         self._held: deque[tuple[Event, int]] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
@@ -67,6 +71,7 @@ class Events:
         return len(self._held) < _MOST and self._bytes < _MOST_BYTES
 
     def _add(self, event: Event, size: int) -> None:
+        self.early(event)
         self._held.append((event, size))
         self._bytes += size
         self._changed.notify_all()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from amulet_local import settings
-from amulet_local.chats import cleanup, connecting, database, migrations
+from amulet_local.chats import cleanup, connecting, database, erasing, migrations
 from amulet_local.chats.chat import Chat
 from amulet_local.chats.conversation import Node, Thought
 from amulet_local.chats.history import History, history_file
@@ -156,7 +156,7 @@ def test_the_pages_of_earlier_versions_are_cleaned_once(
         assert [chat.id for chat in store.chats()] == ["b"]
         assert len(store.search("stays")) == 1
     with monkeypatch.context() as patch:
-        patch.setattr(cleanup, "erase", lambda *_: pytest.fail("erased again"))
+        patch.setattr(erasing, "erase", lambda *_: pytest.fail("erased again"))
         History(history_file()).close()
 
 

@@ -189,6 +189,7 @@ class ChatScreen(Screen[None]):
         self._often = self.set_interval(1 / _POLLS_PER_S, self.poll, pause=True)
         self.set_interval(1 / _IDLE_POLLS_PER_S, self.poll)
         self.set_interval(_LOOKED_AFTER_S, partial(model_actions.look_after, self))
+        self.set_interval(_LOOKED_AFTER_S, partial(chat_actions.tell_saving, self))
         self.set_interval(_DRAFT_AFTER_S, partial(writing.save_draft, self))
 
     # -- what happens, and how it shows -------------------------------------------------------

@@ -106,6 +106,12 @@ def _is_there(view: ChatView, name: str) -> bool:
     return True
 
 
+def tell_saving(view: ChatView) -> None:
+    """Tell what is in the way of saving the chats, and when it is over."""
+    if news := view.session.unsaved.news():
+        view.show(news)
+
+
 # -- the list of chats ----------------------------------------------------------------------------
 
 

@@ -104,7 +104,8 @@ class Status:
 
     steering: of the reply under way, else of the next one. pace: the speed against a plain chat's
     on this machine; 0 while it is not known. device: where the layers are, in words. thinks:
-    whether the next reply begins with a thought. temporary: whether the chat is never stored.
+    whether the next reply begins with a thought. temporary: whether the chat is never stored;
+    unsaved: or cannot be just now.
     wish: of the reply under way.
     """
 
@@ -121,3 +122,4 @@ class Status:
     thinks: bool = False
     temporary: bool = False
     wish: str = ""
+    unsaved: bool = False

@@ -42,6 +42,11 @@ class EngineLink:
         self._guest: Guest | None = None
         self._last_id = 0
 
+    def hear_early(self, hear: Callable[[Event], object]) -> None:
+        """Have this hear of events as they come, on the thread that reads them, long before they
+        are taken from the queue on a busy machine."""
+        self._engine.events.early = hear
+
     def next_id(self) -> int:
         """An id for a request."""
         self._last_id += 1

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from amulet_local.chats.chat import GrowingReply
 from amulet_local.chats.wishes import join_wish
 from amulet_local.errors import AmuletError, UsageError
-from amulet_local.protocol.messages import Failed, Finished, Prefilling, Stats, Step
+from amulet_local.protocol.messages import Event, Failed, Finished, Prefilling, Stats, Step
 from tui.session.changes import Activity, BranchChanged, Change, Ended, GivenBack, Noticed
 from tui.session.engine_link import EngineLink, not_begun
 from tui.session.streaming_reply import StreamingReply
@@ -29,6 +30,8 @@ class Replies:
         self._stats: Stats | None = None  # of the last reply in this chat
         self._context_used = 0
         self._unsaved = False
+        self._growing: dict[int, GrowingReply] = {}  # those that take their steps early
+        link.hear_early(self._take_early)
 
     @property
     def expected(self) -> bool:
@@ -68,11 +71,22 @@ class Replies:
     def begin(self, reply: StreamingReply) -> list[Change]:
         """Have the engine write a reply."""
         self.current = reply
+        if reply.growing.takes_early:
+            self._growing = {reply.request.id: reply.growing, **self._growing_left()}
         try:
             self._link.reply(reply.request)
         except (UsageError, OSError) as error:  # too long a message, or no process to be had
             return [*self.give_up(), Noticed(not_begun(error), True)]
         return [BranchChanged()]
+
+    def _take_early(self, event: Event) -> None:
+        """On the engine's thread: what it has said is on its way to the store before it is drawn,
+        however long that takes."""
+        if isinstance(event, Step) and (growing := self._growing.get(event.id)):
+            growing.add(event)
+
+    def _growing_left(self) -> dict[int, GrowingReply]:
+        return {id_: self._growing[id_] for id_ in self._left if id_ in self._growing}
 
     def stop(self) -> None:
         """Stop the reply under way; the engine then says how it ends."""
@@ -186,14 +200,19 @@ class Replies:
         changes = reply.take(step)
         if self._link.activity is not Activity.STOPPING:
             self._link.activity = Activity.THINKING if reply.thinking else Activity.WRITING
-        return [*changes, *self._store(reply, lambda: reply.growing.add(step))]
+        return [*changes, *self._grow(reply, step)]
+
+    def _grow(self, reply: StreamingReply, step: Step) -> list[Change]:
+        if reply.growing.steps >= reply.tokens:  # it has taken it early
+            return []
+        return self._store(reply, lambda: reply.growing.add(step))
 
     def _take_of_left(self, reply: StreamingReply, event: Step | Finished | Failed) -> list[Change]:
         """What the engine still says of a reply in a chat that was left is part of it."""
         match event:
             case Step():
                 reply.take(event)
-                return self._store(reply, lambda: reply.growing.add(event))
+                return self._grow(reply, event)
             case Finished() if event.text or event.thought:
                 keep: Callable[[], object] = partial(reply.growing.finish, event)
             case _:

@@ -50,6 +50,7 @@ from tui.session.replies import Replies
 from tui.session.requests import new_request, origin_of, own, steering_of
 from tui.session.steering import SteeringChoice, at_usual_strength
 from tui.session.streaming_reply import StreamingReply
+from tui.session.unsaved import UnsavedChats
 
 BUSY = "A reply is being written; stop it first."
 
@@ -60,7 +61,7 @@ class Session:
     steering: may be set at any time; it counts from the next message (see `turn` for the dial).
     thinking: whether replies begin with a thought, where the model can think (see `think`).
     chat: what is open; for looking, its changes go through here and versions.py. replies: what the
-    engine writes. care: of the engine. options: how models load. removed: see stored_chats.py.
+    engine writes. care, unsaved: of the engine, of saving. options: how models load. removed: ids.
     """
 
     def __init__(
@@ -76,13 +77,13 @@ class Session:
     ) -> None:
         self.history = history
         self.chat = Chat(History(None) if temporary else history)
-        self.thinking, self.options = settings.thinking, options
+        self.unsaved, self.options = UnsavedChats(history), options
+        self.thinking = settings.thinking
         self._link = EngineLink(engine, options)
         self.replies = Replies(self._link)
         self.care = EngineCare(self._link, lambda: self.expecting)
-        self._settings, self._clock = settings, clock
-        self._waiting, self._wants_thoughts = deque[tuple[str, str]](), False
-        self.removed: list[str] = []
+        self._settings, self._clock, self._wants_thoughts = settings, clock, False
+        self._waiting, self.removed = deque[tuple[str, str]](), list[str]()
         self.steering = steering
 
     @property
@@ -118,6 +119,7 @@ class Session:
             self.thinking and not link.thoughtless,
             self.temporary,
             self.replies.current.request.wish if self.replies.current else "",
+            self.history.unsaved,
         )
 
     @property
@@ -239,8 +241,7 @@ class Session:
 
     def open_chat(self, name: str, presets: Presets) -> list[Change]:
         """Open a chat of the store, steered as its newest reply was. Raises AmuletError."""
-        chat = Chat(self.history, name)
-        changes = self._open(chat)
+        changes = self._open(chat := self.unsaved.open(name))
         if origin := next((n.origin for n in reversed(chat.conversation.path()) if n.origin), None):
             self.steering, self.thinking = steering_of(origin, presets), origin.thinking
         return changes
@@ -251,6 +252,7 @@ class Session:
 
     def _open(self, chat: Chat) -> list[Change]:
         self.replies.leave()
+        self.unsaved.leave(self.chat)
         waiting = self._give_back_waiting()
         self.chat = chat
         return [*waiting, BranchChanged()]

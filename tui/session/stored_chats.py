@@ -12,7 +12,10 @@ from tui.session.session import Session
 def is_open(session: Session, name: str) -> bool:
     """Whether this chat is the open one, and in the store as it is here. Raises AmuletError
     where it was removed."""
-    stored, here = session.history.summary(name), session.chat
+    here = session.chat
+    if name == here.id and session.history.held_up:
+        return True
+    stored = session.history.summary(name)
     if stored.id != here.id:
         return False
     as_here = (stored.title, stored.messages) == (here.title, len(here.conversation))

@@ -65,7 +65,7 @@ def _doing(status: Status) -> str:
 def _facts(status: Status) -> list[str]:
     """Whether the chat is stored, whether the next reply begins with a thought; speed and context,
     where there are any."""
-    facts = ["temporary"] if status.temporary else []
+    facts = ["temporary"] if status.temporary else ["not saved"] if status.unsaved else []
     if status.thinks:
         facts.append("think")
     if status.tokens_per_s:

@@ -1,0 +1,31 @@
+"""Chats that are open or were left, while something is in the way of saving them."""
+
+from __future__ import annotations
+
+from amulet_local.chats.chat import Chat
+from amulet_local.chats.history import History
+from tui.session.changes import Change, Noticed
+
+
+class UnsavedChats:
+    """What a store does not have yet is had from the chats themselves."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._left: dict[str, Chat] = {}
+
+    def leave(self, chat: Chat) -> None:
+        """Another chat is opened."""
+        if not self._history.held_up:
+            self._left.clear()
+        elif chat.history is self._history:
+            self._left[chat.id] = chat
+
+    def open(self, name: str) -> Chat:
+        """The chat of an id, or how it begins. Raises as Chat does."""
+        left = self._left.get(name) if self._history.held_up else None
+        return left or Chat(self._history, name)
+
+    def news(self) -> list[Change]:
+        """How saving goes, where there is something to tell of it."""
+        return [Noticed(text, serious=True) for text in self._history.news()]
