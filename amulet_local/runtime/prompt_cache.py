@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 from amulet_local.chats.history import is_removed
 from amulet_local.chats.prompt_cache_files import forget, kept_file, kept_folder
-from amulet_local.files import clear_remnants
+from amulet_local.files import clear_remnants, private_folder
 from amulet_local.path_text import from_text
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.stream_state import restore, save
@@ -23,6 +24,7 @@ from amulet_local.runtime.stream_state import restore, save
 _LATEST = 8
 _WORTH_KEEPING = 256  # tokens; shorter chats are read again as fast
 _SAMPLE = 1 << 20
+_RESERVE = 512 * 1024 * 1024  # bytes of the disk that are left free
 
 
 class PromptCache:
@@ -63,7 +65,9 @@ class PromptCache:
         if is_removed(self._chat):
             return
         try:
-            save(self._lockstep, kept_file(self._chat), self._key, self._stopped)
+            kept = kept_file(self._chat)
+            if not save(self._lockstep, kept, self._key, self._stopped, _has_room):
+                return
             if is_removed(self._chat):  # meanwhile
                 forget(kept_folder(), [self._chat])
             files = sorted(kept_folder().glob("*.kv"), key=lambda file: file.stat().st_mtime)
@@ -71,6 +75,19 @@ class PromptCache:
                 stale.unlink(missing_ok=True)
         except OSError as error:
             logging.warning("chat %s was not kept (%s)", self._chat, error)
+
+
+def _has_room(size: int) -> bool:
+    """Whether a file of so many bytes leaves enough of the disk to others, the chats among them;
+    what was kept longest ago gives way to it. Raises OSError."""
+    folder = kept_folder()
+    private_folder(folder)
+    files = sorted(folder.glob("*.kv"), key=lambda file: file.stat().st_mtime)
+    while shutil.disk_usage(folder).free - size < _RESERVE:
+        if not files:
+            return False
+        files.pop(0).unlink(missing_ok=True)
+    return True
 
 
 def _fingerprint(model: Path) -> str:

@@ -25,12 +25,17 @@ class _Saved(msgspec.Struct):
 
 
 def save(
-    lockstep: Lockstep, path: Path, key: str, stopped: Callable[[], bool] = lambda: False
+    lockstep: Lockstep,
+    path: Path,
+    key: str,
+    stopped: Callable[[], bool] = lambda: False,
+    has_room: Callable[[int], bool] = lambda _: True,
 ) -> bool:
     """Write what all streams hold to a file, for `restore`; it gets its name once it is whole.
 
-    key: names model, build and cache type. stopped: asked every few megabytes. Returns whether it
-    was written; what was there before stays where it was not. Raises OSError.
+    key: names model, build and cache type. stopped: asked every few megabytes. has_room: asked for
+    so many bytes. Returns whether it was written; what was there before stays where it was not.
+    Raises OSError.
     """
     streams = []
     for stream in range(lockstep.streams):
@@ -38,6 +43,8 @@ def save(
             return False
         streams.append(lockstep.state(stream))
     body = memoryview(msgspec.msgpack.encode(_Saved(key, streams)))
+    if not has_room(len(body)):
+        return False
     blocks = [body[start : start + _BLOCK] for start in range(0, len(body), _BLOCK)]
     try:
         write_sealed(path, _PURPOSE, blocks, stopped)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -226,6 +227,33 @@ def test_a_save_that_is_stopped_anywhere_leaves_what_was_there(
     assert len(written) > 6
     assert there == [([file], not whole) for whole in written]
     assert restore(streams, file, "key") == len(LONG) + 1
+
+
+def test_what_is_kept_leaves_room_to_others(
+    path: Path, streams: Lockstep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = prompt_cache._RESERVE + (1 << 30)
+
+    def disk_usage(_: Path) -> SimpleNamespace:
+        taken = sum(file.stat().st_size for file in kept_folder().glob("*.kv"))
+        return SimpleNamespace(free=free - taken)
+
+    monkeypatch.setattr("shutil.disk_usage", disk_usage)
+    chats = PromptCache(streams, str(path), "f16")
+    for chat in ("oldest", "older", "newer"):
+        chats.switch(chat)
+        chats.keep()
+        os.utime(kept_file(chat), (len(kept()), len(kept())))
+    assert len(kept()) == 3
+    chats.switch("newest")
+    size = kept_file("older").stat().st_size
+    free = prompt_cache._RESERVE + 2 * size + size // 2  # for two of them
+    chats.keep()
+    assert kept() == ["newer.kv", "newest.kv"]
+    chats.switch("one more")
+    free = prompt_cache._RESERVE + size // 2
+    chats.keep()
+    assert kept() == []
 
 
 def test_a_full_disk_leaves_no_half_file(
