@@ -190,10 +190,12 @@ class AmuletApp(App[None]):
         self.on_exit(return_code)
         super().exit(result, return_code, message)
 
-    def leave(self, code: int) -> None:
-        """End with this exit code; for other threads. Raises RuntimeError where it has ended."""
-        if self._loop:
+    def leave(self, code: int) -> bool:
+        """End with this exit code; for other threads. False where there is nothing yet to bring to
+        an end. Raises RuntimeError where it has ended."""
+        if self._loop and self._begun:
             self._loop.call_soon_threadsafe(lambda: self.exit(return_code=code))
+        return self._begun
 
     def give_back_terminal(self) -> None:
         """Have the terminal as it was, at once, whatever the app is at; for other threads."""

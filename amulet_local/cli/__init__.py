@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -27,6 +28,8 @@ _COMMANDS = ("ask", "models", "presets", "chats", "bench", "eval", "calibrate", 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. --help and --version raise SystemExit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see __main__.py
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     replace_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

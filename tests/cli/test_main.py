@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from types import ModuleType
@@ -200,3 +201,11 @@ def test_the_chat_needs_neither_the_models_nor_tables_to_start() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_ctrl_c_while_modules_are_imported_is_told_by_nothing_but_the_signal() -> None:
+    script = (
+        "import amulet_local.__main__ as command, os, signal\nos.kill(os.getpid(), signal.SIGINT)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")

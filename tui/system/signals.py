@@ -30,10 +30,11 @@ def ending() -> bool:
 
 
 class Ending:
-    """leave: asks for an orderly end; called on another thread, with the exit code. give_up: called
-    there when the time is up, right before the process ends."""
+    """leave: asks for an orderly end; called on another thread, with the exit code; False where
+    nothing has begun that could be brought to one. give_up: called there right before the process
+    ends, when it has not, or the time is up."""
 
-    def __init__(self, leave: Callable[[int], None], give_up: Callable[[], None]) -> None:
+    def __init__(self, leave: Callable[[int], bool], give_up: Callable[[], None]) -> None:
         self._leave, self._give_up = leave, give_up
         self._done = threading.Event()
         self._begun = threading.Lock()
@@ -61,14 +62,21 @@ class Ending:
     def _listen(self, heard: socket.socket) -> None:
         while (number := heard.recv(1)[0]) not in _ENDING:
             pass
+        orderly = True
         with suppress(RuntimeError):  # the loop has ended already
-            self._leave(SIGNALLED + number)
-        self.begin(SIGNALLED + number)
+            orderly = self._leave(SIGNALLED + number)
+        if orderly:
+            self.begin(SIGNALLED + number)
+        else:
+            self._end(SIGNALLED + number)
 
     def _expect(self, code: int) -> None:
+        if not self._done.wait(LIMIT_S):
+            self._end(code)
+
+    def _end(self, code: int) -> None:
         if hasattr(signal, "pthread_sigmask"):  # so that `give_up` cannot be stopped
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
-        if not self._done.wait(LIMIT_S):
-            with suppress(Exception):
-                self._give_up()
-            os._exit(code)
+        with suppress(Exception):
+            self._give_up()
+        os._exit(code)

@@ -12,6 +12,7 @@ import selectors
 import signal
 import sys
 import termios
+import threading
 from codecs import getincrementaldecoder
 from collections.abc import Callable
 from contextlib import suppress
@@ -73,6 +74,7 @@ class SteadyDriver(LinuxDriver):
         for any thread."""
         if not self._in_use:
             return
+        cast(_Output, self._file).shut()
         if self.attrs_before is not None:
             with suppress(termios.error):
                 termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
@@ -160,15 +162,25 @@ class _Output(io.TextIOBase):
 
     def __init__(self, file: TextIO) -> None:
         self._to = file
+        self._open = True
+        self._writing = threading.Lock()
 
     def write(self, text: str) -> int:
-        with suppress(OSError):
-            self._to.write(text)
+        with self._writing, suppress(OSError):
+            if self._open:
+                self._to.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with suppress(OSError):
-            self._to.flush()
+        with self._writing, suppress(OSError):
+            if self._open:
+                self._to.flush()
+
+    def shut(self) -> None:
+        """Nothing is written any more; what is being written comes first, unless that waits."""
+        self._open = False
+        if self._writing.acquire(timeout=_PATIENCE_S):
+            self._writing.release()
 
     def fileno(self) -> int:
         return self._to.fileno()

@@ -151,6 +151,15 @@ def test_whatever_signals_come_it_ends_and_leaves_a_sane_terminal(
     assert opened.modes() == set()
 
 
+@pytest.mark.parametrize("name", ["TERM", "HUP", "INT", "QUIT"])
+def test_while_it_starts_a_signal_ends_it_at_once(name: str, opened: Closable) -> None:
+    begun(opened)
+    opened.app.send_signal(getattr(signal, f"SIG{name}"))
+    assert comes(lambda: not opened.living())
+    assert opened.app.wait() == 128 + getattr(signal, f"SIG{name}")
+    assert opened.modes() == set()
+
+
 def test_after_sigcont_alone_quitting_ends_it(opened: Closable) -> None:
     ready(opened)
     opened.app.send_signal(signal.SIGSTOP)
