@@ -1,28 +1,26 @@
 """Signals to the app and to its engine, at a random moment of every phase: the terminal is as it
 was found, nothing lives on, what is stored is sound, and the next message is answered.
 
-`trial` is one run by a seed; `python -m tests.torture.deaths 20` makes as many of every phase and
-signal (some hours), `... 1 streaming engine` only those of a phase and of who gets the signal.
+`trial` is one run of the app, and another one after it.
 """
 
 from __future__ import annotations
 
-import random
 import re
 import signal
 import sqlite3
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from random import Random
 
 import psutil
 
 from tests.checks import comes
 from tests.closing import Closable
 from tests.tiny_models import write_llama
+from tests.torture.part import Part
 from tests.torture.pipe import answered
 
 Comes = Callable[[Callable[[], object]], bool]
@@ -97,7 +95,7 @@ class _Run:
             return app if who == "app" else next(engines, None)
         return None
 
-    def send(self, who: str, signals: str, chance: random.Random) -> bool:
+    def send(self, who: str, signals: str, chance: Random) -> bool:
         """Whether there was anybody to get them."""
         if signals == "close":
             self.opened.close()
@@ -141,12 +139,11 @@ def trial(
     phase: str,
     who: str,
     signals: str,
-    seed: int,
+    chance: Random,
     folder: Path,
     waits: Comes = within_three_seconds,
 ) -> list[str]:
     """Send signals in a phase; returns what did not hold."""
-    chance = random.Random(seed)
     run = _Run(folder)
     try:
         run.reach(phase)
@@ -167,7 +164,7 @@ def trial(
 
 
 def _obeyed(
-    run: _Run, phase: str, who: str, signals: str, waits: Comes, chance: random.Random
+    run: _Run, phase: str, who: str, signals: str, waits: Comes, chance: Random
 ) -> list[str]:
     """Send the signals, and see what follows in this run."""
     drawn = len(run.opened.output)
@@ -192,29 +189,13 @@ def _obeyed(
     return [*filter(None, [run.ask()]), *run.leave(waits)]
 
 
-def main(times: int, phases: tuple[str, ...], whom: tuple[str, ...]) -> int:
-    """So many of each; returns how many did not hold."""
-    failed = 0
-    for number in range(times):
-        for phase in phases:
-            for who in whom:
-                for signals in SIGNALS[who]:
-                    seed = random.Random(f"{number} {phase} {who} {signals}").randrange(2**31)
-                    with tempfile.TemporaryDirectory() as folder:
-                        found = trial(phase, who, signals, seed, Path(folder))
-                    failed += bool(found)
-                    print(number, phase, who, signals, found or "held", flush=True)
-    return failed
+def _death(random: Random, folder: Path) -> str:
+    phase, who = random.choice(PHASES), random.choice(list(SIGNALS))
+    signals = random.choice(SIGNALS[who])
+    found = trial(phase, who, signals, random, folder)
+    assert not found, (phase, who, signals, found)
+    return f"{who}, {phase}"
 
 
-if __name__ == "__main__":
-    _, times_, *only = sys.argv
-    sys.exit(
-        bool(
-            main(
-                int(times_),
-                tuple(each for each in PHASES if each in only) or PHASES,
-                tuple(each for each in SIGNALS if each in only) or tuple(SIGNALS),
-            )
-        )
-    )
+# At least twenty of each phase and of who gets the signal.
+PARTS = [Part("deaths", _death, quick=0, full=400, limit_s=900.0)]

@@ -4,6 +4,7 @@ rest."""
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -17,7 +18,7 @@ SHORT_WALK = (text.UP, text.ESCAPE, text.BACK, b"\x1b[1;5A", text.UP, b"e", b"\x
 
 
 def test_hostile_text_is_nowhere_raw(tmp_path: Path) -> None:
-    assert text.trial(0, tmp_path, SHORT_WALK, settle_s=0.3) == []
+    assert text.trial(Random(0), tmp_path, SHORT_WALK, settle_s=0.3) == []
 
 
 @pytest.mark.parametrize("kind", ["absurd", "cut"])
@@ -26,4 +27,4 @@ def test_an_engine_that_does_not_keep_to_the_protocol_is_told_of(kind: str, tmp_
 
 
 def test_a_killed_engine_is_told_of_and_the_next_message_is_answered(tmp_path: Path) -> None:
-    assert deaths.trial("streaming", "engine", "KILL", 0, tmp_path, comes) == []
+    assert deaths.trial("streaming", "engine", "KILL", Random(0), tmp_path, comes) == []

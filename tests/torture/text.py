@@ -1,20 +1,15 @@
 """Hostile text in every place that is shown, in the real app in a pseudo-terminal: nothing of it
 that a terminal obeys, or nobody sees, is among the bytes that are written.
-
-`trial` is one run of the app, by a seed; `python -m tests.torture.text 50` makes as many, and opens
-lines of a megabyte, whose work must grow as they do.
 """
 
 from __future__ import annotations
 
-import random
 import re
-import sys
-import tempfile
 import time
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import psutil
 
@@ -25,6 +20,7 @@ from amulet_local.protocol.message import Message
 from tests.checks import comes
 from tests.closing import Closable
 from tests.tiny_models import write_llama
+from tests.torture.part import Part
 
 MARK = "4242"  # stands in every sequence that is smuggled, and in none of the app's
 SEQUENCES = (
@@ -70,7 +66,7 @@ WALK: tuple[bytes, ...] = (
 )  # fmt: skip
 
 
-def hostile(chance: random.Random, *, most: int = 12, bombs: bool = True) -> str:
+def hostile(chance: Random, *, most: int = 12, bombs: bool = True) -> str:
     """A text with much that must not be drawn."""
     kinds = (SEQUENCES, CHARACTERS, PLAIN, *((BOMBS,) if bombs else ()))
     return "".join(
@@ -90,7 +86,7 @@ def raw_in(output: bytes) -> list[str]:
     return found
 
 
-def prepare(chance: random.Random, home: Path) -> None:
+def prepare(chance: Random, home: Path) -> None:
     """Chats, a draft and a preset of hostile text."""
     with History(home / "data" / "chats.sqlite") as history:
         for _ in range(3):
@@ -121,10 +117,9 @@ def _toml(text: str) -> str:
 
 
 def trial(
-    seed: int, folder: Path, walk: Sequence[bytes] = WALK, settle_s: float = 0.7
+    chance: Random, folder: Path, walk: Sequence[bytes] = WALK, settle_s: float = 0.7
 ) -> list[str]:
     """Walk through the app with hostile text everywhere; returns what did not hold."""
-    chance = random.Random(seed)
     home = folder / "home"
     prepare(chance, home)
     model = folder / "mo\x1b]0;4242\x07del\u202e.gguf"
@@ -173,31 +168,21 @@ def _at(home: Path, folder: Path) -> dict[str, str]:
     return {"AMULET_HOME": str(home), "HOME": str(folder)}
 
 
-def lengths(folder: Path) -> list[str]:
-    """Whether a chat that is four times as long takes more than six times the work."""
-    found = []
-    for line in ("word ", "漢", "a\u0301", "\u200b\x1b[31m", "[a](b) ", "<|im_end|>", "> "):
-        short, long = (work_for(length, line, folder) for length in (250_000, 1_000_000))
-        if long > 6 * max(short, 0.1):
-            found.append(
-                f"{line!r}: {short:.1f} s for 250,000 characters, {long:.1f} s for 1,000,000"
-            )
-    return found
+def _walk(random: Random, folder: Path) -> str:
+    found = trial(random, folder)
+    assert not found, found
+    return "nothing raw"
 
 
-def main(times: int) -> int:
-    """So many walks, then texts of a megabyte; returns how many did not hold."""
-    failed = 0
-    for seed in range(times):
-        with tempfile.TemporaryDirectory() as folder:
-            found = trial(seed, Path(folder))
-        failed += bool(found)
-        print(seed, found or "nothing raw", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        found = lengths(Path(folder))
-    print(found or "linear", flush=True)
-    return failed + bool(found)
+def _length(random: Random, folder: Path) -> str:
+    """A line that is four times as long must not take more than six times the work."""
+    line = random.choice((*SEQUENCES, *CHARACTERS, *PLAIN, *BOMBS[:3], "word ", "> ", "漢"))
+    short, long = (work_for(length, line, folder) for length in (250_000, 1_000_000))
+    assert long <= 6 * max(short, 0.3), (line, short, long)
+    return "in proportion"
 
 
-if __name__ == "__main__":
-    sys.exit(bool(main(int(sys.argv[1]))))
+PARTS = [
+    Part("hostile-text", _walk, quick=0, full=100, limit_s=900.0),
+    Part("long-lines", _length, quick=0, full=60, limit_s=1200.0),
+]
