@@ -3,7 +3,8 @@
 A path goes in; metadata and the tensors' places come out, or NotUsableError with one sentence. The
 checks are those of llama.cpp's own reader and a few more, since a file from outside may lie about
 every count, length and offset: whatever a header claims, reading it takes bounded time and memory.
-What a model is and whether one can chat with it is not known here.
+What a model is and whether one can chat with it is not known here. It is longer than most files,
+since what one header says is checked in one place.
 
 The layout (all numbers little endian, strings preceded by their length as uint64):
     "GGUF", uint32 version, uint64 tensor count, uint64 metadata count,

@@ -94,7 +94,7 @@ def run_chat(
         try:
             app.run()
         finally:
-            session.replies.end()  # and the store, before the engine, for which there may be no time
+            session.replies.end()  # before the engine, for which there may be no time
             lost = history.close()
             engine.close()
             ending.done()

@@ -18,8 +18,9 @@ from amulet_local.chats.provenance import TokenMeasures, unpack
 from amulet_local.protocol.messages import Step
 from amulet_local.realignment import BASE
 
-# Nats a token from which a reply is said to have followed somewhat, and clearly.
-SOMEWHAT, CLEARLY = 0.02, 0.10
+# Nats a token from which a reply is said to have followed somewhat, and clearly: the quarters of
+# replies at strength 2 in docs/instructions.md. How far it went, not whether it did as asked.
+SOMEWHAT, CLEARLY = 0.05, 0.20
 
 Degree = Literal["hardly", "somewhat", "clearly"]
 

@@ -1,8 +1,7 @@
 """All chats, kept in one SQLite file of the data folder.
 
 Chats, messages and drafts go in, and come out as lists by day, search results and conversations.
-What is removed stays for a month, so that it can be brought back. Several processes may have the
-store open. chat.py keeps one chat of it in memory.
+What is removed stays for a month, and can be brought back. Several processes may have it open.
 """
 
 from __future__ import annotations
