@@ -49,7 +49,7 @@ def attach(text: str, folder: Path, context: int) -> Attached:
         path = folder / paths.expand(name)
         if not paths.is_file(path) or name in (known for known, _ in files):
             if paths.is_dir(path):
-                raise UsageError(f"{name} is a folder; choose a text file in it.")
+                raise UsageError(f"the folder {name} cannot be attached; choose a text file in it.")
             continue
         content, size = _read(path, name, context)
         fence = max((len(run) for run in _FENCE.findall(content)), default=2) + 1

@@ -138,7 +138,7 @@ async def test_what_cannot_be_attached_is_said_and_nothing_is_sent(here: Path) -
                 "disk.img is a binary file (byte 3 is zero); only text files can be attached",
             ),
             ("long.txt", "more than the model can hold"),
-            ("sub", "sub is a folder"),
+            ("sub", "folder sub cannot be attached"),
         ):
             running.prompt.clear()
             await running.say(f"See @{name}")

@@ -250,8 +250,8 @@ async def test_the_app_begins_with_what_was_chosen_last(tmp_path: Path) -> None:
     async with chat(FakeEngine(), model_store=store) as running:
         assert last_model() == ""  # the default one was nobody's choice
         await running.say(f"/model {path}")
-        await running.until("● ready")
-        await running.settle()
+        while last_model() == "":  # until it is loaded
+            await running.settle()
         assert last_model() == str(path)
     path.unlink()
     assert last_model() == ""
