@@ -1,8 +1,8 @@
 """The mathematics of Amulet: how two or more next-token distributions become the realigned one.
 
 Rows of logits go in, one per stream: row 0 from the prompt without a preference (base), each other
-row from a prompt with one (pref). Realigned logits come out, and what realignment did to a token.
-NumPy only.
+row from a prompt with one (pref), whose strength is its own and has a sign. Realigned logits come
+out; measures.py says what that did to a token. NumPy only.
 
 Source: Zhang et al., "Amulet: ReAlignment During Test Time for Personalized Preference Adaptation
 of LLMs", ICLR 2025 (arXiv 2502.19148).
@@ -161,6 +161,7 @@ class Workspace:
 
     def __init__(self, vocabulary: int) -> None:
         self.realigned = np.empty(vocabulary, np.float32)
+        self.prompted = np.empty(vocabulary, np.float32)
         self.scratch = np.empty((3, vocabulary), np.float32)
         self.mask = np.empty(vocabulary, np.bool_)
 
@@ -198,10 +199,53 @@ def _realign_with_impossible_tokens(
             out += term
 
 
-def guard_reference(logits: Rows, strengths: Sequence[float]) -> Row:
-    """The row that judges plausibility: the strongest preference, or base when all push away."""
-    strongest = max(range(len(strengths)), key=lambda k: strengths[k], default=-1)
-    return logits[strongest + 1] if strongest >= 0 and strengths[strongest] > 0 else logits[0]
+def pool(strengths: Sequence[float]) -> tuple[float, ...]:
+    """How much each preference counts where a mix is only prompted for: weights that sum to 1.
+
+    Of those that lead towards something, by their strengths. Where none does, of all, by how far
+    they lead away; alike where they do not lead anywhere. One preference always has the weight 1.
+    """
+    led = [max(0.0, strength) for strength in strengths]
+    if not any(led):
+        led = [abs(strength) for strength in strengths]
+    if not any(led):
+        led = [1.0 for _ in strengths]
+    total = math.fsum(led)
+    return tuple(weight / total for weight in led)
+
+
+def overall(strengths: Sequence[float]) -> float:
+    """How far a mix leads along the way to `prompted`: the strengths that `pool` weighs, summed.
+
+    Of one preference that is its own strength; of none, 0.
+    """
+    led = [strength for strength in strengths if strength > 0]
+    return math.fsum(led or strengths)
+
+
+def prompted(logits: Rows, strengths: Sequence[float], work: Workspace) -> Row:
+    """The row that stands for prompting, float32 (vocabulary,): base + sum_k w_k (pref_k - base)
+    with the weights of `pool`, which is the mix at strength 1. Of one preference it is its row
+    itself; of several, their weighted geometric mean, in `work.prompted`, which is returned.
+    """
+    weights = pool(strengths)
+    counted = [k for k, weight in enumerate(weights) if weight]
+    if len(counted) < 2:
+        return logits[1 + counted[0]] if counted else logits[0]
+    out, term = work.prompted, work.scratch[0]
+    out.fill(0)
+    for k in counted:  # base has the weight 0; -inf in any of them stays -inf
+        np.multiply(logits[1 + k], weights[k], out=term)
+        out += term
+    return out
+
+
+def guard_reference(logits: Rows, strengths: Sequence[float], work: Workspace) -> Row:
+    """The row that judges plausibility: what prompting for the mix would say (see `prompted`), or
+    base when all push away."""
+    if not any(strength > 0 for strength in strengths):
+        return logits[0]
+    return prompted(logits, strengths, work)
 
 
 def plausibility_floor(reference: Row, beta: float, work: Workspace) -> None:
@@ -219,14 +263,25 @@ def plausibility_floor(reference: Row, beta: float, work: Workspace) -> None:
 class Combination:
     """How streams combine: one strength per preference stream, and the guard's floor beta.
 
-    withheld: words that the preference asks to leave out, each as the tokens that spell it.
+    withheld: words that a preference asks to leave out, each as the tokens that spell it.
     measured: compare every token with what base and pref would have said; needs two streams.
+    places, of: which faders of a mix the streams are, among so many; the others are muted. 0 for
+    all that there are.
     """
 
     strengths: tuple[float, ...]
     guard: float
     measured: bool = False
     withheld: tuple[tuple[int, ...], ...] = ()
+    places: tuple[int, ...] = ()
+    of: int = 0
+
+    def spread(self, values: Sequence[float]) -> tuple[float, ...]:
+        """A value of each stream, as one of each fader: 0 for what is muted."""
+        if not self.of:
+            return tuple(values)
+        by_place = dict(zip(self.places, values, strict=True))
+        return tuple(by_place.get(place, 0.0) for place in range(self.of))
 
     @property
     def withholds(self) -> bool:
@@ -237,95 +292,6 @@ class Combination:
 def combined(logits: Rows, combination: Combination, work: Workspace) -> Row:
     """The realigned and guarded row: `realign`, then `plausibility_floor`."""
     realigned = realign(logits, combination.strengths, work)
-    plausibility_floor(guard_reference(logits, combination.strengths), combination.guard, work)
+    reference = guard_reference(logits, combination.strengths, work)
+    plausibility_floor(reference, combination.guard, work)
     return realigned
-
-
-@dataclass(frozen=True, slots=True)
-class Measures:
-    """What realignment did at one token.
-
-    shift: KL(realigned || pref) in nats. flip: the greedy choice differs from pref's.
-    flip_strength: the smallest strength above 1 at which the greedy choice among the kept tokens
-    leaves pref's; inf if none does. The rest: log-probabilities of the chosen token in nats.
-    """
-
-    shift: float
-    flip: bool
-    flip_strength: float
-    logp_base: float
-    logp_pref: float
-    logp_realigned: float
-
-
-def measure(base: Row, pref: Row, token: int, guarded: bool, work: Workspace) -> Measures:
-    """Compare `work.realigned` with the two rows, each float32 (vocabulary,).
-
-    guarded: whether a floor was applied; then only the few kept tokens are looked at.
-    """
-    realigned = work.realigned
-    z_base, z_pref = _log_normaliser(base, work), _log_normaliser(pref, work)
-    chosen = [float(row[token]) for row in (base, pref, realigned)]
-    kept_base, kept_pref, kept_realigned = base, pref, realigned
-    if guarded:
-        kept = np.flatnonzero(np.isfinite(realigned, out=work.mask))
-        kept_base, kept_pref, kept_realigned = base[kept], pref[kept], realigned[kept]
-    shift, z_realigned = _divergence(kept_realigned, kept_pref, z_pref, work)
-    return Measures(
-        shift=shift,
-        flip=bool(kept_realigned.argmax() != kept_pref.argmax()),
-        flip_strength=_flip_strength(kept_base, kept_pref, work),
-        logp_base=chosen[0] - z_base,
-        logp_pref=chosen[1] - z_pref,
-        logp_realigned=chosen[2] - z_realigned,
-    )
-
-
-def likeliest(row: Row, count: int, work: Workspace) -> list[tuple[int, float]]:
-    """The `count` likeliest tokens of a row of logits (vocabulary,), best first, with their
-    probabilities; impossible ones are left out."""
-    z = _log_normaliser(row, work)
-    best = np.argpartition(row, -count)[-count:] if count < row.size else np.arange(row.size)
-    ordered = best[np.argsort(row[best])[::-1]]
-    return [(int(token), math.exp(row[token] - z)) for token in ordered if np.isfinite(row[token])]
-
-
-def _weigh(row: Row, out: Row) -> tuple[float, float]:
-    """Unnormalised probabilities into `out`; returns their sum, and the log-normaliser."""
-    best = row.max()
-    np.subtract(row, best, out=out)
-    np.exp(out, out=out)
-    total = float(out.sum())
-    return total, float(best) + math.log(total)
-
-
-def _log_normaliser(row: Row, work: Workspace) -> float:
-    return _weigh(row, work.scratch[0])[1]
-
-
-def _divergence(p: Row, q: Row, log_z_q: float, work: Workspace) -> tuple[float, float]:
-    """KL(p || q) in nats of two rows of logits, and p's log-normaliser."""
-    weight, ratio = work.scratch[0, : p.size], work.scratch[1, : p.size]
-    total, log_z_p = _weigh(p, weight)
-    with np.errstate(invalid="ignore"):
-        np.subtract(p, q, out=ratio)
-        ratio *= weight
-    np.copyto(ratio, 0, where=np.equal(weight, 0, out=work.mask[: p.size]))
-    mean = float(ratio.sum(dtype=np.float64)) / total
-    return max(0.0, mean - log_z_p + log_z_q), log_z_p
-
-
-def _flip_strength(base: Row, pref: Row, work: Workspace) -> float:
-    """The smallest s at which some token v overtakes pref's best b; with d = pref - base that is
-    s - 1 = (pref_b - pref_v) / (d_v - d_b), and happens only where d_v > d_b."""
-    best = int(pref.argmax())
-    gap, rise, needed = work.scratch[:, : pref.size]
-    rising = work.mask[: pref.size]
-    with np.errstate(invalid="ignore", over="ignore"):
-        np.subtract(pref[best], pref, out=gap)
-        np.subtract(pref, base, out=rise)
-        rise -= pref[best] - base[best]
-        np.greater(rise, 0, out=rising)
-        needed.fill(np.inf)
-        np.divide(gap, rise, out=needed, where=rising)
-    return 1 + float(needed.min())

@@ -28,7 +28,14 @@ from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.engine.events import Events
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message, Role
-from amulet_local.protocol.messages import Finished, Loaded, Reply, Stats, Step
+from amulet_local.protocol.messages import (
+    Finished,
+    Loaded,
+    Reply,
+    Stats,
+    Step,
+    UsedStrength,
+)
 from amulet_local.settings import Settings
 from amulet_local.system.child_processes import environment, python
 
@@ -90,11 +97,11 @@ class Words:
         self.events.put(Finished(request.id, "".join(self._pieces), ids, "stop", _STATS))
         self.done.set()
 
-    def steer(self, request: int, strength: float) -> None: ...
+    def steer(self, request: int, strengths: tuple[float | None, ...]) -> None: ...
 
     def compare(self, replies: tuple[Reply, ...]) -> None: ...
 
-    def examine(self, request: Reply, strengths: tuple[float, ...]) -> None: ...
+    def examine(self, request: Reply, strengths: tuple[UsedStrength, ...]) -> None: ...
 
     def stop(self) -> None: ...
 

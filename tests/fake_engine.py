@@ -42,6 +42,7 @@ from amulet_local.protocol.messages import (
     Reply,
     Stats,
     Step,
+    UsedStrength,
 )
 
 
@@ -114,8 +115,8 @@ class FakeEngine:
         self.events = Events()
         self.loads: list[tuple[str, LoadOptions]] = []
         self.requests: list[Reply] = []
-        self.turns: list[tuple[int, float]] = []
-        self.examined: list[tuple[Reply, tuple[float, ...]]] = []
+        self.turns: list[tuple[int, tuple[float | None, ...]]] = []
+        self.examined: list[tuple[Reply, tuple[UsedStrength, ...]]] = []
         self.examining: Callable[[Reply], Iterable[Event]] = everywhere
         self.stops = 0
         self.closed = False
@@ -139,14 +140,14 @@ class FakeEngine:
             self.load(*self.loads[-1])
         self._begin(_Job(self._replies.popleft() if self._replies else REPLY, request))
 
-    def steer(self, request: int, strength: float) -> None:
-        self.turns.append((request, strength))
+    def steer(self, request: int, strengths: tuple[float | None, ...]) -> None:
+        self.turns.append((request, strengths))
 
     def compare(self, replies: tuple[Reply, ...]) -> None:
         for request in replies:
             self.reply(request)
 
-    def examine(self, request: Reply, strengths: tuple[float, ...]) -> None:
+    def examine(self, request: Reply, strengths: tuple[UsedStrength, ...]) -> None:
         self.examined.append((request, strengths))
         for event in self.examining(request):
             self.events.put(event)

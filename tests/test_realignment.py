@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from amulet_local.measures import LARGEST_SHARE, measure, shares
 from amulet_local.realignment import (
     AMULET,
     LINEAR,
@@ -18,8 +19,10 @@ from amulet_local.realignment import (
     guard_reference,
     label,
     log_softmax,
-    measure,
+    overall,
     plausibility_floor,
+    pool,
+    prompted,
     realign,
     recurrence,
     strength_and_guard,
@@ -138,7 +141,7 @@ def test_extreme_logits_give_no_nan(seed: int, strength: float, spread: float, b
     logits[:, 0] = logits[np.isfinite(logits)].max()  # one token possible and likely to both
     work = Workspace(500)
     realign(logits, [strength], work)
-    plausibility_floor(guard_reference(logits, [strength]), beta, work)
+    plausibility_floor(guard_reference(logits, [strength], work), beta, work)
     token = int(work.realigned.argmax())
     assert np.isfinite(work.realigned[token])
     assert not np.isnan(work.realigned).any()
@@ -170,20 +173,50 @@ def test_the_floor_keeps_exactly_what_its_reference_finds_plausible(
     logits = rows(seed)
     work = Workspace(500)
     realign(logits, [strength], work)
-    reference = guard_reference(logits, [strength])
+    reference = guard_reference(logits, [strength], work)
     plausibility_floor(reference, beta, work)
     p = np.exp(log_softmax(reference.astype(np.float64)))
     clear = np.abs(np.log(p) - np.log(beta * p.max())) > 1e-4
     assert np.array_equal(np.isfinite(work.realigned)[clear], (p >= beta * p.max())[clear])
 
 
-def test_the_guard_is_judged_by_the_preference_or_by_base_when_pushing_away() -> None:
-    logits = rows(5, streams=3)
-    assert guard_reference(logits, [2.0, 3.0]) is not None
-    assert np.array_equal(guard_reference(logits, [2.0, 3.0]), logits[2])
-    assert np.array_equal(guard_reference(logits, [2.0, -3.0]), logits[1])
-    assert np.array_equal(guard_reference(logits, [-2.0, -3.0]), logits[0])
-    assert np.array_equal(guard_reference(logits, []), logits[0])
+def test_the_guard_is_judged_by_what_is_followed_or_by_base_when_pushing_away() -> None:
+    logits, work = rows(5, streams=3), Workspace(500)
+    both = 0.4 * logits[1] + 0.6 * logits[2]
+    assert guard_reference(logits, [2.0, 3.0], work) == pytest.approx(both, abs=1e-4)
+    assert np.array_equal(guard_reference(logits, [2.0, -3.0], work), logits[1])
+    assert np.array_equal(guard_reference(logits, [-2.0, -3.0], work), logits[0])
+    assert np.array_equal(guard_reference(logits, [], work), logits[0])
+
+
+@given(seeds, st.lists(st.floats(-4, 8), min_size=1, max_size=6))
+def test_prompting_for_a_mix_is_the_mix_at_strength_one(seed: int, strengths: list[float]) -> None:
+    logits, work = rows(seed, streams=1 + len(strengths)), Workspace(500)
+    weights = pool(strengths)
+    assert sum(weights) == pytest.approx(1)
+    row = prompted(logits, strengths, work).copy()
+    assert row == pytest.approx(realign(logits, weights, work), abs=1e-3)
+    assert overall(weights) == pytest.approx(1)
+
+
+@given(seeds, st.lists(st.floats(-4, 8), min_size=1, max_size=6), st.integers(0, 499))
+def test_shares_and_what_base_says_come_to_the_lead(
+    seed: int, strengths: list[float], token: int
+) -> None:
+    logits, work = rows(seed, streams=1 + len(strengths)), Workspace(500)
+    realigned = realign(logits, strengths, work)
+    base = logits[0]
+    rival = max((n for n in range(500) if n != token), key=lambda n: base[n])
+    told = shares(logits, strengths, token)
+    lead = float(base[token] - base[rival]) + sum(told)
+    assert lead == pytest.approx(float(realigned[token] - realigned[rival]), abs=0.01)
+
+
+def test_what_a_stream_rules_out_has_a_finite_share() -> None:
+    logits = rows(5, streams=2)
+    logits[1][7] = -np.inf
+    assert shares(logits, [2.0], 7) == (-LARGEST_SHARE,)
+    assert shares(logits, [0.0], 7) == (0.0,)
 
 
 @given(seeds, st.floats(1.01, 12), st.sampled_from([0.0, 0.1]))
@@ -193,7 +226,7 @@ def test_the_choice_flips_exactly_past_the_flip_strength(
     logits = rows(seed, vocabulary=60, spread=2)
     work = Workspace(60)
     realign(logits, [strength], work)
-    plausibility_floor(guard_reference(logits, [strength]), beta, work)
+    plausibility_floor(guard_reference(logits, [strength], work), beta, work)
     measures = measure(logits[0], logits[1], 0, beta > 0, work)
     assume(abs(measures.flip_strength - strength) > 1e-3)
     assert measures.flip == (measures.flip_strength < strength)
@@ -204,7 +237,7 @@ def test_measures_agree_with_their_definitions(seed: int, strength: float, beta:
     logits = rows(seed)
     work = Workspace(500)
     realign(logits, [strength], work)
-    plausibility_floor(guard_reference(logits, [strength]), beta, work)
+    plausibility_floor(guard_reference(logits, [strength], work), beta, work)
     token = int(work.realigned.argmax())
     measures = measure(logits[0], logits[1], token, beta > 0, work)
     log_r, log_p, log_b = (

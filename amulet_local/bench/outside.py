@@ -10,6 +10,7 @@ from amulet_local.bench.timing import median_ms
 from amulet_local.generation.decoding import choose
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.sampling import Sampler
+from amulet_local.measures import measure
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.framing import read_event, write_frame
 from amulet_local.protocol.messages import Step
@@ -19,7 +20,6 @@ from amulet_local.realignment import (
     Update,
     Workspace,
     guard_reference,
-    measure,
     plausibility_floor,
     realign,
     recurrence,
@@ -45,7 +45,7 @@ def outside_ms(model: Model, repeat: int = 200) -> dict[str, float]:
     step = Step(1, 1, " word", AMULET, 0.1, True, 2.0, -1.0, -2.0, -3.0)
 
     def guard() -> None:
-        plausibility_floor(guard_reference(logits, _COMBINATION.strengths), 0.1, work)
+        plausibility_floor(guard_reference(logits, _COMBINATION.strengths, work), 0.1, work)
 
     def pipe() -> None:
         frame = io.BytesIO()

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 from msgspec import structs
 
-from amulet_local.protocol.alignment import STRONGEST, Alignment
+from amulet_local.protocol.alignment import STRONGEST, Alignment, Mix
 from amulet_local.protocol.messages import LARGEST_SEED, FinishReason, Reply, Stats, Step
 
 # died: the engine, while it wrote; interrupted: the front end, which could not say how it ended.
@@ -60,6 +60,8 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 class _StoredAlignment(Alignment, frozen=True, kw_only=True):
     guard: float = 0.0  # what stands in a file is read, whatever it is, and then bounded
+    # Left out where there is none: what has one preference is stored as it was before mixes.
+    mix: Mix | msgspec.UnsetType = msgspec.UNSET  # type: ignore[assignment]
 
 
 class _StoredTail(_StoredAlignment, frozen=True, kw_only=True):
@@ -84,7 +86,9 @@ class StoredOrigin(_StoredTail, frozen=True):
     def of(cls, origin: Origin) -> StoredOrigin:
         """To be stored."""
         fields = structs.asdict(origin)
-        return cls(**structs.asdict(fields.pop("alignment")), **fields)
+        alignment = structs.asdict(fields.pop("alignment"))
+        alignment["mix"] = alignment["mix"] or msgspec.UNSET
+        return cls(**alignment, **fields)
 
     def origin(self) -> Origin:
         """What was stored, with numbers that a request may have, whatever stands in a file."""
@@ -93,6 +97,7 @@ class StoredOrigin(_StoredTail, frozen=True):
         steered = {name: fields.pop(name) for name in Alignment.__struct_fields__}
         steered["strength"] = _within(-STRONGEST, self.strength, STRONGEST)
         steered["guard"] = _within(0.0, self.guard, 1.0)
+        steered["mix"] = steered["mix"] or ()
         return Origin(alignment=Alignment(**steered), **fields)
 
 

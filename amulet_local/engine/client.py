@@ -23,6 +23,7 @@ from amulet_local.protocol.messages import (
     Reply,
     Steer,
     Stop,
+    UsedStrength,
 )
 
 
@@ -40,13 +41,14 @@ class EngineHandle(Protocol):
     def reply(self, request: Reply) -> None:
         """Write a reply; after a death, a new process is started and the model loaded first."""
 
-    def steer(self, request: int, strength: float) -> None:
-        """Turn the dial of a reply under way, by the id of its request; no event tells of it."""
+    def steer(self, request: int, strengths: tuple[float | None, ...]) -> None:
+        """Turn the faders of a reply under way, by the id of its request, to one strength each,
+        None for a muted one (see protocol.Steer); no event tells of it."""
 
     def compare(self, replies: tuple[Reply, ...]) -> None:
         """Write replies side by side; else as `reply`."""
 
-    def examine(self, request: Reply, strengths: tuple[float, ...]) -> None:
+    def examine(self, request: Reply, strengths: tuple[UsedStrength, ...]) -> None:
         """Tell what could have been said at each token of a reply (see protocol.Examine)."""
 
     def stop(self) -> None:
@@ -97,15 +99,15 @@ class EngineProcess:
         """See EngineHandle."""
         self._insist(request)
 
-    def steer(self, request: int, strength: float) -> None:
+    def steer(self, request: int, strengths: tuple[float | None, ...]) -> None:
         """See EngineHandle."""
-        self._send(Steer(request, strength))
+        self._send(Steer(request, strengths))
 
     def compare(self, replies: tuple[Reply, ...]) -> None:
         """See EngineHandle."""
         self._insist(Compare(replies))
 
-    def examine(self, request: Reply, strengths: tuple[float, ...]) -> None:
+    def examine(self, request: Reply, strengths: tuple[UsedStrength, ...]) -> None:
         """See EngineHandle."""
         self._insist(Examine(request, strengths))
 

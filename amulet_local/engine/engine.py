@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from msgspec import structs
@@ -22,8 +23,9 @@ from amulet_local.engine.requests import (
     longest,
     prompts_of,
     strength_of,
-    turned_to,
 )
+from amulet_local.engine.turning import Turning
+from amulet_local.engine.voices import Strengths, ever_heard, turned_to
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.files import Stamp
 from amulet_local.generation.alternatives import list_alternatives
@@ -49,6 +51,7 @@ from amulet_local.protocol.messages import (
     Pace,
     Prefilling,
     Reply,
+    UsedStrength,
 )
 from amulet_local.realignment import Combination, Row, Workspace
 from amulet_local.runtime import loader
@@ -84,7 +87,7 @@ class Engine:
             # Streams beside the chat's, which a stop must reach too.
             self._others: tuple[Lockstep, ...] = (self._draft.lockstep,) if self._draft else ()
             self._stopped = self._pace_told = False
-            self._turned: tuple[int, float] | None = None
+            self._turning = Turning(vocabulary)
             self._prompter = Prompter(vocabulary, self._model.chat_template)
             self._work = Workspace(vocabulary.size)
             self._prompt_cache = PromptCache(
@@ -150,9 +153,9 @@ class Engine:
             )
         return notices
 
-    def steer(self, request: int, strength: float) -> None:
-        """From any thread: turn the dial of a reply, from its next token on."""
-        self._turned = (request, strength)
+    def steer(self, request: int, strengths: Strengths) -> None:
+        """From any thread: turn the faders of a reply, from its next token on."""
+        self._turning.turn(request, strengths)
 
     def reply(self, request: Reply, emit: Emit) -> None:
         """Write a reply: Prefilling…, Step…, Finished. Raises UsageError, DecodeError."""
@@ -163,11 +166,13 @@ class Engine:
             reason: FinishReason | None = None
             try:
                 while reason is None:
-                    prompts = self._window.prompts(request, len(reply.tokens), emit)
+                    now = self._turning.now(request)
+                    prompts = self._window.prompts(now, len(reply.tokens), emit)
                     if not prompts:
                         reason = "length"
                         break
                     texts = {k: [*prompt, *reply.tokens] for k, prompt in prompts.items()}
+                    self._lockstep.open(max(texts) + 1)
                     with reply.costs.prefilling(self._lockstep, texts, reply.written):
                         logits = self._lockstep.prefill(texts, _telling(emit))
                     reason = self._write(reply, prompts, logits)
@@ -198,14 +203,16 @@ class Engine:
     def _write(
         self, reply: GrowingReply, prompts: Prompts, logits: list[Row]
     ) -> FinishReason | None:
-        """Write until the reply ends; None when the context is full before."""
-        combine = self._combine(reply.request, streams=len(logits))
+        """Write until the reply ends; None when the context is full before, or other faders than
+        these prompts' are heard now."""
+        request, heard = reply.request, tuple(prompts)
+        combine = self._turning.combine(request, heard)
         drafter = self._drafter(prompts, reply.tokens, combine)
         room = self._lockstep.length - longest(prompts)
         for decoded in decode(self._lockstep, logits, combine, reply.sampler, self._work, drafter):
             if reason := reply.take(decoded):
                 return reason
-            if len(reply.tokens) > room:
+            if len(reply.tokens) > room or self._turning.heard(request, heard) != heard:
                 return None
         raise AssertionError("decode goes on for as long as it is read")
 
@@ -220,11 +227,11 @@ class Engine:
             for each in requests:
                 request = checked(each, self._model.vocabulary.size)
                 reply = opened.enter_context(self._growing_reply(request, emit))
-                prompts = [
-                    [*prompt, *reply.begun]
-                    for prompt in prompts_of(request, self._prompter).values()
-                ]
-                items.append(BatchItem(reply, prompts, self._combine(request, len(prompts))))
+                streams = prompts_of(request, self._prompter)
+                prompts = [[*prompt, *reply.begun] for prompt in streams.values()]
+                items.append(
+                    BatchItem(reply, prompts, self._turning.combine(request, tuple(streams)))
+                )
             lengths = [len(prompt) for item in items for prompt in item.prompts]
             most = self._lockstep.length - max(lengths)
             if most < 1:
@@ -239,22 +246,24 @@ class Engine:
             with self._stoppable(lockstep):
                 write_batch(lockstep, items, room, self._work, _telling(emit))
 
-    def examine(self, request: Reply, strengths: Sequence[float], emit: Emit) -> None:
+    def examine(self, request: Reply, strengths: Sequence[UsedStrength], emit: Emit) -> None:
         """Tell what could have been said at each token of a reply: Prefilling…, Examined….
 
         Nothing more is told once it is stopped. Raises UsageError where it cannot be done.
         """
         request = checked(request, self._model.vocabulary.size)
+        used = [each if isinstance(each, tuple) else (each,) for each in strengths]
+        request = ever_heard(request, used)
         vocabulary, prompts = self._model.vocabulary, prompts_of(request, self._prompter)
         tokens = begun_tokens(request, vocabulary)
         if not tokens or not strengths:
             raise UsageError("an empty reply has nothing to examine.")
         if longest(prompts) + len(tokens) > self._lockstep.length:
             raise too_long(longest(prompts) + len(tokens), self._lockstep.length)
-        combination = combination_of(request, len(prompts), vocabulary)
 
-        def combination_at(index: int) -> Combination:
-            return turned_to(combination, strengths[min(index, len(strengths) - 1)])
+        @lru_cache(maxsize=1)  # a dial is turned once in many tokens, if it is
+        def combination_at(turned: Strengths) -> Combination:
+            return combination_of(turned_to(request, turned), prompts, vocabulary)
 
         start = 0
         with (
@@ -266,7 +275,7 @@ class Engine:
                 self._lockstep,
                 prompts,
                 tokens,
-                combination_at,
+                lambda index: combination_at(used[min(index, len(used) - 1)]),
                 sampler,
                 vocabulary,
                 self._work,
@@ -284,20 +293,7 @@ class Engine:
             try:
                 yield reply
             finally:
-                if self._turned and self._turned[0] == request.id:
-                    self._turned = None
-
-    def _combine(self, request: Reply, streams: int) -> Combine:
-        """How the streams of a reply combine, wherever its dial stands."""
-        combination = combination_of(request, streams, self._model.vocabulary)
-
-        def combine() -> Combination:
-            turned = self._turned
-            if turned and turned[0] == request.id and request.alignment.method == "amulet":
-                return turned_to(combination, turned[1])
-            return combination
-
-        return combine
+                self._turning.forget(request)
 
     @contextmanager
     def _stoppable(self, lockstep: Lockstep) -> Iterator[None]:

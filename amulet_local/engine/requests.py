@@ -6,22 +6,24 @@ is evaluated here.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from amulet_local.engine.voices import check_strengths, places_of, voices_of
 from amulet_local.errors import UsageError
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.prompts.templates import TemplateError
 from amulet_local.protocol.messages import Reply
 from amulet_local.realignment import (
+    BASE,
     BASE_STREAM,
     METHODS,
     PREF_STREAM,
+    PROMPT,
     Combination,
+    overall,
     strength_and_guard,
 )
 from amulet_local.verifiers.recognise import avoided_words
@@ -36,8 +38,7 @@ def checked(request: Reply, vocabulary: int) -> Reply:
     """The request, in which no token is named that is not among so many: what stands in a file
     (an imported chat's) may be of another model, or a lie, and llama.cpp ends the process over it.
     Its text then says it. Raises UsageError for what no reply can be made of."""
-    if not math.isfinite(request.alignment.strength):
-        raise UsageError("the strength must be a number.")
+    check_strengths(request.alignment)
     expected = ["user" if i % 2 == 0 else "assistant" for i in range(len(request.messages))]
     roles = [message.role for message in request.messages]
     if not roles or roles[-1] != "user" or roles != expected:
@@ -66,10 +67,14 @@ def prompts_of(request: Reply, prompter: Prompter, start: int = 0) -> Prompts:
     """Stream -> token ids up to where the answer begins, of the streams that the request needs,
     without the chat's first `start` messages. Raises UsageError."""
     alignment = request.alignment
-    followed = {BASE_STREAM: ("", ""), PREF_STREAM: (alignment.preference, request.wish)}
+    voices = voices_of(request)
+    followed = {voice.stream: (voice.preference, voice.wish) for voice in voices}
     method = alignment.method if request.steered else "base"
-    measured = request.trace and request.steered  # both are compared
-    streams = tuple(followed) if measured else METHODS[method].streams
+    measured = request.trace and voices  # all are compared
+    if measured or BASE_STREAM in METHODS[method].streams:
+        followed = {BASE_STREAM: ("", ""), **followed}
+    if method == "base" and not measured:
+        followed = {BASE_STREAM: ("", "")}
     try:
         return {
             stream: prompter.prompt(
@@ -81,8 +86,7 @@ def prompts_of(request: Reply, prompter: Prompter, start: int = 0) -> Prompts:
                 thinking=leaves_thought(request),
             )
             + list(request.thought)
-            for stream in streams
-            for preference, wish in [followed[stream]]
+            for stream, (preference, wish) in followed.items()
         }
     except TemplateError as error:
         raise UsageError(f"the model's chat template cannot format this chat: {error}.") from None
@@ -100,23 +104,32 @@ def leaves_thought(request: Reply) -> bool:
 
 
 def strength_of(request: Reply) -> float:
-    """The strength to tell."""
-    return _strength_and_guard(request)[0]
+    """The strength to tell; of a mix, how far it leads along its way."""
+    return overall([voice.strength for voice in voices_of(request)])
 
 
-def combination_of(request: Reply, streams: int, vocabulary: Vocabulary) -> Combination:
-    """How this many streams combine. Base and pref are never guarded: the guard is for what lies
-    beyond the two."""
-    if streams == 1:
+def combination_of(request: Reply, streams: Collection[int], vocabulary: Vocabulary) -> Combination:
+    """How these streams combine; one that the request has no voice for any more counts for
+    nothing. Base and pref are never guarded: the guard is for what lies beyond the two."""
+    if len(streams) == 1:
         return Combination((), 0.0)
-    strength, guard = _strength_and_guard(request)
+    voices = {voice.stream: voice for voice in voices_of(request)}
+    preferences = [stream for stream in streams if stream != BASE_STREAM]
+    alignment = request.alignment
+    _, guard = strength_and_guard(alignment.method, alignment.strength, alignment.guard)
+    strengths = tuple(voices[k].strength if k in voices else BASE for k in preferences)
     withheld = spelled(avoided(request), vocabulary)
-    return Combination((strength,), guard, request.trace, withheld)
+    of = places_of(request)
+    places = tuple(stream - PREF_STREAM for stream in preferences) if of else ()
+    return Combination(strengths, guard, request.trace, withheld, places, of)
 
 
 def avoided(request: Reply) -> tuple[str, ...]:
-    """The words that a reply is asked to leave out, where that is certain."""
-    return avoided_words(request.alignment.preference) + avoided_words(request.wish)
+    """The words that a reply is asked to leave out, where that is certain; of a mix, by what it is
+    led to beyond asking."""
+    voices = voices_of(request)
+    asked = [voice for voice in voices if len(voices) == 1 or voice.strength > PROMPT]
+    return tuple(word for voice in asked for text in voice.words for word in avoided_words(text))
 
 
 def spelled(words: Sequence[str], vocabulary: Vocabulary) -> tuple[tuple[int, ...], ...]:
@@ -129,16 +142,3 @@ def spelled(words: Sequence[str], vocabulary: Vocabulary) -> tuple[tuple[int, ..
         for space in ("", " ")
     }
     return tuple(sorted({tuple(vocabulary.tokenize(form)) for form in forms} - {()}))
-
-
-def _strength_and_guard(request: Reply) -> tuple[float, float]:
-    alignment = request.alignment
-    method = alignment.method if request.steered else "base"
-    return strength_and_guard(method, alignment.strength, alignment.guard)
-
-
-def turned_to(combination: Combination, strength: float) -> Combination:
-    """The same with another strength, where there is a preference to follow."""
-    if combination.strengths in ((), (strength,)):
-        return combination
-    return replace(combination, strengths=(strength,))

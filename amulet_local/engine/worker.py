@@ -82,7 +82,7 @@ class Worker:
         with self._lock:
             if isinstance(command, Steer):
                 if self._engine:
-                    self._engine.steer(command.id, command.strength)
+                    self._engine.steer(command.id, command.strengths)
             elif isinstance(command, Stop):
                 for job in self._unfinished:
                     job.stopped = True

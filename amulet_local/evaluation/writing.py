@@ -104,7 +104,8 @@ class Writer:
                 stop = self._subject.prompter.stop
                 reply = GrowingReply(request, self._subject.vocabulary, stop, strength, emit)
                 opened.enter_context(closing(reply))
-                combination = combination_of(request, len(prompts), self._subject.vocabulary)
+                streams = assignment.variant.streams
+                combination = combination_of(request, streams, self._subject.vocabulary)
                 items.append(BatchItem(reply, prompts, _always(combination)))
             work, room = self._subject.work, self._setting.max_tokens
             write_batch(lockstep, items, room, work, lambda done, total: None)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from amulet_local.generation.sampling import Sampler
 from amulet_local.generation.teacher_forcing import teacher_forced
+from amulet_local.measures import likeliest
 from amulet_local.protocol.messages import Candidate, Candidates
-from amulet_local.realignment import Combination, Row, Workspace, combined, likeliest
+from amulet_local.realignment import Combination, Row, Workspace, combined, prompted
 from amulet_local.runtime.llama.vocabulary import Vocabulary
 from amulet_local.runtime.lockstep import Lockstep, Progress
 
@@ -48,10 +49,12 @@ def list_alternatives(
     def candidates(logits: Sequence[Row], index: int) -> Candidates:
         rows = sampler.penalised(logits)
         sampler.accept(tokens[index])
-        base, *others = map(named, rows)
-        if not others:
+        base = named(rows[0])
+        if len(rows) == 1:
             return Candidates(base, (), ())
-        return Candidates(base, others[0], named(combined(rows, combination_at(index), work)))
+        combination = combination_at(index)
+        pref = named(prompted(rows, combination.strengths, work))
+        return Candidates(base, pref, named(combined(rows, combination, work)))
 
     start = 0
     for block in teacher_forced(lockstep, prompts, tokens, on_progress=on_progress):

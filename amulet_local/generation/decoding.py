@@ -1,11 +1,11 @@
 """The loop: streams -> realign -> guard -> sample -> one token, with what realignment did to it.
 
-    realigned = base + s (pref - base)
+    realigned = base + sum_k s_k (pref_k - base)
 
-is the paper's update after all its iterations, in closed form (see realignment.py): base and pref
-are the logits of two streams, s is the strength. Logits of all streams go in, tokens come out.
-Guesses may be verified several at a time; they change how fast tokens come, never which. Nothing
-here knows of prompts, text or processes.
+is the paper's update after all its iterations, in closed form (see realignment.py): base and pref_k
+are the logits of two or more streams, s_k is the strength of a preference. Logits of all streams go
+in, tokens come out. Guesses may be verified several at a time; they change how fast tokens come,
+never which. Nothing here knows of prompts, text or processes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from amulet_local.generation.sampling import Sampler
 from amulet_local.generation.speculative import Drafter
-from amulet_local.realignment import Combination, Measures, Row, Workspace, combined, measure
+from amulet_local.measures import Measures, measure, shares
+from amulet_local.realignment import Combination, Row, Workspace, combined, prompted
 from amulet_local.runtime.lockstep import Lockstep
 
 Combine = Callable[[], Combination]  # asked for every token, so that a dial may be turned meanwhile
@@ -23,12 +24,13 @@ Combine = Callable[[], Combination]  # asked for every token, so that a dial may
 
 @dataclass(frozen=True)
 class Decoded:
-    """One token as it was chosen. strengths: used at it, one per preference stream. measures: only
-    where the combination asks for them."""
+    """One token as it was chosen. strengths: used at it, one per fader. measures: only where the
+    combination asks for them; and of a mix, shares: what each fader added (see realignment)."""
 
     token: int
     strengths: tuple[float, ...]
     measures: Measures | None
+    shares: tuple[float, ...] = ()
 
 
 def choose(
@@ -38,13 +40,16 @@ def choose(
     rows = sampler.penalised(logits)
     if combination.withholds:
         rows = sampler.without(rows, combination.withheld)
-    # base + s (pref - base), without what the guard rules out.
+    # base + sum_k s_k (pref_k - base), without what the guard rules out.
     realigned = combined(rows, combination, work)
     token = sampler.sample(realigned)
-    measures = None
-    if combination.measured:
-        measures = measure(rows[0], rows[1], token, combination.guard > 0, work)
-    return Decoded(token, combination.strengths, measures)
+    strengths = combination.strengths
+    if not combination.measured:
+        return Decoded(token, combination.spread(strengths), None)
+    pref = prompted(rows, strengths, work)
+    measures = measure(rows[0], pref, token, combination.guard > 0, work)
+    added = shares(rows, strengths, token) if combination.of > 1 else ()
+    return Decoded(token, combination.spread(strengths), measures, combination.spread(added))
 
 
 def decode(
@@ -63,7 +68,7 @@ def decode(
     block: Sequence[Sequence[Row]] = [logits]  # after the last token, and after each guess
     draft: list[int] = []
     while True:
-        # 1. Choose a token from each row of base + s (pref - base), while the guesses were right.
+        # 1. Choose a token from each row of logits, realigned, while the guesses were right.
         taken: list[int] = []
         for rows in block:
             decoded = choose(rows, combine(), sampler, work)

@@ -19,6 +19,7 @@ from amulet_local.generation.sampling import Sampler
 from amulet_local.prompts.reasoning import ThoughtSplitter
 from amulet_local.prompts.thought_marks import mark_tokens
 from amulet_local.protocol.messages import Event, Finished, FinishReason, Reply, Stats, Step
+from amulet_local.realignment import overall
 from amulet_local.runtime.llama.vocabulary import Vocabulary
 from amulet_local.runtime.lockstep import Lockstep
 
@@ -83,8 +84,11 @@ class GrowingReply:
         if not self._split.answered:
             self._answer_start = self.written
             self.costs.before_answer()
-        (strength,) = decoded.strengths or (self._strength,)
+        strengths = decoded.strengths
+        strength = overall(strengths) if strengths else self._strength
         step = Step(self.request.id, decoded.token, added, strength, *measures)
+        if len(strengths) > 1:
+            step = replace(step, strengths=strengths, shares=decoded.shares)
         self._emit(replace(step, thought=thought) if thought else step)
         if self._text.stopped:
             return "stop"

@@ -203,6 +203,7 @@ class DraftModel:
         cost: Cost,
     ) -> ModelDrafter:
         """A drafter for one reply: greedy, combined as the reply is."""
+        self.lockstep.open(max(prompts) + 1)
 
         def choose(logits: Sequence[Row]) -> int:
             return int(combined(logits, combine(), self._work).argmax())

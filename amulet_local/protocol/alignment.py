@@ -10,6 +10,7 @@ from amulet_local.protocol.numbers import Fraction, Natural
 
 USUAL_GUARD = 0.03  # more keeps replies from doing what they are asked; see docs/instructions.md
 STRONGEST = 1000.0  # either way; beyond, logits lose the digits that tell tokens apart
+MOST_FADERS = 6
 
 Method = Literal["base", "pref", "la", "amulet"]
 Placement = Literal["system", "turn"]
@@ -36,13 +37,30 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_allowed_length: Natural = 2
 
 
+class Fader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One preference of a mix. strength: signed; below 0 it leads away. name: of the preset that
+    the words are from, empty for the user's own words; the engine does not read it. muted: it stays
+    in the mix, and counts for nothing until it is heard again.
+    """
+
+    preference: Annotated[str, msgspec.Meta(pattern=r"\S")]
+    strength: Strength = 1.0
+    name: str = ""
+    muted: bool = False
+
+
+Mix = Annotated[tuple[Fader, ...], msgspec.Meta(max_length=MOST_FADERS)]
+
+
 class Alignment(msgspec.Struct, frozen=True, kw_only=True):
     """How a reply is steered: towards what, by which method, how strongly, and how it is drawn.
 
     preference: in words, as the model reads it; empty for none. strength: where the dial stands
     for the method amulet; the others have their own (see realignment.METHODS). guard: the
     plausibility floor, as a share of the likeliest token's probability; 0 for none. placement:
-    where the preference stands, in the system prompt or in the newest message.
+    where preferences stand, in the system prompt or in the newest message.
+    mix: several preferences, each with a strength of its own, in place of the two; `faders` has
+    either, since one preference is a mix of one. Raises ValueError where both are given.
     """
 
     preference: str = ""
@@ -51,3 +69,26 @@ class Alignment(msgspec.Struct, frozen=True, kw_only=True):
     guard: Fraction = USUAL_GUARD
     placement: Placement = "system"
     sampling: Sampling = Sampling()
+    mix: Mix = ()
+
+    def __post_init__(self) -> None:
+        if self.mix and self.preference:
+            raise ValueError("a preference stands in the mix, or by itself")
+
+    @property
+    def faders(self) -> tuple[Fader, ...]:
+        """All preferences, muted ones too; none where there is nothing to follow."""
+        if self.mix or not self.preference:
+            return self.mix
+        return (Fader(self.preference, self.strength),)
+
+    @property
+    def heard(self) -> tuple[Fader, ...]:
+        """Those that count."""
+        return tuple(fader for fader in self.faders if not fader.muted)
+
+    @property
+    def preferences(self) -> tuple[str, ...]:
+        """In words, what replies are led towards; an only one is, wherever its dial stands."""
+        alone = len(self.faders) == 1
+        return tuple(fader.preference for fader in self.heard if fader.strength > 0 or alone)

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from amulet_local.protocol.alignment import Alignment
+from amulet_local.protocol.alignment import MOST_FADERS, Alignment
 from amulet_local.protocol.loading import Arrangement, LoadOptions, Memory
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.numbers import (
     Amount,
+    AnyShare,
     AnyStrength,
     Divergence,
     FlipStrength,
@@ -27,6 +28,7 @@ LARGEST_SEED = 0xFFFFFFFE  # the next one means any to llama.cpp
 # In the engine's log: what stands above is settled, and no reason for anything that comes.
 SETTLED = "---- settled ----"
 FinishReason = Literal["stop", "length", "cancelled"]
+UsedStrength = float | tuple[float, ...]  # at a token: of one preference, or of all faders
 
 
 # -- commands ---------------------------------------------------------------------------------
@@ -79,15 +81,19 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
 
     @property
     def steered(self) -> bool:
-        """Whether there is something to follow: the chat's preference, or a wish."""
-        return bool(self.alignment.preference or self.wish)
+        """Whether there is something to follow: the chat's preferences, or a wish."""
+        return bool(self.alignment.heard or self.wish)
 
 
 class Steer(msgspec.Struct, frozen=True, tag="steer"):
-    """Turn the dial of a reply, by the id of its request: from its next token on."""
+    """Turn the faders of a reply, by the id of its request: from its next token on.
+
+    strengths: one for each of `Alignment.faders`, None for one that is muted; of a reply that only
+    follows a wish, the wish's.
+    """
 
     id: int
-    strength: AnyStrength
+    strengths: Annotated[tuple[AnyStrength | None, ...], msgspec.Meta(max_length=MOST_FADERS)]
 
 
 class Compare(msgspec.Struct, frozen=True, tag="compare"):
@@ -101,12 +107,13 @@ class Compare(msgspec.Struct, frozen=True, tag="compare"):
 class Examine(msgspec.Struct, frozen=True, tag="examine"):
     """Tell what each stream would have said at every token of a reply that is there.
 
-    request: what it was written for; `begun` is the reply. strengths: used at its tokens; where
-    there are fewer, the last goes on. Answered by Prefilling…, Examined… or Failed.
+    request: what it was written for; `begun` is the reply. strengths: used at its tokens, as Step
+    tells them; where there are fewer, the last goes on. Answered by Prefilling…, Examined… or
+    Failed.
     """
 
     request: Reply
-    strengths: tuple[float, ...]
+    strengths: tuple[UsedStrength, ...]
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -168,9 +175,13 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
 
     text: what it adds, empty while a character or a possible stop string is incomplete. thought:
     the same of what the model thinks before it answers, which is no part of the text.
-    strength: used at this token. The measures are None unless the request asked to trace:
-    shift in nats, flip_strength (see realignment), log-probabilities in nats; those of a stream
-    that was not evaluated stay None.
+    strength: used at this token; of a mix, how far it leads along the way that its preferences
+    point to (see realignment.overall). strengths: of each fader, 0 for a muted one, and last of a
+    wish that stands beside them; empty where there is one preference, or none. shares: in the same
+    order, what each added to the chosen token's lead over the one that base would rather have had
+    (see measures.shares), in nats; empty unless traced. The measures are None unless the
+    request asked to trace: shift in nats, flip_strength (see measures), log-probabilities in nats;
+    those of a stream that was not evaluated stay None.
     """
 
     id: int
@@ -184,6 +195,8 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
     logp_pref: LogProbability | None = None
     logp_realigned: LogProbability | None = None
     thought: Piece = ""
+    strengths: Annotated[tuple[AnyStrength, ...], msgspec.Meta(max_length=MOST_FADERS + 1)] = ()
+    shares: Annotated[tuple[AnyShare, ...], msgspec.Meta(max_length=MOST_FADERS + 1)] = ()
 
 
 class Stats(msgspec.Struct, frozen=True):

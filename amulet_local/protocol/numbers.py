@@ -20,3 +20,4 @@ LogProbability = Annotated[float, msgspec.Meta(le=0.001)]  # -inf where it is ru
 Divergence = Annotated[float, msgspec.Meta(ge=-0.001)]
 AnyStrength = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 FlipStrength = Annotated[float, msgspec.Meta(ge=-1e9)]  # inf where there is none
+AnyShare = Annotated[float, msgspec.Meta(ge=-1e38, le=1e38)]  # nats

@@ -18,7 +18,8 @@ from amulet_local.runtime.llama.context import Batch, Context
 from amulet_local.runtime.llama.errors import NoCellsError
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.load_defaults import usual_context
-from amulet_local.runtime.streams import Stream, can_rewind, common_prefix, open_streams
+from amulet_local.runtime.prefix_tree import common_prefix, shared_prefixes, tree_size
+from amulet_local.runtime.streams import Stream, can_rewind, grow, open_streams
 
 Progress = Callable[[int, int], None]
 
@@ -37,6 +38,7 @@ class Lockstep:
         )
         with ExitStack() as owned:
             self._streams = open_streams(owned, model, options, streams, self.length)
+            self._model, self._options = model, options
             self._contexts = list(dict.fromkeys(stream.context for stream in self._streams))
             self._active: list[Stream] = []
             self._batch = Batch(min(context.rows for context in self._contexts))
@@ -45,7 +47,34 @@ class Lockstep:
             self._last_prompts: list[list[int]] = []
             self._last_logits: list[Row] = []
             self.can_rewind = can_rewind(self._contexts[0])
-            self.close = owned.pop_all().close
+            self._owned = owned.pop_all()
+            self.close = self._owned.close
+
+    def open(self, count: int) -> None:
+        """Have so many streams at least; those there are keep what they hold.
+
+        Raises UsageError, NoDeviceMemoryError where there is no memory for more.
+        """
+        if (more := count - len(self._streams)) <= 0:
+            return
+        if self.arrangement == "one-context":
+            (context,) = self._contexts
+            grow(
+                context,
+                self._streams,
+                [len(stream.tokens) for stream in self._streams],
+                context.length,
+                count,
+            )
+            self._streams += [Stream(context, k, []) for k in range(count - more, count)]
+        else:
+            opened = open_streams(self._owned, self._model, self._options, more, self.length)
+            self._streams += opened
+            self._contexts += [stream.context for stream in opened]
+            if self._contexts[0].aborted:
+                self.abort()
+        self._batch = Batch(min(context.rows for context in self._contexts))
+        self._most_cells = self.length * self._contexts[0].sequences
 
     def abort(self) -> None:
         """From any thread: make the evaluation under way, and later ones, raise AbortedError."""
@@ -133,10 +162,7 @@ class Lockstep:
             return False
         for stream, prompt in zip(self._active, wanted, strict=True):
             stream.cut(common_prefix(stream.tokens, prompt))
-        return all(
-            len(stream.tokens) == len(prompt)
-            for stream, prompt in zip(self._active, wanted, strict=True)
-        )
+        return [len(stream.tokens) for stream in self._active] == [len(each) for each in wanted]
 
     def advance(self, block: Sequence[int]) -> list[list[Row]]:
         """Append the same tokens to every active stream, in one decode where it is no longer than
@@ -254,40 +280,34 @@ class Lockstep:
         """Grow a shared context for prompts with little in common before they are evaluated, while
         there is little to carry over."""
         context = self._active[0].context
-        together = [
-            prompt
-            for stream, prompt in zip(self._active, prompts, strict=True)
-            if stream.context is context
-        ]
-        needed = len(prompts[0]) + sum(
-            len(prompt) - common_prefix(prompts[0], prompt) for prompt in together[1:]
-        )
+        needed = tree_size(prompts if self.arrangement == "one-context" else prompts[:1])
         if needed > context.length and context.length < self._most_cells:
-            context.grow(self._most_cells)
+            self._grow(context, needed, [len(stream.tokens) for stream in self._streams])
+
+    def _grow(self, context: Context, needed: int, held: Sequence[int]) -> None:
+        """More cells than are needed now, by what a stream can hold; no more than all can."""
+        length = min(self._most_cells, max(needed, context.length) + self.length)
+        grow(context, self._streams, held, length)
 
     def _share_prefixes(self, prompts: Sequence[Sequence[int]], report: Callable[[], None]) -> None:
-        """Evaluate what the first stream has in common with others of its context once, and copy.
-
-        Shortest first, so that the first stream ends exactly where each copy is taken: memory that
-        cannot be cut can only be copied whole.
-        """
-        first = self._active[0]
-        others = [
-            (min(common_prefix(prompts[0], prompt), len(prompt) - 1, len(prompts[0]) - 1), stream)
-            for stream, prompt in zip(self._active[1:], prompts[1:], strict=True)
-            if stream.context is first.context
-        ]
-        for shared, stream in sorted(others, key=lambda pair: pair[0]):
-            if shared <= len(stream.tokens):
-                continue
-            self._begin()
-            self._add(first, prompts[0][len(first.tokens) : shared], report)
-            self._decode(first.context, report)
-            if self.can_rewind or len(first.tokens) == shared:
-                stream.cut(0)
-                first.context.copy(first.sequence, stream.sequence, shared)
-                stream.tokens = list(prompts[0][:shared])
-                report()
+        """Evaluate once what prompts of one context have in common, as a tree, and copy it."""
+        by_context: dict[Context, list[tuple[Stream, Sequence[int]]]] = {}
+        for stream, prompt in zip(self._active, prompts, strict=True):
+            by_context.setdefault(stream.context, []).append((stream, prompt))
+        for context, group in by_context.items():
+            for together, shared in shared_prefixes(group):
+                (first, prompt), *others = together
+                for stream, _ in others:
+                    if shared <= len(stream.tokens):
+                        continue
+                    self._begin()
+                    self._add(first, prompt[len(first.tokens) : shared], report)
+                    self._decode(context, report)
+                    if self.can_rewind or len(first.tokens) == shared:  # else only a whole copy
+                        stream.cut(0)
+                        context.copy(first.sequence, stream.sequence, shared)
+                        stream.tokens = list(prompt[:shared])
+                        report()
 
     def _begin(self) -> None:
         self._batch.clear()
@@ -318,7 +338,7 @@ class Lockstep:
             try:
                 context.decode(self._batch)
             except NoCellsError:  # the streams share less than was hoped for
-                context.grow(self._most_cells)
+                self._grow(context, context.length, self._before)
                 context.decode(self._batch)
         except BaseException:
             for stream, length in zip(self._streams, self._before, strict=True):

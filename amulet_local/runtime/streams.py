@@ -16,6 +16,7 @@ from amulet_local.runtime.llama.devices import offloads
 from amulet_local.runtime.llama.hardware import plain_attention_is_faster
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.load_defaults import BATCH, BATCH_PLAIN_ATTENTION, own_cells
+from amulet_local.runtime.prefix_tree import shared_with_earlier
 
 
 @dataclass
@@ -72,6 +73,22 @@ def open_streams(
     return [Stream(contexts[0 if together else k], k if together else 0, []) for k in range(count)]
 
 
+def grow(
+    context: Context, streams: Sequence[Stream], held: Sequence[int], length: int, count: int = 0
+) -> None:
+    """More cells for a context, and sequences, with all that these streams hold of it. held: how
+    many of its tokens each holds. Raises what Context.grow raises."""
+    here = [
+        (stream, stream.tokens[:tokens])
+        for stream, tokens in zip(streams, held, strict=True)
+        if stream.context is context
+    ]
+    # Memory that was cut at its beginning, as a sliding window's is, is not shared again.
+    whole = all(context.first_position(stream.sequence) <= 0 for stream, _ in here)
+    shared = shared_with_earlier([tokens for _, tokens in here]) if whole else {}
+    context.grow(length, count, shared)
+
+
 def can_rewind(context: Context) -> bool:
     """Whether the model's memory can be cut: evaluate two tokens and try to forget one. The context
     is empty before and after. Raises what decoding raises."""
@@ -81,12 +98,6 @@ def can_rewind(context: Context) -> bool:
     rewound = context.remove(0, 1)
     context.remove(0, 0)
     return rewound
-
-
-def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens two sequences share from their starts."""
-    shorter = min(len(a), len(b))
-    return next((i for i in range(shorter) if a[i] != b[i]), shorter)
 
 
 def _flash_attention(options: LoadOptions) -> FlashAttention:

@@ -42,7 +42,7 @@ def test_a_turned_dial_counts_from_the_next_token_on(tmp_path: Path, draft: str)
     def listen(event: Event) -> None:
         events.append(event)
         if len(steps(events)) == 10:
-            engine.steer(1, -2.0)
+            engine.steer(1, (-2.0,))
 
     engine.reply(ask(max_tokens=30), listen)
     assert [step.strength for step in steps(events)] == [AMULET] * 10 + [-2.0] * 20
@@ -55,7 +55,7 @@ def test_a_turned_dial_counts_from_the_next_token_on(tmp_path: Path, draft: str)
 
 
 def test_a_dial_turned_for_another_reply_leaves_this_one_alone(tiny_engine: Engine) -> None:
-    tiny_engine.steer(7, 0.0)
+    tiny_engine.steer(7, (0.0,))
     assert {step.strength for step in steps(collect(tiny_engine, ask(max_tokens=4)))} == {AMULET}
 
 
@@ -74,7 +74,7 @@ def test_at_the_prompt_mark_penalties_count_as_they_do_for_prompting(tiny_engine
 
 
 def test_methods_of_one_stream_have_no_dial(tiny_engine: Engine) -> None:
-    tiny_engine.steer(1, 5.0)
+    tiny_engine.steer(1, (5.0,))
     request = ask(method="pref", max_tokens=4)
     assert {step.strength for step in steps(collect(tiny_engine, request))} == {1.0}
 

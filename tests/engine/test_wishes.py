@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from amulet_local.engine.engine import Engine
-from amulet_local.engine.requests import combination_of, prompts_of, strength_of, turned_to
+from amulet_local.engine.requests import combination_of, prompts_of, strength_of
+from amulet_local.engine.voices import turned_to
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
@@ -73,7 +74,7 @@ def test_a_wish_alone_asks_for_the_streams_of_its_method(
 
 def test_a_wish_alone_is_followed_at_the_dial_and_guarded(model: Model) -> None:
     request: Reply = ask(wished("Why?"), preference="", strength=2.5, guard=0.1)
-    assert combination_of(request, 2, model.vocabulary) == Combination((2.5,), 0.1)
+    assert combination_of(request, (0, 1), model.vocabulary) == Combination((2.5,), 0.1)
     assert strength_of(request) == 2.5
 
 
@@ -82,13 +83,14 @@ def test_a_wish_alone_is_followed_at_the_dial_and_guarded(model: Model) -> None:
 )
 def test_words_to_leave_out_are_known_to_the_streams(model: Model, wish: str) -> None:
     request = ask(wished("Why?", wish), preference="", strength=2.0, guard=0.1)
-    held = combination_of(request, 2, model.vocabulary)
+    held = combination_of(request, (0, 1), model.vocabulary)
     spellings = {b"".join(map(model.vocabulary.piece, word)) for word in some(held.withheld)}
     assert spellings == {b"sky", b" sky", b"Sky", b" Sky", b"SKY", b" SKY"}
     assert held.withholds
-    assert not turned_to(held, 1.0).withholds
+    turned = combination_of(turned_to(request, (1.0,)), (0, 1), model.vocabulary)
+    assert not turned.withholds
     unclear = ask(wished("Why?", "nothing about the sky, or so"), preference="", strength=2.0)
-    assert combination_of(unclear, 2, model.vocabulary).withheld == ()
+    assert combination_of(unclear, (0, 1), model.vocabulary).withheld == ()
 
 
 def test_a_word_to_leave_out_is_not_said_beyond_prompting(default_model: Path) -> None:

@@ -73,9 +73,9 @@ class EngineLink:
             self.activity = Activity.READY
             raise
 
-    def steer(self, request: int, strength: float) -> None:
-        """Steer a reply at another strength from its next token on. request: its id."""
-        self._engine.steer(request, strength)
+    def steer(self, request: int, strengths: tuple[float | None, ...]) -> None:
+        """Steer a reply at other strengths from its next token on. request: its id."""
+        self._engine.steer(request, strengths)
 
     def stop(self) -> None:
         """Stop what the engine is at."""

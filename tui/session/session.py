@@ -196,7 +196,7 @@ class Session:
         self.steering = self.steering.at(strength)
         if writing and live:
             writing.steering = self.steering
-            self._link.steer(writing.request.id, strength)
+            self._link.steer(writing.request.id, (strength,))
 
     def think(self, thinking: bool) -> str:
         """Have replies begin with a thought from the next message on, or no more. Returns why the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import llama_cpp
@@ -102,8 +102,6 @@ class Context:
             )
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_batch = parameters.n_ubatch = max(batch, sequences, 2)
-        parameters.n_outputs_max = min(parameters.n_batch, max(OUTPUTS, sequences))
-        parameters.n_seq_max = sequences
         parameters.kv_unified = True  # a prefix shared by sequences is stored once
         parameters.n_threads = parameters.n_threads_batch = threads or physical_cores()
         parameters.offload_kqv = not kv_on_host
@@ -113,7 +111,7 @@ class Context:
         parameters.abort_callback = _abort_callback()
         parameters.abort_callback_data = ctypes.cast(self._abort_flag, ctypes.c_void_p)
         self._model, self._parameters = model, parameters
-        self.sequences = sequences
+        self._take(sequences)
         self.decode_s = 0.0  # seconds spent evaluating so far
         self._handle: llama_cpp.llama_context_p | None = self._make(length)
 
@@ -123,6 +121,13 @@ class Context:
         if self._handle is None:
             raise NoDeviceMemoryError("the context was lost when there was no memory to grow it")
         return self._handle
+
+    def _take(self, sequences: int) -> None:
+        """Have the next one that is made hold so many sequences, each with logits in a decode."""
+        parameters = self._parameters
+        parameters.n_batch = parameters.n_ubatch = max(parameters.n_batch, sequences)
+        parameters.n_outputs_max = min(parameters.n_batch, max(OUTPUTS, sequences))
+        parameters.n_seq_max = self.sequences = sequences
 
     def _make(self, length: int) -> llama_cpp.llama_context_p:
         forget_errors()
@@ -145,6 +150,11 @@ class Context:
         return int(llama_cpp.llama_n_ctx(self.handle))
 
     @property
+    def aborted(self) -> bool:
+        """Whether it is to evaluate nothing; see `abort`."""
+        return bool(self._abort_flag.raw[0])
+
+    @property
     def rows(self) -> int:
         """The most rows of one decode: no more than there are cells, whatever was asked for."""
         return int(llama_cpp.llama_n_batch(self.handle))
@@ -154,27 +164,38 @@ class Context:
         """The most rows of one decode that may give logits."""
         return min(self.rows, int(self._parameters.n_outputs_max))
 
-    def grow(self, length: int) -> None:
-        """More cells; what the sequences hold is carried over, each with cells of its own.
+    def grow(
+        self, length: int, sequences: int = 0, shared: Mapping[int, tuple[int, int]] | None = None
+    ) -> None:
+        """More cells, and more sequences where so many are asked for; what the sequences hold is
+        carried over.
+
+        shared: by sequence, which earlier one it has how many first positions in common with; these
+        share their cells again, and all else gets cells of its own.
 
         Raises UsageError where the memory is lacking; the context is then as it was. Raises
         NoDeviceMemoryError where not even that can be made again; the context is then lost.
         """
-        before = self.length
-        states = [self.state(sequence) for sequence in range(self.sequences)]
+        before, held = self.length, self.sequences
+        shared = {k: of for k, of in (shared or {}).items() if self._remove_first(k, of[1])}
+        states = [self.state(sequence) for sequence in range(held)]
         self.close()  # before the larger one is made: both may not fit
         refusal = ""
         try:
+            self._take(max(sequences, held))
             self._handle = self._make(length)
         except (UsageError, NoDeviceMemoryError) as error:
             refusal = str(error)
         if refusal:
             try:
+                self._take(held)
                 self._handle = self._make(before)
             except (UsageError, NoDeviceMemoryError) as error:
                 raise NoDeviceMemoryError(str(error)) from None
-        for sequence in reversed(range(self.sequences)):
+        for sequence in reversed(range(held)):
             self.restore(sequence, states.pop())
+        for sequence, (origin, end) in sorted(shared.items()):
+            self.copy(origin, sequence, end)
         if refusal:
             raise UsageError(refusal)
 
@@ -217,7 +238,7 @@ class Context:
 
     def decode(self, batch: Batch) -> None:
         """Evaluate a batch. Raises AbortedError, NoCellsError, DecodeError, NoDeviceMemoryError."""
-        if self._abort_flag.raw[0]:  # GPU backends never poll the callback
+        if self.aborted:  # GPU backends never poll the callback
             raise AbortedError
         forget_errors()
         began = time.perf_counter()
@@ -243,8 +264,12 @@ class Context:
         """Forget a sequence from a position on; False where the memory cannot be cut there."""
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, -1))
 
+    def _remove_first(self, sequence: int, end: int) -> bool:
+        """Forget a sequence before a position; what lies behind stays as it is."""
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, 0, end))
+
     def copy(self, source: int, target: int, end: int) -> None:
-        """Let `target`, emptied before, share the cells of `source` before position `end`.
+        """Let `target`, which has none of them, share the cells of `source` before `end`.
 
         Recurrent memory copies its one state whatever `end` says.
         """

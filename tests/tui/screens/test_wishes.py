@@ -119,7 +119,7 @@ async def test_the_dial_turns_a_wish_while_it_is_written() -> None:
     async with chat(engine, preset="") as running:
         await running.say(REVIEW)
         await running.press("ctrl+t", "l")
-        assert engine.turns == [(engine.requests[0].id, 3.0)]
+        assert engine.turns == [(engine.requests[0].id, (3.0,))]
 
 
 async def test_the_panel_comes_to_life_while_a_wish_is_typed() -> None:

@@ -24,7 +24,7 @@ def test_the_dial_turns_the_reply_that_is_being_written() -> None:
     session = begin(engine, SteeringChoice.to_preset(PRESETS["concise"], 5.65))
     ask(session, engine)
     session.turn(3.0)
-    assert engine.turns == [(1, 3.0)]
+    assert engine.turns == [(1, (3.0,))]
     assert session.replying == session.steering
     assert session.status.steering.strength == 3.0
 

@@ -104,7 +104,7 @@ async def test_the_dial_turns_the_reply_that_streams_and_those_that_follow() -> 
     async with chat(engine, size=SMALL) as running:
         await running.say("a?")
         await running.press("ctrl+t", "a")
-        assert engine.turns == [(1, AMULET)]
+        assert engine.turns == [(1, (AMULET,))]
         assert "from the next message" not in running.shown()
         engine.go_on()
         await running.settle()
