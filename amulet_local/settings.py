@@ -55,7 +55,7 @@ def data_folder() -> Path:
 
 
 def config_folder() -> Path:
-    """config.toml and the user's own presets."""
+    """config.toml, the user's own presets and mixes."""
     return _folder("config", platformdirs.user_config_path)
 
 
@@ -77,6 +77,11 @@ def models_folder() -> Path:
 def presets_folder() -> Path:
     """The user's presets, one TOML each; they override built-in ones of the same name."""
     return config_folder() / "presets"
+
+
+def mixes_folder() -> Path:
+    """The user's mixes of presets, one TOML each."""
+    return config_folder() / "mixes"
 
 
 def autotune_folder() -> Path:

@@ -28,6 +28,7 @@ from textual.widgets import Input, TextArea
 from amulet_local.chats.history import History, history_file
 from amulet_local.engine.client import EngineHandle, EngineProcess
 from amulet_local.errors import AmuletError
+from amulet_local.presets.mixing import Chosen, Together
 from amulet_local.presets.preset import load_presets
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.safe_text import clean
@@ -41,7 +42,7 @@ from tui.screens.help import HelpScreen
 from tui.session.better_model import last_model
 from tui.session.model_store import ModelStore, needs_of
 from tui.session.session import Session
-from tui.session.steering import SteeringChoice
+from tui.session.steering import FaderChoice, SteeringChoice
 from tui.stylesheet import ParsedOnce
 from tui.system.clipboard import copy
 from tui.system.links import open_address, openable
@@ -56,7 +57,8 @@ survive()
 
 def run_chat(
     model: str,
-    preset: str,
+    faders: Sequence[Chosen],
+    together: Together,
     strength: float | None,
     options: LoadOptions,
     thinking: bool | None = None,
@@ -64,14 +66,15 @@ def run_chat(
     temporary: bool = False,
 ) -> int:
     """Open the chat and return its exit code. "" is the model that was chosen last, else the
-    default one, and no preset. thinking: whether replies begin with a thought, None for what is
+    default one. faders, together: preferences to begin with; at this strength, if there is one.
+    thinking: whether replies begin with a thought, None for what is
     set. temporary: begin with a chat that is never stored.
 
-    Raises NotUsableError where there is no such preset, or config.toml is not valid, AmuletError
-    where the app has failed.
+    Raises NotUsableError where config.toml is not valid, AmuletError where the app has failed.
     """
     settings, presets = load_settings(), load_presets()
-    steering = SteeringChoice.to_preset(presets.get(preset) if preset else None, strength)
+    steering = SteeringChoice.to_mix([FaderChoice.of(each, "") for each in faders], together)
+    steering = steering.at(strength) if faders and strength is not None else steering
     notices = [*presets.problems, *key_problems(settings.keys)]
     _collect_rarely()
     engine = EngineProcess(needs_of)

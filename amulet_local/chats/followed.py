@@ -65,7 +65,7 @@ def followed(node: Node) -> Followed:
     except ValueError:
         gain = None
     ended = node.ending and node.ending.reason == "stop"
-    asked = (node.origin.alignment.preference, node.origin.wish)
+    asked = (node.origin.alignment.preferences, node.origin.wish)
     return Followed(gain, checks_of(*asked, node.message.text) if ended else ())
 
 
@@ -87,13 +87,13 @@ def degree_of(gain: float) -> Degree:
 
 
 @lru_cache(maxsize=256)  # what is on the screen is asked for at each change
-def checks_of(preference: str, wish: str, text: str) -> tuple[Check, ...]:
+def checks_of(preferences: tuple[str, ...], wish: str, text: str) -> tuple[Check, ...]:
     """What these ask for, as far as it is certain, and whether the text has it. Each line of a wish
     is one; a preference is read as a whole."""
     from amulet_local.verifiers import strict  # their patterns take a tenth of a second to import
     from amulet_local.verifiers.recognise import recognised
     from amulet_local.verifiers.words import in_words
 
-    asked = (preference, *wish.split("\n"))
+    asked = (*preferences, *wish.split("\n"))
     verifiers = dict.fromkeys(each for words in asked for each in recognised(words))
     return tuple(Check(in_words(each), strict([each], text)) for each in verifiers)

@@ -119,11 +119,15 @@ def _chat(args: argparse.Namespace) -> int:
         )
     settings = load_settings()
     from amulet_local.cli.loading import load_options
+    from amulet_local.cli.preferences import chosen_preferences
     from tui.app import run_chat
+
+    chosen = chosen_preferences(args.preferences, settings.preset)
 
     return run_chat(
         model=args.model or settings.model,
-        preset=args.preset or settings.preset,
+        faders=chosen.faders,
+        together=chosen.together,
         strength=args.strength,
         thinking=args.thinking,
         temporary=args.temporary,

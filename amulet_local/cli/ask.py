@@ -24,11 +24,12 @@ from amulet_local.cli.options import (
     words,
 )
 from amulet_local.cli.output import print_json, say
-from amulet_local.cli.request import build_request, chosen_preset, read_question, told_unread
+from amulet_local.cli.preferences import AddPreference, Selection, chosen_preferences
+from amulet_local.cli.request import build_request, read_question, told_unread
 from amulet_local.engine.client import EngineProcess
+from amulet_local.engine.requests import strength_of
 from amulet_local.errors import INTERRUPTED, UsageError
 from amulet_local.path_text import as_text
-from amulet_local.presets.preset import Preset
 from amulet_local.protocol.alignment import Alignment, Method, Sampling
 from amulet_local.protocol.messages import Reply
 from amulet_local.protocol.numbers import Positive
@@ -85,9 +86,10 @@ def add_parser(subparsers: Subparsers) -> None:
     reply = parser.add_argument_group("reply")
     reply.add_argument(
         "--preference",
-        metavar="TEXT",
-        type=words,
-        help="a preference in words, instead of a preset",
+        metavar="TEXT[:S]",
+        action=AddPreference,
+        dest="preferences",
+        help="a preference in words, beside or instead of presets; may be repeated",
     )
     reply.add_argument(
         "--wish",
@@ -131,9 +133,9 @@ def run(args: argparse.Namespace) -> int:
     question = read_question(args.question, args.wishes, below=args.below)
     reads = args.below or args.question in (None, "-")
     told = reads or told_unread()
-    preset = chosen_preset(args, settings)
+    chosen = chosen_preferences(args.preferences, settings.preset)
     model = chat_model(args.model or settings.model)
-    request = build_request(args, settings, question, preset, as_text(model))
+    request = build_request(args, settings, question, chosen, as_text(model))
     engine = EngineProcess(needs_of)
     try:
         engine.load(as_text(model), load_options(settings, args))
@@ -150,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
         told_unread()  # what came late
     followed = _followed(request, answer)
     if args.json:
-        print_json(_document(request, preset, answer, followed, traced=args.trace))
+        print_json(_document(request, chosen, answer, followed, traced=args.trace))
     elif followed.told and sys.stderr.isatty():
         say(f"{', '.join(followed.told)}.")
     return INTERRUPTED if answer.finished.reason == "cancelled" else 0
@@ -167,7 +169,7 @@ def _followed(request: Reply, answer: Answer) -> Followed:
     finished = answer.finished
     if not request.steered:
         return Followed()
-    asked, ended = (request.alignment.preference, request.wish), finished.reason == "stop"
+    asked, ended = (request.alignment.preferences, request.wish), finished.reason == "stop"
     return Followed(
         gain_of(answer.steps[finished.stats.thought_tokens :]),
         checks_of(*asked, finished.text) if ended else (),
@@ -175,24 +177,26 @@ def _followed(request: Reply, answer: Answer) -> Followed:
 
 
 def _document(
-    request: Reply, preset: Preset | None, answer: Answer, followed: Followed, *, traced: bool
+    request: Reply, chosen: Selection, answer: Answer, followed: Followed, *, traced: bool
 ) -> dict[str, Any]:
     """What --json prints; its keys are a contract."""
     finished = answer.finished
     alignment = request.alignment
-    strength, guard = strength_and_guard(alignment.method, alignment.strength, alignment.guard)
+    _, guard = strength_and_guard(alignment.method, alignment.strength, alignment.guard)
     document: dict[str, Any] = {
         "text": finished.text,
         "token_ids": finished.token_ids,
         "finish_reason": finished.reason,
         "method": alignment.method,
-        "strength": strength,
+        "strength": strength_of(request),
         "guard": guard,
-        "preset": preset.name if preset else None,
+        "preset": chosen.preset.name if chosen.preset else None,
         "model": answer.model,
         "seed": request.seed,
         "stats": {key: getattr(finished.stats, key) for key in _STATS},
     }
+    if alignment.mix:
+        document["mix"] = alignment.mix
     if request.wish:
         document["wish"] = request.wish
     if followed.gain is not None:
@@ -202,8 +206,9 @@ def _document(
     if finished.thought:
         document["thought"] = finished.thought
     if traced:
+        each_fader = ("strengths", "shares") if alignment.mix else ()
         document["steps"] = [
-            {key: getattr(step, key) for key in ("token", "text", *_MEASURES)}
+            {key: getattr(step, key) for key in ("token", "text", *_MEASURES, *each_fader)}
             for step in answer.steps
         ]
     return document

@@ -73,14 +73,13 @@ class Parser(argparse.ArgumentParser):
 def add_chat_options(parser: argparse.ArgumentParser) -> None:
     """What both the chat and `ask` take: model, preset, strength, and how to load."""
     parser.add_argument("-m", "--model", metavar="MODEL", help="a model name, or a GGUF file")
-    parser.add_argument(
-        "-p", "--preset", metavar="NAME", help="a preset; list them with amulet presets"
-    )
+    add_preset(parser)
     parser.add_argument(
         "--strength",
         metavar="S",
         type=value(Strength),
-        help="0 base, 1 prompt, 3 linear alignment, 5.65 Amulet; below 0, away from the preference",
+        help="0 base, 1 prompt, 3 linear alignment, 5.65 Amulet; below 0, away from the "
+        "preference; with several: turn them together, so that they come to this in all",
     )
     parser.add_argument(
         "--thinking",
@@ -101,6 +100,21 @@ def add_chat_options(parser: argparse.ArgumentParser) -> None:
         metavar="ngram|MODEL|off",
         type=words,
         help="how to guess ahead: repeated text, a small model of the same family, or not at all",
+    )
+
+
+def add_preset(parser: argparse._ActionsContainer) -> None:
+    """Presets and mixes, as often as one likes."""
+    from amulet_local.cli.preferences import AddPreference  # which needs what is here
+
+    parser.add_argument(
+        "-p",
+        "--preset",
+        metavar="NAME[:S]",
+        action=AddPreference,
+        dest="preferences",
+        help="a preset, if need be with its strength, or a mix; may be repeated; list them with "
+        "amulet presets",
     )
 
 

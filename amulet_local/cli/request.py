@@ -16,18 +16,14 @@ from msgspec import structs
 from amulet_local.chats.wishes import split_wish, user_message
 from amulet_local.cli.options import with_given
 from amulet_local.cli.output import say
+from amulet_local.cli.preferences import Selection
 from amulet_local.cli.standard_input import piped, read_input, unread_input
 from amulet_local.errors import UsageError
 from amulet_local.presets.calibrated import calibrated_strength, usual_strength
-from amulet_local.presets.preset import (
-    USUAL_SAMPLING,
-    Preset,
-    bounded_strength,
-    explodes,
-    load_presets,
-)
+from amulet_local.presets.mixing import Chosen, borne, scaled, total
+from amulet_local.presets.preset import bounded_strength, explodes
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol.alignment import Alignment, Method, Sampling
+from amulet_local.protocol.alignment import Alignment, Fader, Method, Sampling
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LARGEST_SEED, Reply
 from amulet_local.realignment import AMULET, BASE, METHODS, Update
@@ -66,42 +62,31 @@ def told_unread() -> bool:
     return unread
 
 
-def chosen_preset(args: argparse.Namespace, settings: Settings) -> Preset | None:
-    """The preset that was asked for or is usual; None where words take its place, or nothing."""
-    if args.preference is None:
-        name = args.preset or settings.preset
-        return load_presets().get(name) if name else None
-    if args.preset:
-        raise UsageError("--preference and --preset cannot be combined; choose one.")
-    if not args.preference.strip():
-        raise UsageError("--preference is empty; say in words what replies should be like.")
-    return None
-
-
 def build_request(
     args: argparse.Namespace,
     settings: Settings,
     question: Message,
-    preset: Preset | None,
+    chosen: Selection,
     model: str,
 ) -> Reply:
-    """What was typed, over the preset, over the settings, over what is usual."""
-    preference = preset.words() if preset else args.preference or ""
-    steered = bool(preference or question.wish)
-    method, strength = _steering(args, preset, model, steered=steered)
+    """What was typed, over the preset or mix, over the settings, over what is usual."""
+    only, together = chosen.only, chosen.together
+    steered = bool(chosen.faders or question.wish)
+    method, strength = _steering(args, chosen, model, steered=steered)
     alignment = Alignment(
-        preference=preference,
+        preference=only.preference if only else "",
         method=method,
         strength=strength,
-        sampling=with_given(_usual_sampling(args, preset, steered=steered), args),
+        guard=together.guard,
+        placement=together.placement,
+        sampling=with_given(_usual_sampling(args, chosen, steered=steered), args),
+        mix=_mix(args, chosen, model) if chosen.faders and not only else (),
     )
-    if preset:
-        alignment = structs.replace(alignment, guard=preset.guard, placement=preset.placement)
     request = Reply(
         id=1,
         messages=(question,),
         seed=secrets.randbelow(LARGEST_SEED + 1),
-        system=(preset.system if preset else "") or settings.system or DEFAULT_SYSTEM,
+        system=together.system or settings.system or DEFAULT_SYSTEM,
         alignment=with_given(alignment, args),
         max_tokens=settings.max_tokens,
         stop=tuple(args.stop_at),
@@ -111,14 +96,29 @@ def build_request(
     return structs.replace(with_given(request, args), trace=args.trace or compares)
 
 
+def _mix(args: argparse.Namespace, chosen: Selection, model: str) -> tuple[Fader, ...]:
+    """The faders, turned together where a strength was typed; what they come to is said where the
+    model does not bear it."""
+    faders = tuple(each.on(model) for each in chosen.faders)
+    if args.strength is not None:
+        return scaled(faders, args.strength)
+    most = borne(model, [each.preset for each in chosen.faders if each.preset])
+    if args.method in (None, "amulet") and total(faders) > most:
+        say(
+            f"the strengths come to {total(faders):.3g} in all, while this model bears about "
+            f"{most:.3g}; to turn them together, add: --strength {most:.3g}"
+        )
+    return faders
+
+
 def _steering(
-    args: argparse.Namespace, preset: Preset | None, model: str, *, steered: bool
+    args: argparse.Namespace, chosen: Selection, model: str, *, steered: bool
 ) -> tuple[Method, float]:
     """The method and the strength that it comes to. steered: whether there is something to
     follow."""
-    chosen = _chosen_strength(args)
+    typed = _chosen_strength(args)
     if not steered:
-        if chosen is not None or args.method not in (None, "base"):
+        if typed is not None or args.method not in (None, "base"):
             raise UsageError(
                 "there is no preference to realign to; add -p PRESET, --preference TEXT or "
                 "--wish TEXT."
@@ -126,9 +126,15 @@ def _steering(
         return "base", BASE
     method: Method = args.method or "amulet"
     fixed = METHODS[method].strength
+    if chosen.faders and not chosen.only and typed != args.strength:
+        raise UsageError(
+            "the paper's parameters are for one preference; give a --strength instead."
+        )
+    if typed is not None and chosen.only and chosen.only.strength is not None and not chosen.mix:
+        raise UsageError("the strength is given twice; leave out one of the two.")
     if fixed is None:
-        return method, _usual_strength(args, preset, model) if chosen is None else chosen
-    if chosen is not None:
+        return method, _usual_strength(args, chosen.only, model) if typed is None else typed
+    if typed is not None:
         raise UsageError(
             f"--method {method} has a strength of its own, {fixed:g}; leave out the method or the "
             "strength."
@@ -136,24 +142,22 @@ def _steering(
     return method, fixed
 
 
-def _usual_strength(args: argparse.Namespace, preset: Preset | None, model: str) -> float:
+def _usual_strength(args: argparse.Namespace, only: Chosen | None, model: str) -> float:
     """Where none was typed: what suits the preset, as it is used, on this model."""
-    if preset is None:
-        return usual_strength(model, None)
-    used = with_given(preset, args)
+    if only is None or only.preset is None or only.strength is not None:
+        return (only or Chosen()).on(model).strength
+    used = with_given(only.preset, args)
     if calibrated_strength(model, used) is not None:
         say(
-            f"using strength {usual_strength(model, used):g}, calibrated for {preset.name} on this "
+            f"using strength {usual_strength(model, used):g}, calibrated for {used.name} on this "
             "model."
         )
     return usual_strength(model, used)
 
 
-def _usual_sampling(args: argparse.Namespace, preset: Preset | None, *, steered: bool) -> Sampling:
-    """What the preset says; the paper has no penalties."""
-    if args.paper or not steered:
-        return Sampling()
-    return preset.sampling if preset else USUAL_SAMPLING
+def _usual_sampling(args: argparse.Namespace, chosen: Selection, *, steered: bool) -> Sampling:
+    """What the preset or the mix says; the paper has no penalties."""
+    return Sampling() if args.paper or not steered else chosen.together.sampling
 
 
 def _chosen_strength(args: argparse.Namespace) -> float | None:

@@ -14,6 +14,8 @@ import pytest
 
 from amulet_local import __version__
 from amulet_local.cli import main
+from amulet_local.presets.mixing import Chosen, Together
+from amulet_local.presets.preset import load_presets
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.settings import config_folder
 from tests.cli.conftest import Amulet, use
@@ -39,8 +41,8 @@ def test_without_a_command_the_chat_opens(amulet: Amulet, chats: list[dict[str, 
     assert amulet().code == 7
     (opened,) = chats
     assert opened == {
-        "model": "", "preset": "", "strength": None, "thinking": None, "options": LoadOptions(),
-        "temporary": False,
+        "model": "", "faders": (), "together": Together(), "strength": None, "thinking": None,
+        "options": LoadOptions(), "temporary": False,
     }  # fmt: skip
 
 
@@ -48,7 +50,9 @@ def test_the_chat_takes_its_options_over_the_config(
     amulet: Amulet, chats: list[dict[str, Any]]
 ) -> None:
     config_folder().mkdir(parents=True)
-    (config_folder() / "config.toml").write_text('model = "a"\npreset = "b"\n[engine]\nthreads = 3')
+    (config_folder() / "config.toml").write_text(
+        'model = "a"\npreset = "formal"\n[engine]\nthreads = 3'
+    )
     amulet()
     amulet(
         "-m",
@@ -62,10 +66,13 @@ def test_the_chat_takes_its_options_over_the_config(
         "--thinking",
         "--temporary",
     )
+    presets = load_presets()
+    concise, formal = presets.get("concise"), presets.get("formal")
     assert chats == [
         {
             "model": "a",
-            "preset": "b",
+            "faders": (Chosen(formal),),
+            "together": Together.of([Chosen(formal)]),
             "strength": None,
             "thinking": None,
             "temporary": False,
@@ -73,7 +80,8 @@ def test_the_chat_takes_its_options_over_the_config(
         },
         {
             "model": "c",
-            "preset": "concise",
+            "faders": (Chosen(concise),),
+            "together": Together.of([Chosen(concise)]),
             "strength": 2.0,
             "thinking": True,
             "temporary": True,

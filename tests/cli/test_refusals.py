@@ -38,7 +38,6 @@ from tests.fake_engine import FakeEngine
         ("--preset", 2, "expected one argument; see: amulet ask --help"),
         ("-p nosuch", 3, "there is no preset called 'nosuch'"),
         ("-p consise", 3, "similar names: concise"),
-        ("-p concise --preference x", 2, "cannot be combined"),
         ("--preference=", 2, "--preference is empty"),
         ("--wish=", 2, "--wish is empty"),
         ("--wish short --wish=", 2, "--wish is empty"),

@@ -24,7 +24,7 @@ from amulet_local.protocol.messages import MOST_COMPARED, Died, Event, Failed, F
 from amulet_local.realignment import BASE, LINEAR, PROMPT, label, strength_and_guard
 from tui.session.requests import origin_of
 from tui.session.session import Session
-from tui.session.steering import SteeringChoice
+from tui.session.steering import SteeringChoice, heard
 
 LONGEST = 512  # tokens of a column: each has a cache of its own while they are written
 SAME = 0.005  # between strengths
@@ -58,7 +58,9 @@ class Column:
         certain: the columns without them too."""
         if not self.finished or self.finished.reason != "stop":
             return ()
-        return checks_of(self.steering.preference, self.wish, self.text)
+        faders = heard(self.steering.faders)
+        preferences = tuple(it.preference for it in faders if it.strength > 0 or len(faders) == 1)
+        return checks_of(preferences, self.wish, self.text)
 
     @property
     def name(self) -> str:
@@ -147,6 +149,7 @@ class Comparison:
                 alignment,
                 method=method,
                 preference="" if method == "base" else alignment.preference,
+                mix=() if method == "base" else alignment.mix,
                 guard=guard,
             ),
             trace=method != "base",
@@ -270,9 +273,15 @@ def same(one: SteeringChoice, other: SteeringChoice) -> bool:
     """Whether two ways to steer come to the same replies; without a strength, all do."""
     if abs(one.strength - other.strength) >= SAME:
         return False
-    return method_of(one.strength) == "base" or replace(one, strength=BASE) == replace(
-        other, strength=BASE
-    )
+    if method_of(one.strength) == "base":
+        return True
+    return rounded(one) == rounded(other)
+
+
+def rounded(steering: SteeringChoice) -> SteeringChoice:
+    """At strengths that nobody could tell apart from others so rounded."""
+    mix = tuple(replace(it, strength=round(it.strength, 2)) for it in steering.mix)
+    return replace(steering, strength=BASE, mix=mix)
 
 
 def parts(one: Column, other: Column) -> int | None:

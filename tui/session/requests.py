@@ -14,13 +14,13 @@ from amulet_local.chats.provenance import Origin
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import USUAL_SAMPLING, Presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
-from amulet_local.protocol.alignment import Alignment, Method
+from amulet_local.protocol.alignment import Alignment, Fader, Method
 from amulet_local.protocol.message import Message, wishing
 from amulet_local.protocol.messages import LARGEST_SEED, Reply
 from amulet_local.realignment import strength_and_guard
 from amulet_local.settings import Settings
 from tui.session.changes import ChosenModel
-from tui.session.steering import SteeringChoice
+from tui.session.steering import FaderChoice, SteeringChoice
 
 
 def new_request(
@@ -78,12 +78,13 @@ def alignment_of(steering: SteeringChoice, wish: str) -> Alignment:
     method: Method = "amulet" if steering.preference or wish else "base"
     strength, guard = strength_and_guard(method, steering.strength, steering.guard)
     return Alignment(
-        preference=steering.preference,
+        preference="" if steering.mix else steering.preference,
         method=method,
         strength=strength,
         guard=guard,
         placement=steering.placement,
         sampling=USUAL_SAMPLING if wish and not steering.preference else steering.sampling,
+        mix=steering.told if steering.mix else (),
     )
 
 
@@ -108,9 +109,19 @@ def origin_of(request: Reply, steering: SteeringChoice, model: ChosenModel | Non
     )
 
 
+def _fader(fader: Fader, presets: Presets) -> FaderChoice:
+    preset = presets.presets.get(fader.name)
+    words = "" if preset else fader.preference
+    return FaderChoice(preset, words, fader.strength, muted=fader.muted)
+
+
 def steering_of(origin: Origin, presets: Presets) -> SteeringChoice:
     """How a reply was steered; in words, where its preset is not there any more."""
     alignment = origin.alignment
+    if alignment.mix:
+        faders = [_fader(fader, presets) for fader in alignment.mix]
+        mixed = SteeringChoice.to_mix(faders)
+        return replace(mixed, guard=alignment.guard, placement=alignment.placement)
     if not alignment.preference and origin.wish:
         return SteeringChoice(strength=alignment.strength, guard=alignment.guard)
     if not alignment.preference:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from amulet_local.chats.chat import Chat
 from amulet_local.chats.conversation import Node
@@ -48,7 +47,12 @@ from tui.session.engine_care import EngineCare
 from tui.session.engine_link import IDLE, EngineLink, Guest
 from tui.session.replies import Replies
 from tui.session.requests import new_request, origin_of, own, steering_of
-from tui.session.steering import SteeringChoice, at_usual_strength
+from tui.session.steering import (
+    SteeringChoice,
+    at_usual_strength,
+    same_preferences,
+    strengths_told,
+)
 from tui.session.streaming_reply import StreamingReply
 from tui.session.unsaved import UnsavedChats
 
@@ -189,14 +193,17 @@ class Session:
     def turn(self, strength: float) -> None:
         """Turn the dial: a reply under way follows from its next token on, if it is steered by
         what the next one will be."""
+        self.turn_to(self.steering.at(strength))
+
+    def turn_to(self, steering: SteeringChoice) -> None:
+        """Be steered like this; a reply under way follows from its next token on, where only
+        strengths are others, or which faders are heard."""
         writing = self.replies.current
-        live = writing and replace(writing.steering, strength=strength) == replace(
-            self.steering, strength=strength
-        )
-        self.steering = self.steering.at(strength)
+        live = writing and same_preferences(writing.steering, self.steering, steering)
+        self.steering = steering
         if writing and live:
             writing.steering = self.steering
-            self._link.steer(writing.request.id, (strength,))
+            self._link.steer(writing.request.id, strengths_told(self.steering))
 
     def think(self, thinking: bool) -> str:
         """Have replies begin with a thought from the next message on, or no more. Returns why the
