@@ -32,7 +32,7 @@ from amulet_local.system.text_files import read_text
 Kind = Literal["md", "json"]
 
 _FORMAT: Final = "amulet-chat"
-_VERSION: Final = 1
+_VERSION: Final = 2  # the first that knows mixes; a chat without any is written as the one before
 _MOST_BYTES = 64 * 1024 * 1024
 
 Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
@@ -67,7 +67,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A chat with all its branches. leaf: the last message of the one that was read."""
 
     format: Literal["amulet-chat"]
-    version: Literal[1]
+    version: Literal[1, 2]
     id: ChatId
     title: str
     leaf: Id
@@ -111,7 +111,8 @@ def to_json(chat: Chat) -> str:
     """One JSON document, in ASCII, that `import_chat` reads."""
     messages = [_message(node) for node in chat.conversation.nodes]
     leaf = chat.conversation.leaf or ""
-    file = _File(_FORMAT, _VERSION, chat.id, chat.title, leaf, tuple(messages))
+    mixed = any(node.origin and node.origin.alignment.mix for node in chat.conversation.nodes)
+    file = _File(_FORMAT, _VERSION if mixed else 1, chat.id, chat.title, leaf, tuple(messages))
     return json.dumps(msgspec.to_builtins(file), separators=(",", ":")) + "\n"
 
 
@@ -211,9 +212,14 @@ def _speaker(node: Node) -> str:
 def _how(node: Node, origin: Origin) -> str:
     words, ending = [], node.ending
     if origin.steered:
-        preferred = [origin.preset or "own preference"] if origin.alignment.preference else []
+        alignment = origin.alignment
+        preferred = [origin.preset or "own preference"] if alignment.preference else []
         preferred += ["wish"] if origin.wish else []
-        words.append(f"{' and '.join(preferred)} at strength {origin.alignment.strength:.2f}")
+        at = "" if alignment.mix else f" at strength {alignment.strength:.2f}"
+        preferred = [
+            f"{fader.name or 'own preference'} at {fader.strength:.2f}" for fader in alignment.heard
+        ] * bool(alignment.mix) + preferred
+        words.append(" and ".join(preferred) + at)
         words += followed(node).told
     words.append(f"seed {origin.seed}")
     if ending and ending.reason != "stop":

@@ -177,10 +177,16 @@ def _wishes(db: sqlite3.Connection) -> None:
         db.execute(f"CREATE TRIGGER {name} AFTER {event} ON messages BEGIN {statements} END")
 
 
+def _mixes(_db: sqlite3.Connection) -> None:
+    """Replies may follow several preferences: their origins, and the measures of their tokens, say
+    more than earlier versions can read (see provenance). What is there stays as it is."""
+
+
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _chats_and_messages,
     _search,
     _votes,
     _thoughts,
     _wishes,
+    _mixes,
 )

@@ -15,7 +15,14 @@ import msgspec
 from msgspec import structs
 
 from amulet_local.protocol.alignment import STRONGEST, Alignment, Mix
-from amulet_local.protocol.messages import LARGEST_SEED, FinishReason, Reply, Stats, Step
+from amulet_local.protocol.messages import (
+    LARGEST_SEED,
+    FinishReason,
+    Reply,
+    Stats,
+    Step,
+    UsedStrength,
+)
 
 # died: the engine, while it wrote; interrupted: the front end, which could not say how it ended.
 Reason = Literal[FinishReason, "died", "interrupted"]
@@ -41,7 +48,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def steered(self) -> bool:
         """Whether there was something to follow: the chat's preference, or a wish."""
-        return bool(self.alignment.preference or self.wish)
+        return bool(self.alignment.heard or self.wish)
 
     @classmethod
     def of(cls, request: Reply, *, model: str, file: str, preset: str = "") -> Origin:
@@ -112,6 +119,7 @@ class TokenMeasures(msgspec.Struct, frozen=True):
     """One token of a reply: how much of the text is its, and its measures (see protocol.Step).
 
     characters: of the text, counted in code points; 0 where the token completes no character.
+    strengths, shares: of the faders of a mix; shares are empty where they were not measured.
     """
 
     characters: int
@@ -122,6 +130,13 @@ class TokenMeasures(msgspec.Struct, frozen=True):
     logp_base: float | None = None
     logp_pref: float | None = None
     logp_realigned: float | None = None
+    strengths: tuple[float, ...] = ()
+    shares: tuple[float, ...] = ()
+
+    @property
+    def used(self) -> UsedStrength:
+        """Its strength, or those of all faders, to be examined with (see protocol.Examine)."""
+        return self.strengths or self.strength
 
 
 def measures_of(step: Step) -> TokenMeasures:
@@ -135,53 +150,73 @@ def measures_of(step: Step) -> TokenMeasures:
         step.logp_base,
         step.logp_pref,
         step.logp_realigned,
+        step.strengths,
+        step.shares,
     )
 
 
 # Little endian: strength, shift, flip strength and the log-probabilities of base, pref and
-# realigned as float32 (NaN: not measured), characters as uint32, and a byte of flags.
+# realigned as float32 (NaN: not measured), characters as uint32, and a byte of flags, which has the
+# number of a mix's faders from its third bit on. Strength and share of each follow as float32.
 _TOKEN = struct.Struct("<6fIB")
 BYTES_A_TOKEN = _TOKEN.size
+_FADER = struct.Struct("<2f")
 _FLIPPED, _FLIP_MEASURED = 1, 2
+_FADERS = 2  # bits that come before their number
 _LARGEST = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
 
 
 def pack(tokens: Iterable[TokenMeasures]) -> bytes:
-    """BYTES_A_TOKEN for each token; numbers are rounded to float32."""
-    return b"".join(
-        _TOKEN.pack(
-            _single(token.strength),
-            _single(token.shift),
-            _single(token.flip_strength),
-            _single(token.logp_base),
-            _single(token.logp_pref),
-            _single(token.logp_realigned),
-            token.characters,
-            0 if token.flip is None else _FLIP_MEASURED | (_FLIPPED if token.flip else 0),
-        )
-        for token in tokens
+    """So many bytes a token, and more for the faders of a mix; numbers are rounded to float32."""
+    return b"".join(map(_packed, tokens))
+
+
+def _packed(token: TokenMeasures) -> bytes:
+    flip = 0 if token.flip is None else _FLIP_MEASURED | (_FLIPPED if token.flip else 0)
+    fixed = _TOKEN.pack(
+        _single(token.strength),
+        _single(token.shift),
+        _single(token.flip_strength),
+        _single(token.logp_base),
+        _single(token.logp_pref),
+        _single(token.logp_realigned),
+        token.characters,
+        flip | len(token.strengths) << _FADERS,
     )
+    shares = token.shares or (None,) * len(token.strengths)
+    faders = zip(token.strengths, shares, strict=True)
+    return fixed + b"".join(_FADER.pack(*map(_single, fader)) for fader in faders)
 
 
 def unpack(packed: bytes) -> tuple[TokenMeasures, ...]:
-    """The tokens again, from first to last. Raises ValueError where the last is not whole."""
-    if len(packed) % BYTES_A_TOKEN:
-        raise ValueError(f"{len(packed)} bytes are not a whole number of tokens")
-    return tuple(
-        TokenMeasures(
-            characters,
-            strength,
-            _known(shift),
-            bool(flags & _FLIPPED) if flags & _FLIP_MEASURED else None,
-            _known(flip_strength),
-            _known(base),
-            _known(pref),
-            _known(realigned),
+    """The tokens again, from first to last. Raises ValueError where one is not whole."""
+    tokens, at = [], 0
+    while at < len(packed):
+        faders = at + _TOKEN.size
+        if faders > len(packed):
+            raise ValueError(f"{len(packed)} bytes are not a whole number of tokens")
+        *numbers, characters, flags = _TOKEN.unpack_from(packed, at)
+        strength, shift, flip_strength, base, pref, realigned = numbers
+        at = faders + (flags >> _FADERS) * _FADER.size
+        if at > len(packed):
+            raise ValueError(f"{len(packed)} bytes end within the faders of a token")
+        pairs = list(_FADER.iter_unpack(packed[faders:at]))
+        shares = tuple(share for _, share in pairs)
+        tokens.append(
+            TokenMeasures(
+                characters,
+                strength,
+                _known(shift),
+                bool(flags & _FLIPPED) if flags & _FLIP_MEASURED else None,
+                _known(flip_strength),
+                _known(base),
+                _known(pref),
+                _known(realigned),
+                tuple(strength for strength, _ in pairs),
+                () if any(map(math.isnan, shares)) else shares,
+            )
         )
-        for strength, shift, flip_strength, base, pref, realigned, characters, flags in (
-            _TOKEN.iter_unpack(packed)
-        )
-    )
+    return tuple(tokens)
 
 
 def _within(least: float, number: float, most: float) -> float:

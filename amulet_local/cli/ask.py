@@ -15,6 +15,7 @@ from amulet_local.chats.followed import Followed, checks_of, gain_of
 from amulet_local.cli.answer import Answer, follow
 from amulet_local.cli.loading import chat_model, load_options
 from amulet_local.cli.options import (
+    AddPreference,
     Subparsers,
     add_chat_options,
     add_fields,
@@ -24,7 +25,7 @@ from amulet_local.cli.options import (
     words,
 )
 from amulet_local.cli.output import print_json, say
-from amulet_local.cli.preferences import AddPreference, Selection, chosen_preferences
+from amulet_local.cli.preferences import Selection, chosen_preferences
 from amulet_local.cli.request import build_request, read_question, told_unread
 from amulet_local.engine.client import EngineProcess
 from amulet_local.engine.requests import strength_of

@@ -7,7 +7,8 @@ None, so that settings and presets can speak in its place.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import (
     Annotated,
     Any,
@@ -70,6 +71,30 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message.removeprefix('argument ')}; see: {self.prog} --help")
 
 
+@dataclass(frozen=True)
+class Typed:
+    """What an option gave. named: a preset or a mix; else words."""
+
+    text: str
+    named: bool
+
+
+class AddPreference(argparse.Action):
+    """Adds what `-p` or `--preference` gives to one list, so that the order stays."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Called by argparse."""
+        before = getattr(namespace, "preferences", None) or ()
+        typed = Typed(words(str(values)), named=option_string != "--preference")
+        namespace.preferences = (*before, typed)
+
+
 def add_chat_options(parser: argparse.ArgumentParser) -> None:
     """What both the chat and `ask` take: model, preset, strength, and how to load."""
     parser.add_argument("-m", "--model", metavar="MODEL", help="a model name, or a GGUF file")
@@ -105,8 +130,6 @@ def add_chat_options(parser: argparse.ArgumentParser) -> None:
 
 def add_preset(parser: argparse._ActionsContainer) -> None:
     """Presets and mixes, as often as one likes."""
-    from amulet_local.cli.preferences import AddPreference  # which needs what is here
-
     parser.add_argument(
         "-p",
         "--preset",

@@ -10,9 +10,8 @@ import argparse
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from amulet_local.cli.options import value, words
+from amulet_local.cli.options import Typed, value
 from amulet_local.cli.output import say
 from amulet_local.errors import UsageError
 from amulet_local.presets.firmness import WORDS, Firmness
@@ -24,30 +23,6 @@ from amulet_local.protocol.alignment import Strength
 # Behind words, a colon is more often punctuation than not: only a number that ends them counts, and
 # not as part of another one, as in 3:2.
 _WORDS_AND_STRENGTH = re.compile(r"(.*[^\s\d:])\s*:\s*([+-]?\d+(?:[.,]\d+)?)\s*", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Typed:
-    """What an option gave. named: a preset or a mix; else words."""
-
-    text: str
-    named: bool
-
-
-class AddPreference(argparse.Action):
-    """Adds what `-p` or `--preference` gives to one list, so that the order stays."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        """Called by argparse."""
-        before = getattr(namespace, "preferences", None) or ()
-        typed = Typed(words(str(values)), named=option_string != "--preference")
-        namespace.preferences = (*before, typed)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from amulet_local.cli.options import Subparsers, add_preset
+from amulet_local.cli.options import AddPreference, Subparsers, add_preset
 from amulet_local.cli.output import console, print_json, say, write
-from amulet_local.cli.preferences import AddPreference, chosen_preferences
+from amulet_local.cli.preferences import chosen_preferences
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.presets.editing import new_preset, own_preset
 from amulet_local.presets.firmness import shown

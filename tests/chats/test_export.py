@@ -25,9 +25,9 @@ from amulet_local.chats.export import (
 )
 from amulet_local.chats.history import History
 from amulet_local.chats.ids import new_chat_id, new_id
-from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, pack
+from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, pack, unpack
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.protocol.alignment import STRONGEST, Alignment
+from amulet_local.protocol.alignment import STRONGEST, Alignment, Fader
 from amulet_local.protocol.message import LONGEST_WISH, Message
 from amulet_local.protocol.messages import Reply, Stats
 from tests.checks import some
@@ -171,7 +171,7 @@ def _put_in_message(document: dict[str, Any], place: int, key: str, value: objec
         lambda d: _put(d, "format", "another"),
         lambda d: _put(d, "version", 0),
         lambda d: _put(d, "version", "2"),
-        lambda d: _put(_another(d), "version", 2),
+        lambda d: _put(_another(d), "version", 3),
         lambda d: _put(d, "more", "keys"),
         lambda d: _put(d, "id", "../../escape"),
         lambda d: _put(d, "messages", []),
@@ -236,7 +236,7 @@ def test_a_chat_that_lies_is_imported_with_numbers_that_can_be(
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(asked), type=Reply) == asked
 
 
-@pytest.mark.parametrize("version", [2, 9, 10**15])
+@pytest.mark.parametrize("version", [3, 9, 10**15])
 def test_a_chat_of_a_newer_version_is_said_to_be_one(
     version: int, store: History, tmp_path: Path
 ) -> None:
@@ -381,3 +381,28 @@ def test_a_file_that_cannot_be_written_is_a_sentence(store: History, tmp_path: P
         for overwrite in (True, False):
             with pytest.raises(UsageError, match="cannot be written"):
                 export_chat(chat, path, "md", overwrite=overwrite)
+
+
+def test_a_chat_with_a_mix_travels_whole_and_says_that_older_versions_cannot_read_it(
+    store: History, tmp_path: Path
+) -> None:
+    faders = (Fader("Be brief.", 2.0, "concise"), Fader("Rhyme.", -1.5))
+    origin = Origin(model="m", file="f", seed=1, system="s", alignment=Alignment(mix=faders))
+    told = TokenMeasures(3, 2.0, strengths=(2.0, -1.5), shares=(0.5, -0.25))
+    question = Node(new_id(), None, Message("user", "Why?"))
+    reply = Node(
+        new_id(),
+        question.id,
+        Message("assistant", "So."),
+        origin,
+        Ending("stop"),
+        pack([told]),
+    )
+    chat = Chat.made_of(store, Conversation([question, reply]), "Why?", 1.0)
+    path = tmp_path / "chat.json"
+    export_chat(chat, path, "json", overwrite=False)
+    assert json.loads(path.read_text())["version"] == 2
+    again = import_chat(store, path).conversation.path()[-1]
+    assert again.origin == origin
+    assert unpack(again.measures) == (told,)
+    assert "*concise at 2.00 and own preference at -1.50," in to_markdown(chat)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,9 @@ from amulet_local.chats import migrations
 from amulet_local.chats.conversation import Conversation
 from amulet_local.chats.history import History, history_file
 from amulet_local.chats.ids import new_chat_id
+from amulet_local.chats.provenance import TokenMeasures, unpack
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.protocol.alignment import Alignment, Sampling
 from tests.chats.stores import a_closed_store, found, keep, rows, titles
 
 
@@ -45,6 +49,40 @@ def test_every_version_becomes_the_newest(version: int, monkeypatch: pytest.Monk
         store.add(new_chat_id(), Conversation().question("Where?", "in short"))
         assert found(store, "short") == ["Where? !! in short"]
     assert rows("PRAGMA user_version") == [(len(steps),)]
+
+
+def test_replies_of_before_mixes_keep_their_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """before_mixes.sql was written by the version before; all of it reads as it did."""
+    steps = migrations.STEPS
+    before = [step.__name__ for step in steps].index("_mixes")
+    monkeypatch.setattr(migrations, "STEPS", steps[:before])
+    history_file().parent.mkdir(parents=True)
+    with closing(sqlite3.connect(history_file(), isolation_level=None)) as db:
+        migrations.migrate(db)
+        db.executescript((Path(__file__).parent / "before_mixes.sql").read_text("utf-8"))
+    monkeypatch.setattr(migrations, "STEPS", steps)
+    with History(history_file()) as store:
+        (entry,) = store.chats()
+        _, first, _, second = store.load(entry.id).path()
+    assert first.origin
+    assert first.origin.preset == "concise"
+    assert first.origin.alignment == Alignment(
+        preference="Your answer should be concise as much as possible.",
+        strength=3.0,
+        guard=0.1,
+        placement="turn",
+        sampling=Sampling(temperature=0.5),
+    )
+    (fader,) = first.origin.alignment.faders
+    assert (fader.preference, fader.strength) == (first.origin.alignment.preference, 3.0)
+    assert unpack(first.measures) == (
+        TokenMeasures(5, 3.0, 0.25, True, 2.5, -2.0, -1.0, -0.5),
+        TokenMeasures(6, -1.5, 0.5, False, math.inf, -3.0, -2.5, -0.25),
+    )
+    assert second.origin
+    assert (second.origin.wish, second.origin.alignment.strength) == ("in lower case", 2.0)
+    assert second.origin.alignment.faders == ()
+    assert unpack(second.measures) == (TokenMeasures(5, 2.0),)
 
 
 def test_a_step_that_fails_leaves_the_store_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

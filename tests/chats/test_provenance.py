@@ -7,7 +7,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from amulet_local.chats.provenance import (
@@ -20,7 +20,7 @@ from amulet_local.chats.provenance import (
     pack,
     unpack,
 )
-from amulet_local.protocol.alignment import Alignment, Sampling
+from amulet_local.protocol.alignment import MOST_FADERS, Alignment, Fader, Sampling
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Reply, Step
 
@@ -38,13 +38,46 @@ tokens = st.builds(
     logp_pref=st.none() | numbers,
     logp_realigned=st.none() | numbers,
 )
+faders = st.integers(0, MOST_FADERS + 1).flatmap(
+    lambda count: st.tuples(
+        st.lists(numbers, min_size=count, max_size=count).map(tuple),
+        st.just(()) | st.lists(numbers, min_size=count, max_size=count).map(tuple),
+    )
+)
 
 
-@given(st.lists(tokens))
+def with_faders(token: TokenMeasures, of: tuple[tuple[float, ...], ...]) -> TokenMeasures:
+    return msgspec.structs.replace(token, strengths=of[0], shares=of[1])
+
+
+mixed_tokens = st.builds(with_faders, tokens, faders)
+
+
+@given(st.lists(mixed_tokens))
 def test_measures_come_back_exactly(measured: list[TokenMeasures]) -> None:
     packed = pack(measured)
     assert unpack(packed) == tuple(measured)
     assert pack(unpack(packed)) == packed
+
+
+@given(st.lists(mixed_tokens, min_size=1), st.integers(1, 28))
+def test_measures_that_were_cut_are_refused(measured: list[TokenMeasures], cut: int) -> None:
+    packed = pack(measured)
+    lost = cut % (BYTES_A_TOKEN if not measured[-1].strengths else 8)
+    assume(lost)
+    with pytest.raises(ValueError, match="bytes"):
+        unpack(packed[:-lost])
+
+
+def test_a_mix_is_stored_with_its_faders_and_one_preference_as_ever() -> None:
+    faders = (Fader("Be brief.", 2.0, "concise"), Fader("Rhyme.", -1.5, muted=True))
+    origin = Origin(
+        model="m", file="f", seed=1, system="s", alignment=Alignment(mix=faders, guard=0.1)
+    )
+    stored = msgspec.msgpack.encode(StoredOrigin.of(origin))
+    assert msgspec.msgpack.decode(stored, type=StoredOrigin).origin() == origin
+    alone = msgspec.structs.replace(origin, alignment=Alignment(preference="Be brief."))
+    assert b"mix" not in msgspec.msgpack.encode(StoredOrigin.of(alone))
 
 
 @given(st.lists(tokens))

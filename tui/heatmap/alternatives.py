@@ -60,7 +60,7 @@ class Alternatives:
         request = old_request(
             session.next_id(), session.chat.id, path, session.model, node, node.origin
         )
-        strengths = [token.measures.strength for token in self._reading.tokens]
+        strengths = [token.measures.used for token in self._reading.tokens]
         before = [strengths[0]] * self._reading.before
 
         def begin(engine: EngineHandle) -> None:

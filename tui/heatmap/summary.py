@@ -6,6 +6,7 @@ A stored reply goes in, texts come out. Nothing here knows of widgets.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.followed import CLEARLY, SOMEWHAT, followed
@@ -84,9 +85,25 @@ def steered(node: Node, preset: str) -> str:
     """How a reply was steered, in words; empty where it was not."""
     if node.origin is None or not node.origin.steered:
         return ""
+    if node.origin.alignment.mix:
+        return _mixed(_measured(node), node.origin)
     preset = clean(preset) if node.origin.alignment.preference else ""
     followed = " + ".join(filter(None, [preset, "wish" if node.origin.wish else ""]))
     return f"{followed} {_strengths(_measured(node), node.origin)}"
+
+
+def _mixed(measured: Sequence[TokenMeasures], origin: Origin) -> str:
+    """The faders that were heard, and where those ended that were turned meanwhile."""
+    ended = measured[-1].strengths if measured else ()
+    faders = origin.alignment.mix
+    told = []
+    for fader, used in zip_longest(faders, ended[: len(faders)]):
+        asked = BASE if fader.muted else fader.strength
+        used = asked if used is None else used
+        if asked or used:
+            turned = f" → {used:+.2f}" if abs(used - asked) > _TURNED else ""
+            told.append(f"{clean(fader.name) or 'own words'} {asked:+.2f}{turned}")
+    return ", ".join([*told, *(["wish"] if origin.wish else [])])
 
 
 def shift_sparkline(node: Node) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.ids import new_id
-from amulet_local.chats.provenance import BYTES_A_TOKEN, Ending, TokenMeasures, pack, unpack
+from amulet_local.chats.provenance import Ending, TokenMeasures, pack, unpack
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Candidate, Candidates
 
@@ -85,7 +85,7 @@ class Reading:
         there comes with what it writes next (see protocol.Reply)."""
         ids = self.node.message.token_ids[: self.before + number] if self.known else ()
         message = Message("assistant", self.text[: self.tokens[number].start], ids)
-        measures = self.node.measures[: number * BYTES_A_TOKEN]
+        measures = pack(token.measures for token in self.tokens[:number])
         return replace(self.node, message=message, measures=measures, ending=None)
 
     def replaced(self, number: int, candidate: Candidate, candidates: Candidates) -> Node:
@@ -100,6 +100,7 @@ class Reading:
             logp_base=_logp(candidate, candidates.base),
             logp_pref=_logp(candidate, candidates.pref),
             logp_realigned=_logp(candidate, candidates.realigned),
+            shares=(),
         )
         return begun.grown(text, (candidate.token,), pack([measures]))
 
