@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from msgspec import structs
+
 from amulet_local.engine.events import Events
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.messages import (
@@ -61,6 +63,7 @@ class Measured:
     flip: bool = False
     flip_strength: float = math.inf
     logp: tuple[float, float, float] = (-2.0, -1.0, -0.5)
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -256,7 +259,10 @@ class _Job:
         if isinstance(item, str):
             return step
         measures = (item.shift, item.flip, item.flip_strength, *item.logp)
-        return Step(step.id, token, step.text, step.strength, *measures)
+        faders = self.request.alignment.mix
+        strengths = tuple(0.0 if fader.muted else fader.strength for fader in faders)
+        step = Step(step.id, token, step.text, step.strength, *measures)
+        return structs.replace(step, strengths=strengths, shares=item.shares) if faders else step
 
     def finished(self, request: Reply, reason: FinishReason) -> Finished:
         before = len(self._thoughts)

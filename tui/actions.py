@@ -73,7 +73,14 @@ CHAT = (
         argument="name, hf:owner/repository or URL",
     ),
     Action("pick_preset", "ctrl+p", "Choose a preset", "Preset", "preset", "name"),
-    Action("steer", "ctrl+t", "Go to the strength dial, and back", "Dial", "strength", "number"),
+    Action(
+        "steer",
+        "ctrl+t",
+        "Go to the strength dial, or the mixing desk, and back",
+        "Dial",
+        "strength",
+        "number",
+    ),
     Action(
         "prefer", "", "Set a preference in your own words, for this chat", "", "prefer", "words"
     ),
@@ -94,6 +101,16 @@ CHAT = (
         command="placement",
         argument="system or turn",
     ),
+    Action(
+        "add_fader",
+        "",
+        "Follow one more preference at once: a mix",
+        "",
+        "mix",
+        "preset, mix or words",
+    ),
+    Action("save_mix", "", "Save the preferences as a mix", "", "save-mix", "name"),
+    Action("fit", "", "Turn all preferences together to what the model bears", command="fit"),
     Action("think", "", "Toggle thinking before the answer", "", "think", "on or off"),
     Action("edit_preset", "", "Edit a preset in a form", "", "edit-preset", "name"),
     Action("new_preset", "", "Write a preset in a form", "", "write-preset"),
@@ -175,7 +192,7 @@ MESSAGES = (
 DIAL = (
     Action("step(1)", "right", "Up by 0.1", id="dial_more"),
     Action("step(-1)", "left", "Down by 0.1", id="dial_less"),
-    Action("step(10)", "shift+right,plus", "Up by 1", id="dial_one_more"),
+    Action("step(10)", "shift+right,equals_sign", "Up by 1", id="dial_one_more"),
     Action("step(-10)", "shift+left,minus", "Down by 1", id="dial_one_less"),
     Action("mark(1)", "up", "To the next mark", id="dial_next_mark"),
     Action("mark(-1)", "down", "To the previous mark", id="dial_mark_before"),
@@ -193,7 +210,44 @@ DIAL = (
         "Preference in the system prompt, or in the newest message",
         id="dial_place",
     ),
+    Action("screen.add_fader", "plus", "Add another preference: a mix", id="dial_add"),
     Action("leave", "enter", "Back to the message", id="leave_dial"),
+)
+DESK = (
+    Action(
+        "across(1)", "right", "Side by side: the next fader; in a list: up by 0.1", id="desk_right"
+    ),
+    Action("across(-1)", "left", "The previous fader; in a list: down by 0.1", id="desk_left"),
+    Action(
+        "along(1)", "up", "Side by side: up by 0.1; in a list: the previous fader", id="desk_up"
+    ),
+    Action("along(-1)", "down", "Down by 0.1; in a list: the next fader", id="desk_down"),
+    Action("turn(10)", "shift+right,shift+up,equals_sign", "Up by 1", id="desk_one_more"),
+    Action("turn(-10)", "shift+left,shift+down,minus", "Down by 1", id="desk_one_less"),
+    Action("mark(1)", "pageup", "To the next mark", id="desk_next_mark"),
+    Action("mark(-1)", "pagedown", "To the previous mark", id="desk_mark_before"),
+    Action("go('base')", "b", "To base: it changes nothing", id="desk_base"),
+    Action("go('prompt')", "p", "To prompt", id="desk_prompt"),
+    Action("go('LA')", "l", "To LA", id="desk_la"),
+    Action("go('Amulet')", "a", "To Amulet", id="desk_amulet"),
+    *(
+        Action(f"select({number})", str(number), f"The {nth} fader", id=f"desk_{number}")
+        for number, nth in enumerate(_NTH, 1)
+    ),
+    Action("mute", "m", "Mute it, or hear it again", "Mute", id="desk_mute"),
+    Action("solo", "s", "Hear it alone", "Solo", id="desk_solo"),
+    Action("remove", "x,delete", "Take it away", "Remove", id="desk_remove"),
+    Action("screen.add_fader", "plus", "Add a preference", "Add", id="desk_add"),
+    Action("screen.fit", "f", "Turn all together to what the model bears", "Fit", id="desk_fit"),
+    Action("screen.save_mix", "w,ctrl+s", "Save it as a mix", "Save", id="desk_save"),
+    Action("screen.guard", "g", "The guard: off, light, usual, strict", id="desk_guard"),
+    Action(
+        "screen.place",
+        "t",
+        "Preferences in the system prompt, or in the newest message",
+        id="desk_place",
+    ),
+    Action("leave", "enter", "Back to the message", id="leave_desk"),
 )
 PICKER = (
     Action("move(-1)", "up,ctrl+k", "The previous one", id="list_before"),
@@ -241,6 +295,9 @@ HEAT_SCREEN = (
         id="look_stronger",
     ),
     Action("turn(-1)", "minus", "Continue with less strength", "Weaker", id="look_weaker"),
+    Action(
+        "who", "s", "Of a mix: who moved each token, or how far it was moved", "Who", id="look_who"
+    ),
     Action("card", "tab,shift+tab", "Go to the alternatives, and back", "Pick", id="look_card"),
     Action("leave", "escape,q", "Back", "Back", id="look_leave"),
 )
@@ -282,6 +339,7 @@ COMPARE = (
     Action("take", "enter", "Use this column as a reply in the chat", "Take", id="compare_take"),
     Action("add_strength", "plus,equals_sign", "Add a column at another strength", "Dial"),
     Action("add_preset", "a,p", "Add a column with another preset", "Preset"),
+    Action("leave_out", "o", "Of a mix: add a column without each preference"),
     Action("remove", "minus,x,delete", "Remove this column", "Remove", id="remove_column"),
     Action("again", "r", "Write all again with another seed", "Again", id="compare_again"),
     Action("stop", "s", "Stop writing; text already written stays", "Stop", id="compare_stop"),
@@ -325,6 +383,7 @@ PLACES: dict[str, Sequence[Action]] = {
     "In the message": PROMPT,
     "Among the messages": MESSAGES,
     "On the strength dial": DIAL,
+    "On the mixing desk": DESK,
     "In the heat view": (*HEAT, *HEAT_SCREEN),
     "In the token card": CARD,
     "In a comparison": COMPARE,

@@ -8,7 +8,9 @@ the form that Stolfo et al. (ICLR 2025, arXiv 2410.12877) gave to IFEval (arXiv 
 
 The base reads the question, pref the question with its instruction in its place. Where a line has
 "preference" instead, in words, pref reads it as any other preference; where it has neither, the
-verifiers are about the question itself, and any preference can stand beside it.
+verifiers are about the question itself, and any preference can stand beside it. A line that also
+has "each", the question with one instruction after the other, is a mix: a stream for each where it
+is realigned, and all of them in one prompt where it is only prompted for.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import zlib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -24,7 +27,7 @@ from amulet_local.errors import NotUsableError, advice, cause
 from amulet_local.evaluation.plan import Preference
 from amulet_local.evaluation.questions import Question
 from amulet_local.presets.preset import USUAL_STRENGTH
-from amulet_local.protocol.alignment import USUAL_GUARD
+from amulet_local.protocol.alignment import MOST_FADERS, USUAL_GUARD
 from amulet_local.system.text_files import read_text
 from amulet_local.verifiers import Verifier, verifier
 
@@ -40,6 +43,7 @@ class _Line(msgspec.Struct, frozen=True):
     preference: str = ""
     instruction_id_list: tuple[str, ...] = ()
     kwargs: tuple[dict[str, object], ...] = ()
+    each: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_FADERS)] = ()
 
 
 def read_instructions(
@@ -101,7 +105,10 @@ def _pair(line: _Line, name: str, strength: float, guard: float) -> Pair:
         words = line.preference.strip()
     if not words:
         raise ValueError(f"the question {line.question[:60]!r} has no instruction")
-    return _question(line), Preference(name, words, strength, guard, instead=instead)
+    if line.each and not (instead and all(map(str.strip, line.each))):
+        raise ValueError('"each" needs "question_with_instruction" beside it, and text')
+    each = tuple(map(str.strip, line.each))
+    return _question(line), Preference(name, words, strength, guard, instead=instead, each=each)
 
 
 def _question(line: _Line) -> Question:

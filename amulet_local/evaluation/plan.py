@@ -20,6 +20,7 @@ class Preference:
     """A preference as a preset, or the user's words, gives it: with its own strength and guard.
 
     instead: the words are the whole question with the preference in it, and stand in its place.
+    each: of a mix, its preferences one by one, as strong as this says each; the words have all.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Preference:
     strength: float = USUAL_STRENGTH
     guard: float = USUAL_GUARD
     instead: bool = False
+    each: tuple[str, ...] = ()
 
 
 NOTHING = Preference("", "", 0.0, 0.0)  # what base follows
@@ -49,7 +51,16 @@ class Assignment:
     def wish(self) -> str:
         """The preference in words; of a question with an instruction in it, what is the
         instruction's, as far as it stands at the end."""
-        words, question = self.preference.words, self.question.question
+        return self._wish_of(self.preference.words)
+
+    @property
+    def wishes(self) -> tuple[str, ...]:
+        """The same of each preference of a mix, where it is more than prompted for."""
+        several = self.preference.each if len(self.variant.streams) > 1 else ()
+        return tuple(map(self._wish_of, several))
+
+    def _wish_of(self, words: str) -> str:
+        question = self.question.question
         if not self.preference.instead:
             return words
         same = takewhile(lambda pair: pair[0] == pair[1], zip(words, question, strict=False))

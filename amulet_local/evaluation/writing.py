@@ -21,11 +21,11 @@ from amulet_local.generation.batch import BatchItem, write_batch
 from amulet_local.generation.decoding import Combine
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.reply import GrowingReply
-from amulet_local.protocol.alignment import Alignment
+from amulet_local.protocol.alignment import Alignment, Fader
 from amulet_local.protocol.alignment import Method as WritingMethod
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Finished, Reply, Step
-from amulet_local.realignment import BASE_STREAM, PREF_STREAM, Combination
+from amulet_local.realignment import Combination
 from amulet_local.runtime.lockstep import Lockstep
 
 TOGETHER = 8  # replies at once: the rows of larger batches cost hardly less each
@@ -49,9 +49,11 @@ class Writer:
         length = longest + self._setting.max_tokens
         together = [each for each in fitting if each.variant.method != "beam"]
         if together:
-            with self._subject.streams(2 * TOGETHER, length) as lockstep:
-                for start in range(0, len(together), TOGETHER):
-                    self._write_together(lockstep, together[start : start + TOGETHER], written)
+            most = max(len(_streams(each)) for each in together)
+            at_once = max(1, 2 * TOGETHER // most)
+            with self._subject.streams(max(2 * TOGETHER, most), length) as lockstep:
+                for start in range(0, len(together), at_once):
+                    self._write_together(lockstep, together[start : start + at_once], written)
         for width in sorted({each.variant.beams for each in fitting} if fitting else ()):
             searched = [each for each in fitting if _beams(each) == width]
             if searched:
@@ -72,10 +74,11 @@ class Writer:
     def _prompts(self, assignment: Assignment) -> list[list[int]]:
         """The prompts of the streams that the method looks at: base, pref, or both."""
         question, preference = assignment.question.question, assignment.preference
-        words = {BASE_STREAM: "", PREF_STREAM: preference.words}
+        prefs = preference.each if assignment.wishes else (preference.words,)
+        words = dict(enumerate(("", *prefs)))
         return [
             self._prompt(question, words[stream], preference.instead)
-            for stream in assignment.variant.streams
+            for stream in _streams(assignment)
         ]
 
     def _make_prompt(self, question: str, words: str, instead: bool) -> list[int]:
@@ -104,8 +107,9 @@ class Writer:
                 stop = self._subject.prompter.stop
                 reply = GrowingReply(request, self._subject.vocabulary, stop, strength, emit)
                 opened.enter_context(closing(reply))
-                streams = assignment.variant.streams
-                combination = combination_of(request, streams, self._subject.vocabulary)
+                combination = combination_of(
+                    request, _streams(assignment), self._subject.vocabulary
+                )
                 items.append(BatchItem(reply, prompts, _always(combination)))
             work, room = self._subject.work, self._setting.max_tokens
             write_batch(lockstep, items, room, work, lambda done, total: None)
@@ -118,7 +122,8 @@ class Writer:
             seed=setting.seed,
             system=setting.system,
             alignment=Alignment(
-                preference=assignment.wish,
+                preference="" if assignment.wishes else assignment.wish,
+                mix=tuple(Fader(wish, strength) for wish in assignment.wishes),
                 method=cast(WritingMethod, assignment.variant.method),
                 strength=strength,
                 guard=guard,
@@ -149,6 +154,12 @@ class Writer:
             pieces=tuple(pieces),
             ended=best.ended or text.stopped,
         )
+
+
+def _streams(assignment: Assignment) -> tuple[int, ...]:
+    """Those of its method; of a mix, one for each preference."""
+    streams = assignment.variant.streams
+    return tuple(range(1 + len(assignment.wishes))) if assignment.wishes else streams
 
 
 class _Collected:

@@ -217,6 +217,17 @@ async def dial(shown: Shown) -> AsyncIterator[Running]:
 
 
 @scene
+async def mixing_desk(shown: Shown) -> AsyncIterator[Running]:
+    async with chat(FakeEngine(["Yes."]), **shown) as running:
+        await running.say(HOLIDAY)
+        for name in ("formal", "sycophantic", "uplifting", "creative", "thrifty"):
+            await running.say(f"/mix {name}")
+            running.screen.set_focus(running.prompt)
+        await running.press("ctrl+t", "3", "b", "minus", "4", "m", "2")
+        yield running
+
+
+@scene
 async def no_preset(shown: Shown) -> AsyncIterator[Running]:
     async with chat(FakeEngine(["Yes."]), **shown, preset="") as running:
         await running.say(HOLIDAY)

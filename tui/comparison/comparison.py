@@ -269,6 +269,17 @@ def usual(steering: SteeringChoice, otherwise: float = LINEAR) -> Sequence[Steer
     return [steering.at(strength) for strength in (BASE, PROMPT, realigned)]
 
 
+def left_out(steering: SteeringChoice) -> Sequence[SteeringChoice]:
+    """A mix without each of the preferences that are heard, one after the other."""
+    faders = heard(steering.mix)
+    if len(faders) < 2:
+        return ()
+    return [
+        steering.with_faders([replace(it, muted=it.muted or it is out) for it in steering.mix])
+        for out in faders
+    ]
+
+
 def same(one: SteeringChoice, other: SteeringChoice) -> bool:
     """Whether two ways to steer come to the same replies; without a strength, all do."""
     if abs(one.strength - other.strength) >= SAME:

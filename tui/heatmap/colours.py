@@ -27,6 +27,16 @@ _USUAL = {  # where the theme leaves a colour to the terminal
     "secondary": "#9d8ec7",
     "accent": "#e0a458",
 }
+_GROUND = ("background", "foreground")
+_FADERS = {  # in the order of the desk's
+    "accent": "#e0a458",
+    "secondary": "#9d8ec7",
+    "success": "#7fb069",
+    "warning": "#d9c15b",
+    "primary": "#6ca6c1",
+    "error": "#cf6679",
+}
+_TINT = 0.55  # of a fader's colour behind a token
 _WHITE, _BLACK = Color(255, 255, 255), Color(0, 0, 0)
 _MIDDLE = 0.8  # of the secondary's colour, halfway
 _BOLD_FROM, _DIM_BELOW = 5, 2  # levels, where there is no colour
@@ -56,6 +66,22 @@ def ramp(theme: Mapping[str, str], *, coloured: bool) -> tuple[Style, ...]:
         weight = Style() if coloured else Style(bold=number >= _BOLD_FROM, dim=number < _DIM_BELOW)
         styles.append(Style.from_color(letters.rich_color, behind.rich_color) + weight)
     return tuple(styles)
+
+
+def fader_styles(theme: Mapping[str, str], *, coloured: bool) -> tuple[Style, ...]:
+    """A style for each fader of a mix, and a wish's; all alike where colours are not wanted, since
+    numbers tell them apart as well."""
+    background, foreground = (_colour(theme.get(name, ""), _USUAL[name]) for name in _GROUND)
+    if not coloured:
+        return (Style(bold=True),) * (len(_FADERS) + 1)
+    ground = rgb_to_lab(background)
+    colours = [_colour(theme.get(name, ""), usual) for name, usual in _FADERS.items()]
+    behind = [lab_to_rgb(_between(ground, rgb_to_lab(each), _TINT)) for each in colours]
+    styles = [
+        Style.from_color(_letters(each, foreground, background).rich_color, each.rich_color)
+        for each in behind
+    ]
+    return (*styles, Style(bold=True, italic=True))
 
 
 def legend(levels: Sequence[Style]) -> list[tuple[str, Style]]:

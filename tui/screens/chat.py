@@ -28,6 +28,7 @@ from tui.screens import (
     chat_actions,
     first_run,
     message_actions,
+    mix_actions,
     model_actions,
     navigation_actions,
     steering_actions,
@@ -50,6 +51,7 @@ from tui.session.model_store import ModelStore
 from tui.session.session import Session
 from tui.unexpected import as_sentences
 from tui.widgets.completions import Completions
+from tui.widgets.desk import Desk
 from tui.widgets.dial import Dial
 from tui.widgets.fetching import FetchLine
 from tui.widgets.keys import KeyLine
@@ -108,19 +110,17 @@ class ChatScreen(Screen[None]):
     command_pick_preset = steering_actions.take_preset
     action_steer = steering_actions.go_to_dial
     command_steer = steering_actions.set_strength
-    action_prefer = steering_actions.begin_words
-    command_prefer = steering_actions.set_words
-    action_wish = steering_actions.begin_wish
-    command_wish = steering_actions.begin_wish
+    action_add_fader, command_add_fader = mix_actions.pick_fader, mix_actions.add_named
+    action_save_mix, command_save_mix = mix_actions.ask_name, mix_actions.save
+    action_fit = mix_actions.fit
+    action_prefer, command_prefer = steering_actions.begin_words, steering_actions.set_words
+    action_wish = command_wish = steering_actions.begin_wish
     action_edit_preset = steering_actions.edit_preset
     command_edit_preset = steering_actions.edit_named_preset
     action_new_preset = steering_actions.new_preset
-    action_guard = steering_actions.next_guard
-    command_guard = steering_actions.set_guard
-    action_place = steering_actions.move_preference
-    command_place = steering_actions.set_placement
-    action_think = steering_actions.toggle_thinking
-    command_think = steering_actions.set_thinking
+    action_guard, command_guard = steering_actions.next_guard, steering_actions.set_guard
+    action_place, command_place = steering_actions.move_preference, steering_actions.set_placement
+    action_think, command_think = steering_actions.toggle_thinking, steering_actions.set_thinking
 
     action_settle = navigation_actions.settle
     action_look_back = navigation_actions.look_back
@@ -244,7 +244,7 @@ class ChatScreen(Screen[None]):
         self.show_title()
 
     def show_title(self) -> None:
-        """Show the title of the open chat."""
+        """See ChatView."""
         self._title.show(self.session.chat.title, temporary=self.session.temporary)
 
     # -- the model ----------------------------------------------------------------------------
@@ -285,11 +285,16 @@ class ChatScreen(Screen[None]):
         return self.panel.dial
 
     @on(Dial.Moved)
-    def _turn(self, message: Dial.Moved) -> None:
-        self.session.turn(message.strength)
-        self.show()
+    @on(Desk.Moved)
+    def _turn(self, message: Dial.Moved | Desk.Moved) -> None:
+        if isinstance(message, Desk.Moved):
+            mix_actions.move(self, message.faders)
+        else:
+            self.session.turn(message.strength)
+            self.show()
 
     @on(Dial.Left)
+    @on(Desk.Left)
     def _leave_dial(self) -> None:
         self.set_focus(self.prompt)
 

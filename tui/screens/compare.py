@@ -24,7 +24,7 @@ from amulet_local.presets.editing import save_preset
 from amulet_local.presets.preset import Presets, read_preset
 from amulet_local.protocol.alignment import Strength
 from tui.actions import COMPARE, bindings, shown_key
-from tui.comparison.comparison import Column, Comparison, usual, with_preset
+from tui.comparison.comparison import Column, Comparison, left_out, usual, with_preset
 from tui.comparison.verdicts import Favourite, told
 from tui.markdown.sanitising import clean, sentence
 from tui.screens.preset_picker import Choice, PresetPicker
@@ -232,6 +232,14 @@ class CompareScreen(ModalScreen[Taken | None]):
     async def _add_choice(self, choice: Choice | None) -> None:
         if choice and choice.preset:
             await self._add(self._session.suited(SteeringChoice.to_preset(choice.preset)))
+
+    async def action_leave_out(self) -> None:
+        """A column without each preference of a mix."""
+        without = left_out(self._selected.column.steering)
+        if not without:
+            self.notify("This column follows one preference; there is nothing to leave out.")
+        for steering in without:
+            await self._add(steering)
 
     def action_add_strength(self) -> None:
         """Ask for a strength, for a column like this one."""

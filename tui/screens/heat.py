@@ -24,7 +24,8 @@ from amulet_local.protocol.alignment import STRONGEST
 from amulet_local.realignment import label
 from tui.actions import HEAT_SCREEN, bindings
 from tui.heatmap.alternatives import Alternatives
-from tui.heatmap.colours import legend, ramp
+from tui.heatmap.colours import fader_styles, legend, ramp
+from tui.heatmap.shares import faders_of
 from tui.heatmap.tokens import Reading
 from tui.markdown.sanitising import clean, count
 from tui.session.session import Session
@@ -115,9 +116,30 @@ class HeatScreen(ModalScreen[Branch | None]):
 
     def _explain(self) -> None:
         """What the colours mean."""
+        if self._text.by_fader:
+            self._legend.update(self._names())
+            return
         levels = ramp(self.app.theme_variables, coloured=not self.app.no_color)
         tints = [(text, Style.from_rich_style(style)) for text, style in legend(levels)]
         self._legend.update(Content.assemble("shift in nats ", *tints, "  ", ("flip", "underline")))
+
+    def _names(self) -> Content:
+        """Which number and colour is whose."""
+        styles = fader_styles(self.app.theme_variables, coloured=not self.app.no_color)
+        names = enumerate(faders_of(self._reading))
+        told = [
+            (f" {number + 1} {clean(name)} ", Style.from_rich_style(styles[number]))
+            for number, name in names
+        ]
+        return Content.assemble("moved most by ", *told, "  ", ("flip", "underline"))
+
+    def action_who(self) -> None:
+        """Tint by who moved a token, or by how far it was moved."""
+        if not faders_of(self._reading):
+            self.notify("This reply follows one preference, so nobody else can have moved it.")
+            return
+        self._text.by_fader = not self._text.by_fader
+        self._explain()
 
     # -- the card -----------------------------------------------------------------------------
 

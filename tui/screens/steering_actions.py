@@ -15,14 +15,16 @@ from amulet_local.chats.wishes import split_wish
 from amulet_local.errors import AmuletError
 from amulet_local.path_text import as_text
 from amulet_local.presets.calibrated import calibrated_strength
+from amulet_local.presets.mixes import load_mixes
 from amulet_local.presets.preset import Preset, load_presets
 from amulet_local.protocol.alignment import Placement, Strength
 from amulet_local.protocol.numbers import Fraction
 from tui.markdown.sanitising import sentence
 from tui.screens.chat_view import ChatView
+from tui.screens.mix_actions import bears
 from tui.screens.preset_form import PresetForm
 from tui.screens.preset_picker import Choice, PresetPicker
-from tui.session.steering import GUARDS, SteeringChoice
+from tui.session.steering import GUARDS, FaderChoice, SteeringChoice
 
 _ON_OFF = {"on": True, "off": False}
 
@@ -43,7 +45,8 @@ def show_panel(view: ChatView) -> None:
     session = view.session
     steering, calibrated = session.steering, calibrated_at(view, session.steering.preset)
     pending = session.replying not in (None, steering)
-    view.panel.show(steering, calibrated, _wish_at_hand(view), pending=pending)
+    borne = bears(view, steering) if steering.mix else 0.0
+    view.panel.show(steering, calibrated, _wish_at_hand(view), borne, pending=pending)
 
 
 def _wish_at_hand(view: ChatView) -> str:
@@ -79,6 +82,9 @@ def take_preset(view: ChatView, name: str) -> None:
     """Take a preset by its name."""
     view.presets = load_presets()
     try:
+        if mixed := _mix_called(view, name):
+            steer_by(view, mixed)
+            return
         preset = None if name in ("none", "off") else view.presets.get(name)
     except AmuletError as error:
         view.notify(sentence(str(error)), severity="error")
@@ -86,9 +92,17 @@ def take_preset(view: ChatView, name: str) -> None:
         steer_by(view, SteeringChoice.to_preset(preset))
 
 
+def _mix_called(view: ChatView, name: str) -> SteeringChoice | None:
+    """The mix of a name that no preset has. Raises AmuletError where it is broken."""
+    if name in view.presets.presets or not (mix := load_mixes(view.presets).get(name)):
+        return None
+    faders = [FaderChoice.of(each, "") for each in mix.faders]
+    return SteeringChoice.to_mix(faders, mix.together)
+
+
 def go_to_dial(view: ChatView) -> None:
-    """To the dial and back."""
-    dial = view.dial
+    """To the dial, or the desk, and back."""
+    dial = view.panel.at_hand
     if dial.disabled:
         view.notify(
             "Choose a preset first, or write a wish behind !!: the dial sets how strongly it is "

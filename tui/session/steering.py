@@ -184,6 +184,11 @@ class SteeringChoice:
         return self.preset.sampling if self.preset else Sampling()
 
     @property
+    def kept(self) -> Together:
+        """What its faders are followed with."""
+        return Together(self.guard, self.placement, self.system, self.sampling)
+
+    @property
     def _together(self) -> Together:
         return self.together or Together.of([fader.chosen for fader in self.mix])
 

@@ -1,4 +1,5 @@
-"""A reply, every token tinted by how far realignment moved it, with a cursor on one of them."""
+"""A reply, every token tinted by how far realignment moved it, or of a mix by who did, with a
+cursor on one of them."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.actions import HEAT, bindings
-from tui.heatmap.colours import level, ramp
+from tui.heatmap.colours import fader_styles, level, ramp
+from tui.heatmap.shares import marks, mover
 from tui.heatmap.token_lines import Line, Run, lay_out
 from tui.heatmap.tokens import Reading
 
@@ -31,6 +33,7 @@ class HeatText(ScrollView, can_focus=True):
     ALLOW_SELECT = False
 
     cursor: reactive[int] = reactive(0, layout=False)
+    by_fader: reactive[bool] = reactive(False, layout=False)  # who moved it, not how far
 
     class Moved(Message):
         """The cursor is on another token."""
@@ -42,13 +45,12 @@ class HeatText(ScrollView, can_focus=True):
     def __init__(self, reading: Reading) -> None:
         super().__init__()
         self._reading = reading
-        before = reading.text[: reading.tokens[0].start]
-        self._begun = bool(before)
-        numbers = range(len(reading.tokens))
-        self._texts = [before] * self._begun + [reading.text_of(number) for number in numbers]
+        self._before = reading.text[: reading.tokens[0].start]
+        self._begun = bool(self._before)
         self._lines: list[Line] = []
         self._rows: dict[int, int] = {}  # where a token begins
         self._styles: list[Style] = []
+        self._of_faders: list[Style] = []
         self._column = 0  # that moving up and down keeps to
 
     # -- layout -------------------------------------------------------------------------------
@@ -56,7 +58,7 @@ class HeatText(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         """Wrap anew."""
         width = max(1, self.scrollable_content_region.width - 1)
-        self._lines = lay_out(self._texts, width)
+        self._lines = lay_out(self._texts(), width)
         self._rows = {}
         for row, line in enumerate(self._lines):
             for run in line:
@@ -65,10 +67,23 @@ class HeatText(ScrollView, can_focus=True):
         self._reveal()
         self.refresh()
 
+    def _texts(self) -> list[str]:
+        numbers = range(len(self._reading.tokens))
+        texts = [self._reading.text_of(number) for number in numbers]
+        if self.by_fader:
+            told = zip(texts, marks(self._reading), strict=True)
+            texts = [text + mark if text else "" for text, mark in told]
+        return [self._before] * self._begun + texts
+
+    def watch_by_fader(self) -> None:
+        """Lay out anew: marks take room."""
+        if self._lines:
+            self.on_resize()
+
     def notify_style_update(self) -> None:
         """Colours are the theme's."""
         super().notify_style_update()
-        self._styles = []
+        self._styles, self._of_faders = [], []
 
     def _number(self, run: Run) -> int:
         """The token of a run; -1 for what was written by hand."""
@@ -99,7 +114,17 @@ class HeatText(ScrollView, can_focus=True):
         """How warm a token is, and whether it was a flip."""
         measures = self._reading.tokens[token].measures
         style = self._levels[level(measures.shift)]
+        if self.by_fader:
+            who = mover(measures)
+            style = self.visual_style.rich_style if who is None else self._faders[who]
         return style + Style(underline=True) if measures.flip else style
+
+    @property
+    def _faders(self) -> list[Style]:
+        if not self._of_faders:
+            theme, coloured = self.app.theme_variables, not self.app.no_color
+            self._of_faders = list(fader_styles(theme, coloured=coloured))
+        return self._of_faders
 
     @property
     def _levels(self) -> list[Style]:

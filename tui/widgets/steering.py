@@ -9,15 +9,19 @@ from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Static
 
+from amulet_local.presets.mixing import total
 from amulet_local.realignment import BASE, label
 from tui.markdown.sanitising import clean
 from tui.session.steering import SteeringChoice
+from tui.widgets.desk import Desk
 from tui.widgets.dial import Dial
 
 _WISHED = (
     "A wish for one reply. Later messages do not see it; the dial says how strongly it counts."
 )
 _UNSTEERED = "The model as it is. Choose a preset, and the dial sets how strongly it is followed."
+
+_BESIDE, _TALL = 150, 36  # cells of a screen that has room for standing faders
 
 _MEANINGS = {
     "away": "leads away from it",
@@ -37,7 +41,7 @@ class SteeringPanel(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.dial = Dial()
+        self.dial, self.desk = Dial(), Desk()
         self._shown: object = None
 
     def compose(self) -> ComposeResult:
@@ -51,26 +55,47 @@ class SteeringPanel(Widget):
         yield Static(id="description")
         yield Static(id="words")
         yield self.dial
+        yield self.desk
+
+    @property
+    def at_hand(self) -> Dial | Desk:
+        """What strengths are set with: the desk, where there are several preferences."""
+        return self.desk if self.has_class("-mix") else self.dial
+
+    def on_resize(self) -> None:
+        """Beside the chat there is room for faders that stand."""
+        self.desk.standing = self.app.size.width >= _BESIDE and self.app.size.height >= _TALL
 
     def show(
-        self, steering: SteeringChoice, calibrated: float | None, wish: str, *, pending: bool
+        self,
+        steering: SteeringChoice,
+        calibrated: float | None,
+        wish: str,
+        borne: float = 0.0,
+        *,
+        pending: bool,
     ) -> None:
         """calibrated: the strength found for this preset and model, if any. wish: of the reply that
-        the dial is about. pending: whether this counts from the next message only, since a reply is
-        under way."""
-        if self._shown == (steering, calibrated, wish, pending):
+        the dial is about. borne: how much of a mix the model bears. pending: whether this counts
+        from the next message only, since a reply is under way."""
+        if self._shown == (steering, calibrated, wish, borne, pending):
             return
-        self._shown = (steering, calibrated, wish, pending)
+        self._shown = (steering, calibrated, wish, borne, pending)
         self.set_class(pending, "-pending")
+        self.set_class(bool(steering.mix), "-mix")
+        self.desk.faders = steering.mix
         followed = bool(steering.preference or wish)
         strength = steering.strength if followed else BASE
         self._say(
             "#preset",
-            f"{clean(steering.followed(wish))} ▾",
+            f"{_called(steering, wish)} ▾",
             Style.from_meta({"@click": "screen.pick_preset"}),
         )
-        self._say("#strength", f"{strength:.2f} {label(strength)}" if followed else "")
-        self._say("#meaning", _MEANINGS[label(strength)] if followed else "")
+        told = f"{strength:.2f} {label(strength)}", _MEANINGS[label(strength)]
+        if steering.mix:
+            told = _in_all(steering, borne)
+        self._say("#strength", told[0] if followed else "")
+        self._say("#meaning", told[1] if followed else "")
         self.query_one("#how", Static).update(_how(steering) if followed else Content())
         self._say("#pending", "→ from the next message" if pending else "")
         description = steering.preset.description if steering.preset else ""
@@ -82,9 +107,28 @@ class SteeringPanel(Widget):
         if self.dial.has_focus and not followed:
             self.dial.action_leave()
         self.dial.disabled = not followed
+        if self.desk.has_focus and not steering.mix:
+            self.screen.set_focus(self.dial)
+        elif self.dial.has_focus and steering.mix:
+            self.screen.set_focus(self.desk)
 
     def _say(self, selector: str, text: str, style: Style | str = "") -> None:
         self.query_one(selector, Static).update(Content.styled(text, style))
+
+
+def _called(steering: SteeringChoice, wish: str) -> str:
+    """What is followed; the faders of a mix have their names below."""
+    if not steering.mix:
+        return clean(steering.followed(wish))
+    return f"Mix of {len(steering.mix)}{' + wish' if wish else ''}"
+
+
+def _in_all(steering: SteeringChoice, borne: float) -> tuple[str, str]:
+    """What faders come to, and what to do where that is too much."""
+    now = total(steering.told)
+    too_much = now > borne + 0.005
+    told = f"{now:.2f} of {borne:.3g} in all{'!' if too_much else ''}"
+    return told, "more than the model bears; f fits" if too_much else ""
 
 
 def _how(steering: SteeringChoice) -> Content:

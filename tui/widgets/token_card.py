@@ -19,12 +19,15 @@ from amulet_local.chats.provenance import TokenMeasures
 from amulet_local.protocol.messages import Candidate, Candidates
 from amulet_local.realignment import label
 from tui.actions import CARD, bindings
+from tui.heatmap.shares import faders_of
 from tui.heatmap.sparkline import level_bar
 from tui.heatmap.token_lines import shown
 from tui.heatmap.tokens import Reading
+from tui.markdown.sanitising import clean
 
 LISTS = ("base", "prompt only", "realigned")
 _GAP = 2
+_FADER = 14  # cells of a fader's name
 _MOST_BAR = 24
 _CHANCE = 6  # cells of a probability
 _ENDS = "■ end"
@@ -64,6 +67,7 @@ class TokenCard(Widget, can_focus=True):
     def __init__(self, reading: Reading) -> None:
         super().__init__()
         self._reading = reading
+        self._faders = [clean(name) for name in faders_of(reading)]
         self._rows: list[dict[int, tuple[int, int]]] = []  # by line: column -> candidate's place
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -117,6 +121,11 @@ class TokenCard(Widget, can_focus=True):
         if measures.flip is not None:
             told.append(("flip", _flip(measures.flip, measures.flip_strength)))
         told.append(("strength", f"{measures.strength:.2f} {label(measures.strength)}"))
+        faders = zip(self._faders, measures.strengths, measures.shares, strict=False)
+        told += [
+            (f"{number} {_fitted(name, _FADER).rstrip()}", f"{share:+.2f} nats at {strength:+.2f}")
+            for number, (name, strength, share) in enumerate(faders, 1)
+        ]
         if showing.candidates is None:
             told += [
                 (name, _percent(math.exp(chance)))
@@ -133,6 +142,10 @@ class TokenCard(Widget, can_focus=True):
             strength += f" → {showing.strength}"
         told = [("shift", "none" if measures.shift is None else f"{measures.shift:.2f}")]
         told += [("flip", flip)] if measures.flip is not None else []
+        told += [
+            (f"{number}", f"{share:+.2f}")
+            for number, share in enumerate(measures.shares[: len(self._faders)], 1)
+        ]
         return [*told, ("strength", strength)]
 
     def _differs(self, candidates: Candidates) -> bool:

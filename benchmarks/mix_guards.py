@@ -1,0 +1,51 @@
+"""Which row judges plausibility where several preferences are followed: three candidates.
+
+    python -m benchmarks.mix_guards CANDIDATE eval --instructions PAIRS.jsonl --out DIR ...
+
+Everything behind CANDIDATE is a command of `amulet`, run with that guard. pool: the mix at strength
+1, the weighted mean of the log-probabilities of what is led towards. product: their sum, so that
+each need only be as plausible as the others make up for. any: as plausible as whoever of them finds
+it most so. docs/mixing.md has what came of it; benchmarks.mix_pairs makes the questions.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from amulet_local import realignment
+from amulet_local.cli import main
+from amulet_local.realignment import Row, Rows, Workspace, log_softmax
+
+Candidate = Callable[[list[Row], list[float]], Row]
+
+
+def _pool(rows: list[Row], weights: list[float]) -> Row:
+    return np.average(rows, axis=0, weights=weights)
+
+
+CANDIDATES: dict[str, Candidate] = {
+    "pool": _pool,
+    "product": lambda rows, _weights: np.sum(rows, axis=0),
+    "any": lambda rows, _weights: np.max([row - row.max() for row in rows], axis=0),
+}
+
+
+def reference_of(candidate: Candidate) -> Callable[[Rows, Sequence[float], Workspace], Row]:
+    """A guard's reference as `realignment.guard_reference` gives it."""
+
+    def reference(logits: Rows, strengths: Sequence[float], _work: Workspace) -> Row:
+        led = [(k, strength) for k, strength in enumerate(strengths) if strength > 0]
+        if len(led) < 2:
+            return logits[1 + led[0][0]] if led else logits[0]
+        rows = [np.asarray(log_softmax(logits[1 + k]), np.float32) for k, _ in led]
+        return candidate(rows, [strength for _, strength in led])
+
+    return reference
+
+
+if __name__ == "__main__":
+    realignment.guard_reference = reference_of(CANDIDATES[sys.argv[1]])
+    sys.exit(main(sys.argv[2:]))
