@@ -155,7 +155,7 @@ class FakeEngine:
         for event in self.examining(request):
             self.events.put(event)
 
-    def stop(self) -> None:
+    def stop(self, request: int | None = None) -> None:
         with self._lock:
             self.stops += 1
             jobs, self._jobs = self._jobs, deque()

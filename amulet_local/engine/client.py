@@ -51,8 +51,8 @@ class EngineHandle(Protocol):
     def examine(self, request: Reply, strengths: tuple[UsedStrength, ...]) -> None:
         """Tell what could have been said at each token of a reply (see protocol.Examine)."""
 
-    def stop(self) -> None:
-        """Stop the load or reply under way."""
+    def stop(self, request: int | None = None) -> None:
+        """Stop the load or reply under way; or the reply to one request, by its id."""
 
     def trouble(self) -> str:
         """Why the engine, of which something is expected, seems stuck, in a sentence; "" where it
@@ -75,11 +75,11 @@ class EngineProcess:
     """The real engine. For one thread of the front end; close it, also on the way out of errors.
 
     needs: tells what a model will take (models/memory.needs_of); without it, a model is loaded
-    whether it fits or not.
+    whether it fits or not. parallel: replies written at once (see protocol.Load).
     """
 
-    def __init__(self, needs: Needs = lambda _model, _options: ()) -> None:
-        self._needs = needs
+    def __init__(self, needs: Needs = lambda _model, _options: (), *, parallel: int = 1) -> None:
+        self._needs, self._parallel = needs, parallel
         self.events = Events()
         self._running: Running | None = None
         self._latest: Running | None = None  # the same, but kept while it is closed
@@ -91,7 +91,7 @@ class EngineProcess:
         self._learn()
         if self.trouble():
             self._abandon()
-        self._load = self._spared(Load(model, options, self._needs(model, options)))
+        self._load = self._spared(Load(model, options, self._needs(model, options), self._parallel))
         if not self._send(self._load):
             self._start()
 
@@ -111,9 +111,9 @@ class EngineProcess:
         """See EngineHandle."""
         self._insist(Examine(request, strengths))
 
-    def stop(self) -> None:
+    def stop(self, request: int | None = None) -> None:
         """See EngineHandle."""
-        self._send(Stop())
+        self._send(Stop(request))
 
     def trouble(self) -> str:
         """See EngineHandle."""

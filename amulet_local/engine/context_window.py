@@ -47,9 +47,13 @@ class ContextWindow:
         return prompts
 
 
-def too_long(tokens: int, length: int) -> UsageError:
+class TooLongError(UsageError):
+    """A prompt does not fit the context."""
+
+
+def too_long(tokens: int, length: int) -> TooLongError:
     """What to raise for a prompt of so many tokens, where a stream holds `length`."""
-    return UsageError(
+    return TooLongError(
         f"the message gives a prompt of {tokens:,} tokens, but the context only holds "
         f"{length:,}; shorten it, or load the model with a larger context."
     )

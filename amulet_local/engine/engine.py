@@ -15,6 +15,7 @@ from pathlib import Path
 from msgspec import structs
 
 from amulet_local.engine.context_window import ContextWindow, too_long
+from amulet_local.engine.model_file import ModelFile
 from amulet_local.engine.requests import (
     Prompts,
     checked,
@@ -24,10 +25,10 @@ from amulet_local.engine.requests import (
     prompts_of,
     strength_of,
 )
+from amulet_local.engine.together import Asked, Together
 from amulet_local.engine.turning import Turning
 from amulet_local.engine.voices import Strengths, ever_heard, turned_to
-from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.files import Stamp
+from amulet_local.errors import UsageError
 from amulet_local.generation.alternatives import list_alternatives
 from amulet_local.generation.batch import BatchItem, write_batch
 from amulet_local.generation.decoding import Combine, decode
@@ -40,7 +41,6 @@ from amulet_local.generation.speculative import (
     NgramDrafter,
     linear_cost,
 )
-from amulet_local.path_text import from_text
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.messages import (
@@ -60,7 +60,6 @@ from amulet_local.runtime.llama.hardware import physical_cores
 from amulet_local.runtime.load_defaults import with_autotuned
 from amulet_local.runtime.lockstep import Lockstep, Progress
 from amulet_local.runtime.prompt_cache import PromptCache
-from amulet_local.system import paths
 
 
 class Engine:
@@ -73,10 +72,13 @@ class Engine:
         """
         started = time.perf_counter()
         self._path = command.model
-        self._inode, self._stamp = _inode_and_stamp(command.model)
+        self._file = ModelFile(command.model)
         options = with_autotuned(command.options, command.model)
         with ExitStack() as owned:
-            self._loaded = loaded = loader.load(command.model, options, command.needs, on_progress)
+            self.parallel = command.parallel
+            self._loaded = loaded = loader.load(
+                command.model, options, command.needs, on_progress, self.parallel
+            )
             self._model = owned.enter_context(closing(loaded.model))
             self._lockstep = owned.enter_context(closing(loaded.lockstep))
             self._options = loaded.options
@@ -92,6 +94,11 @@ class Engine:
             self._work = Workspace(vocabulary.size)
             self._prompt_cache = PromptCache(
                 self._lockstep, command.model, self._options.kv_type, lambda: self._stopped
+            )
+            self._together = (
+                Together(self._lockstep, self._work, self.parallel, self._batch_item)
+                if self.parallel > 1
+                else None
             )
             self._window = ContextWindow(self._prompter, self._lockstep.length)
             self._load_s = time.perf_counter() - started
@@ -160,7 +167,7 @@ class Engine:
     def reply(self, request: Reply, emit: Emit) -> None:
         """Write a reply: Prefilling…, Step…, Finished. Raises UsageError, DecodeError."""
         request = checked(request, self._model.vocabulary.size)
-        self._check_file()
+        self._file.check()
         self._prompt_cache.switch(request.chat)
         with self._growing_reply(request, emit) as reply:
             reason: FinishReason | None = None
@@ -181,16 +188,6 @@ class Engine:
             reply.finish(reason)
         if reason != "cancelled":
             self._tell_pace(emit)
-
-    def _check_file(self) -> None:
-        """Raises NotUsableError where the model's file was written to since it was loaded: its
-        weights are mapped, so that replies would come from whatever is there now."""
-        inode, now = _inode_and_stamp(self._path)
-        if inode == self._inode and now != self._stamp:
-            raise NotUsableError(
-                f"{self._path} changed while in use; choose the model again to load the "
-                "new version."
-            )
 
     def _tell_pace(self, emit: Emit) -> None:
         """Once a load, measure what realigning costs: behind a reply, when nobody waits."""
@@ -223,20 +220,12 @@ class Engine:
         what it has evaluated. Raises UsageError, DecodeError.
         """
         with ExitStack() as opened:
-            items = []
-            for each in requests:
-                request = checked(each, self._model.vocabulary.size)
-                reply = opened.enter_context(self._growing_reply(request, emit))
-                streams = prompts_of(request, self._prompter)
-                prompts = [[*prompt, *reply.begun] for prompt in streams.values()]
-                items.append(
-                    BatchItem(reply, prompts, self._turning.combine(request, tuple(streams)))
-                )
-            lengths = [len(prompt) for item in items for prompt in item.prompts]
-            most = self._lockstep.length - max(lengths)
-            if most < 1:
-                raise too_long(max(lengths), self._lockstep.length)
-            room = min(most, max(request.max_tokens for request in requests))
+            items = [self._batch_item(each, emit, opened) for each in requests]
+            lengths = [length for item in items for length in item.lengths]
+            room = min(
+                self._lockstep.length - max(lengths),
+                max(request.max_tokens for request in requests),
+            )
             options = structs.replace(
                 self._options, streams="one-context", context=max(lengths) + room
             )
@@ -245,6 +234,27 @@ class Engine:
             )
             with self._stoppable(lockstep):
                 write_batch(lockstep, items, room, self._work, _telling(emit))
+
+    def reply_together(self, coming: Callable[[], Asked | None], emit: Emit) -> None:
+        """Write replies to requests that come while others are written; see Together.write."""
+        assert self._together is not None
+        self._together.write(coming, emit)
+
+    def _batch_item(self, request: Reply, emit: Emit, opened: ExitStack) -> BatchItem:
+        """A reply to be written with others, which `opened` closes. Raises UsageError."""
+        self._file.check()
+        request = checked(request, self._model.vocabulary.size)
+        prompts = prompts_of(request, self._prompter)
+        reply = opened.enter_context(self._growing_reply(request, emit))
+        if longest(prompts) + len(reply.begun) >= self._lockstep.length:
+            raise too_long(longest(prompts) + len(reply.begun), self._lockstep.length)
+        combine = self._turning.combine(request, tuple(prompts))
+        return BatchItem(
+            reply,
+            list(prompts.values()),
+            combine,
+            begin_drafter=lambda: self._drafter(prompts, reply.tokens, combine),
+        )
 
     def examine(self, request: Reply, strengths: Sequence[UsedStrength], emit: Emit) -> None:
         """Tell what could have been said at each token of a reply: Prefilling…, Examined….
@@ -322,13 +332,6 @@ class Engine:
         if options.draft in ("ngram", "off") or not self._lockstep.can_rewind:
             return None
         return DraftModel(options.draft, options, self._model.vocabulary, self._lockstep)
-
-
-def _inode_and_stamp(path: str) -> tuple[int, Stamp | None]:
-    """The inode tells a file that was put in the place of the mapped one, which changes no weights
-    in use, from the mapped one written to."""
-    status = paths.status(from_text(path))
-    return (status.st_ino, Stamp.of(status)) if status else (0, None)
 
 
 def _telling(emit: Emit) -> Progress:

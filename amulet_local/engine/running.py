@@ -96,7 +96,8 @@ class Running:
         if self._process.poll() is not None:
             return False
         frame = frame_of(command)
-        if self._frames.qsize() >= _MOST_WAITING:
+        one_stop = isinstance(command, Stop) and command.id is not None
+        if self._frames.qsize() >= _MOST_WAITING and not one_stop:
             if isinstance(command, Steer | Stop):
                 return True  # of which the last one that waits says as much
             raise UsageError("the engine has not taken what it was asked before; restart it.")

@@ -13,8 +13,11 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import IO
 
+from amulet_local.engine.context_window import TooLongError
 from amulet_local.engine.engine import Engine
 from amulet_local.errors import INTERRUPTED, AmuletError, EngineDiedError, UsageError
 from amulet_local.protocol.framing import ImpossibleCommandError, read_command, write_frame
@@ -52,6 +55,22 @@ class _Job:
         self.stopped = False
 
 
+class _AskedReply:
+    """A reply among others that are written at once: see together.Asked."""
+
+    def __init__(
+        self, job: _Job, request: Reply, settle: Callable[[_Job, AmuletError | None], None]
+    ) -> None:
+        self.request = request
+        self._job, self._settle = job, settle
+
+    def is_stopped(self) -> bool:
+        return self._job.stopped
+
+    def ended(self, error: AmuletError | None) -> None:
+        self._settle(self._job, error)
+
+
 class Worker:
     """Carries out commands in order; `listen` runs beside it and delivers stops."""
 
@@ -61,6 +80,7 @@ class Worker:
         self._unfinished: list[_Job] = []
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+        self._next: _Job | None = None  # that ends the replies which are written at once
 
     def listen(self) -> None:
         """Read commands until the pipe closes; then the front end is gone, and so are we."""
@@ -83,6 +103,8 @@ class Worker:
             if isinstance(command, Steer):
                 if self._engine:
                     self._engine.steer(command.id, command.strengths)
+            elif isinstance(command, Stop) and command.id is not None:
+                self._stop_one(command.id)
             elif isinstance(command, Stop):
                 for job in self._unfinished:
                     job.stopped = True
@@ -92,13 +114,25 @@ class Worker:
                 self._unfinished.append(job := _Job(command))
                 self._jobs.put(job)
 
+    def _stop_one(self, request: int) -> None:
+        """One reply; where others are written with it, these go on."""
+        for number, job in enumerate(self._unfinished):
+            if isinstance(job.command, Reply) and job.command.id == request:
+                job.stopped = True
+                if self._engine and self._engine.parallel == 1 and number == 0:
+                    self._engine.stop()
+
+    def _next_job(self) -> _Job:
+        job, self._next = self._next or self._jobs.get(), None
+        return job
+
     def work(self) -> None:
         """Carry out jobs until told to quit."""
-        while not isinstance((job := self._jobs.get()).command, Quit):
+        while not isinstance((job := self._next_job()).command, Quit):
             try:
                 self._carry_out(job)
             except AmuletError as error:
-                self._fail(job, str(error), error.exit_code)
+                self._refuse(job, error)
             except NoDeviceMemoryError as error:
                 logging.error("a device ran out of memory: %s", error)  # noqa: TRY400 - as told
                 os._exit(EngineDiedError.exit_code)  # what such a failure leaves is of no use
@@ -108,7 +142,7 @@ class Worker:
                 self._fail(job, text, EngineDiedError.exit_code)
             logging.info(SETTLED)
             with self._lock:
-                self._unfinished.remove(job)
+                self._forget(job)
                 if self._engine:
                     self._engine.resume()
         self._unload()
@@ -120,6 +154,8 @@ class Worker:
             case Reply():
                 if job.stopped:
                     self._emit(_cancelled(job.command))
+                elif self._engine and self._engine.parallel > 1:
+                    self._reply_together(self._engine, job)
                 elif self._engine:
                     self._engine.reply(job.command, self._emit)
                 else:
@@ -140,6 +176,40 @@ class Worker:
                 self._emit(Unloaded())
             case Failed():
                 self._emit(job.command)
+
+    def _reply_together(self, engine: Engine, first: _Job) -> None:
+        """Write this reply and those asked for meanwhile, up to a command of another kind."""
+        waiting = [first]
+
+        def settle(job: _Job, error: AmuletError | None) -> None:
+            if error:
+                self._refuse(job, error)
+            with self._lock:
+                self._forget(job)
+
+        def coming() -> _AskedReply | None:
+            while job := waiting.pop() if waiting else self._waiting_reply():
+                assert isinstance(job.command, Reply)
+                if not job.stopped:
+                    return _AskedReply(job, job.command, settle)
+                self._emit(_cancelled(job.command))
+                settle(job, None)
+            return None
+
+        engine.reply_together(coming, self._emit)
+
+    def _waiting_reply(self) -> _Job | None:
+        """The next job, where it is a reply and came by now."""
+        if self._next is None:
+            with suppress(queue.Empty):
+                self._next = self._jobs.get_nowait()
+        if self._next is None or not isinstance(self._next.command, Reply):
+            return None
+        return self._next_job()
+
+    def _forget(self, job: _Job) -> None:
+        if job in self._unfinished:
+            self._unfinished.remove(job)
 
     def _load(self, job: _Job, command: Load) -> None:
         self._unload()
@@ -172,6 +242,10 @@ class Worker:
         finally:
             with self._lock:
                 self._engine = None
+
+    def _refuse(self, job: _Job, error: AmuletError) -> None:
+        too_long = isinstance(error, TooLongError)
+        self._emit(Failed(str(error), error.exit_code, _request_of(job.command), too_long))
 
     def _fail(self, job: _Job, text: str, exit_code: int) -> None:
         self._emit(Failed(text, exit_code, _request_of(job.command)))

@@ -10,7 +10,7 @@ never which. Nothing here knows of prompts, text or processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from amulet_local.generation.sampling import Sampler
@@ -52,6 +52,25 @@ def choose(
     return Decoded(token, combination.spread(strengths), measures, combination.spread(added))
 
 
+def choose_from(
+    block: Sequence[Sequence[Row]],
+    draft: Sequence[int],
+    combine: Combine,
+    sampler: Sampler,
+    work: Workspace,
+    drafter: Drafter | None,
+) -> Iterator[Decoded]:
+    """Tokens from the rows after the last token and after each guess, float32 (block, streams,
+    vocabulary), for as long as the guesses were right."""
+    for number, rows in enumerate(block):
+        decoded = choose(rows, combine(), sampler, work)
+        if drafter:
+            drafter.observe(decoded.token)
+        yield decoded
+        if [decoded.token] != draft[number : number + 1]:
+            return
+
+
 def decode(
     lockstep: Lockstep,
     logits: Sequence[Row],
@@ -70,45 +89,10 @@ def decode(
     while True:
         # 1. Choose a token from each row of logits, realigned, while the guesses were right.
         taken: list[int] = []
-        for rows in block:
-            decoded = choose(rows, combine(), sampler, work)
+        for decoded in choose_from(block, draft, combine, sampler, work, drafter):
             taken.append(decoded.token)
-            if drafter:
-                drafter.observe(decoded.token)
             yield decoded
-            if taken != draft[: len(taken)]:
-                break
         # 2. Forget the wrong guesses, and evaluate the last token with new guesses behind it.
         lockstep.rewind(len(block) - len(taken))
         draft = drafter.propose(min(lockstep.room, lockstep.longest_block) - 1) if drafter else []
         block = lockstep.advance([taken[-1], *draft])
-
-
-@dataclass(frozen=True)
-class Strand:
-    """One of several replies that are decoded in a batch: the numbers of its streams, how they
-    combine, its sampler."""
-
-    streams: tuple[int, ...]
-    combine: Combine
-    sampler: Sampler
-
-
-def decode_batch(
-    lockstep: Lockstep, logits: Mapping[int, Row], strands: dict[int, Strand], work: Workspace
-) -> Iterator[tuple[int, Decoded]]:
-    """Tokens of all strands in turn, one batch a step, with the number of the strand.
-
-    logits: of each stream, float32 (vocabulary,), after the prompts. Whoever reads takes out of
-    `strands` what has ended; with the last of them this ends. Raises AbortedError, DecodeError.
-    """
-    row_of = logits
-    while strands:
-        chosen: dict[int, int] = {}
-        for number, strand in list(strands.items()):
-            rows = [row_of[stream] for stream in strand.streams]
-            decoded = choose(rows, strand.combine(), strand.sampler, work)
-            yield number, decoded
-            if number in strands:
-                chosen |= dict.fromkeys(strand.streams, decoded.token)
-        row_of = lockstep.advance_each(chosen)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import astuple
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -21,7 +22,6 @@ from amulet_local.prompts.thought_marks import mark_tokens
 from amulet_local.protocol.messages import Event, Finished, FinishReason, Reply, Stats, Step
 from amulet_local.realignment import overall
 from amulet_local.runtime.llama.vocabulary import Vocabulary
-from amulet_local.runtime.lockstep import Lockstep
 
 Emit = Callable[[Event], None]
 
@@ -149,6 +149,14 @@ def begun_tokens(request: Reply, vocabulary: Vocabulary) -> list[int]:
     return list(request.begun.token_ids) or vocabulary.tokenize(request.begun.text)
 
 
+class Counts(Protocol):
+    """What counts tokens and blocks evaluated so far; length: tokens that a stream can hold."""
+
+    evaluated: int
+    steps: int
+    length: int
+
+
 class Costs:
     """What a reply takes, from the request's arrival on."""
 
@@ -156,26 +164,39 @@ class Costs:
         self._started = time.perf_counter()
         self._prefill_s = self._first_token_s = self._before_answer_s = 0.0
         self._prompt_tokens = self._given = self._evaluated = self._streams = 0
-        self._lockstep: Lockstep | None = None
+        self._counts: Counts | None = None
         self._steps_before = 0
 
     @contextmanager
     def prefilling(
-        self, lockstep: Lockstep, prompts: Mapping[int, Sequence[int]], written: int = 0
+        self, lockstep: Counts, prompts: Mapping[int, Sequence[int]], written: int = 0
     ) -> Iterator[None]:
         """Count what is evaluated, and the time it takes, while prompts are read, with what is
         written of the reply at their ends."""
-        if self._lockstep is None:
-            self._lockstep, self._steps_before = lockstep, lockstep.steps
+        if self._counts is None:
+            self._counts, self._steps_before = lockstep, lockstep.steps
         began, evaluated = time.perf_counter(), lockstep.evaluated
         try:
             yield
         finally:
             self._prefill_s += time.perf_counter() - began
-            self._evaluated += lockstep.evaluated - evaluated
-            self._given += sum(map(len, prompts.values()))
-            self._prompt_tokens = max(map(len, prompts.values())) - written
-            self._streams = len(prompts)
+            self._count(list(prompts.values()), lockstep.evaluated - evaluated, written)
+
+    def read(
+        self, counts: Counts, prompts: Sequence[Sequence[int]], evaluated: int, written: int = 0
+    ) -> None:
+        """Count prompts that were read between the steps of other replies; all the time until the
+        first of its own went into that."""
+        if self._counts is None:
+            self._prefill_s = time.perf_counter() - self._started
+            self._counts, self._steps_before = counts, counts.steps
+        self._count(prompts, evaluated, written)
+
+    def _count(self, prompts: Sequence[Sequence[int]], evaluated: int, written: int) -> None:
+        self._evaluated += evaluated
+        self._given += sum(map(len, prompts))
+        self._prompt_tokens = max(map(len, prompts)) - written
+        self._streams = len(prompts)
 
     def token(self) -> None:
         """A token was chosen."""
@@ -189,7 +210,7 @@ class Costs:
     def _held(self, tokens: int) -> int:
         """What the longest stream holds with so many: a full one has no room for the last."""
         held = self._prompt_tokens + tokens
-        return min(held, self._lockstep.length) if self._lockstep else held
+        return min(held, self._counts.length) if self._counts else held
 
     def stats(self, tokens: int, thought_tokens: int = 0) -> Stats:
         """What it has come to, with so many tokens written, some of them before the answer."""
@@ -206,7 +227,7 @@ class Costs:
             tokens_per_s=tokens / decode_s if tokens else 0.0,
             context_tokens=self._held(tokens),
             streams=self._streams,
-            blocks=self._lockstep.steps - self._steps_before if self._lockstep else 0,
+            blocks=self._counts.steps - self._steps_before if self._counts else 0,
             thought_tokens=thought_tokens,
             thought_s=thought_s if thought_tokens else 0.0,
         )

@@ -24,6 +24,7 @@ from amulet_local.protocol.numbers import (
 )
 
 MOST_COMPARED = 6
+MOST_PARALLEL = 32  # whose streams are still within llama.cpp's 256, with six preferences each
 LARGEST_SEED = 0xFFFFFFFE  # the next one means any to llama.cpp
 # In the engine's log: what stands above is settled, and no reason for anything that comes.
 SETTLED = "---- settled ----"
@@ -39,11 +40,14 @@ class Load(msgspec.Struct, frozen=True, tag="load"):
 
     needs: what it will take with these options, then with ever smaller contexts, by an estimate of
     its file (models/memory.py); empty where that is not known, and nothing is then held to it.
+    parallel: replies written at once. With more than one, requests join those under way, each
+    within a context of its own; their events come interleaved, and without Prefilling.
     """
 
     model: str
     options: LoadOptions = LoadOptions()
     needs: tuple[Memory, ...] = ()
+    parallel: Annotated[int, msgspec.Meta(ge=1, le=MOST_PARALLEL)] = 1
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):
@@ -117,7 +121,12 @@ class Examine(msgspec.Struct, frozen=True, tag="examine"):
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
-    """Stop the load or reply under way; what was written so far stands."""
+    """Stop the load or reply under way; what was written so far stands.
+
+    id: stop the reply to this request alone, be it under way or waiting.
+    """
+
+    id: int | None = None
 
 
 class Unload(msgspec.Struct, frozen=True, tag="unload"):
@@ -287,11 +296,13 @@ class Unloaded(msgspec.Struct, frozen=True, tag="unloaded"):
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """A command could not be carried out; one sentence, and the exit code it means."""
+    """A command could not be carried out; one sentence, and the exit code it means. too_long: the
+    prompt does not fit the context."""
 
     text: str
     exit_code: Annotated[int, msgspec.Meta(ge=0, le=255)]
     id: int | None = None
+    too_long: bool = False
 
 
 class Died(msgspec.Struct, frozen=True, tag="died"):

@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from amulet_local.errors import UsageError
+from amulet_local.protocol.alignment import MOST_FADERS
 from amulet_local.protocol.loading import LoadOptions, Memory
 from amulet_local.runtime.llama.devices import add_servers, devices
 from amulet_local.runtime.llama.errors import NoDeviceMemoryError
 from amulet_local.runtime.llama.model import Model
+from amulet_local.runtime.load_defaults import usual_context
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.offload import Device, chosen_devices, fit, free_memory
+
+_MOST_STREAMS = 2 + MOST_FADERS  # of one reply: base, its faders, a wish
 
 
 @dataclass(frozen=True)
@@ -42,19 +46,24 @@ def load(
     options: LoadOptions,
     needs: Sequence[Memory],
     on_progress: Callable[[float], bool] | None = None,
+    parallel: int = 1,
 ) -> LoadResult:
     """Load a model with its streams, or with less of what was asked for where that does not fit.
 
+    parallel: how many replies are to be written at once, for which the streams are in one context,
+    whatever the options say.
     Raises NotUsableError, UsageError; AbortedError when cancelled.
     """
     add_servers(options.rpc)
     found = [] if options.gpu_layers == 0 else chosen_devices(options, devices())
+    if parallel > 1:
+        options = replace(options, streams="one-context")
     plan = fit(options, needs, found, free_memory())
     notices = list(plan.notices)
     for layers in _fewer(plan.layers, needs):
         tried = replace(plan.options, gpu_layers=layers)
         try:
-            model, lockstep = _load(path, tried, on_progress)
+            model, lockstep = _load(path, tried, on_progress, parallel)
         except NoDeviceMemoryError as error:
             if layers == 0:
                 raise UsageError(
@@ -85,7 +94,10 @@ def _fewer(layers: int, needs: Sequence[Memory]) -> Iterator[int]:
 
 
 def _load(
-    path: str, options: LoadOptions, on_progress: Callable[[float], bool] | None
+    path: str,
+    options: LoadOptions,
+    on_progress: Callable[[float], bool] | None,
+    parallel: int,
 ) -> tuple[Model, Lockstep]:
     assert options.gpu_layers != "auto"
     with ExitStack() as owned:
@@ -97,7 +109,11 @@ def _load(
             on_progress=on_progress,
         )
         owned.callback(model.close)
-        lockstep = Lockstep(model, options)
+        length = options.context or usual_context(model.context_trained)
+        # That all are at their longest at once is rare; who came last then waits.
+        cells = length * max(2, parallel // 2) if parallel > 1 else 0
+        streams = max(2 * parallel, _MOST_STREAMS) if parallel > 1 else 2
+        lockstep = Lockstep(model, options, streams, cells)
         owned.pop_all()
     return model, lockstep
 

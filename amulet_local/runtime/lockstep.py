@@ -30,20 +30,22 @@ class Lockstep:
     close: frees the caches; the model must still be alive.
     """
 
-    def __init__(self, model: Model, options: LoadOptions, streams: int = 2) -> None:
-        """Raises UsageError where the context cannot be made, and what its first decode raises."""
+    def __init__(
+        self, model: Model, options: LoadOptions, streams: int = 2, cells: int = 0
+    ) -> None:
+        """cells: of a context that does not grow; 0: it does. Raises UsageError, DecodeError."""
         self.length = options.context or usual_context(model.context_trained)
         self.arrangement: Arrangement = (
             "two-contexts" if options.streams == "two-contexts" else "one-context"
         )
         with ExitStack() as owned:
-            self._streams = open_streams(owned, model, options, streams, self.length)
+            self._streams = open_streams(owned, model, options, streams, self.length, cells)
             self._model, self._options = model, options
             self._contexts = list(dict.fromkeys(stream.context for stream in self._streams))
             self._active: list[Stream] = []
             self._batch = Batch(min(context.rows for context in self._contexts))
             self.evaluated = self.steps = 0  # rows decoded and blocks advanced, for who counts
-            self._most_cells = self.length * self._contexts[0].sequences
+            self.most_cells = cells or self.length * self._contexts[0].sequences
             self._last_prompts: list[list[int]] = []
             self._last_logits: list[Row] = []
             self.can_rewind = can_rewind(self._contexts[0])
@@ -59,13 +61,8 @@ class Lockstep:
             return
         if self.arrangement == "one-context":
             (context,) = self._contexts
-            grow(
-                context,
-                self._streams,
-                [len(stream.tokens) for stream in self._streams],
-                context.length,
-                count,
-            )
+            held = [len(stream.tokens) for stream in self._streams]
+            grow(context, self._streams, held, context.length, count)
             self._streams += [Stream(context, k, []) for k in range(count - more, count)]
         else:
             opened = open_streams(self._owned, self._model, self._options, more, self.length)
@@ -74,7 +71,7 @@ class Lockstep:
             if self._contexts[0].aborted:
                 self.abort()
         self._batch = Batch(min(context.rows for context in self._contexts))
-        self._most_cells = self.length * self._contexts[0].sequences
+        self.most_cells = self.length * self._contexts[0].sequences
 
     def abort(self) -> None:
         """From any thread: make the evaluation under way, and later ones, raise AbortedError."""
@@ -257,9 +254,9 @@ class Lockstep:
         return sum(context.length for context in self._contexts)
 
     @property
-    def streams(self) -> int:
-        """How many there are."""
-        return len(self._streams)
+    def all_streams(self) -> tuple[Stream, ...]:
+        """For who advances each by itself, and nothing through here meanwhile."""
+        return tuple(self._streams)
 
     def state(self, stream: int) -> tuple[list[int], bytes]:
         """What a stream holds: its tokens, and their keys and values."""
@@ -281,12 +278,12 @@ class Lockstep:
         there is little to carry over."""
         context = self._active[0].context
         needed = tree_size(prompts if self.arrangement == "one-context" else prompts[:1])
-        if needed > context.length and context.length < self._most_cells:
+        if needed > context.length and context.length < self.most_cells:
             self._grow(context, needed, [len(stream.tokens) for stream in self._streams])
 
     def _grow(self, context: Context, needed: int, held: Sequence[int]) -> None:
         """More cells than are needed now, by what a stream can hold; no more than all can."""
-        length = min(self._most_cells, max(needed, context.length) + self.length)
+        length = min(self.most_cells, max(needed, context.length) + self.length)
         grow(context, self._streams, held, length)
 
     def _share_prefixes(self, prompts: Sequence[Sequence[int]], report: Callable[[], None]) -> None:

@@ -38,7 +38,7 @@ def save(
     Raises OSError.
     """
     streams = []
-    for stream in range(lockstep.streams):
+    for stream in range(len(lockstep.all_streams)):
         if stopped():
             return False
         streams.append(lockstep.state(stream))

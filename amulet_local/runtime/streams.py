@@ -43,9 +43,11 @@ class Stream:
 
 
 def open_streams(
-    owned: ExitStack, model: Model, options: LoadOptions, count: int, length: int
+    owned: ExitStack, model: Model, options: LoadOptions, count: int, length: int, cells: int = 0
 ) -> list[Stream]:
     """Empty streams that hold `length` tokens each; `owned` frees their contexts.
+
+    cells: of a context that all share; 0 for what a few that have much in common need at first.
 
     Raises UsageError where a context cannot be made, NoDeviceMemoryError.
     """
@@ -58,7 +60,7 @@ def open_streams(
             closing(
                 Context(
                     model,
-                    length=length + (per_context > 1) * own_cells(length),
+                    length=cells or length + (per_context > 1) * own_cells(length),
                     sequences=per_context,
                     batch=batch,
                     threads=options.threads,

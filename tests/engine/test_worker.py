@@ -207,3 +207,34 @@ def test_without_a_log_it_works_and_says_so(
         == f"The engine's log cannot be saved in {home}/log/engine.log (Not a directory)."
     )
     assert isinstance(last, Finished)
+
+
+def test_one_of_several_replies_is_stopped_and_the_others_go_on(tmp_path: Path) -> None:
+    write_llama(tmp_path / "tiny.gguf")
+    engine = EngineProcess(parallel=3)
+    engine.load(str(tmp_path / "tiny.gguf"), OPTIONS)
+    until(engine, Loaded)
+    for number in (1, 2, 3):
+        engine.reply(ask(id=number, max_tokens=900 if number == 2 else 300))
+    until(engine, Step)
+    engine.stop(2)
+    ends = [until(engine, Finished)[-1] for _ in range(3)]
+    engine.close()
+    reasons = {end.id: end.reason for end in ends if isinstance(end, Finished)}
+    assert reasons == {1: "length", 2: "cancelled", 3: "length"}
+
+
+def test_a_stop_of_one_that_waits_or_is_written_alone_is_heard(tmp_path: Path) -> None:
+    write_llama(tmp_path / "tiny.gguf")
+    engine = EngineProcess()
+    engine.load(str(tmp_path / "tiny.gguf"), OPTIONS)
+    until(engine, Loaded)
+    for number in (1, 2, 3):
+        engine.reply(ask(id=number, max_tokens=900))
+    engine.stop(2)
+    until(engine, Step)
+    engine.stop(1)
+    ends = [until(engine, Finished)[-1] for _ in range(3)]
+    engine.close()
+    reasons = {end.id: end.reason for end in ends if isinstance(end, Finished)}
+    assert reasons == {1: "cancelled", 2: "cancelled", 3: "length"}

@@ -1,0 +1,172 @@
+"""Streams that come and go over one context: taken for a reply, given back, each at its own place.
+
+Token ids go in, logits come out. What a stream holds stays when it is given back, so that a later
+prompt with the same beginning need not be read again; the one given back longest ago is the first
+to be taken anew or emptied. Nothing here knows of text, replies or sampling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amulet_local.realignment import Row
+from amulet_local.runtime.llama.context import Batch
+from amulet_local.runtime.llama.errors import NoCellsError
+from amulet_local.runtime.lockstep import Lockstep
+from amulet_local.runtime.prefix_tree import common_prefix
+from amulet_local.runtime.streams import Stream, grow
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tokens to append to a stream, of which the last `outputs` give logits."""
+
+    stream: Stream
+    tokens: Sequence[int]
+    outputs: int = 0
+
+
+class StreamPool:
+    """The streams of a Lockstep in one context, each advanced by itself. For one thread.
+
+    evaluated, steps: rows and evaluations so far, for who counts.
+    """
+
+    def __init__(self, lockstep: Lockstep) -> None:
+        self._streams = lockstep.all_streams
+        (self._context,) = {stream.context for stream in self._streams}
+        self.length, self.can_rewind = lockstep.length, lockstep.can_rewind
+        self._most_cells = lockstep.most_cells
+        self._idle = list(self._streams)  # given back longest ago first
+        self._added: dict[int, int] = {}  # tokens in the batch, by stream
+        self._batch = Batch(self._context.rows)
+        self.evaluated = self.steps = 0
+
+    @property
+    def capacity(self) -> int:
+        """The most tokens of one evaluation."""
+        return self._batch.capacity
+
+    @property
+    def outputs(self) -> int:
+        """The most tokens of one evaluation that may give logits."""
+        return self._context.outputs
+
+    @property
+    def streams(self) -> int:
+        """How many there are."""
+        return len(self._streams)
+
+    @property
+    def free(self) -> int:
+        """How many nobody has taken."""
+        return len(self._idle)
+
+    def take(self, prompts: Sequence[Sequence[int]]) -> list[Stream] | None:
+        """A stream for each prompt, with as much of its beginning as any stream holds, but never
+        all of it; None where too few are free."""
+        if len(prompts) > len(self._idle):
+            return None
+        held = [self._longest_held(prompt) for prompt in prompts]
+        sources = {id(source) for source, _ in held}
+        taken: list[Stream | None] = [None] * len(prompts)
+        for k, (source, shared) in enumerate(held):  # nothing is lost where a text just goes on
+            if source in self._idle and 0 < shared == len(source.tokens):
+                self._idle.remove(source)
+                taken[k] = source
+        for k, (source, shared) in enumerate(held):
+            if taken[k] is None:
+                taken[k] = target = self._unused(sources)
+                if target is source:
+                    target.cut(shared)
+                else:
+                    target.cut(0)  # which may have been a source, where no other was left
+                    if shared <= len(source.tokens):
+                        self.copy(source, target, shared)
+        return [stream for stream in taken if stream]
+
+    def give_back(self, streams: Sequence[Stream]) -> None:
+        """Others may take these now; what they hold stays until then."""
+        self._idle.extend(streams)
+
+    def lends(self, source: Stream, length: int) -> bool:
+        """Whether another stream can take over the first tokens that this one holds: all of them,
+        or fewer where memory can be cut and no sliding window has dropped any."""
+        if length == len(source.tokens):
+            return True
+        return self.can_rewind and self._context.first_position(source.sequence) == 0
+
+    def copy(self, source: Stream, target: Stream, length: int) -> None:
+        """Let an empty stream hold the first tokens of one that `lends` them; they share cells."""
+        if length:
+            self._context.copy(source.sequence, target.sequence, length)
+            target.tokens[:] = source.tokens[:length]
+
+    def evaluate(self, parts: Sequence[Part]) -> list[Row]:
+        """Append to streams, in one evaluation of at most `capacity` tokens.
+
+        Returns the logits asked for, float32 (vocabulary,) each, in order; valid until the next
+        evaluation. Raises AbortedError, DecodeError, and NoCellsError where the streams that are
+        taken leave no room; nothing is then appended.
+        """
+        self._batch.clear()
+        self._added = {id(part.stream): 0 for part in parts}
+        for part in parts:
+            self._added[id(part.stream)] += len(part.tokens)
+            stream, start = part.stream, len(part.stream.tokens)
+            self._batch.add(part.tokens, start, stream.sequence, outputs=part.outputs)
+            stream.tokens.extend(part.tokens)
+        try:
+            self._decode()
+        except NoCellsError:  # as if it had not been tried
+            for part in parts:
+                del part.stream.tokens[len(part.stream.tokens) - len(part.tokens) :]
+            raise
+        except BaseException:
+            for part in reversed(parts):
+                part.stream.cut(len(part.stream.tokens) - len(part.tokens), uncertain=True)
+            raise
+        self.steps += 1
+        self.evaluated += self._batch.size
+        return list(self._context.logits(sum(part.outputs for part in parts)))
+
+    def _decode(self) -> None:
+        while True:
+            try:
+                self._context.decode(self._batch)
+            except NoCellsError:
+                if not self._make_room():
+                    raise
+            else:
+                return
+
+    def _make_room(self) -> bool:
+        """More cells, or fewer in use; False where neither can be."""
+        if self._context.length < self._most_cells:
+            held = [len(stream.tokens) - self._added.get(id(stream), 0) for stream in self._streams]
+            grow(self._context, self._streams, held, self._most_cells)
+            return True
+        unused = next((stream for stream in self._idle if stream.tokens), None)
+        if unused:
+            unused.cut(0)
+        return unused is not None
+
+    def _longest_held(self, prompt: Sequence[int]) -> tuple[Stream, int]:
+        """The stream that holds most of a prompt's beginning, and how much; free ones first."""
+        busy = [stream for stream in self._streams if stream not in self._idle]
+        best, most = self._idle[0], 0
+        for stream in [*reversed(self._idle), *busy]:
+            shared = min(common_prefix(stream.tokens, prompt), len(prompt) - 1)
+            if shared > most and self.lends(stream, shared):
+                best, most = stream, shared
+        return best, most
+
+    def _unused(self, sources: set[int]) -> Stream:
+        """The free stream whose loss is least: an empty one, else the one given back longest ago
+        that nothing is to be copied from."""
+        empty = next((stream for stream in self._idle if not stream.tokens), None)
+        spare = next((stream for stream in self._idle if id(stream) not in sources), None)
+        stream = empty or spare or self._idle[0]
+        self._idle.remove(stream)
+        return stream
