@@ -35,6 +35,12 @@ class Measures:
     logp_realigned: float
 
 
+def listed(row: Row, token: int, count: int, work: Workspace) -> tuple[tuple[int, float], ...]:
+    """A token of a row of logits (vocabulary,) with its probability, then the `count` likeliest."""
+    p = math.exp(float(row[token]) - _log_normaliser(row, work))
+    return ((token, p), *(likeliest(row, count, work) if count else ()))
+
+
 def measure(base: Row, pref: Row, token: int, guarded: bool, work: Workspace) -> Measures:
     """Compare `work.realigned` with the two rows, each float32 (vocabulary,).
 

@@ -266,7 +266,7 @@ class Combination:
     withheld: words that a preference asks to leave out, each as the tokens that spell it.
     measured: compare every token with what base and pref would have said; needs two streams.
     places, of: which faders of a mix the streams are, among so many; the others are muted. 0 for
-    all that there are.
+    all that there are. listed: how many of the likeliest tokens to list; None for none.
     """
 
     strengths: tuple[float, ...]
@@ -275,6 +275,7 @@ class Combination:
     withheld: tuple[tuple[int, ...], ...] = ()
     places: tuple[int, ...] = ()
     of: int = 0
+    listed: int | None = None
 
     def spread(self, values: Sequence[float]) -> tuple[float, ...]:
         """A value of each stream, as one of each fader: 0 for what is muted."""

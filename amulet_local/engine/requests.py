@@ -75,6 +75,12 @@ def prompts_of(request: Reply, prompter: Prompter, start: int = 0) -> Prompts:
         followed = {BASE_STREAM: ("", ""), **followed}
     if method == "base" and not measured:
         followed = {BASE_STREAM: ("", "")}
+    if request.plain:
+        text = request.messages[-1].text
+        return {
+            stream: prompter.plain("\n\n".join([*filter(None, words), text]))
+            for stream, words in followed.items()
+        }
     try:
         return {
             stream: prompter.prompt(
@@ -112,7 +118,7 @@ def combination_of(request: Reply, streams: Collection[int], vocabulary: Vocabul
     """How these streams combine; one that the request has no voice for any more counts for
     nothing. Base and pref are never guarded: the guard is for what lies beyond the two."""
     if len(streams) == 1:
-        return Combination((), 0.0)
+        return Combination((), 0.0, listed=request.likeliest)
     voices = {voice.stream: voice for voice in voices_of(request)}
     preferences = [stream for stream in streams if stream != BASE_STREAM]
     alignment = request.alignment
@@ -121,7 +127,7 @@ def combination_of(request: Reply, streams: Collection[int], vocabulary: Vocabul
     withheld = spelled(avoided(request), vocabulary)
     of = places_of(request)
     places = tuple(stream - PREF_STREAM for stream in preferences) if of else ()
-    return Combination(strengths, guard, request.trace, withheld, places, of)
+    return Combination(strengths, guard, request.trace, withheld, places, of, request.likeliest)
 
 
 def avoided(request: Reply) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from amulet_local.generation.sampling import Sampler
 from amulet_local.generation.speculative import Drafter
-from amulet_local.measures import Measures, measure, shares
+from amulet_local.measures import Measures, listed, measure, shares
 from amulet_local.realignment import Combination, Row, Workspace, combined, prompted
 from amulet_local.runtime.lockstep import Lockstep
 
@@ -25,12 +25,14 @@ Combine = Callable[[], Combination]  # asked for every token, so that a dial may
 @dataclass(frozen=True)
 class Decoded:
     """One token as it was chosen. strengths: used at it, one per fader. measures: only where the
-    combination asks for them; and of a mix, shares: what each fader added (see realignment)."""
+    combination asks for them; and of a mix, shares: what each fader added (see realignment).
+    likeliest: the token, then those that were likeliest, with their probabilities, if asked for."""
 
     token: int
     strengths: tuple[float, ...]
     measures: Measures | None
     shares: tuple[float, ...] = ()
+    likeliest: tuple[tuple[int, float], ...] = ()
 
 
 def choose(
@@ -42,14 +44,21 @@ def choose(
         rows = sampler.without(rows, combination.withheld)
     # base + sum_k s_k (pref_k - base), without what the guard rules out.
     realigned = combined(rows, combination, work)
+    if sampler.grammar and not sampler.grammar.keep(realigned):
+        # The guard has left nothing that the grammar allows: it is to judge among what it does.
+        realigned = combined(sampler.grammar.allowed(rows), combination, work)
     token = sampler.sample(realigned)
     strengths = combination.strengths
+    likeliest: tuple[tuple[int, float], ...] = ()
+    if combination.listed is not None:
+        likeliest = listed(realigned, token, combination.listed, work)
     if not combination.measured:
-        return Decoded(token, combination.spread(strengths), None)
+        return Decoded(token, combination.spread(strengths), None, likeliest=likeliest)
     pref = prompted(rows, strengths, work)
     measures = measure(rows[0], pref, token, combination.guard > 0, work)
     added = shares(rows, strengths, token) if combination.of > 1 else ()
-    return Decoded(token, combination.spread(strengths), measures, combination.spread(added))
+    spread = combination.spread
+    return Decoded(token, spread(strengths), measures, spread(added), likeliest)
 
 
 def choose_from(

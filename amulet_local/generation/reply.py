@@ -19,7 +19,15 @@ from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.sampling import Sampler
 from amulet_local.prompts.reasoning import ThoughtSplitter
 from amulet_local.prompts.thought_marks import mark_tokens
-from amulet_local.protocol.messages import Event, Finished, FinishReason, Reply, Stats, Step
+from amulet_local.protocol.messages import (
+    Candidate,
+    Event,
+    Finished,
+    FinishReason,
+    Reply,
+    Stats,
+    Step,
+)
 from amulet_local.realignment import overall
 from amulet_local.runtime.llama.vocabulary import Vocabulary
 
@@ -55,7 +63,15 @@ class GrowingReply:
         self._answer_start = 0
         with ExitStack() as owned:
             self.sampler = owned.enter_context(
-                closing(Sampler(request.alignment.sampling, request.seed, vocabulary))
+                closing(
+                    Sampler(
+                        request.alignment.sampling,
+                        request.seed,
+                        vocabulary,
+                        request.bias,
+                        request.schema,
+                    )
+                )
             )
             self.sampler.accept(*request.thought, *self.begun)
             owned.pop_all()
@@ -89,10 +105,17 @@ class GrowingReply:
         step = Step(self.request.id, decoded.token, added, strength, *measures)
         if len(strengths) > 1:
             step = replace(step, strengths=strengths, shares=decoded.shares)
+        if decoded.likeliest:
+            step = replace(step, candidates=tuple(map(self._candidate, decoded.likeliest)))
         self._emit(replace(step, thought=thought) if thought else step)
         if self._text.stopped:
             return "stop"
         return "length" if self.written >= self.request.max_tokens else None
+
+    def _candidate(self, likely: tuple[int, float]) -> Candidate:
+        token, p = likely
+        text = self._vocabulary.piece(token, special=True).decode("utf-8", "replace")
+        return Candidate(token, text, p, self._vocabulary.ends_turn(token))
 
     def finish(self, reason: FinishReason) -> None:
         """Tell that the reply has ended."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.loading import LONGEST_CONTEXT
 from amulet_local.realignment import Row
+from amulet_local.runtime.llama.grammar import Grammar
 from amulet_local.runtime.llama.sampler import SamplerChain
 from amulet_local.runtime.llama.vocabulary import Vocabulary
 
@@ -31,11 +32,25 @@ class Sampler:
     """What draws the tokens of one reply; close it after. The penalties look at the reply alone.
 
     With top_k off and top_p on, the nucleus is taken of the 1,000 likeliest tokens. close: frees
-    the chains.
+    the chains. bias: added to logits, by token. schema: JSON Schema whose grammar has a say, too.
+    Raises UsageError for one that has none.
     """
 
-    def __init__(self, settings: Sampling, seed: int, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        settings: Sampling,
+        seed: int,
+        vocabulary: Vocabulary,
+        bias: Sequence[tuple[int, float]] = (),
+        schema: str = "",
+    ) -> None:
         with ExitStack() as owned:
+            self.grammar: Grammar | None = None
+            if schema:
+                self.grammar = owned.enter_context(closing(Grammar(vocabulary, schema)))
+            known = dict(pair for pair in bias if pair[0] < vocabulary.size)
+            self._biased = np.fromiter(known, np.int32, len(known))
+            self._bias = np.fromiter(known.values(), np.float32, len(known))
             self._penalties: SamplerChain | None = None
             if _penalises(settings):
                 self._penalties = owned.enter_context(closing(SamplerChain(vocabulary)))
@@ -50,6 +65,8 @@ class Sampler:
     def penalised(self, logits: Sequence[Row]) -> Sequence[Row]:
         """Each stream's row, float32 (vocabulary,), with the tokens that were said before less
         likely; the row itself where the penalties change nothing."""
+        if self._biased.size:
+            logits = [_biased(row, self._biased, self._bias) for row in logits]
         if not self._penalties or not self._said:
             return logits
         # Only what was said can be penalised, so that not the whole vocabulary is looked at.
@@ -77,6 +94,8 @@ class Sampler:
         Raises DecodeError if no token is possible or the logits hold NaN or +inf.
         """
         token = self._drawing.sample(logits)
+        if self.grammar:
+            self.grammar.accept(token)
         self.accept(token)
         return token
 
@@ -87,6 +106,12 @@ class Sampler:
             for token in tokens:
                 self._penalties.accept(token)
             self._said |= dict.fromkeys(tokens)
+
+
+def _biased(row: Row, tokens: NDArray[np.int32], bias: NDArray[np.float32]) -> Row:
+    changed = row.copy()
+    changed[tokens] += bias
+    return changed
 
 
 def _penalised(row: Row, said: NDArray[np.int32], penalties: SamplerChain) -> Row:

@@ -199,6 +199,13 @@ class Prompter:
             )
         )
 
+    def plain(self, text: str) -> list[int]:
+        """Token ids of a text that is to be gone on with, as models read one from its beginning."""
+        beginning = self._vocabulary.beginning
+        tokens = [] if beginning is None else [beginning]
+        tokens += self._vocabulary.tokenize(text)
+        return tokens or self._vocabulary.tokenize("\n")  # one at least, for logits to be of
+
     def opened_thought(self, *, thinking: bool) -> str:
         """See PromptWriter.opened_thought."""
         return self._writer.opened_thought(thinking=thinking)

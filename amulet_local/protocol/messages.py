@@ -28,6 +28,10 @@ MOST_PARALLEL = 32  # whose streams are still within llama.cpp's 256, with six p
 LARGEST_SEED = 0xFFFFFFFE  # the next one means any to llama.cpp
 # In the engine's log: what stands above is settled, and no reason for anything that comes.
 SETTLED = "---- settled ----"
+MOST_LIKELIEST = 20
+MOST_BIASED = 1024
+LONGEST_SCHEMA = 32 * 1024  # characters
+Bias = Annotated[float, msgspec.Meta(ge=-100.0, le=100.0)]
 FinishReason = Literal["stop", "length", "cancelled"]
 UsedStrength = float | tuple[float, ...]  # at a token: of one preference, or of all faders
 
@@ -63,6 +67,11 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     thinking: let the model think before it answers, where its template knows how.
     thought: what it thought before `begun`, as the tokens that came before the answer; without it,
     a reply that has begun does not think.
+    plain: the newest message is a text to be gone on with, without a chat around it; a preference
+    stands in front of it, and the system prompt is not read.
+    likeliest: how many of the likeliest tokens to tell with each; None for none, 0 for the chosen
+    one alone. bias: added to the logits of tokens, on every stream, as penalties are.
+    schema: JSON Schema that the whole reply is to be a document of; empty for any text.
     """
 
     id: int
@@ -77,6 +86,10 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     begun: Message | None = None
     thinking: bool = False
     thought: tuple[int, ...] = ()
+    plain: bool = False
+    likeliest: Annotated[int, msgspec.Meta(ge=0, le=MOST_LIKELIEST)] | None = None
+    bias: Annotated[tuple[tuple[Natural, Bias], ...], msgspec.Meta(max_length=MOST_BIASED)] = ()
+    schema: Annotated[str, msgspec.Meta(max_length=LONGEST_SCHEMA)] = ""
 
     @property
     def wish(self) -> str:
@@ -179,6 +192,15 @@ class Prefilling(msgspec.Struct, frozen=True, tag="prefilling"):
     total: Natural
 
 
+class Candidate(msgspec.Struct, frozen=True, array_like=True):
+    """A token that may come next: its id, its text, its probability; whether it ends the reply."""
+
+    token: Natural
+    text: str
+    p: Probability
+    ends: bool = False
+
+
 class Step(msgspec.Struct, frozen=True, tag="step"):
     """One generated token.
 
@@ -190,7 +212,8 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
     order, what each added to the chosen token's lead over the one that base would rather have had
     (see measures.shares), in nats; empty unless traced. The measures are None unless the
     request asked to trace: shift in nats, flip_strength (see measures), log-probabilities in nats;
-    those of a stream that was not evaluated stay None.
+    those of a stream that was not evaluated stay None. candidates: the token itself, then the
+    likeliest of the realigned distribution, before temperature, where the request asked for them.
     """
 
     id: int
@@ -204,6 +227,7 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
     logp_pref: LogProbability | None = None
     logp_realigned: LogProbability | None = None
     thought: Piece = ""
+    candidates: Annotated[tuple[Candidate, ...], msgspec.Meta(max_length=MOST_LIKELIEST + 1)] = ()
     strengths: Annotated[tuple[AnyStrength, ...], msgspec.Meta(max_length=MOST_FADERS + 1)] = ()
     shares: Annotated[tuple[AnyShare, ...], msgspec.Meta(max_length=MOST_FADERS + 1)] = ()
 
@@ -256,15 +280,6 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     stats: Stats
     thought: str = ""
     begun_ids: tuple[Natural, ...] = ()
-
-
-class Candidate(msgspec.Struct, frozen=True, array_like=True):
-    """A token that may come next: its id, its text, its probability; whether it ends the reply."""
-
-    token: Natural
-    text: str
-    p: Probability
-    ends: bool = False
 
 
 class Candidates(msgspec.Struct, frozen=True, array_like=True):

@@ -63,12 +63,12 @@ class SamplerChain:
     def penalties(self, last_n: int, repeat: float, frequency: float, presence: float) -> None:
         """Make tokens among the last `last_n` of the reply less likely."""
         size = self._vocabulary.size
-        self._add(llama_cpp.llama_sampler_init_penalties(size, last_n, repeat, frequency, presence))
+        self.add(llama_cpp.llama_sampler_init_penalties(size, last_n, repeat, frequency, presence))
 
     def dry(self, multiplier: float, base: float, allowed_length: int, last_n: int) -> None:
         """Penalise tokens that would prolong a repetition ("don't repeat yourself")."""
         breakers = (ctypes.c_char_p * 4)(b"\n", b":", b'"', b"*")
-        self._add(
+        self.add(
             llama_cpp.llama_sampler_init_dry(
                 self._vocabulary.handle,
                 multiplier,
@@ -82,27 +82,27 @@ class SamplerChain:
 
     def top_k(self, count: int) -> None:
         """Keep the likeliest `count` tokens."""
-        self._add(llama_cpp.llama_sampler_init_top_k(count))
+        self.add(llama_cpp.llama_sampler_init_top_k(count))
 
     def top_p(self, mass: float) -> None:
         """Keep the likeliest tokens that hold `mass` of the probability."""
-        self._add(llama_cpp.llama_sampler_init_top_p(mass, 1))
+        self.add(llama_cpp.llama_sampler_init_top_p(mass, 1))
 
     def min_p(self, share: float) -> None:
         """Keep tokens at least `share` as likely as the likeliest."""
-        self._add(llama_cpp.llama_sampler_init_min_p(share, 1))
+        self.add(llama_cpp.llama_sampler_init_min_p(share, 1))
 
     def temperature(self, value: float) -> None:
         """Divide the logits."""
-        self._add(llama_cpp.llama_sampler_init_temp(value))
+        self.add(llama_cpp.llama_sampler_init_temp(value))
 
     def draw(self, seed: int) -> None:
         """Draw from what is left; always last."""
-        self._add(llama_cpp.llama_sampler_init_dist(seed))
+        self.add(llama_cpp.llama_sampler_init_dist(seed))
 
     def greedy(self) -> None:
         """Take the likeliest; always last."""
-        self._add(llama_cpp.llama_sampler_init_greedy())
+        self.add(llama_cpp.llama_sampler_init_greedy())
 
     def _fill(self, ids: NDArray[np.int32], logits: NDArray[np.float32]) -> None:
         self._candidates["id"][: ids.size] = ids
@@ -110,5 +110,6 @@ class SamplerChain:
         array = self._array
         array.size, array.selected, array.sorted = ids.size, -1, False
 
-    def _add(self, sampler: int) -> None:
+    def add(self, sampler: int) -> None:
+        """Have a sampler of llama.cpp's at the end; it is freed with the chain."""
         llama_cpp.llama_sampler_chain_add(self.handle, sampler)
