@@ -23,7 +23,7 @@ from amulet_local.cli.standard_input import piped
 from amulet_local.errors import INTERRUPTED, AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.settings import load_settings, mend_folders
 
-_COMMANDS = ("ask", "models", "presets", "chats", "bench", "eval", "calibrate", "doctor")
+_COMMANDS = ("ask", "models", "presets", "chats", "bench", "eval", "calibrate", "serve", "doctor")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -111,6 +111,11 @@ def add_chat_options(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="let the model think before it answers, if it can",
     )
+    add_load_options(parser)
+
+
+def add_load_options(parser: argparse.ArgumentParser) -> None:
+    """How the model is loaded."""
     loading = parser.add_argument_group("loading")
     add_fields(loading, LoadOptions, _LOADING)
     add_device_options(loading)

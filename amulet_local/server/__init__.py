@@ -1,0 +1,1 @@
+"""`amulet serve`: an HTTP server that speaks OpenAI's API, over the same engine as the app."""
