@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from unittest.mock import patch
 
 import numpy as np
 
@@ -36,7 +37,7 @@ CANDIDATES: dict[str, Candidate] = {
 def reference_of(candidate: Candidate) -> Callable[[Rows, Sequence[float], Workspace], Row]:
     """A guard's reference as `realignment.guard_reference` gives it."""
 
-    def reference(logits: Rows, strengths: Sequence[float], _work: Workspace) -> Row:
+    def reference(logits: Rows, strengths: Sequence[float], work: Workspace) -> Row:
         led = [(k, strength) for k, strength in enumerate(strengths) if strength > 0]
         if len(led) < 2:
             return logits[1 + led[0][0]] if led else logits[0]
@@ -47,5 +48,5 @@ def reference_of(candidate: Candidate) -> Callable[[Rows, Sequence[float], Works
 
 
 if __name__ == "__main__":
-    realignment.guard_reference = reference_of(CANDIDATES[sys.argv[1]])
-    sys.exit(main(sys.argv[2:]))
+    with patch.object(realignment, "guard_reference", reference_of(CANDIDATES[sys.argv[1]])):
+        sys.exit(main(sys.argv[2:]))
