@@ -25,6 +25,7 @@ from amulet_local.presets.preset import load_presets
 from amulet_local.runtime.device_probe import probe_devices
 from amulet_local.runtime.offload import chosen_devices, estimate_offload, free_memory
 from amulet_local.safe_text import line
+from amulet_local.server.address import known_server
 from amulet_local.settings import is_autotuned
 from amulet_local.system import paths
 from models.inspection import inspect
@@ -69,6 +70,7 @@ def examine(servers: Sequence[str] = ()) -> dict[str, Any]:
         "folders": _folders(missing, advice),
         "model": _model(own, [address for address in lent if lent[address]], missing, advice),
         "presets": _presets(advice),
+        "server": _server(),
     }
     return {"usable": not missing, "missing": missing, "advice": advice, **report}
 
@@ -175,6 +177,12 @@ def _model(
     return {**facts, "placing": str(placing)}
 
 
+def _server() -> dict[str, str] | None:
+    """The one that `amulet serve` has running, if it has."""
+    found = known_server()
+    return {"url": found.url, "model": found.model} if found else None
+
+
 def _presets(advice: list[str]) -> dict[str, int]:
     loaded = load_presets()
     advice.extend(loaded.problems)
@@ -227,5 +235,7 @@ def _rows(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if model["path"]:
         needed = f"about {decimal(model['memory'])} for two streams of {model['context']:,} tokens"
         yield "memory needed", f"{needed}, {model['placing']}"
+    if server := report["server"]:
+        yield "server", f"{server['model']} at {server['url']}"
     presets = report["presets"]
     yield "presets", f"{presets['built_in']} built in, {presets['own']} of your own"

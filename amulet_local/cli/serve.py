@@ -26,11 +26,12 @@ from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import Strength
 from amulet_local.protocol.loading import LoadOptions, Memory
 from amulet_local.protocol.messages import MOST_PARALLEL, Died, Failed, Loaded, Loading, Notice
+from amulet_local.server.address import Address, told
 from amulet_local.server.app import make_app
 from amulet_local.server.asking import Limits
 from amulet_local.server.desk import Desk
 from amulet_local.server.keys import read_or_make_key
-from amulet_local.server.running import Address, listening_socket, serve, told, url_of
+from amulet_local.server.running import listening_socket, serve, url_of
 from amulet_local.server.security import LOOPBACK, Access
 from amulet_local.server.steering import House
 from amulet_local.settings import data_folder, load_settings

@@ -36,6 +36,7 @@ from amulet_local.server.security import Access, Guarded
 from amulet_local.server.steering import House, model_names
 
 _BODY_S = 30.0  # in which a body has to come
+_MOST_READ = 8 * LONGEST_BODY
 SomeBody = TypeVar("SomeBody", bound=Body)
 Make = Callable[[SomeBody, House, Limits, Callable[[], int]], list[Reply]]
 
@@ -170,19 +171,22 @@ class _Server:
 
 async def _body(request: Request) -> bytes:
     """Within bounds of size and time. Raises ApiError."""
-    body = bytearray()
+    body, size = bytearray(), 0
     try:
         async with asyncio.timeout(_BODY_S):
             async for piece in request.stream():
-                body += piece
-                if len(body) > LONGEST_BODY:
-                    raise ApiError(
-                        f"The body is longer than {LONGEST_BODY:,} bytes.",
-                        status=413,
-                        code="body_too_large",
-                    )
+                size += len(piece)
+                # What is too long is read on for a while, or its client would not read why.
+                if size <= LONGEST_BODY:
+                    body += piece
+                if size > _MOST_READ:
+                    break
     except TimeoutError:
         raise ApiError("The body did not come in time.", status=408) from None
+    if size > LONGEST_BODY:
+        raise ApiError(
+            f"The body is longer than {LONGEST_BODY:,} bytes.", status=413, code="body_too_large"
+        )
     return bytes(body)
 
 

@@ -132,7 +132,7 @@ def read_body(raw: bytes, kind: type[SomeBody]) -> SomeBody:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `")
-        param = path.strip("`").removeprefix("$").lstrip(".") or None
+        param = path.rpartition("$")[2].strip("`").lstrip(".") or None
         if missing := re.search(r"missing required field `(\w+)`", text):
             param = param or missing[1]
         told = re.sub(r"'[^']*'", "", text).replace("`", "").strip()

@@ -1,34 +1,19 @@
-"""The server while it runs: its socket, its signals, and a file that tells others where it is."""
+"""The server while it runs: its socket, its bounds, its end."""
 
 from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
-import msgspec
 import uvicorn
 from starlette.types import ASGIApp
 
 from amulet_local.errors import UsageError, cause
-from amulet_local.files import private_folder, read_bounded, write_whole
 from amulet_local.server.connections import BoundedConnection
-from amulet_local.settings import data_folder
-from amulet_local.system.process_ids import is_alive, this_process
 
 _LARGEST_HEADERS = 32 * 1024  # bytes
 _KEEP_ALIVE_S = 30
 _GRACE_S = 5  # for replies under way once the server is to end
-_MOST_BYTES = 4096
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where a server listens, with which model, and the process it is (see process_ids)."""
-
-    url: str
-    model: str
-    process: str
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -67,29 +52,3 @@ def serve(app: ASGIApp, listening: socket.socket) -> None:
         h11_max_incomplete_event_size=_LARGEST_HEADERS,
     )
     uvicorn.Server(config).run(sockets=[listening])
-
-
-@contextmanager
-def told(address: Address) -> Iterator[None]:
-    """Let others on this machine know of the server for as long as it runs."""
-    path = data_folder() / "server.json"
-    with suppress(OSError):  # it runs as well where nobody knows
-        private_folder(path.parent)
-        write_whole(path, msgspec.json.encode(address))
-    try:
-        yield
-    finally:
-        found = known_server()
-        if found is None or found.process == this_process():
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-
-
-def known_server() -> Address | None:
-    """The server that was started last, if it runs."""
-    try:
-        body = read_bounded(data_folder() / "server.json", _MOST_BYTES)
-        address = msgspec.json.decode(body, type=Address)
-    except (OSError, msgspec.DecodeError):
-        return None
-    return address if is_alive(address.process) else None
