@@ -15,13 +15,12 @@ from typing import Annotated, NoReturn
 import msgspec
 
 from amulet_local.cli.loading import chat_model, load_options
-from amulet_local.cli.options import Subparsers, add_load_options, value, words
+from amulet_local.cli.options import Subparsers, add_load_options, add_preset, value, words
 from amulet_local.cli.output import StatusLine, say, write
+from amulet_local.cli.preferences import chosen_preferences
 from amulet_local.engine.client import EngineProcess
 from amulet_local.errors import AmuletError, EngineDiedError, NotUsableError, UsageError
 from amulet_local.path_text import as_text
-from amulet_local.presets.calibrated import usual_strength
-from amulet_local.presets.preset import load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import Strength
 from amulet_local.protocol.loading import LoadOptions, Memory
@@ -83,23 +82,17 @@ def add_parser(subparsers: Subparsers) -> None:
         default=[],
         help="a web page that may ask, such as http://localhost:3000; may be repeated",
     )
-    parser.add_argument(
-        "-p",
-        "--preset",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="what requests are steered towards that say nothing else; may be repeated",
-    )
-    parser.add_argument("--strength", metavar="S", type=value(Strength), help="how strongly")
+    usual = parser.add_argument_group("steering, where a request says nothing of it")
+    add_preset(usual)
+    usual.add_argument("--strength", metavar="S", type=value(Strength), help="how strongly")
+    parser.set_defaults(preferences=None)
     add_load_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal asks for the end; returns 0."""
     settings = load_settings()
-    presets = load_presets()
-    usual = tuple(presets.get(name).name for name in args.preset)
+    usual = chosen_preferences(args.preferences, "")
     access = _access(args)
     model = chat_model(args.model or settings.model)
     listening = listening_socket(args.host, args.port)
@@ -111,11 +104,11 @@ def run(args: argparse.Namespace) -> int:
             name = _name_of(model, card)
             house = House(
                 name,
-                load_presets,
-                partial(usual_strength, as_text(model)),
-                settings.system or DEFAULT_SYSTEM,
-                usual,
-                args.strength,
+                as_text(model),
+                system=settings.system or DEFAULT_SYSTEM,
+                usual=usual.faders,
+                together=usual.together,
+                strength=args.strength,
             )
             limits = Limits(card.context, args.parallel, settings.max_tokens)
             desk = Desk(engine, args.parallel, _WAITING * args.parallel)

@@ -11,17 +11,20 @@ and what guidance_scale and negative_prompt come to.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
-from amulet_local.presets.preset import USUAL_SAMPLING, USUAL_STRENGTH, Preset, Presets
+from amulet_local.errors import AmuletError
+from amulet_local.presets.calibrated import usual_strength
+from amulet_local.presets.mixes import load_mixes
+from amulet_local.presets.mixing import Chosen, Together, scaled, without_doubles
+from amulet_local.presets.preset import Presets, load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import (
     MOST_FADERS,
     STRONGEST,
-    USUAL_GUARD,
     Alignment,
     Fader,
     Sampling,
@@ -36,15 +39,16 @@ BY_SYSTEM = "system"  # what stands for the client's own system message in a mod
 
 @dataclass(frozen=True)
 class House:
-    """What a server is set to. model: what clients call it. presets: read anew for each request.
-    usual_strength: of a preset on the model, or of words. system: where clients send none. usual:
-    what all requests are steered towards that say nothing else."""
+    """What a server is set to. model: what clients call it. path: its file, "" for none; what was
+    calibrated depends on it. presets: read anew for each request. system: where clients send none.
+    usual, together, strength: what requests are steered by that say nothing else."""
 
     model: str
-    presets: Callable[[], Presets]
-    usual_strength: Callable[[Preset | None], float]
+    path: str = ""
+    presets: Callable[[], Presets] = load_presets
     system: str = DEFAULT_SYSTEM
-    usual: tuple[str, ...] = ()
+    usual: tuple[Chosen, ...] = ()
+    together: Together = field(default_factory=Together)
     strength: float | None = None
 
 
@@ -57,86 +61,106 @@ class Steering:
 
 
 def model_names(house: House) -> list[str]:
-    """The model, plain and with each preset."""
-    presets = list(house.presets().presets)
-    return [house.model, *(f"{house.model}@{name}" for name in (*presets, BY_SYSTEM))]
+    """The model, plain, with each preset and mix, and with the client's system message."""
+    presets = house.presets()
+    names = dict.fromkeys((*presets.presets, *load_mixes(presets).mixes, BY_SYSTEM))
+    return [house.model, *(f"{house.model}@{name}" for name in names)]
 
 
 def steering_of(body: Body, system: str, house: House) -> Steering:
     """What a request asks for. system: the client's own, "" for none. Raises ApiError."""
     named = _NamedModel(body.model or "", house)
-    presets = house.presets()
-    found: list[Preset | None] = []
-    faders: list[Fader] = []
-
-    def add(words: str, strength: float | None) -> None:
-        preset = presets.presets.get(words)
-        usual = body.strength if body.strength is not None else house.strength
-        if usual is None:
-            usual = house.usual_strength(preset)
-        text = preset.words() if preset else words.strip()
-        if text:
-            found.append(preset)
-            name = preset.name if preset else ""
-            faders.append(Fader(text, usual if strength is None else strength, name))
-
-    if isinstance(body.preference, str):
-        add(body.preference, None)
-    elif body.preference is not None:
-        for each in body.preference:
-            words, own = (each, None) if isinstance(each, str) else (each.preference, each.strength)
-            add(words, own)
-    elif named.preset:
-        add(named.preset, named.strength)
-    else:
-        for name in house.usual:
-            add(name, None)
-
+    chosen, together, strength = _preferences(body, named, house)
     by_system = body.system_strength if body.system_strength is not None else named.by_system
     scale = body.guidance_scale
     if scale is not None and body.negative_prompt is None:  # of whatever there is to follow
-        if faders:
-            faders = [msgspec.structs.replace(fader, strength=scale) for fader in faders]
-        else:
-            by_system = scale if by_system is None else by_system
+        if chosen:
+            strength = scale
+        elif by_system is None:
+            by_system = scale
+    faders = _faders(chosen, strength, house.path)
     if by_system is not None and system.strip():
         faders.append(Fader(system.strip(), by_system, BY_SYSTEM))
-        found.append(None)
-        system = house.system
+        system = ""
     if body.negative_prompt and body.negative_prompt.strip():
         away = 1 - (USUAL_GUIDANCE if scale is None else scale)
         faders.append(Fader(body.negative_prompt.strip(), away, "negative_prompt"))
-        found.append(None)
     if len(faders) > MOST_FADERS:
         raise ApiError(f"A reply follows at most {MOST_FADERS} preferences.", param="preference")
-    return Steering(_alignment(body, faders, found), system or _system_of(found, house))
-
-
-def _system_of(found: list[Preset | None], house: House) -> str:
-    """Where the client sent none: the only preset's own, if it has one."""
-    only = found[0] if len(found) == 1 else None
-    return (only.system if only else "") or house.system
-
-
-def _alignment(body: Body, faders: list[Fader], found: list[Preset | None]) -> Alignment:
-    only = found[0] if len(found) == 1 else None
     steered = bool(faders or body.wishes)
-    usual = only.sampling if only else USUAL_SAMPLING if steered else Sampling()
+    usual = together.sampling if steered else Sampling()
     alignment = Alignment(
         method="amulet" if steered else "base",
-        guard=only.guard if only else USUAL_GUARD,
-        placement=only.placement if only else "system",
+        strength=_of_wish(body, house),  # which counts where there are no faders
+        guard=together.guard if body.guard is None else body.guard,
+        placement=body.placement or together.placement,
         sampling=_sampling(body, usual),
         mix=tuple(faders),
     )
-    if not faders and steered:  # towards a wish alone
-        strength = body.strength if body.strength is not None else USUAL_STRENGTH
-        alignment = msgspec.structs.replace(alignment, strength=strength)
-    if body.guard is not None:
-        alignment = msgspec.structs.replace(alignment, guard=body.guard)
-    if body.placement is not None:
-        alignment = msgspec.structs.replace(alignment, placement=body.placement)
-    return alignment
+    return Steering(alignment, system or together.system or house.system)
+
+
+def _preferences(
+    body: Body, named: _NamedModel, house: House
+) -> tuple[tuple[Chosen, ...], Together, float | None]:
+    """What is to be followed, with what, and the strength of all, where one was given. Fields count
+    before the name of the model, and that before what the house prefers."""
+    presets = house.presets()
+    if isinstance(body.preference, str):
+        chosen, together = _called(body.preference, presets)
+        return chosen, together, body.strength
+    if body.preference is not None:
+        listed = []
+        for each in body.preference:
+            words, own = (each, None) if isinstance(each, str) else (each.preference, each.strength)
+            found, _ = _called(words, presets)
+            for one in found:
+                listed.append(one if own is None else _at(one, own))
+        left = _without_doubles(listed)
+        return left, Together.of(left), body.strength
+    if named.preference:
+        chosen, together = _called(named.preference, presets)
+        return chosen, together, named.strength if body.strength is None else body.strength
+    strength = house.strength if body.strength is None else body.strength
+    return house.usual, house.together, strength
+
+
+def _called(text: str, presets: Presets) -> tuple[tuple[Chosen, ...], Together]:
+    """A preset or a mix of this name; else words."""
+    if preset := presets.presets.get(text):
+        chosen: tuple[Chosen, ...] = (Chosen(preset),)
+    elif mix := load_mixes(presets).mixes.get(text):
+        return mix.faders, mix.together
+    else:
+        chosen = (Chosen(words=text.strip()),) if text.strip() else ()
+    return chosen, Together.of(chosen)
+
+
+def _at(chosen: Chosen, strength: float) -> Chosen:
+    return Chosen(chosen.preset, chosen.words, strength, chosen.muted)
+
+
+def _without_doubles(chosen: Sequence[Chosen]) -> tuple[Chosen, ...]:
+    try:
+        return tuple(without_doubles(chosen)[0])
+    except AmuletError as error:
+        raise ApiError(f"{error}", param="preference") from None
+
+
+def _faders(chosen: Sequence[Chosen], strength: float | None, path: str) -> list[Fader]:
+    """Of preferences on a model; several are turned together, as `amulet ask --strength` does."""
+    faders = [each.on(path) for each in chosen]
+    if strength is None or not faders:
+        return faders
+    if len(faders) > 1:
+        return list(scaled(faders, strength))
+    return [msgspec.structs.replace(faders[0], strength=strength)]
+
+
+def _of_wish(body: Body, house: House) -> float:
+    """The strength of a wish that stands alone."""
+    given = house.strength if body.strength is None else body.strength
+    return usual_strength(house.path, None) if given is None else given
 
 
 def _sampling(body: Body, usual: Sampling) -> Sampling:
@@ -157,7 +181,7 @@ class _NamedModel:
     here."""
 
     def __init__(self, name: str, house: House) -> None:
-        self.preset = ""
+        self.preference = ""
         self.strength: float | None = None
         self.by_system: float | None = None
         plain, _, behind = name.partition("@")
@@ -172,9 +196,10 @@ class _NamedModel:
             if not math.isfinite(self.strength) or abs(self.strength) > STRONGEST:
                 raise _no_model(house)
         if words == BY_SYSTEM:
-            self.by_system = house.usual_strength(None) if self.strength is None else self.strength
-        elif words in house.presets().presets:
-            self.preset = words
+            usual = usual_strength(house.path, None)
+            self.by_system = usual if self.strength is None else self.strength
+        elif behind and f"{house.model}@{words}" in model_names(house):
+            self.preference = words
         elif behind:
             raise _no_model(house)
 

@@ -60,7 +60,8 @@ def test_a_chat_whole_and_streamed(client: OpenAI) -> None:
 
 
 def test_the_dial_is_an_extra_field(client: OpenAI) -> None:
-    extra = {"preference": ["concise", {"preference": "formal", "strength": -1}], "strength": 2}
+    mix = [{"preference": name, "strength": s} for name, s in (("concise", 2), ("formal", -1))]
+    extra = {"preference": mix}
     reply: Any = client.chat.completions.create(
         model=MODEL, messages=ASK, max_tokens=5, extra_body=extra
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from amulet_local.presets.preset import Preset, load_presets
+from amulet_local.presets.mixing import Chosen
+from amulet_local.presets.preset import load_presets
 from amulet_local.protocol.alignment import USUAL_GUARD, Fader
 from amulet_local.server.bodies import ChatBody
 from amulet_local.server.failures import ApiError
@@ -16,13 +18,8 @@ from tests.server.serving import MODEL, USER
 
 PRESETS = load_presets()
 CONCISE = PRESETS.get("concise")
-
-
-def usual(preset: Preset | None) -> float:
-    return 4.0 if preset else 2.0
-
-
-HOUSE = House(MODEL, lambda: PRESETS, usual, system="You help.")
+USUAL = CONCISE.usual_strength
+HOUSE = House(MODEL, presets=lambda: PRESETS, system="You help.")
 
 
 def steered(system: str = "", house: House = HOUSE, **fields: Any) -> Steering:
@@ -45,7 +42,7 @@ def test_a_request_that_says_nothing_is_plain() -> None:
 
 def test_a_preset_brings_its_words_its_guard_and_its_usual_strength() -> None:
     alignment = steered(preference="concise").alignment
-    assert alignment.mix == (Fader(CONCISE.words(), 4.0, "concise"),)
+    assert alignment.mix == (Fader(CONCISE.words(), USUAL, "concise"),)
     assert alignment.guard == CONCISE.guard
     assert faders(preference="concise", strength=2.5) == [("concise", 2.5)]
 
@@ -59,7 +56,10 @@ def test_words_are_a_preference_too() -> None:
 
 def test_a_list_is_a_mix_each_with_a_strength_of_its_own() -> None:
     mix = ["concise", {"preference": "formal", "strength": -1.5}, {"preference": "Rhyme."}]
-    assert faders(preference=mix, strength=3) == [("concise", 3.0), ("formal", -1.5), ("", 3.0)]
+    own = [("concise", USUAL), ("formal", -1.5), ("", 2.0)]
+    assert faders(preference=mix) == own
+    together = faders(preference=mix, strength=2 * (USUAL + 3.5))  # turned together
+    assert together == [(name, 2 * strength) for name, strength in own]
     with pytest.raises(msgspec.ValidationError):
         steered(preference=["concise"] * 7)
 
@@ -67,7 +67,7 @@ def test_a_list_is_a_mix_each_with_a_strength_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("tiny@concise", [("concise", 4.0)]),
+        ("tiny@concise", [("concise", USUAL)]),
         ("TINY@concise:2.5", [("concise", 2.5)]),
         ("@concise:-1", [("concise", -1.0)]),
         ("", []),
@@ -92,7 +92,7 @@ def test_a_model_that_is_not_here_is_named(name: str) -> None:
 
 
 def test_fields_count_before_names() -> None:
-    assert faders(model="tiny@concise:2", preference="formal") == [("formal", 4.0)]
+    assert faders(model="tiny@concise:2", preference="formal", strength=3) == [("formal", 3.0)]
 
 
 def test_the_clients_own_system_message_becomes_the_preference() -> None:
@@ -119,9 +119,21 @@ def test_a_wish_alone_is_followed() -> None:
 
 
 def test_what_the_house_prefers_counts_where_nothing_is_said() -> None:
-    house = House(MODEL, lambda: PRESETS, usual, usual=("concise", "formal"), strength=1.5)
+    usual = (Chosen(CONCISE, strength=1.5), Chosen(words="Rhyme.", strength=-1.0))
+    house = House(MODEL, presets=lambda: PRESETS, usual=usual)
     found = steered(house=house).alignment.mix
-    assert [(fader.name, fader.strength) for fader in found] == [("concise", 1.5), ("formal", 1.5)]
+    assert [(fader.name, fader.strength) for fader in found] == [("concise", 1.5), ("", -1.0)]
+    assert steered(house=house, preference="Sing.").alignment.mix == (Fader("Sing.", 2.0),)
+
+
+def test_a_mix_in_a_file_is_a_name_too(home: Path) -> None:
+    (home / "config" / "mixes").mkdir(parents=True)
+    lines = '[[fader]]\npreset = "concise"\nstrength = 2.0\n[[fader]]\npreference = "Rhyme."\n'
+    (home / "config" / "mixes" / "short-verse.toml").write_text(lines, "utf-8")
+    expected = [("concise", 2.0), ("", 2.0)]
+    assert faders(preference="short-verse") == expected
+    assert faders(model="tiny@short-verse") == expected
+    assert "tiny@short-verse" in model_names(HOUSE)
 
 
 def test_sampling_is_what_was_sent_over_what_is_usual() -> None:
