@@ -20,9 +20,12 @@ KERNELS_VENV := $(VENV)/kernels/$(firstword $(shell echo '$(KERNELS)' | cksum))
 LOCK := requirements-dev.lock
 LLAMA := $(shell sed -n 's/^\(llama-cpp-python==[^ ]*\).*/\1/p' $(LOCK))
 
+# Programs that use the server; see tests/server/programs.py.
+CLIENTS := llm litellm langchain-openai aider-chat
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # several targets install into one environment
-.PHONY: help chat install dev check test torture fresh test-terminal test-kernels test-families lint format \
+.PHONY: help chat install dev check test torture fresh test-terminal test-kernels test-families test-clients lint format \
 	lock llama benchmark screenshots snapshots clean
 
 help: ## List the targets
@@ -68,6 +71,9 @@ test-kernels: $(VENV)/.dev $(VENV)/.model $(KERNELS_VENV)/.dev ## Test with llam
 
 test-families: $(VENV)/.dev $(VENV)/.families ## Test prompts with llama.cpp's vocabularies and templates
 	AMULET_FAMILIES=$(CURDIR)/$(FAMILIES)/vendor/llama.cpp/models $(BIN)/python -m pytest tests/families.py
+
+test-clients: $(VENV)/.dev $(CLIENTS:%=$(VENV)/clients/%/.made) ## Test the server with programs that people use
+	AMULET_CLIENTS=$(CURDIR)/$(VENV)/clients $(BIN)/python -m pytest --numprocesses 0 tests/server/programs.py
 
 lock: $(VENV)/lock/bin/uv ## Renew the lock file; UPGRADE=--upgrade takes the newest of everything
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -133,6 +139,12 @@ $(VENV)/lock/bin/uv: $(BIN)/python
 
 $(VENV)/.model: $(VENV)/.installed
 	@$(BIN)/amulet models pull default
+	@touch $@
+
+# Each as its makers release it, whatever the others need.
+$(VENV)/clients/%/.made: $(BIN)/python
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet $*
 	@touch $@
 
 # The source distribution of the llama-cpp-python that is installed.

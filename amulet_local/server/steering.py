@@ -11,6 +11,7 @@ and what guidance_scale and negative_prompt come to.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -34,18 +35,35 @@ from amulet_local.server.bodies import Body
 from amulet_local.server.failures import ApiError
 
 USUAL_GUIDANCE = 1.5  # where there is a negative prompt and no scale
+_RECENT_S = 2.0
 BY_SYSTEM = "system"  # what stands for the client's own system message in a model's name
+
+
+class RecentPresets:
+    """All presets, as they were a moment ago: reading their files takes longer than a request
+    should."""
+
+    def __init__(self) -> None:
+        self._read_s = -math.inf
+        self._presets = Presets({}, {})
+
+    def __call__(self) -> Presets:
+        """Read anew at most every other second."""
+        now = time.monotonic()
+        if now - self._read_s > _RECENT_S:
+            self._read_s, self._presets = now, load_presets()
+        return self._presets
 
 
 @dataclass(frozen=True)
 class House:
     """What a server is set to. model: what clients call it. path: its file, "" for none; what was
-    calibrated depends on it. presets: read anew for each request. system: where clients send none.
+    calibrated depends on it. presets: all there are. system: where clients send none.
     usual, together, strength: what requests are steered by that say nothing else."""
 
     model: str
     path: str = ""
-    presets: Callable[[], Presets] = load_presets
+    presets: Callable[[], Presets] = field(default_factory=RecentPresets)
     system: str = DEFAULT_SYSTEM
     usual: tuple[Chosen, ...] = ()
     together: Together = field(default_factory=Together)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +20,10 @@ import psutil
 from tests.tiny_models import write_llama
 
 MODEL = "tiny"
+HEAD = (
+    "POST /v1/chat/completions HTTP/1.1\r\n"
+    "Host: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n"
+)
 USER = {"role": "user", "content": "What makes a good holiday?"}
 
 
@@ -71,6 +77,20 @@ def tiny_model(folder: Path) -> Path:
     path = folder / f"{MODEL}.gguf"
     write_llama(path)
     return path
+
+
+async def vanish(server: Serving, after: int, body: dict[str, Any]) -> None:
+    """Ask for a chat completion, read so many bytes of the answer, and be gone without a word;
+    below 0, so many bytes before all was asked."""
+    host, port = server.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    content = json.dumps(body).encode()
+    whole = HEAD.format(len(content)).encode() + content
+    writer.write(whole if after >= 0 else whole[:after])
+    await writer.drain()
+    with suppress(asyncio.IncompleteReadError):  # it was all told before
+        await reader.readexactly(max(0, after))
+    writer.transport.abort()
 
 
 @contextmanager

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from tests.checks import comes
-from tests.server.serving import MODEL, USER, Serving, chat_body, serving, text_of
+from tests.server.serving import MODEL, USER, Serving, chat_body, serving, text_of, vanish
 
 pytestmark = pytest.mark.model
 
-HEAD = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n"
 NULLS = dict.fromkeys(
     (
         "model",
@@ -140,21 +139,6 @@ def test_a_character_that_comes_in_pieces_is_told_whole(server: Serving) -> None
     assert told == text_of(server.whole(**body))
 
 
-async def _vanish(server: Serving, after: int, body: dict[str, Any]) -> None:
-    """Ask, read so many bytes of the answer, and be gone without a word."""
-    host, port = server.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    content = json.dumps(body).encode()
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}"
-    )
-    writer.write(f"{head}\r\n\r\n".encode() + content[: len(content) if after >= 0 else after])
-    await writer.drain()
-    if after > 0:
-        await reader.readexactly(after)
-    writer.transport.abort()
-
-
 async def test_who_vanishes_at_any_stage_leaves_no_slot_taken(server: Serving) -> None:
     before = text_of(server.whole())
     long = chat_body(max_tokens=900, stream=True, preference="concise")
@@ -162,7 +146,7 @@ async def test_who_vanishes_at_any_stage_leaves_no_slot_taken(server: Serving) -
     for stream in (True, False):
         bodies = {**long, "stream": stream, "n": 2}
         late = [stage for stage in stages if stream or stage <= 0]
-        await asyncio.gather(*(_vanish(server, stage, bodies) for stage in late * 3))
+        await asyncio.gather(*(vanish(server, stage, bodies) for stage in late * 3))
     free = await asyncio.to_thread(comes, lambda: server.metric("slots_taken") == 0)
     assert free
     assert server.metric("requests_waiting") == 0

@@ -7,6 +7,7 @@ at all, and a server that does not write the same reply as before.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import json
 import tempfile
@@ -18,7 +19,8 @@ from typing import Any
 
 import psutil
 
-from tests.server.serving import USER, Serving, chat_body, serving, text_of
+from tests.checks import comes
+from tests.server.serving import USER, Serving, chat_body, serving, text_of, vanish
 from tests.torture.part import Part
 
 _GROWTH = 1.05  # of the server's memory, over all its cases
@@ -85,7 +87,7 @@ class _Served:
 
     def __init__(self) -> None:
         self.cases = 0
-        self.memory = 0
+        self.memory = self.files = 0
         with ExitStack() as opened:
             folder = opened.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
             self.server: Serving = opened.enter_context(serving(Path(folder), "--parallel", "4"))
@@ -135,6 +137,40 @@ def attempt(random: Random, _folder: Path) -> str:
     return str(answer.status_code)
 
 
+def leave(random: Random, _folder: Path) -> str:
+    """Eight clients that ask at once, and are gone at some moment, or stay; nothing is left."""
+    served = _served()
+    server = served.server
+
+    async def come() -> None:
+        await asyncio.gather(
+            *(
+                vanish(
+                    server,
+                    random.choice([-300, -1, 0, 1, 150, 400, 1500, 10**6]),
+                    chat_body(
+                        max_tokens=random.choice([1, 20, 300]),
+                        stream=random.random() < 0.7,
+                        n=random.choice([1, 1, 2]),
+                        preference=random.choice(["", "concise", ["formal", "concise"]]),
+                    ),
+                )
+                for _ in range(8)
+            )
+        )
+
+    asyncio.run(asyncio.wait_for(come(), 50))
+    assert comes(lambda: server.metric("slots_taken") == 0), "a slot is lost"
+    assert server.metric("requests_waiting") == 0
+    files = psutil.Process(server.process.pid).num_fds()
+    served.files = served.files or files
+    assert comes(lambda: psutil.Process(server.process.pid).num_fds() <= served.files + 4), (
+        "descriptors are left open"
+    )
+    served.check()
+    return "fine"
+
+
 def _mutate(value: Any, random: Random) -> None:
     """Put something in place of a value anywhere below."""
     places: list[tuple[Any, Any]] = []
@@ -177,4 +213,7 @@ def _changed(raw: bytes, random: Random) -> bytes:
     return bytes(changed)
 
 
-PARTS = [Part("requests", attempt, quick=60, full=10_000, limit_s=60.0)]
+PARTS = [
+    Part("requests", attempt, quick=40, full=10_000, limit_s=60.0),
+    Part("vanishing", leave, quick=2, full=2_000, limit_s=60.0),
+]
