@@ -63,21 +63,21 @@ def make_private(folder: Path, but: Path | None = None) -> None:
     """
     if os.name == "nt" or not paths.is_dir(folder):
         return
-    _close(folder, _FOLDER)
+    _close(folder)
     for above, folders, names in os.walk(folder):
         if but and but.parent == Path(above):
             folders[:] = [name for name in folders if name != but.name]
         for name in folders:
-            _close(Path(above, name), _FOLDER)
+            _close(Path(above, name))
         for name in names:
-            _close(Path(above, name), _FILE)
+            _close(Path(above, name))
 
 
-def _close(path: Path, mode: int) -> None:
+def _close(path: Path) -> None:
     with suppress(OSError):
         found = path.lstat().st_mode
         if found & _OTHERS and not stat.S_ISLNK(found):
-            path.chmod(mode)
+            path.chmod(stat.S_IMODE(found) & ~_OTHERS)  # and what its user closed stays closed
 
 
 # -- whole or not at all --------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def parts_in(folder: Path, begin: str = "") -> list[Path]:
     """What any process has written in a folder and not put in place. begin: of the names."""
     return [
         part
-        for part in folder.glob("*.part")
+        for part in paths.matching(folder, "*.part")
         if part.name.startswith(begin) and _WRITER.fullmatch(part.name)
     ]
 

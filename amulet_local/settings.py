@@ -112,7 +112,7 @@ def mend_folders() -> None:
             make_private(folder, but=models)
             for each in (folder, *_below(folder)):
                 if each != models:
-                    clear_remnants(each.glob("*.part"))
+                    clear_remnants(paths.matching(each, "*.part"))
         clear_remnants(parts_in(models))  # where other programs may have files called so
 
 
@@ -164,8 +164,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: LoadOptions = LoadOptions()
 
 
-def load_settings() -> Settings:
-    """Read config.toml; a missing file means defaults.
+def load_settings(tell: Callable[[str], object] = lambda _: None) -> Settings:
+    """Read config.toml; a missing file means defaults, and so does one that the system does not
+    let be read, which is told in a sentence.
 
     Raises NotUsableError with the file and the reason when it is not valid.
     """
@@ -175,10 +176,9 @@ def load_settings() -> Settings:
     except (FileNotFoundError, NotADirectoryError):
         return Settings()
     except OSError as error:
-        raise NotUsableError(
-            f"{path} cannot be read ({cause(error)}); "
-            f"{advice(error, 'make it readable, or remove it')}."
-        ) from None
+        remedy = advice(error, "make it readable, or remove it")
+        tell(f"{path} cannot be read ({cause(error)}), so the usual settings are used; {remedy}.")
+        return Settings()
     except NotTextError as error:
         raise NotUsableError(f"{path} cannot be read ({error}); fix or remove it.") from None
     try:

@@ -186,7 +186,7 @@ def _ollama(location: Location, unread: list[Unread]) -> Iterator[Sighting]:
     manifests = location.folder / "manifests"
     try:
         found = sorted(manifests.glob("*/*/*/*"))[:MOST_FILES]
-        if not found and location.folder.exists():
+        if not found and paths.exists(location.folder):
             os.scandir(location.folder).close()  # which tells what glob keeps to itself
     except OSError as error:
         unread.append(Unread(location.folder, cause(error)))

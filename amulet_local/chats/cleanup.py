@@ -44,8 +44,7 @@ def open_store(path: Path | None, *, unkept: bool, in_turn: bool) -> Database:
 
 def _unkept(path: Path | None, error: NotKeptError) -> Database:
     database = Database(path, unkept=True)
-    lost = f"Chats cannot be saved in {path} ({error.reason}): messages will be lost when Amulet"
-    database.notice = " ".join(filter(None, (f"{lost} closes.", database.notice)))
+    database.refused = f"Chats cannot be saved in {path} ({error.reason})"
     return database
 
 

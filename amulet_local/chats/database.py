@@ -20,6 +20,7 @@ from amulet_local.chats.database_errors import is_damage, is_of, not_kept, refus
 from amulet_local.chats.migrations import NewerStoreError
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.files import private_folder
+from amulet_local.system import paths
 
 PATIENCE_S = 5.0  # for another process that writes
 
@@ -31,8 +32,9 @@ class Database:
     unkept: do not write to the file, but have a copy of it in memory.
     patience: seconds that are waited for another process. apart: whoever reads waits for nobody who
     writes, and sees what is complete.
-    notice: a sentence for the user where a damaged file was replaced, else empty. kept: whether
-    what is written outlives the process.
+    notice: a sentence for the user where a damaged file was replaced, or cannot be read; else
+    empty. kept: whether what is written outlives the process; refused: why it does not, where
+    that was not meant.
     Raises NotKeptError where the file cannot be written to, UsageError where it cannot be used,
     NotUsableError where it is too new, and DamagedError where it is damaged.
     """
@@ -45,7 +47,7 @@ class Database:
         patience: float | None = None,
         apart: bool = False,
     ) -> None:
-        self.notice = ""
+        self.notice = self.refused = ""
         self.kept = path is not None and not unkept
         self._path = path
         self._in_use: _InUse | None = None
@@ -108,7 +110,7 @@ class Database:
     def _kept(self, path: Path) -> sqlite3.Connection:
         """A connection to the file itself."""
         private_folder(path.parent)
-        if path.exists() and not os.access(path, os.W_OK):  # which SQLite finds out later
+        if paths.exists(path) and not os.access(path, os.W_OK):  # which SQLite finds out later
             raise refusal(path)
         self._in_use = _InUse(path, self._patience)
         try:
@@ -198,8 +200,5 @@ class _InUse:
 
 def _known(path: Path) -> tuple[int, int] | None:
     """By what the system knows the file at a path."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+    status = paths.status(path)
+    return (status.st_dev, status.st_ino) if status else None

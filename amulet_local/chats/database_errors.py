@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 
 from amulet_local.chats.migrations import migrate
 from amulet_local.errors import FULL, AmuletError, NotUsableError, UsageError, advice, cause
+from amulet_local.system import paths
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
@@ -91,14 +92,14 @@ def refusal(path: Path | None, error: sqlite3.Error | None = None) -> OSError:
     The file itself is not opened for that: closing it would let go of SQLite's locks on it.
     """
     try:
-        if path and path.is_dir():
+        if path and paths.is_dir(path):
             return IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if path:
             with TemporaryFile(dir=path.parent) as probe:
                 probe.write(_PROBE)
                 probe.flush()
                 os.fsync(probe.fileno())
-        if path and path.exists() and not os.access(path, os.W_OK):
+        if path and paths.exists(path) and not os.access(path, os.W_OK):
             return PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as refused:
         return refused

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from amulet_local.chats import erasing, listing, rows
@@ -27,7 +27,7 @@ from amulet_local.errors import AmuletError
 from amulet_local.settings import data_folder
 from amulet_local.system.process_ids import this_process
 
-_THERE = "SELECT 1 FROM chats WHERE id = ? AND deleted IS NULL"
+THERE = "SELECT 1 FROM chats WHERE id = ? AND deleted IS NULL"
 
 
 class History:
@@ -75,9 +75,17 @@ class History:
 
     @property
     def notice(self) -> str:
-        """A sentence for the user if a damaged file had to be set aside, or nothing is kept; else
-        empty."""
-        return self._database.notice
+        """What to tell of a damaged file, or that nothing is kept; mostly empty."""
+        return self._told(": messages will be lost when Amulet closes.")
+
+    @property
+    def notice_to_readers(self) -> str:
+        """The same for whoever adds nothing that could be lost."""
+        return self._told(".")
+
+    def _told(self, end: str) -> str:
+        refused = self._database.refused
+        return " ".join(filter(None, (refused and refused + end, self._database.notice)))
 
     @property
     def in_turn(self) -> bool:
@@ -252,7 +260,7 @@ class History:
     def _lists(self, chat: str) -> bool:
         """Whether a chat is there, and not removed."""
         with self._database.reading() as db:
-            return bool(db.execute(_THERE, (chat,)).fetchone())
+            return bool(db.execute(THERE, (chat,)).fetchone())
 
     def draft(self, chat: str = "") -> str:
         """What was typed and not sent; in a chat not begun yet, where none is named."""
@@ -335,16 +343,3 @@ class History:
 def history_file() -> Path:
     """Where the user's chats are."""
     return data_folder() / "chats.sqlite"
-
-
-def is_removed(chat: str) -> bool:
-    """Whether a chat is not, or no longer, stored; for a process that only asks. False where
-    nothing was ever stored."""
-    path = history_file()
-    if not path.exists():
-        return False
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            return db.execute(_THERE, (chat,)).fetchone() is None
-    except sqlite3.Error:
-        return True  # and nothing is to be kept of what may be removed

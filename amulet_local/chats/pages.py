@@ -13,6 +13,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from amulet_local.system import paths
+
 Value = int | float | str | bytes | None
 Row = tuple[Value, ...]
 
@@ -36,7 +38,7 @@ class Pages:
         self._body = path.read_bytes()
         self.size = _page_size(self._body)
         log = path.with_name(f"{path.name}-wal")
-        self._newer, length = _log(log.read_bytes() if log.is_file() else b"", self.size)
+        self._newer, length = _log(log.read_bytes() if paths.is_file(log) else b"", self.size)
         self.count = length or -(-len(self._body) // self.size)
 
     def __getitem__(self, number: int) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from amulet_local.files import clear_remnants, parts_of
 from amulet_local.settings import data_folder
+from amulet_local.system import paths
 
 KEPT = "kept"
 
@@ -36,14 +37,14 @@ def forget(folder: Path, chats: Iterable[str]) -> None:
 
 def forget_all(folder: Path) -> None:
     """Remove all that is kept of any chat, also what is just being written."""
-    for file in folder.glob("*"):
+    for file in paths.matching(folder, "*"):
         _remove(file)
 
 
 def clear_all_but(folder: Path, is_there: Callable[[str], bool]) -> None:
     """Remove remnants, and what is kept of chats that are not there any more."""
-    clear_remnants(folder.glob("*.part"))
-    for file in folder.glob("*.kv"):
+    clear_remnants(paths.matching(folder, "*.part"))
+    for file in paths.matching(folder, "*.kv"):
         if not is_there(file.stem):
             _remove(file)
 

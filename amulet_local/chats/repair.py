@@ -19,6 +19,7 @@ from amulet_local.chats.pages import Pages
 from amulet_local.chats.salvage import Salvaged, salvage
 from amulet_local.errors import cause
 from amulet_local.files import part_of
+from amulet_local.system import paths
 
 _SMALL = 4 * 1024 * 1024  # bytes; looked through in a few milliseconds
 _UNREADABLE = (ValueError, IndexError, struct.error, MemoryError)
@@ -37,11 +38,11 @@ def checked(path: Path, patience: float) -> sqlite3.Connection:
     mark = suspect(path)
     db = connected(path, patience)
     try:
-        if mark.exists() or path.stat().st_size < _SMALL:
+        if paths.exists(mark) or path.stat().st_size < _SMALL:
             _look_through(db)
         if not _schema() <= _described(db):
             raise _damage("the tables are not what they were")
-        if mark.exists() or not _finds_words(db):
+        if paths.exists(mark) or not _finds_words(db):
             db.execute("INSERT INTO found (found) VALUES ('rebuild')")  # that is not checked
             mark.unlink(missing_ok=True)
     except BaseException:
@@ -107,7 +108,7 @@ def copied(path: Path) -> tuple[sqlite3.Connection, str]:
         return db, _told(_salvaged(path, db), "")
     except OSError as error:
         db.close()
-        return connected(":memory:"), f"Chats cannot be read in {path} ({cause(error)})"
+        return connected(":memory:"), f"Chats cannot be read in {path} ({cause(error)})."
     except BaseException:
         db.close()
         raise
@@ -162,14 +163,14 @@ def _kept_aside(path: Path) -> Path:
         path.rename(aside)
     for end in ("-wal", "-shm"):
         beside = path.with_name(path.name + end)
-        if beside.exists():
+        if paths.exists(beside):
             beside.rename(aside.with_name(aside.name + end))
     return aside
 
 
 def set_aside_of(path: Path) -> list[Path]:
     """The damaged files that were kept, with what SQLite had beside them, and the mark."""
-    return sorted((suspect(path), *path.parent.glob(f"{path.stem}-damaged-*")))
+    return sorted((suspect(path), *paths.matching(path.parent, f"{path.stem}-damaged-*")))
 
 
 def _is_there(path: Path) -> bool:

@@ -117,7 +117,7 @@ def _chat(args: argparse.Namespace) -> int:
             f"this terminal cannot show the chat (TERM is {os.environ['TERM']}); use another, or "
             'ask one question at a time: amulet ask "question"'
         )
-    settings = load_settings()
+    settings = load_settings()  # what is to be told of them, the app tells
     from amulet_local.cli.loading import load_options
     from amulet_local.cli.preferences import chosen_preferences
     from tui.app import run_chat

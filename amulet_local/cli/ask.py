@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     if args.trace and not args.json:
         raise UsageError("--trace adds to the JSON output; use it together with --json.")
     apply_paper(args)
-    settings = load_settings()
+    settings = load_settings(say)
     question = read_question(args.question, args.wishes, below=args.below)
     reads = args.below or args.question in (None, "-")
     told = reads or told_unread()

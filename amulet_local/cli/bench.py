@@ -10,7 +10,7 @@ import msgspec
 
 from amulet_local.cli.loading import chat_model
 from amulet_local.cli.options import Subparsers, add_device_options, add_fields, value, with_given
-from amulet_local.cli.output import StatusLine, console, keeps, print_json, write
+from amulet_local.cli.output import StatusLine, console, keeps, print_json, say, write
 from amulet_local.path_text import as_text
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.numbers import Positive
@@ -53,7 +53,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and report."""
-    settings = load_settings()
+    settings = load_settings(say)
     model = as_text(chat_model(args.model or settings.model))
     given = {name: v for name, v in vars(args).items() if name != "draft"}
     options = with_given(settings.engine, argparse.Namespace(**given))

@@ -83,7 +83,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate, or forget."""
-    settings = load_settings()
+    settings = load_settings(say)
     model = as_text(chat_model(args.model or settings.model))
     names = [name.strip() for name in (args.preset or "").split(",") if name.strip()]
     if args.forget:

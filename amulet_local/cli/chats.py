@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from amulet_local.errors import UsageError
 from amulet_local.protocol.numbers import Positive
 from amulet_local.safe_text import line
 from amulet_local.settings import log_folder
+from amulet_local.system import paths
 
 _COMMANDS = ("list", "show", "search", "export", "import", "remove", "wipe")
 _LISTED = 30
@@ -202,8 +204,9 @@ def _wipe(args: argparse.Namespace) -> int:
         agreed = args.yes or _agreed(question, "all chats")
         erased = agreed and history.wipe()
     if agreed:
-        for log in log_folder().glob("*.log"):
-            log.unlink(missing_ok=True)
+        for log in paths.matching(log_folder(), "*.log"):
+            with suppress(OSError):
+                log.unlink(missing_ok=True)
         _tell_traces(erased=erased)
     if args.json:
         print_json({"removed": number if agreed else 0, "clean": erased})
@@ -236,10 +239,9 @@ def _agreed(question: str, what: str) -> bool:
 
 def _history(*, unkept: bool = False) -> History:
     """The store. unkept: only to read what is there, which need not be possible to write to."""
-    file = history_file()
-    history = History(file, unkept=unkept and file.is_file())
-    if history.notice:
-        say(history.notice)
+    history = History(history_file(), unkept=unkept)
+    if told := history.notice_to_readers if unkept else history.notice:
+        say(told)
     return history
 
 

@@ -60,7 +60,7 @@ def examine(servers: Sequence[str] = ()) -> dict[str, Any]:
     those in the settings."""
     missing: list[str] = []
     advice: list[str] = []
-    own = _settings(missing)
+    own = _settings(missing, advice)
     report = {
         "versions": _versions(missing),
         "backend": examine_backend(missing, advice),
@@ -75,9 +75,9 @@ def examine(servers: Sequence[str] = ()) -> dict[str, Any]:
     return {"usable": not missing, "missing": missing, "advice": advice, **report}
 
 
-def _settings(missing: list[str]) -> settings.Settings:
+def _settings(missing: list[str], advice: list[str]) -> settings.Settings:
     try:
-        return settings.load_settings()
+        return settings.load_settings(advice.append)
     except NotUsableError as error:
         missing.append(str(error))
         return settings.Settings()

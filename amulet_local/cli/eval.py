@@ -22,6 +22,7 @@ from amulet_local.cli.options import (
     with_given,
     words,
 )
+from amulet_local.cli.output import say
 from amulet_local.cli.work import WorkBar
 from amulet_local.errors import INTERRUPTED, NotUsableError, UsageError
 from amulet_local.evaluation.instructions import Pair, ability_questions, read_instructions
@@ -155,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from amulet_local.evaluation.evaluate import evaluate
 
-    settings = load_settings()
+    settings = load_settings(say)
     plan = _plan(args, settings)
     judge = _judge(args, plan.setting.model)
     folder = Folder(args.out or _OUT)

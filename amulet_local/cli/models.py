@@ -19,7 +19,7 @@ from msgspec import structs
 from rich.filesize import decimal
 
 from amulet_local.cli.options import value, words
-from amulet_local.cli.output import console, print_json, write
+from amulet_local.cli.output import console, print_json, say, write
 from amulet_local.errors import UsageError
 from amulet_local.path_text import as_text
 from amulet_local.protocol.loading import Memory
@@ -112,7 +112,7 @@ def _add_json(parser: argparse.ArgumentParser, default: object) -> None:
 
 def _list(args: argparse.Namespace) -> int:
     folders = [paths.expand(folder) for folder in getattr(args, "folders", [])] or None
-    found = library.listing(folders, load_settings().engine)
+    found = library.listing(folders, load_settings(say).engine)
     if args.json:
         left_out = [{"path": as_text(left.path), "reason": left.reason} for left in found.left_out]
         models = [_facts(model) for model in found.models]
@@ -157,7 +157,7 @@ def _info(args: argparse.Namespace) -> int:
     from models.inspection import inspect
     from models.preview import preview
 
-    path, settings = lookup.resolve(args.name), load_settings()
+    path, settings = lookup.resolve(args.name), load_settings(say)
     card, name = inspect(path), lookup.called(path)
     options = structs.replace(settings.engine, context=args.context or settings.engine.context)
     memory, free = estimate(card, options), free_memory()

@@ -100,12 +100,13 @@ def _list(args: argparse.Namespace) -> int:
 
 def _config_problems() -> list[str]:
     """What the chat would say of config.toml when it opens."""
+    problems: list[str] = []
     try:
-        keys = load_settings().keys
+        keys = load_settings(problems.append).keys
     except NotUsableError as error:
         return [str(error)]
     if not keys:
-        return []
+        return problems
     from tui.actions import key_problems  # takes a while to import
 
     return key_problems(keys)

@@ -39,6 +39,7 @@ from amulet_local.protocol.messages import (
     Stop,
 )
 from amulet_local.settings import log_folder
+from amulet_local.system import paths
 from amulet_local.system.child_processes import environment, python
 
 # What llama.cpp's backends say where a device has no memory left.
@@ -136,7 +137,7 @@ class Running:
         self.abandon()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_KILLED_S)
-            clear_remnants(kept_folder().glob("*.part"))
+            clear_remnants(paths.matching(kept_folder(), "*.part"))
 
     # -- on threads of their own --------------------------------------------------------------
 
@@ -163,7 +164,7 @@ class Running:
         status = self._process.wait()
         self._load_watch.over()
         if self._closing:
-            clear_remnants(kept_folder().glob("*.part"))
+            clear_remnants(paths.matching(kept_folder(), "*.part"))
         else:
             self._events.put(self._died(status))
 

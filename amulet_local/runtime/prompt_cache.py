@@ -14,12 +14,13 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from amulet_local.chats.history import is_removed
 from amulet_local.chats.prompt_cache_files import forget, kept_file, kept_folder
-from amulet_local.files import clear_remnants, private_folder
+from amulet_local.chats.removal import is_removed
+from amulet_local.files import clear_remnants, private_folder, stamp
 from amulet_local.path_text import from_text
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.stream_state import restore, save
+from amulet_local.system import paths
 
 _LATEST = 8
 _WORTH_KEEPING = 256  # tokens; shorter chats are read again as fast
@@ -43,7 +44,7 @@ class PromptCache:
         self._lockstep, self._stopped = lockstep, stopped
         self._key = f"{_fingerprint(from_text(model))} {kv_type} {version('llama-cpp-python')}"
         self._chat = ""
-        clear_remnants(kept_folder().glob("*.part"))
+        clear_remnants(paths.matching(kept_folder(), "*.part"))
 
     def switch(self, chat: str) -> None:
         """Keep the chat that the streams hold, and bring back this one if it was kept.
@@ -70,8 +71,7 @@ class PromptCache:
                 return
             if is_removed(self._chat):  # meanwhile
                 forget(kept_folder(), [self._chat])
-            files = sorted(kept_folder().glob("*.kv"), key=lambda file: file.stat().st_mtime)
-            for stale in files[:-_LATEST]:
+            for stale in _oldest_first(kept_folder())[:-_LATEST]:
                 stale.unlink(missing_ok=True)
         except OSError as error:
             logging.warning("chat %s was not kept (%s)", self._chat, error)
@@ -82,12 +82,22 @@ def _has_room(size: int) -> bool:
     what was kept longest ago gives way to it. Raises OSError."""
     folder = kept_folder()
     private_folder(folder)
-    files = sorted(folder.glob("*.kv"), key=lambda file: file.stat().st_mtime)
+    files = _oldest_first(folder)
     while shutil.disk_usage(folder).free - size < _RESERVE:
         if not files:
             return False
         files.pop(0).unlink(missing_ok=True)
     return True
+
+
+def _oldest_first(folder: Path) -> list[Path]:
+    """The chats that are kept; one that another process removes meanwhile comes first."""
+
+    def kept_at(file: Path) -> int:
+        found = stamp(file)
+        return found.mtime_ns if found else 0
+
+    return sorted(paths.matching(folder, "*.kv"), key=kept_at)
 
 
 def _fingerprint(model: Path) -> str:

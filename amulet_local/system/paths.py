@@ -110,6 +110,15 @@ def is_dir(path: str | os.PathLike[str]) -> bool:
     return found is not None and stat.S_ISDIR(found.st_mode)
 
 
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """What lies in a folder under such names (see Path.glob); nothing where it may not be looked
+    into."""
+    try:
+        return list(folder.glob(pattern))
+    except OSError:
+        return []
+
+
 def leads_to_folder(entry: os.DirEntry[str]) -> bool:
     """The same of an entry of a folder, mostly without asking the system again."""
     with suppress(OSError):  # a link to itself, or into a closed folder

@@ -12,9 +12,12 @@ from enum import Enum, auto
 from pathlib import Path
 
 from amulet_local.errors import AmuletError
+from amulet_local.files import read_bounded, write_whole
 from amulet_local.path_text import from_text
 from amulet_local.settings import data_folder
 from amulet_local.system import paths
+
+_MOST_BYTES = 1 << 16  # of a path
 
 
 class Stage(Enum):
@@ -45,7 +48,7 @@ class BetterModel:
 def last_model() -> str:
     """The path of the model that was chosen last in the app; empty if none was, or it is gone."""
     with suppress(OSError, UnicodeDecodeError, AmuletError):
-        name = _file().read_text("utf-8").strip()
+        name = read_bounded(_file(), _MOST_BYTES).decode().strip()
         return name if name and paths.is_file(from_text(name)) else ""
     return ""
 
@@ -53,8 +56,7 @@ def last_model() -> str:
 def remember(path: str) -> None:
     """Keep a choice; where that fails, it is made again next time."""
     with suppress(OSError, AmuletError):
-        _file().parent.mkdir(parents=True, exist_ok=True)
-        _file().write_text(path, "utf-8")
+        write_whole(_file(), path.encode())
 
 
 def _file() -> Path:
