@@ -13,7 +13,14 @@ from collections import Counter
 
 from amulet_local.verifiers import Verifier
 from amulet_local.verifiers.keywords import ForbiddenWords
-from amulet_local.verifiers.phrases import FIRST_SIGN, NOT, NUMBER, SIGN, meant
+from amulet_local.verifiers.phrases import (
+    ANY_REPLY,
+    FIRST_SIGN,
+    NOT,
+    NUMBER,
+    SIGN,
+    meant,
+)
 
 _LONGEST = 500  # characters; longer words are no wish of this kind
 _MOST_QUOTED = 50
@@ -27,9 +34,20 @@ _STRAY = re.compile(r"[\"“”„«»‘`?]")
 _SEVERAL = re.compile(rf"{SIGN}(?:(?:,|,? (?:and|or|&)) {SIGN})+")
 _JOINTS = re.compile(r"(\s*(?:[;.!]+(?:\s+|\Z)|\n\s*|,\s*)(?:(?:and|but)\s+)?|\s+(?:and|but|&)\s+)")
 _POLITE = re.compile(r"^[-*•\s]+|\s*\b(?:please|thanks|thank you)\Z")
-_NOT = re.compile(rf"(?:please )?(?:{NOT}|avoid|omit|exclude|leave out|refrain)\b")
-_WITHOUT = re.compile(r"(?:please )?(?:use |have |contain )?(?:no|without)\b")
+_NOT = re.compile(rf"(?:please )?(?:{NOT}|avoid|omit|exclude|leave out|skip|refrain)\b")
+_WITHOUT = re.compile(r"(?:please )?(?:use |have |contain |with )?(?:no|without)\b")
+_NEGATIVE = re.compile(
+    r"\b(?:no|not|never|without|zero|avoid|omit|exclude|leave|skip|refrain|stay away|cannot"
+    r"|forbidden|banned|\w+n't)\b"
+)
 _OTHER_THING = re.compile(r"(?:in|under|over|at most|at least|no|without|exactly|between) ")
+
+# What adds nothing to a wish of these kinds, and means nothing without one; "" where any will do.
+_BESIDE = {
+    rf"(?:also )?in {ANY_REPLY}": "",
+    r"(?:and )?no other languages?(?: (?:is|are) (?:allowed|permitted))?": "language",
+    r"no other words should follow(?: (?:this|that|the))?(?: phrase| question)?": "startend",
+}
 
 
 def recognised(words: str) -> tuple[Verifier, ...]:
@@ -43,11 +61,17 @@ def recognised(words: str) -> tuple[Verifier, ...]:
     if _STRAY.search(text) or not all(map(_says, quoted)) or len(quoted) > _MOST_QUOTED:
         return ()
     found: list[Verifier] = []
+    stressed: list[str] = []
     for clause in _clauses(_plainly(text)):
-        verifiers = meant(clause, quoted)
-        if not verifiers:
+        beside = _beside(clause)
+        verifiers = meant(clause, quoted) if beside is None else []
+        if beside is not None:
+            stressed.append(beside)
+        elif not verifiers:
             return ()
         found += verifiers
+    if not all(any(each.kind.startswith(kind) for each in found) for kind in stressed):
+        return ()
     return () if _contradict(found) else tuple(found)
 
 
@@ -80,6 +104,18 @@ def _plainly(text: str) -> str:
     """Small letters, single spaces, and one way to write what can be written in several."""
     text = re.sub(r"[^\S\n]+", " ", text.strip().lower().replace("’", "'"))
     text = re.sub(r"\bp\. ?s\.", "p_s_", text).replace("nothing but ", "only ")
+    text = text.replace("json and nothing else", "json only")
+    text = text.replace("json object and nothing else", "json object only")
+    text = re.sub(r"\b(max|min)\. (?=\d|of )", r"\1 ", text)
+    text = re.sub(r",? (?:i\.e\.|e\.g\.|such as|like|for example),?:? <<[^<>\n]*>>", "", text)
+    text = re.sub(r"\btitle, (?=wrapped|enclosed|contained|written)", "title ", text)
+    text = re.sub(rf"\[ ?({SIGN}(?:, ?{SIGN})*) ?\]", r"\1", text)
+    text = re.sub(r"\A(?:, ?)?and ", "", text)
+    text = re.sub(
+        r"\Aat the end of (?:your|the) (?:reply|response|answer), (?:please )?(?=\w* ?add )",
+        "",
+        text,
+    )
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
     text = re.sub(rf"\bbetween {NUMBER} and {NUMBER}\b", r"\1 to \2", text)
     text = re.sub(r"\b(\d+) ?[-–] ?(\d+)\b", r"\1 to \2", text)
@@ -90,6 +126,11 @@ def _run(several: re.Match[str]) -> str:
     """Quoted phrases in a row: with "or" between them, they can only be left out."""
     between = "|" if " or " in several.group() else ""
     return between.join(re.findall(SIGN, several.group()))
+
+
+def _beside(clause: str) -> str | None:
+    """The family of wishes that a clause only stresses, "" for any; None where it is a wish."""
+    return next((kind for said, kind in _BESIDE.items() if re.fullmatch(said, clause)), None)
 
 
 def _clauses(text: str) -> list[str]:
@@ -109,9 +150,11 @@ def _clauses(text: str) -> list[str]:
 
 def _joins(before: str, clause: str) -> bool:
     """Whether "and" between them can only mean two wishes."""
-    if _NOT.match(before):
-        return bool(_NOT.match(clause))
-    return not _WITHOUT.match(before) or bool(_NOT.match(clause) or _OTHER_THING.match(clause))
+    if not _NEGATIVE.search(before):
+        return True
+    if _WITHOUT.match(before) and _OTHER_THING.match(clause):
+        return True
+    return bool(_NOT.match(clause))
 
 
 def _contradict(found: list[Verifier]) -> bool:
