@@ -259,11 +259,16 @@ def plausibility_floor(reference: Row, beta: float, work: Workspace) -> None:
         np.copyto(work.realigned, -np.inf, where=work.mask)
 
 
+# A word, and the tokens that may not follow its first 0, 1, 2... letters; see
+# generation/withholding.py.
+Withheld = tuple[str, tuple[tuple[int, ...], ...]]
+
+
 @dataclass(frozen=True)
 class Combination:
     """How streams combine: one strength per preference stream, and the guard's floor beta.
 
-    withheld: words that a preference asks to leave out, each as the tokens that spell it.
+    withheld: words that a preference asks to leave out, with the tokens that would complete them.
     measured: compare every token with what base and pref would have said; needs two streams.
     places, of: which faders of a mix the streams are, among so many; the others are muted. 0 for
     all that there are. listed: how many of the likeliest tokens to list; None for none.
@@ -272,7 +277,7 @@ class Combination:
     strengths: tuple[float, ...]
     guard: float
     measured: bool = False
-    withheld: tuple[tuple[int, ...], ...] = ()
+    withheld: tuple[Withheld, ...] = ()
     places: tuple[int, ...] = ()
     of: int = 0
     listed: int | None = None

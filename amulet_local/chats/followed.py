@@ -8,6 +8,7 @@ doubt, a verifier checks. Stored replies and the steps of new ones go in.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,12 +16,16 @@ from typing import Literal
 
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.provenance import TokenMeasures, unpack
+from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.messages import Step
-from amulet_local.realignment import BASE
+from amulet_local.realignment import BASE, PROMPT, strength_and_guard
 
 # Nats a token from which a reply is said to have followed somewhat, and clearly: the quarters of
 # replies at strength 2 in docs/instructions.md. How far it went, not whether it did as asked.
 SOMEWHAT, CLEARLY = 0.05, 0.20
+
+# Without one of these, nothing is recognised that names a word.
+_MAY_NAME_A_WORD = re.compile(r"word|[\"“„«‘'`]", re.IGNORECASE)
 
 Degree = Literal["hardly", "somewhat", "clearly"]
 
@@ -39,10 +44,12 @@ class Check:
 @dataclass(frozen=True)
 class Followed:
     """gain: in nats a token; None where it was not measured. checks: empty where nothing that was
-    asked for is certain, or the reply did not come to its end."""
+    asked for is certain, or the reply did not come to its end. held_back: words that it could not
+    say; the checks tell of them too."""
 
     gain: float | None = None
     checks: tuple[Check, ...] = ()
+    held_back: tuple[str, ...] = ()
 
     @property
     def degree(self) -> Degree | None:
@@ -53,7 +60,8 @@ class Followed:
     def told(self) -> list[str]:
         """All of it, in pieces."""
         gain = [] if self.gain is None else [f"{self.degree} followed {self.gain:+.2f}"]
-        return [*gain, *map(str, self.checks)]
+        held = [told_held_back(self.held_back)] if self.held_back and not self.checks else []
+        return [*gain, *held, *map(str, self.checks)]
 
 
 def followed(node: Node) -> Followed:
@@ -66,7 +74,8 @@ def followed(node: Node) -> Followed:
         gain = None
     ended = node.ending and node.ending.reason == "stop"
     asked = (node.origin.alignment.preferences, node.origin.wish)
-    return Followed(gain, checks_of(*asked, node.message.text) if ended else ())
+    held = held_back(node.origin.alignment, node.origin.wish)
+    return Followed(gain, checks_of(*asked, node.message.text, held) if ended else (), held)
 
 
 def gain_of(tokens: Iterable[TokenMeasures | Step]) -> float | None:
@@ -87,13 +96,51 @@ def degree_of(gain: float) -> Degree:
 
 
 @lru_cache(maxsize=256)  # what is on the screen is asked for at each change
-def checks_of(preferences: tuple[str, ...], wish: str, text: str) -> tuple[Check, ...]:
+def checks_of(
+    preferences: tuple[str, ...], wish: str, text: str, held: tuple[str, ...] = ()
+) -> tuple[Check, ...]:
     """What these ask for, as far as it is certain, and whether the text has it. Each line of a wish
-    is one; a preference is read as a whole."""
-    from amulet_local.verifiers import strict  # their patterns take a tenth of a second to import
+    is one; a preference is read as a whole. held: words that could not be said, which is told in
+    place of their absence."""
+    # Their patterns take a tenth of a second to import.
+    from amulet_local.verifiers import Verifier, strict
+    from amulet_local.verifiers.keywords import ForbiddenWords
     from amulet_local.verifiers.recognise import recognised
     from amulet_local.verifiers.words import in_words
 
     asked = (*preferences, *wish.split("\n"))
     verifiers = dict.fromkeys(each for words in asked for each in recognised(words))
-    return tuple(Check(in_words(each), strict([each], text)) for each in verifiers)
+
+    def told(each: Verifier) -> str:
+        if isinstance(each, ForbiddenWords) and set(each.forbidden_words) <= set(held):
+            return told_held_back(each.forbidden_words)
+        return in_words(each)
+
+    return tuple(Check(told(each), strict([each], text)) for each in verifiers)
+
+
+def held_back(alignment: Alignment, wish: str) -> tuple[str, ...]:
+    """The words that a reply cannot say: those that it is certainly asked to leave out, beyond
+    prompting and with a guard."""
+    rule = (alignment.method, alignment.strength, alignment.guard)
+    strength, guard = strength_and_guard(*rule)
+    if len(alignment.faders) < 2:
+        asked = [*alignment.preferences, wish] if strength > PROMPT else []
+    else:  # a wish is as strong as the strongest of them
+        asked = [fader.preference for fader in alignment.heard if fader.strength > PROMPT]
+        asked += [wish] if asked else []
+    if not guard or not any(map(_MAY_NAME_A_WORD.search, asked)):
+        return ()
+    return tuple(dict.fromkeys(word for words in asked for word in _avoided(words)))
+
+
+def told_held_back(words: Iterable[str]) -> str:
+    """What to say of words that are held back."""
+    return f"{', '.join(f'“{word}”' for word in words)} held back"
+
+
+@lru_cache(maxsize=256)
+def _avoided(words: str) -> tuple[str, ...]:
+    from amulet_local.verifiers.recognise import avoided_words
+
+    return avoided_words(words)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from amulet_local.chats.followed import Followed, checks_of, gain_of
+from amulet_local.chats.followed import Followed, checks_of, gain_of, held_back
 from amulet_local.cli.answer import Answer, follow
 from amulet_local.cli.loading import chat_model, load_options
 from amulet_local.cli.options import (
@@ -171,9 +171,11 @@ def _followed(request: Reply, answer: Answer) -> Followed:
     if not request.steered:
         return Followed()
     asked, ended = (request.alignment.preferences, request.wish), finished.reason == "stop"
+    held = held_back(request.alignment, request.wish)
     return Followed(
         gain_of(answer.steps[finished.stats.thought_tokens :]),
-        checks_of(*asked, finished.text) if ended else (),
+        checks_of(*asked, finished.text, held) if ended else (),
+        held,
     )
 
 

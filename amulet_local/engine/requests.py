@@ -6,13 +6,14 @@ is evaluated here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from amulet_local.engine.voices import check_strengths, places_of, voices_of
 from amulet_local.errors import UsageError
+from amulet_local.generation.withholding import withheld
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.prompts.templates import TemplateError
 from amulet_local.protocol.messages import Reply
@@ -124,10 +125,10 @@ def combination_of(request: Reply, streams: Collection[int], vocabulary: Vocabul
     alignment = request.alignment
     _, guard = strength_and_guard(alignment.method, alignment.strength, alignment.guard)
     strengths = tuple(voices[k].strength if k in voices else BASE for k in preferences)
-    withheld = spelled(avoided(request), vocabulary)
+    words = withheld(avoided(request), vocabulary)
     of = places_of(request)
     places = tuple(stream - PREF_STREAM for stream in preferences) if of else ()
-    return Combination(strengths, guard, request.trace, withheld, places, of, request.likeliest)
+    return Combination(strengths, guard, request.trace, words, places, of, request.likeliest)
 
 
 def avoided(request: Reply) -> tuple[str, ...]:
@@ -136,15 +137,3 @@ def avoided(request: Reply) -> tuple[str, ...]:
     voices = voices_of(request)
     asked = [voice for voice in voices if len(voices) == 1 or voice.strength > PROMPT]
     return tuple(word for voice in asked for text in voice.words for word in avoided_words(text))
-
-
-def spelled(words: Sequence[str], vocabulary: Vocabulary) -> tuple[tuple[int, ...], ...]:
-    """Such words as tokens: with a space before and without, as they are, in small letters, in
-    capitals, and with one."""
-    forms = {
-        space + form
-        for word in words
-        for form in (word, word.lower(), word.capitalize(), word.upper())
-        for space in ("", " ")
-    }
-    return tuple(sorted({tuple(vocabulary.tokenize(form)) for form in forms} - {()}))

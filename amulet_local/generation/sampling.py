@@ -16,16 +16,17 @@ from contextlib import ExitStack, closing
 import numpy as np
 from numpy.typing import NDArray
 
+from amulet_local.generation.withholding import completing
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.loading import LONGEST_CONTEXT
-from amulet_local.realignment import Row
+from amulet_local.realignment import Row, Withheld
 from amulet_local.runtime.llama.grammar import Grammar
 from amulet_local.runtime.llama.sampler import SamplerChain
 from amulet_local.runtime.llama.vocabulary import Vocabulary
 
 # Sorting a whole vocabulary for top-p costs more than evaluating a small model.
 _ENOUGH = 1000
-_LONGEST_WORD = 64  # tokens
+_LONGEST_WORD = 101  # tokens, each at least a letter
 
 
 class Sampler:
@@ -73,20 +74,12 @@ class Sampler:
         said = np.fromiter(self._said, np.int32, len(self._said))
         return [_penalised(row, said, self._penalties) for row in logits]
 
-    def without(self, logits: Sequence[Row], words: Sequence[Sequence[int]]) -> Sequence[Row]:
-        """Each stream's row without the tokens (-inf) that would complete one of these words, each
-        as the tokens that spell it; the row itself where none would."""
-        ends = [word[-1] for word in words if self._is_begun(word)]
+    def without(self, logits: Sequence[Row], words: Sequence[Withheld]) -> Sequence[Row]:
+        """Each stream's row without the tokens (-inf) that would complete one of these words; the
+        row itself where none would."""
+        said = b"".join(map(self._piece, self._newest)).decode("utf-8", "ignore")
+        ends = sorted(completing(said, words))
         return [_impossible(row, ends) for row in logits] if ends else logits
-
-    def _is_begun(self, word: Sequence[int]) -> bool:
-        """Whether all of a word but its last token has just been said, and as a word."""
-        newest = tuple(self._newest)
-        start = len(newest) - (len(word) - 1)
-        if start < 0 or newest[start:] != tuple(word[:-1]):
-            return False
-        inside = start > 0 and self._piece(newest[start - 1])[-1:].isalnum()
-        return not (inside and self._piece(word[0])[:1].isalnum())
 
     def sample(self, logits: Row) -> int:
         """Draw a token from realigned logits, float32 (vocabulary,), and take note of it.

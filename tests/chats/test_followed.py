@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from amulet_local.chats.followed import (
     degree_of,
     followed,
     gain_of,
+    held_back,
 )
 from amulet_local.chats.provenance import Ending, Origin, Reason, TokenMeasures, pack
 from amulet_local.protocol.alignment import Alignment
@@ -121,3 +123,33 @@ def test_a_text_that_is_checked_again_is_not_read_again() -> None:
     asked = ("", "no commas, in lower case", "one, two")
     assert checks_of(*asked) == checks_of(*asked)
     assert checks_of.cache_info().misses == before + 1
+
+
+def test_words_that_could_not_be_said_are_told_so() -> None:
+    origin = Origin(
+        model="SmolLM2",
+        file="",
+        seed=1,
+        system="",
+        wish='without the word "sky", no commas',
+        alignment=Alignment(strength=2.0, guard=0.1),
+    )
+    node = Node("1", "0", Message("assistant", "blue"), origin, Ending("stop"), pack([]))
+    assert followed(node).held_back == ("sky",)
+    assert followed(node).told == ["✓ “sky” held back", "✓ no commas"]
+    assert followed(replace(node, ending=Ending("length"))).told == ["“sky” held back"]
+    assert followed(replace(node, message=Message("assistant", "the sky"))).told[0].startswith("✗")
+
+
+@pytest.mark.parametrize(
+    ("alignment", "wish"),
+    [
+        (Alignment(strength=1.0, guard=0.1), 'without the word "sky"'),
+        (Alignment(strength=2.0, guard=0.0), 'without the word "sky"'),
+        (Alignment(method="pref", strength=2.0, guard=0.1), 'without the word "sky"'),
+        (Alignment(strength=2.0, guard=0.1), "no commas"),
+        (Alignment(strength=2.0, guard=0.1), 'nothing like "sky", or so'),
+    ],
+)
+def test_otherwise_no_word_is_held_back(alignment: Alignment, wish: str) -> None:
+    assert held_back(alignment, wish) == ()

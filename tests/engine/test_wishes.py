@@ -84,8 +84,7 @@ def test_a_wish_alone_is_followed_at_the_dial_and_guarded(model: Model) -> None:
 def test_words_to_leave_out_are_known_to_the_streams(model: Model, wish: str) -> None:
     request = ask(wished("Why?", wish), preference="", strength=2.0, guard=0.1)
     held = combination_of(request, (0, 1), model.vocabulary)
-    spellings = {b"".join(map(model.vocabulary.piece, word)) for word in some(held.withheld)}
-    assert spellings == {b"sky", b" sky", b"Sky", b" Sky", b"SKY", b" SKY"}
+    assert [word for word, _ in held.withheld] == ["sky"]
     assert held.withholds
     turned = combination_of(turned_to(request, (1.0,)), (0, 1), model.vocabulary)
     assert not turned.withholds

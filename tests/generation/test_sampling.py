@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from amulet_local.engine.requests import spelled
 from amulet_local.generation.decoding import choose
 from amulet_local.generation.sampling import Sampler
+from amulet_local.generation.withholding import withheld
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.realignment import PROMPT, Combination, Workspace
 from amulet_local.runtime.llama.errors import DecodeError
@@ -162,7 +162,7 @@ def test_a_row_that_rules_everything_out_is_refused(model: Model) -> None:
 def ruled_out(model: Model, said: str, word: str) -> set[int]:
     """What may not follow what was said, where this word is to be left out."""
     vocabulary = model.vocabulary
-    words = spelled((word,), vocabulary)
+    words = withheld((word,), vocabulary)
     with closing(Sampler(OFF, 1, vocabulary)) as sampler:
         sampler.accept(*vocabulary.tokenize(said))
         rows = sampler.without([np.zeros(vocabulary.size, np.float32)] * 2, words)
@@ -190,11 +190,35 @@ def test_within_another_word_it_is_no_word(model: Model) -> None:
     assert inside not in ruled_out(model, "The user", "name")
 
 
+def test_a_word_may_not_come_in_other_letters_or_by_other_tokens(model: Model) -> None:
+    for begun, end in (
+        ("They fie", "LD"),
+        ("They f", "ield"),
+        ("They FIEL", "d"),
+        ("They", " fIELD"),
+    ):
+        tokens = model.vocabulary.tokenize(end)
+        said = begun + b"".join(map(model.vocabulary.piece, tokens[:-1])).decode()
+        assert tokens[-1] in ruled_out(model, said, "field")
+
+
+def test_a_phrase_may_not_come_across_its_space(model: Model) -> None:
+    *begun, last = model.vocabulary.tokenize("Some ice cream")
+    said = b"".join(map(model.vocabulary.piece, begun)).decode()
+    assert last in ruled_out(model, said, "Ice cream")
+    assert last not in ruled_out(model, said.replace("ice", "rice"), "Ice cream")
+
+
+def test_a_longer_token_that_begins_alike_may_come(model: Model) -> None:
+    (longer,) = model.vocabulary.tokenize(" fields")
+    assert longer not in ruled_out(model, "The", "field")
+
+
 def test_beyond_prompting_with_a_guard_a_word_is_withheld_and_otherwise_not(model: Model) -> None:
     row = np.full(model.vocabulary.size, -10, np.float32)
     (sky,) = model.vocabulary.tokenize(" sky")
     row[[sky, 30]] = 5, 4
-    work, words = Workspace(row.size), spelled(("sky",), model.vocabulary)
+    work, words = Workspace(row.size), withheld(("sky",), model.vocabulary)
     for strength, guard, token in (
         (2.0, 0.1, 30),
         (1.0, 0.1, sky),

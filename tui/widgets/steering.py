@@ -9,9 +9,11 @@ from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Static
 
+from amulet_local.chats.followed import held_back, told_held_back
 from amulet_local.presets.mixing import total
 from amulet_local.realignment import BASE, label
 from tui.markdown.sanitising import clean
+from tui.session.requests import alignment_of
 from tui.session.steering import SteeringChoice
 from tui.widgets.desk import Desk
 from tui.widgets.dial import Dial
@@ -96,7 +98,7 @@ class SteeringPanel(Widget):
             told = _in_all(steering, borne)
         self._say("#strength", told[0] if followed else "")
         self._say("#meaning", told[1] if followed else "")
-        self.query_one("#how", Static).update(_how(steering) if followed else Content())
+        self.query_one("#how", Static).update(_how(steering, wish) if followed else Content())
         self._say("#pending", "→ from the next message" if pending else "")
         description = steering.preset.description if steering.preset else ""
         description = _WISHED if wish and not steering.preference else description
@@ -131,13 +133,16 @@ def _in_all(steering: SteeringChoice, borne: float) -> tuple[str, str]:
     return told, "more than the model bears; f fits" if too_much else ""
 
 
-def _how(steering: SteeringChoice) -> Content:
-    """Guard, and placement of a preference; a click on either changes it."""
+def _how(steering: SteeringChoice, wish: str) -> Content:
+    """Guard, and placement of a preference; a click on either changes it. And words that are held
+    back, as soon as a wish asks for that."""
     parts = [(f"guard {steering.guard:g}" if steering.guard else "no guard", "guard")]
     if steering.preference:
         place = "system prompt" if steering.placement == "system" else "newest message"
         parts.append((f"in the {place}", "place"))
-    return Content(" · ").join(
+    said = [
         Content.styled(text, Style.from_meta({"@click": f"screen.{action}"}))
         for text, action in parts
-    )
+    ]
+    held = held_back(alignment_of(steering, wish), wish)
+    return Content(" · ").join([*said, *([Content(clean(told_held_back(held)))] if held else [])])

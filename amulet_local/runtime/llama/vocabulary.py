@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import llama_cpp
+
+_LONGEST_PIECE = 64  # bytes, of most
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,14 @@ class Vocabulary:
             if count >= 0:
                 return tokens[:count]
             size = -count
+
+    def pieces(self) -> Iterator[bytes]:
+        """The piece of every token, in order; several times as fast as asking for each."""
+        buffer = ctypes.create_string_buffer(_LONGEST_PIECE)
+        say, handle = llama_cpp.llama_token_to_piece, self.handle
+        for token in range(self.size):
+            count = say(handle, token, buffer, _LONGEST_PIECE, 0, False)
+            yield buffer.raw[:count] if count >= 0 else self.piece(token)
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes a token adds to the text, possibly part of a character.

@@ -242,6 +242,23 @@ async def test_a_wish_is_explained_where_it_is_typed() -> None:
         assert "a wish for this reply alone" not in running.shown()
 
 
+async def test_what_is_held_back_is_told_while_it_is_typed_and_below_the_reply() -> None:
+    engine = FakeEngine(REPLY)
+    async with chat(engine, size=LARGE, preset="") as running:
+        running.prompt.text = 'Why? !! without the word "sky"'
+        await running.settle()
+        assert "guard 0.03 · “sky” held back" in panel(running)
+        running.prompt.text = ""
+        await running.say("/strength 1")
+        running.prompt.text = 'Why? !! without the word "sky"'
+        await running.settle()
+        assert "held back" not in panel(running)
+        running.prompt.text = ""
+        await running.say("/strength 2")
+        await running.say('Why? !! without the word "sky"')
+        assert "✓ “sky” held back" in running.shown()
+
+
 async def test_the_command_begins_a_wish() -> None:
     async with chat(FakeEngine(), preset="") as running:
         await running.say("/wish all in lower case")
