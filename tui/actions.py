@@ -61,7 +61,9 @@ APP = (
     Action("choose_theme", "", "Choose a theme", command="theme", argument="name"),
 )
 CHAT = (
-    Action("fetch", "ctrl+d", "Take the offered model: fetch it, or move to it", "Model"),
+    Action(
+        "fetch", "ctrl+d", "Take what is offered: fetch a model, move to it, measure it", "Model"
+    ),
     Action(
         "pick_model", "", "Choose a model, and see the memory it needs", "", "model", "name or path"
     ),
@@ -71,6 +73,12 @@ CHAT = (
         "Fetch a model while you chat; /pull stop cancels",
         command="pull",
         argument="name, hf:owner/repository or URL",
+    ),
+    Action(
+        "calibrate",
+        "",
+        "Measure while the chat is at rest how firmly the model can be led; again: stop",
+        command="calibrate",
     ),
     Action("pick_preset", "ctrl+p", "Choose a preset", "Preset", "preset", "name"),
     Action(

@@ -18,7 +18,7 @@ from amulet_local.cli.options import Subparsers, add_work_options, value, with_g
 from amulet_local.cli.output import console, keeps, print_json, say
 from amulet_local.cli.work import WorkBar
 from amulet_local.errors import UsageError
-from amulet_local.evaluation.calibrating import MARGIN, Quality, find_strength
+from amulet_local.evaluation.calibrating import find_strength
 from amulet_local.evaluation.plan import Preference, crossed
 from amulet_local.evaluation.questions import bundled_questions
 from amulet_local.evaluation.records import Setting
@@ -31,6 +31,7 @@ from amulet_local.presets.calibrated import (
     keep_strength,
 )
 from amulet_local.presets.preset import Preset, load_presets
+from amulet_local.presets.quality import MARGIN, Quality
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.numbers import Positive
 from amulet_local.settings import Settings, load_settings

@@ -28,28 +28,10 @@ from amulet_local.evaluation.scores.repetition import distinct_3
 from amulet_local.evaluation.subject import Subject
 from amulet_local.evaluation.variants import Variant
 from amulet_local.evaluation.writing import Writer
-from amulet_local.realignment import PROMPT
+from amulet_local.presets.quality import Quality, has_gone_too_far, largest_kept
 
 STRENGTHS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0)
-MARGIN = 1.5
-_LEAST = 0.95
 _PROMPTED = Variant("pref", "pref")
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How replies at a strength are written, in times those of prompting."""
-
-    strength: float
-    perplexity: float
-    distinct_3: float
-    on_question: float
-
-    def is_kept(self, margin: float) -> bool:
-        """Whether that is good enough."""
-        return (
-            self.perplexity <= margin and self.distinct_3 >= _LEAST and self.on_question >= _LEAST
-        )
 
 
 @dataclass(frozen=True)
@@ -72,7 +54,6 @@ def find_strength(
     where the model holds none of the questions with a reply.
     """
     prompted = _scores(subject, setting, _PROMPTED, pairs, watch)
-    best = Quality(PROMPT, 1.0, 1.0, 1.0)
     tried: list[Quality] = []
     for strength in STRENGTHS:
         variant = Variant(f"amulet@s={strength:g}", "amulet", strength)
@@ -84,11 +65,9 @@ def find_strength(
             _ratio(scores.on_question, prompted.on_question),
         )
         tried.append(quality)
-        if quality.is_kept(margin):
-            best = quality
-        elif len(tried) > 1 and not tried[-2].is_kept(margin):
+        if has_gone_too_far(tried, margin):
             break
-    return best, tried
+    return largest_kept(tried, margin), tried
 
 
 def _scores(

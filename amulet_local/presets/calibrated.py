@@ -58,6 +58,11 @@ def bearing(model: str) -> float:
     return found.strength if found else USUAL_BEARING
 
 
+def is_bearing_known(model: str) -> bool:
+    """Whether somebody measured what a model bears (the path of its file)."""
+    return _IN_GENERAL in _read(model)
+
+
 def keep_bearing(model: str, found: Calibrated) -> None:
     """Keep what was found for no preset in particular. Raises OSError."""
     _write(model, {**_read(model), _IN_GENERAL: found})

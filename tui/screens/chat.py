@@ -25,6 +25,7 @@ from amulet_local.path_text import as_text
 from amulet_local.presets.preset import Presets, load_presets
 from tui.actions import CHAT, MESSAGES, Action, bindings, shown_key
 from tui.screens import (
+    calibrating,
     chat_actions,
     first_run,
     message_actions,
@@ -37,6 +38,7 @@ from tui.screens import (
 from tui.screens.chat_view import CopiedBlock
 from tui.screens.model_actions import ModelFound, ModelMissing
 from tui.session.better_model import BetterModel, Stage
+from tui.session.calibration import Calibration
 from tui.session.changes import (
     BranchChanged,
     Change,
@@ -130,6 +132,7 @@ class ChatScreen(Screen[None]):
     action_pick_model = model_actions.pick_model
     command_pick_model = model_actions.load_by_name
     action_restart = model_actions.restart
+    action_calibrate = calibrating.toggle
     action_pull = model_actions.pick_model
     command_pull = model_actions.pull
     _name_better = on(first_run.Suggested)(first_run.name_it)
@@ -157,6 +160,7 @@ class ChatScreen(Screen[None]):
         self.panel = SteeringPanel()
         self._events, self._model, self._notices = engine.events, model, notices
         self._keys_shown: tuple[object, ...] = ()
+        self.calibration: Calibration | None = None
         self.better = BetterModel(Stage.OVER if model else Stage.WAITING)
         self._offer, self._title = Offer(model_store), TitleLine()
         self.fetching = FetchLine()

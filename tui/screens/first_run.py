@@ -17,7 +17,7 @@ from amulet_local.errors import AmuletError
 from amulet_local.path_text import as_text
 from models.catalogue import default
 from tui.actions import CHAT, shown_key
-from tui.screens import model_actions
+from tui.screens import calibrating, model_actions
 from tui.screens.chat_view import ChatView
 from tui.session.better_model import Stage, remember
 from tui.session.changes import Activity, Noticed
@@ -27,7 +27,7 @@ from tui.widgets.fetching import FetchLine
 if TYPE_CHECKING:
     from models.suggestion import Suggestion
 
-_KEYED = (Stage.OFFERED, Stage.HERE)
+_KEYED = (Stage.OFFERED, Stage.HERE, Stage.UNMEASURED)
 
 
 class Suggested(Message):
@@ -40,6 +40,7 @@ class Suggested(Message):
 
 def go_on(view: ChatView) -> None:
     """Take the steps that are nobody's choice, if it is time for them."""
+    calibrating.go_on(view)
     better, session = view.better, view.session
     if better.stage is Stage.WAITING and _starter_has_answered(view):
         better.stage = Stage.LOOKING
@@ -51,12 +52,7 @@ def go_on(view: ChatView) -> None:
         if better.stage is Stage.MOVING:
             better.stage = Stage.OVER
             view.show([Noticed(f"This chat goes on with {session.model.name}; so will new ones.")])
-            begin_well(view)
-
-
-def begin_well(view: ChatView) -> None:
-    """The chat has moved to its better model, which is loaded and at nothing: the place to offer
-    what a new model should have once, such as a calibration of its strengths."""
+            calibrating.offer(view)
 
 
 def keyed(view: ChatView) -> bool:
@@ -67,7 +63,7 @@ def keyed(view: ChatView) -> bool:
 
 
 def accept(view: ChatView) -> None:
-    """Take the next step: fetch what is offered, or move the chat to what is here."""
+    """Take the next step: fetch what is offered, move the chat to what is here, or measure it."""
     better = view.better
     if better.stage is Stage.OFFERED:
         model_actions.pull(view, better.name)
@@ -77,6 +73,9 @@ def accept(view: ChatView) -> None:
         model_actions.load_by_name(view, better.here)
         if not view.session.replying:
             better.stage = Stage.MOVING
+    elif better.stage is Stage.UNMEASURED:
+        better.stage = Stage.OVER
+        calibrating.toggle(view)
     view.show()
 
 

@@ -29,6 +29,7 @@ class Stage(Enum):
     FETCHING = auto()
     HERE = auto()  # the key moves the chat to it
     MOVING = auto()  # it is loading
+    UNMEASURED = auto()  # the key measures what it bears
     OVER = auto()
 
 

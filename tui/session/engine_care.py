@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tui.session.engine_link import EngineLink
+from amulet_local.engine.client import EngineHandle
+from tui.session.engine_link import IDLE, EngineLink, Guest
 
 
 class EngineCare:
@@ -21,6 +22,20 @@ class EngineCare:
     def watch(self) -> str:
         """Why it seems stuck, where it did not when it was looked at last; about once a second."""
         return self._link.watch() if self._expecting() else ""
+
+    def borrow(self, guest: Guest, begin: Callable[[EngineHandle], None]) -> None:
+        """Have the engine do something while the chat is at rest, if it is: for a guest that gives
+        way to whatever the chat wants next, without being told."""
+        if not self._expecting() and self._link.activity in IDLE:
+            self._link.lend(guest, begin, gives_way=True)
+
+    def is_borrowed_by(self, guest: Guest) -> bool:
+        """Whether the engine is still at what it was borrowed for."""
+        return self._link.guest == guest
+
+    def give_back(self) -> None:
+        """What it was borrowed for is done."""
+        self._link.guest = None
 
     def halt(self) -> None:
         """Stop what was begun for a guest, which still hears how it ends."""

@@ -28,7 +28,7 @@ class EngineLink:
     """model: the one that is loaded or being loaded. loaded: what the engine says of it, None until
     then. trouble: why the engine seems stuck; "" where it does not. done, total: of what is being
     loaded (total 1) or read (in tokens). cost: of a block against a plain chat's token; 0 while it
-    is not known.
+    is not known. guest: who hears the engine, beside the chat.
     """
 
     def __init__(self, engine: EngineHandle, options: LoadOptions) -> None:
@@ -39,7 +39,8 @@ class EngineLink:
         self.cost = 0.0
         self.trouble = ""
         self._engine, self._options = engine, options
-        self._guest: Guest | None = None
+        self.guest: Guest | None = None
+        self._gives_way = False
         self._last_id = 0
 
     def hear_early(self, hear: Callable[[Event], object]) -> None:
@@ -54,6 +55,7 @@ class EngineLink:
 
     def load(self, model: ChosenModel) -> list[Change]:
         """Load a model."""
+        self._have_way_given()
         self.model, self.loaded, self.cost = model, None, 0.0
         self.activity, self.done, self.total = Activity.LOADING, 0.0, 1.0
         try:
@@ -66,6 +68,7 @@ class EngineLink:
     def reply(self, request: Reply) -> None:
         """Ask for a reply. Raises UsageError for too long a message, OSError where no process can
         be had."""
+        self._have_way_given()
         self.activity, self.done, self.total = Activity.READING, 0.0, 0.0
         try:
             self._engine.reply(request)
@@ -94,8 +97,8 @@ class EngineLink:
     def hear(self, event: Event) -> None:
         """Take in what an event says of the engine."""
         self.trouble = ""
-        if self._guest:
-            self._guest(event)
+        if self.guest:
+            self.guest(event)
         match event:
             case Loading():
                 self.done = event.fraction
@@ -120,26 +123,33 @@ class EngineLink:
     @property
     def lent(self) -> bool:
         """Whether a guest hears the engine."""
-        return self._guest is not None
+        return self.guest is not None
 
-    def lend(self, guest: Guest, begin: Callable[[EngineHandle], None]) -> str:
+    def lend(
+        self, guest: Guest, begin: Callable[[EngineHandle], None], *, gives_way: bool = False
+    ) -> str:
         """Have the engine do something beside the chat, which must be at no reply; see
-        Session.lend."""
+        Session.lend. gives_way: whether it ends as soon as the engine is wanted for anything."""
+        self._have_way_given()
         if self.activity is Activity.DIED and self.model:
             self.load(self.model)
         elif self.activity not in IDLE:
             return _NOT_READY[self.activity]
-        self._guest = guest
+        self.guest, self._gives_way = guest, gives_way
         try:
             begin(self._engine)
         except (UsageError, OSError) as error:
-            self._guest = None
+            self.guest = None
             return not_begun(error)
         return ""
 
+    def _have_way_given(self) -> None:
+        if self.guest and self._gives_way:
+            self.take_back()
+
     def take_back(self) -> None:
         """Stop what was begun for a guest, which hears no more."""
-        self._guest = None
+        self.guest = None
         self._engine.stop()
 
 

@@ -81,7 +81,7 @@ async def test_from_the_offer_to_a_chat_with_the_better_model() -> None:
         await running.press("ctrl+d")
         await running.until("This chat goes on with Better-3B; so will new ones.")
         assert loaded(running) == FETCHED
-        assert "^d Model" not in running.shown()
+        assert "^d measures how firmly Better-3B can be led" in running.words()
         await running.say("Who are you?")
         await running.until("Hello from 3B.")
         assert len(running.said) == 6
