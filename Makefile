@@ -96,8 +96,8 @@ format: $(VENV)/.dev ## Format the code
 benchmark: $(VENV)/.dev $(VENV)/.model ## Measure what a token costs beside the model
 	$(BIN)/python -m benchmarks.per_token
 
-screenshots: $(VENV)/.dev $(VENV)/.model ## Take the pictures in README and docs anew
-	$(BIN)/python -m docs.screenshots
+screenshots: $(VENV)/.dev $(VENV)/.model ## Take the pictures in README and docs anew; MODEL=FILE
+	$(BIN)/python -m docs.screenshots $(if $(MODEL),-m $(MODEL))
 
 snapshots: $(VENV)/.dev ## Keep what every screen looks like now; look at the diff
 	$(BIN)/python -m pytest tests/tui/test_snapshots.py --renew-snapshots

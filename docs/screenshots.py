@@ -1,12 +1,14 @@
-"""The pictures in README and docs, from a real chat on the real default model.
+"""The pictures in README and docs, from a real chat.
 
-python -m docs.screenshots takes all of them; behind it may stand the names of those to take.
+python -m docs.screenshots -m MODEL takes all of them, in one chat; behind it may stand the names of
+those to take. Ours are of Qwen2.5-Coder-1.5B-Instruct Q4_K_M (`python -m benchmarks.fetch_models`):
+the English of the default model is not what people choose a program by.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 import time
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.settings import Settings
 from tui.app import AmuletApp
+from tui.screens.compare import CompareScreen
+from tui.screens.heat import HeatScreen
 from tui.session.model_store import ModelStore
 from tui.session.session import Session
 from tui.session.steering import SteeringChoice
@@ -33,6 +37,7 @@ _OTHERS = (  # chats of other days, in days before today
     (1, "A name for a grey cat?", "Ash."),
     (4, "Boil eggs: how long?", "Seven minutes for a soft yolk, ten for a hard one."),
 )
+_WISH = 'Describe autumn in two sentences !! all in lower case, without the word "leaves"'
 _TAKEN: dict[str, tuple[tuple[int, int], list[str]]] = {  # width and height; keys to press
     "chat": ((110, 30), []),
     "picker": ((110, 30), ["ctrl+p"]),
@@ -40,32 +45,70 @@ _TAKEN: dict[str, tuple[tuple[int, int], list[str]]] = {  # width and height; ke
     "help": ((110, 30), ["ctrl+g"]),
     "heat": ((110, 30), ["ctrl+f", "n", "n"]),
     "compare": ((130, 30), ["ctrl+y"]),
+    "wish": ((110, 20), []),
 }
+_LONGEST = 160  # tokens of a reply
+_WAIT_S = 600.0  # for a reply, which a large model on a small machine takes
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Take the pictures in README and docs.")
+    parser.add_argument("-m", "--model", default="default", help="a name, or a GGUF file")
+    parser.add_argument("names", nargs="*", choices=[*_TAKEN, []], help="default: all of them")
+    args = parser.parse_args()
     _PICTURES.mkdir(exist_ok=True)
-    for name in sys.argv[1:] or _TAKEN:
-        asyncio.run(take(name, *_TAKEN[name]))
+    asyncio.run(take(args.names or list(_TAKEN), args.model))
 
 
-async def take(name: str, size: tuple[int, int], keys: list[str]) -> None:
-    """Two questions and their answers, then the keys, then a picture."""
+async def take(names: list[str], model: str) -> None:
+    """Two questions and their answers; for each picture its keys, and back. A wish has a chat of
+    its own, at the end."""
     preset = load_presets().get("concise")
     engine = EngineProcess()
     history = History(None)
     keep_others(history)
-    session = Session(engine, history, Settings(), LoadOptions(), SteeringChoice.to_preset(preset))
-    app = AmuletApp(session, engine, ModelStore())
+    steering = SteeringChoice.to_preset(preset)
+    settings = Settings(max_tokens=_LONGEST)
+    session = Session(engine, history, settings, LoadOptions(), steering)
+    app = AmuletApp(session, engine, ModelStore(), model)
     try:
-        async with app.run_test(size=size) as pilot:
-            for question in (_QUESTION, _SECOND):
-                await ask(pilot, question, session)
-            await pilot.press(*(key_of(key) for key in keys))
-            await pilot.pause(8.0 if keys else 0.5)  # what opens may have the engine write
-            app.save_screenshot(f"{name}.svg", str(_PICTURES))
+        async with app.run_test(size=_TAKEN["chat"][0]) as pilot:
+            if names != ["wish"]:
+                for question in (_QUESTION, _SECOND):
+                    await ask(pilot, question, session)
+            for name in names:
+                size, keys = _TAKEN[name]
+                if name == "wish":
+                    session.steering = SteeringChoice()
+                    await pilot.press("ctrl+n")
+                    await ask(pilot, _WISH, session)
+                await pilot.resize_terminal(*size)
+                await pilot.press(*keys)
+                await rest(pilot, session)
+                app.save_screenshot(f"{name}.svg", str(_PICTURES))
+                while len(app.screen_stack) > 1:
+                    await pilot.press("escape")
+                    await rest(pilot, session)
     finally:
         engine.close()
+
+
+async def rest(pilot: Pilot[None], session: Session) -> None:
+    """Wait until the engine has nothing more to say, and all of it is drawn."""
+    await pilot.pause(0.5)
+    for _ in range(int(_WAIT_S / 0.1)):
+        await pilot.pause(0.1)
+        if not session.replying and not is_at_work(pilot):
+            break
+    await pilot.pause(1.0)
+
+
+def is_at_work(pilot: Pilot[None]) -> bool:
+    """Whether the screen that was opened still has the engine write or read for it."""
+    screen = pilot.app.screen
+    if isinstance(screen, CompareScreen):
+        return screen.comparison.running
+    return isinstance(screen, HeatScreen) and "Reading" in screen._alternatives.why
 
 
 def keep_others(history: History) -> None:
@@ -81,7 +124,7 @@ async def ask(pilot: Pilot[None], question: str, session: Session) -> None:
     """Type a question, and wait until it is answered."""
     answered = len(session.path) + 2
     await pilot.press(*(key_of(letter) for letter in question), "enter")
-    for _ in range(600):
+    for _ in range(int(_WAIT_S / 0.1)):
         await pilot.pause(0.1)
         if len(session.path) >= answered and not session.replying:
             break
@@ -90,7 +133,9 @@ async def ask(pilot: Pilot[None], question: str, session: Session) -> None:
 
 def key_of(letter: str) -> str:
     """Textual's name of the key that types a letter."""
-    return {" ": "space", "?": "question_mark", "/": "slash"}.get(letter, letter)
+    named = {" ": "space", "?": "question_mark", "/": "slash", "!": "exclamation_mark"}
+    named |= {",": "comma", '"': "quotation_mark"}
+    return named.get(letter, letter)
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def user_message(text: str, wish: str = "") -> Message:
     wish = "\n".join(filter(None, map(str.strip, wish.split("\n"))))
     if wish and not text.strip():
         raise UsageError(
-            "there is only a wish; write the message that it is for as well, before the !! or on "
-            "a line of its own."
+            "this is only a wish; write the message it is for as well, before the !! or on a "
+            "line of its own."
         )
     if len(wish) > LONGEST_WISH:
         raise UsageError(

@@ -302,7 +302,7 @@ def test_what_is_piped_is_text(amulet: Amulet, engine: FakeEngine) -> None:
 def test_a_wish_alone_is_refused(amulet: Amulet, engine: FakeEngine) -> None:
     result = amulet("ask", "!! short")
     assert (result.code, result.out) == (2, "")
-    assert result.err.startswith("amulet: there is only a wish; ")
+    assert result.err.startswith("amulet: this is only a wish; ")
     assert not engine.loads
 
 

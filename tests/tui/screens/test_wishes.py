@@ -69,7 +69,7 @@ async def test_what_is_only_a_wish_is_given_back_with_a_sentence() -> None:
     engine = FakeEngine()
     async with chat(engine) as running:
         await running.say("!! all in lower case")
-        assert running.notified[-1].startswith("There is only a wish")
+        assert running.notified[-1].startswith("This is only a wish")
         assert running.prompt.text == "!! all in lower case"
         running.prompt.text = "Why? !! " + "x" * (LONGEST_WISH + 1)
         await running.press("enter")
