@@ -241,8 +241,9 @@ async def test_idle_the_screen_draws_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 RUN = (
     "import sys; from amulet_local.protocol.messages import LoadOptions; "
+    "from amulet_local.presets.mixing import Together; "
     "from tui.app import run_chat; "
-    "sys.exit(run_chat('', '', None, LoadOptions(context=512)))"
+    "sys.exit(run_chat('', (), Together(), None, LoadOptions(context=512)))"
 )
 
 
