@@ -6,6 +6,8 @@ import pytest
 
 from tests.torture.part import parts
 
+pytestmark = pytest.mark.torture
+
 SEED = 0
 QUICK = {name: part for name, part in parts().items() if part.quick}
 
