@@ -347,6 +347,7 @@ COMPARE = (
     Action("take", "enter", "Use this column as a reply in the chat", "Take", id="compare_take"),
     Action("add_strength", "plus,equals_sign", "Add a column at another strength", "Dial"),
     Action("add_preset", "a,p", "Add a column with another preset", "Preset"),
+    Action("teach", "t", "Of a mix: add the two columns whose vote would teach most"),
     Action("leave_out", "o", "Of a mix: add a column without each preference"),
     Action("remove", "minus,x,delete", "Remove this column", "Remove", id="remove_column"),
     Action("again", "r", "Write all again with another seed", "Again", id="compare_again"),

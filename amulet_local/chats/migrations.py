@@ -177,9 +177,14 @@ def _wishes(db: sqlite3.Connection) -> None:
         db.execute(f"CREATE TRIGGER {name} AFTER {event} ON messages BEGIN {statements} END")
 
 
-def _mixes(_db: sqlite3.Connection) -> None:
+def _mixes(db: sqlite3.Connection) -> None:
     """Replies may follow several preferences: their origins, and the measures of their tokens, say
-    more than earlier versions can read (see provenance). What is there stays as it is."""
+    more than earlier versions can read (see provenance). What is there stays as it is.
+
+    A mix on a ballot has a row for each fader, with the number of its choice; without one, a row is
+    a choice of its own.
+    """
+    db.execute("ALTER TABLE votes ADD COLUMN choice INTEGER")
 
 
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (

@@ -1,4 +1,4 @@
-"""Blind votes: which strength of a preset people liked best, not knowing which was which.
+"""Blind votes: which strengths of presets people liked best, not knowing which was which.
 
 Ballots go into the store, and come out counted, with the strength that they speak for. Nothing
 here knows of screens or engines.
@@ -7,7 +7,7 @@ here knows of screens or engines.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from amulet_local.chats.database import Database
@@ -43,6 +43,14 @@ class Tally:
         return ranked[0][0]
 
 
+@dataclass(frozen=True)
+class Ballot:
+    """A vote between mixes, each as its presets' strengths, and the number of the one that won."""
+
+    mixes: tuple[Mapping[str, float], ...]
+    chosen: int
+
+
 class Votes:
     """The ballots of a store. Every method raises as those of History do."""
 
@@ -59,6 +67,39 @@ class Votes:
         add = "INSERT INTO votes (ballot, model, preset, strength, won) VALUES (?, ?, ?, ?, ?)"
         self._save(lambda db: db.executemany(add, rows))
 
+    def add_mixes(self, model: str, ballot: Sequence[Mapping[str, float]], chosen: int) -> None:
+        """Keep a ballot of mixes, each as its presets' strengths; one without any is base."""
+        name = new_id()
+        rows = [
+            (name, model, preset, round(strength, _DECIMALS), number == chosen, number)
+            for number, mix in enumerate(ballot)
+            for preset, strength in (mix or {"": 0.0}).items()
+        ]
+        add = (
+            "INSERT INTO votes (ballot, model, preset, strength, won, choice) "
+            "VALUES (?, ?, ?, ?, ?, ?)"
+        )
+        self._save(lambda db: db.executemany(add, rows))
+
+    def ballots(self, model: str) -> list[Ballot]:
+        """All votes on a model, oldest first; what has one preset is a mix of one."""
+        with self._database.reading() as db:
+            rows = db.execute(
+                """SELECT ballot, coalesce(choice, number), preset, strength, won FROM votes
+                WHERE model = ? ORDER BY number""",
+                (model,),
+            ).fetchall()
+        found: dict[str, dict[int, dict[str, float]]] = {}
+        chosen: dict[str, int] = {}
+        for ballot, choice, preset, strength, won in rows:
+            mixes = found.setdefault(ballot, {})
+            mixes.setdefault(choice, {}).update({preset: strength} if preset else {})
+            if won:
+                chosen[ballot] = list(mixes).index(choice)
+        return [
+            Ballot(tuple(found[name].values()), chosen[name]) for name in found if name in chosen
+        ]
+
     def tally(self, model: str, preset: str) -> Tally:
         """How the votes between strengths of a preset went, on a model.
 
@@ -67,7 +108,8 @@ class Votes:
         with self._database.reading() as db:
             rows = db.execute(
                 """SELECT strength, count(*) FROM votes
-                WHERE model = ? AND preset = ? AND won GROUP BY strength""",
+                WHERE model = ? AND preset = ? AND won AND choice IS NULL
+                GROUP BY strength""",
                 (model, preset),
             ).fetchall()
         return Tally(sum(count for _, count in rows), dict(rows))

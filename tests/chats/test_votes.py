@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amulet_local.chats.history import History, history_file
-from amulet_local.chats.votes import Choice, Tally
+from amulet_local.chats.votes import Ballot, Choice, Tally
 from amulet_local.realignment import AMULET
 
 MODEL = "SmolLM2-135M-Instruct"
@@ -40,3 +40,16 @@ def test_few_votes_and_ties_speak_for_nothing() -> None:
     assert Tally(4, {3.0: 2, 1.0: 2}).favourite is None
     assert Tally(7, {3.0: 4, 1.0: 3}).favourite == 3.0
     assert Tally(0, {}).favourite is None
+
+
+def test_mixes_are_kept_with_all_their_faders_and_one_preset_is_a_mix_of_one() -> None:
+    mix = {"concise": 2.0, "formal": -1.0}
+    with History(None) as store:
+        store.votes.add_mixes(MODEL, [{}, mix], 1)
+        store.votes.add(MODEL, BALLOT[:2], 0)
+        assert store.votes.ballots(MODEL) == [
+            Ballot(({}, mix), 1),
+            Ballot(({"concise": 0.0}, {"concise": 1.0}), 0),
+        ]
+        assert store.votes.ballots("another") == []
+        assert store.votes.tally(MODEL, "concise") == Tally(1, {0.0: 1})

@@ -15,7 +15,7 @@ from amulet_local.chats.chat import completed
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.followed import Check, checks_of
 from amulet_local.chats.ids import new_id
-from amulet_local.chats.votes import Choice, Tally
+from amulet_local.chats.votes import Ballot, Choice, Tally
 from amulet_local.engine.client import EngineHandle
 from amulet_local.presets.preset import Preset
 from amulet_local.protocol.alignment import Method
@@ -240,6 +240,12 @@ class Comparison:
             return
         self.winner = self.columns[number]
         model = self._session.model
+        if any(column.steering.mix for column in self.columns):
+            ballot_of_mixes = [strengths_of(column.steering) for column in self.columns]
+            known = [mix for mix in ballot_of_mixes if mix is not None]
+            if model and len(known) == len(ballot_of_mixes):
+                self._session.history.votes.add_mixes(model.name, known, number)
+            return
         presets = [column.steering.preset for column in self.columns]
         if model and all(presets):
             ballot = [
@@ -248,6 +254,11 @@ class Comparison:
                 if preset
             ]
             self._session.history.votes.add(model.name, ballot, number)
+
+    def ballots(self) -> list[Ballot]:
+        """All votes on this model. Raises AmuletError."""
+        model = self._session.model
+        return self._session.history.votes.ballots(model.name if model else "")
 
     def tally(self, preset: Preset) -> Tally:
         """How the votes for a preset went so far. Raises AmuletError."""
@@ -267,6 +278,14 @@ def usual(steering: SteeringChoice, otherwise: float = LINEAR) -> Sequence[Steer
     strengths = [steering.strength, otherwise, LINEAR]
     realigned = next(it for it in strengths if method_of(it) == "amulet")
     return [steering.at(strength) for strength in (BASE, PROMPT, realigned)]
+
+
+def strengths_of(steering: SteeringChoice) -> dict[str, float] | None:
+    """By preset, of what is heard; None where some of it is words, of which no vote is kept."""
+    faders = heard(steering.faders)
+    if not all(fader.preset for fader in faders):
+        return None
+    return {fader.preset.name: fader.strength for fader in faders if fader.preset}
 
 
 def left_out(steering: SteeringChoice) -> Sequence[SteeringChoice]:

@@ -1,13 +1,17 @@
-"""What a blind vote came to, in words."""
+"""What a blind vote came to, in words, and what would be worth a vote."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from amulet_local.chats.votes import FEWEST
+import numpy as np
+
+from amulet_local.chats.votes import FEWEST, Ballot
+from amulet_local.presets.learned import Learned, Vector, Vote, around, learn, most_telling
 from amulet_local.presets.preset import Preset
 from tui.comparison.comparison import SAME, Column, Comparison
+from tui.session.steering import SteeringChoice
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ def told(
     winner = comparison.winner
     if winner is None:
         return "No vote.", None
+    if winner.steering.mix:
+        return _told_of_mix(comparison, winner, f"You chose {title(winner)}.", key)
     chosen, preset = f"You chose {title(winner)}.", winner.steering.preset
     if not preset:
         return f"{chosen} Votes are only saved for presets.", None
@@ -42,3 +48,71 @@ def told(
     if abs(strength - preset.usual_strength) < SAME:
         return f"{ahead}, which is this preset's default.", None
     return f"{ahead}: {key} makes it this preset's default.", Favourite(preset, strength)
+
+
+def _told_of_mix(
+    comparison: Comparison, winner: Column, chosen: str, key: str
+) -> tuple[str, Favourite | None]:
+    """What all votes teach about the presets of a mix; the one suggested whose default they speak
+    against most clearly."""
+    presets = [fader.preset for fader in winner.steering.mix if fader.preset]
+    if len(presets) < len(winner.steering.mix):
+        return f"{chosen} Votes are only saved for presets.", None
+    learned = learned_from(comparison.ballots(), presets)
+    usual = [preset.usual_strength for preset in presets]
+    against = [
+        (abs(float(learned.strengths[at]) - usual[at]), at)
+        for at in range(len(presets))
+        if learned.excludes(at, usual[at])
+    ]
+    if not against:
+        told = ", ".join(
+            f"{preset.name} {low:.1f} to {high:.1f}"
+            for preset, (low, high) in zip(
+                presets, map(learned.interval, range(len(presets))), strict=True
+            )
+        )
+        return f"{chosen} So far, your votes put {told}.", None
+    _, at = max(against)
+    low, high = learned.interval(at)
+    best, preset = round(float(learned.strengths[at]), 1), presets[at]
+    return (
+        f"{chosen} Your votes put {preset.name} at {best:.1f} ({low:.1f} to {high:.1f}), not at "
+        f"{usual[at]:.2f}: {key} makes it this preset's default.",
+        Favourite(preset, best),
+    )
+
+
+def learned_from(ballots: Sequence[Ballot], presets: Sequence[Preset]) -> Learned:
+    """What votes between mixes of these presets come to; those about others say nothing here."""
+    names = [preset.name for preset in presets]
+    votes = [
+        Vote(
+            np.array([[mix.get(name, 0.0) for name in names] for mix in ballot.mixes]),
+            ballot.chosen,
+        )
+        for ballot in ballots
+        if set().union(*ballot.mixes) <= set(names) and len(ballot.mixes) > 1
+    ]
+    return learn(votes, np.array([preset.usual_strength for preset in presets]))
+
+
+def most_telling_pair(
+    ballots: Sequence[Ballot], steering: SteeringChoice
+) -> Sequence[SteeringChoice]:
+    """The two mixes of the same presets whose vote would teach most; none where words are among
+    them, or there is no mix."""
+    presets = [fader.preset for fader in steering.mix if fader.preset]
+    if not presets or len(presets) < len(steering.mix):
+        return ()
+    learned = learned_from(ballots, presets)
+    mixes = around(np.array([fader.strength for fader in steering.mix]))
+    return [_at(steering, mixes[number]) for number in most_telling(learned, mixes)]
+
+
+def _at(steering: SteeringChoice, strengths: Vector) -> SteeringChoice:
+    faders = [
+        replace(fader, strength=round(float(strength), 2), given=True, muted=False, solo=False)
+        for fader, strength in zip(steering.mix, strengths, strict=True)
+    ]
+    return steering.with_faders(faders)

@@ -5,6 +5,7 @@ The screen is dismissed with the column to take into the chat, or None.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,7 +26,7 @@ from amulet_local.presets.preset import Presets, read_preset
 from amulet_local.protocol.alignment import Strength
 from tui.actions import COMPARE, bindings, shown_key
 from tui.comparison.comparison import Column, Comparison, left_out, usual, with_preset
-from tui.comparison.verdicts import Favourite, told
+from tui.comparison.verdicts import Favourite, most_telling_pair, told
 from tui.markdown.sanitising import clean, sentence
 from tui.screens.preset_picker import Choice, PresetPicker
 from tui.session.session import Session
@@ -208,10 +209,8 @@ class CompareScreen(ModalScreen[Taken | None]):
     def action_end(self, end: int) -> None:
         """All columns to their beginning, or their end."""
         for view in self._views:
-            if end > 0:
-                view.scroll.scroll_end(animate=False)
-            else:
-                view.scroll.scroll_home(animate=False)
+            go = view.scroll.scroll_end if end > 0 else view.scroll.scroll_home
+            go(animate=False)
 
     async def action_again(self) -> None:
         """All once more, by another seed."""
@@ -234,12 +233,19 @@ class CompareScreen(ModalScreen[Taken | None]):
             await self._add(self._session.suited(SteeringChoice.to_preset(choice.preset)))
 
     async def action_leave_out(self) -> None:
-        """A column without each preference of a mix."""
-        without = left_out(self._selected.column.steering)
-        if not without:
-            self.notify("This column follows one preference; there is nothing to leave out.")
-        for steering in without:
+        """See COMPARE."""
+        await self._add_all(left_out(self._selected.column.steering))
+
+    async def action_teach(self) -> None:
+        """The two mixes whose vote would teach most."""
+        steering, ballots = self._selected.column.steering, self.comparison.ballots()
+        await self._add_all(most_telling_pair(ballots, steering))
+
+    async def _add_all(self, steerings: Sequence[SteeringChoice]) -> None:
+        for steering in steerings:
             await self._add(steering)
+        if not steerings:
+            self.notify("This is for a mix of presets; choose a column that follows one.")
 
     def action_add_strength(self) -> None:
         """Ask for a strength, for a column like this one."""

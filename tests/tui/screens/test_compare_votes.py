@@ -10,9 +10,11 @@ from amulet_local.chats.votes import Choice, Tally
 from amulet_local.presets.preset import load_presets, read_preset
 from amulet_local.realignment import AMULET
 from amulet_local.settings import presets_folder
+from tests.checks import some
 from tests.fake_engine import FakeEngine
 from tests.tui.running import MODEL, chat
 from tests.tui.screens.compare_screen import ALL, SIZES, comparing, comparison, names, screen
+from tui.comparison.comparison import strengths_of
 
 pytestmark = pytest.mark.usefixtures("strength_of_the_paper", "shuffling_turns_round")
 
@@ -96,3 +98,37 @@ async def test_votes_are_not_kept_for_words_of_the_users_own() -> None:
         await comparing(running)
         await running.press("v", "1")
         assert "Votes are only saved for presets." in running.shown()
+
+
+async def test_votes_between_mixes_teach_the_faders_and_ask_what_teaches_most() -> None:
+    engine = FakeEngine(*ALL, *([f"Reply {number}."] for number in range(9)))
+    async with chat(engine) as running:
+        await running.say("/mix formal")
+        running.screen.set_focus(running.prompt)
+        await comparing(running)
+        await running.press("3", "t")
+        pair = [strengths_of(column.steering) for column in comparison(running).columns[3:]]
+        assert pair[0] != pair[1]
+        assert all(set(some(mix or {})) == {"concise", "formal"} for mix in pair)
+        await running.press("v", "1")
+        assert "So far, your votes put concise" in running.words()
+        (ballot,) = running.session.history.votes.ballots(MODEL.name)
+        assert len(ballot.mixes) == 5
+        assert ballot.chosen == 0
+        assert {"concise": 0.0, "formal": 0.0} in ballot.mixes
+
+
+async def test_many_votes_speak_against_a_default() -> None:
+    async with chat(FakeEngine(*ALL)) as running:
+        await running.say("/mix formal")
+        running.screen.set_focus(running.prompt)
+        away, present = {"concise": AMULET, "formal": -3.0}, {"concise": AMULET, "formal": 1.0}
+        for _ in range(20):
+            running.session.history.votes.add_mixes(MODEL.name, [away, present], 0)
+        await comparing(running)
+        await running.press("v", "1")
+        assert "your votes put formal at" in running.words().casefold()
+        await running.press("u")
+        own = read_preset(presets_folder() / "formal.toml")
+        assert isinstance(own.strength, float)
+        assert own.strength < 1.0
