@@ -242,7 +242,16 @@ def prompted(logits: Rows, strengths: Sequence[float], work: Workspace) -> Row:
 
 def guard_reference(logits: Rows, strengths: Sequence[float], work: Workspace) -> Row:
     """The row that judges plausibility: what prompting for the mix would say (see `prompted`), or
-    base when all push away."""
+    base when all push away.
+
+        log r = sum_k w_k log pref_k,  w_k = s_k / sum of the positive s,  over the positive s_k
+
+    Of one preference that is its own row, so that nothing changes where there is one. Two others
+    were tried. Their product, r = prod_k pref_k, is no other judge: with equal strengths its floor
+    beta is this one's at beta^(1/K). Plausible to any of them, r = max_k pref_k / max pref_k, lets
+    in what a single preference finds likely and all others do not, and kept no more instructions
+    (docs/mixing.md).
+    """
     if not any(strength > 0 for strength in strengths):
         return logits[0]
     return prompted(logits, strengths, work)

@@ -38,6 +38,7 @@ def reference_of(candidate: Candidate) -> Callable[[Rows, Sequence[float], Works
     """A guard's reference as `realignment.guard_reference` gives it."""
 
     def reference(logits: Rows, strengths: Sequence[float], work: Workspace) -> Row:
+        del work  # these take what they need
         led = [(k, strength) for k, strength in enumerate(strengths) if strength > 0]
         if len(led) < 2:
             return logits[1 + led[0][0]] if led else logits[0]

@@ -38,6 +38,7 @@ _OTHERS = (  # chats of other days, in days before today
     (4, "Boil eggs: how long?", "Seven minutes for a soft yolk, ten for a hard one."),
 )
 _WISH = 'Describe autumn in two sentences !! all in lower case, without the word "leaves"'
+_MIX = ["ctrl+t", "plus", *"formal", "enter", "plus", *"sycophantic", "enter", "3", "b", "minus"]
 _TAKEN: dict[str, tuple[tuple[int, int], list[str]]] = {  # width and height; keys to press
     "chat": ((110, 30), []),
     "picker": ((110, 30), ["ctrl+p"]),
@@ -46,6 +47,7 @@ _TAKEN: dict[str, tuple[tuple[int, int], list[str]]] = {  # width and height; ke
     "heat": ((110, 30), ["ctrl+f", "n", "n"]),
     "compare": ((130, 30), ["ctrl+y"]),
     "wish": ((110, 20), []),
+    "desk": ((160, 38), [*_MIX, "f", "enter", "ctrl+r", "ctrl+t"]),
 }
 _LONGEST = 160  # tokens of a reply
 _WAIT_S = 600.0  # for a reply, which a large model on a small machine takes

@@ -31,7 +31,9 @@ Task = Literal["prose", "copy-edit"]
 Prompts = dict[int, list[int]]
 
 PREFERENCE = "Write in British English."
+MIX = (PREFERENCE, "Be brief.", "Your answer should be formal as much as possible.")
 _COMBINATION = Combination((LINEAR,), guard=0.1)
+_MIX = Combination((1.5, 1.0, 0.5), guard=0.1)
 _PARAGRAPH = (
     "The ferry leaves the old harbour at seven in the morning and again at four in the afternoon. "
     "Tickets are sold on board, and bicycles travel free of charge. In winter the crossing takes "
@@ -108,6 +110,16 @@ def make_arms(
         ),
         _lockstep_arm(owned, "one context", "prose", model, prompter, options),
         _raw_arm(owned, "llama_decode alone, 2 rows", model, options, rows=2),
+        _lockstep_arm(
+            owned,
+            "one context, 3 preferences",
+            "prose",
+            model,
+            prompter,
+            options,
+            streams=1 + len(MIX),
+        ),
+        _raw_arm(owned, "llama_decode alone, 4 rows", model, options, rows=1 + len(MIX)),
     ]
     with closing(Lockstep(model, options)) as lockstep:
         can_rewind = lockstep.can_rewind
@@ -167,7 +179,7 @@ def _ngrams(cost: Cost) -> DrafterOf:
 
 def _prompts(prompter: Prompter, task: Task, streams: int) -> Prompts:
     chat = [Message("user", _QUESTIONS[task])]
-    preferences = ("", PREFERENCE)[:streams]
+    preferences = ("", *MIX)[:streams]
     return {k: prompter.prompt(DEFAULT_SYSTEM, chat, p) for k, p in enumerate(preferences)}
 
 
@@ -185,7 +197,7 @@ def _lockstep_arm(
     lockstep = owned.enter_context(closing(Lockstep(model, options, streams)))
     evaluating = [lockstep, draft.lockstep] if draft else [lockstep]
     prompts = _prompts(prompter, task, streams)
-    combination = _COMBINATION if streams == 2 else Combination((), 0.0)
+    combination = {1: Combination((), 0.0), 2: _COMBINATION}.get(streams, _MIX)
     work = Workspace(model.vocabulary.size)
 
     def decode_s() -> float:
@@ -235,7 +247,7 @@ def _raw_arm(owned: ExitStack, name: str, model: Model, options: LoadOptions, ro
             Context(
                 model,
                 length=1024,
-                sequences=2,
+                sequences=rows,
                 threads=options.threads,
                 flash_attention=options.flash_attention,
                 kv_type=options.kv_type,

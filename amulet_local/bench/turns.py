@@ -61,6 +61,8 @@ def measure_turns(
     for name, streams, placement in cases:
         say(f"reading prompts, {name}")
         turns += _fresh_and_next(model, prompter, options, repeat, name, streams, placement)
+    say("one more preference")
+    turns.append(_added_preference(model, prompter, options, repeat))
     for _, _, placement in cases[1:]:
         say(f"another preference, {placement} placement")
         turns.append(_changed_preference(model, prompter, options, repeat, placement))
@@ -82,6 +84,12 @@ def measure_kv(model: Model, options: LoadOptions) -> list[KvMemory]:
             {0: same, 1: [*same[:-50], *range(50)]},
         ),
         ("one context, system placement", 2, "one-context", {0: same, 1: [7, *same]}),
+        (
+            "one context, turn placement, 3 preferences",
+            4,
+            "one-context",
+            {0: same, **{k: [*same[:-50], k, *range(49)] for k in (1, 2, 3)}},
+        ),
     ]
     kv = []
     for name, streams, arrangement, prompts in fills:
@@ -137,6 +145,21 @@ def _fresh_and_next(
             following.read(_prompts(prompter, chat, streams, placement))
     yield fresh.turn(f"fresh 1k-token prompt, {name}")
     yield following.turn(f"next turn, {name}")
+
+
+def _added_preference(model: Model, prompter: Prompter, options: LoadOptions, repeat: int) -> Turn:
+    """A third preference beside two at 2,000 tokens, turn placement: its own last turn."""
+    with closing(Lockstep(model, options, streams=4)) as lockstep:
+        record = _Record(lockstep)
+        for variant in range(repeat):
+            chat = _chat(prompter, 2000, variant)
+            texts = ("", *_PREFERENCES, "Your answer should be brief.")
+            prompts = {
+                k: prompter.prompt(DEFAULT_SYSTEM, chat, p, "turn") for k, p in enumerate(texts)
+            }
+            lockstep.prefill({k: prompts[k] for k in (0, 1, 2)})
+            record.read(prompts)
+    return record.turn("one more preference at 2k tokens, turn placement")
 
 
 def _changed_preference(

@@ -34,7 +34,12 @@ def test_a_run_measures_every_way_to_decode(tiny: Path) -> None:
     report = run(str(tiny), OPTIONS, said.append, draft=str(tiny), tokens=8, repeat=1)
     names = [arm.name for arm in report.arms]
     assert names[0] == "plain"
-    for name in ("high-level chat completion", "two contexts", "one context"):
+    for name in (
+        "high-level chat completion",
+        "two contexts",
+        "one context",
+        "one context, 3 preferences",
+    ):
         assert name in names
     assert {arm.task for arm in report.arms if "n-gram" in arm.name} == {"prose", "copy-edit"}
     for arm in some(report.arms):
@@ -48,7 +53,10 @@ def test_a_run_measures_every_way_to_decode(tiny: Path) -> None:
     assert rows["next turn, lockstep, system placement"] == 2 * rows["next turn, plain"]
     changed = "other preference in a 2k-token chat, "
     assert rows[f"{changed}turn placement"] < rows[f"{changed}system placement"] / 5
+    added = rows["one more preference at 2k tokens, turn placement"]
+    assert added < rows[f"{changed}system placement"] / 5
     cells = {kv.name: kv.cells for kv in report.kv}
+    assert cells["one context, turn placement, 3 preferences"] <= 1.3 * cells["plain"]
     assert cells["one context, turn placement"] <= 1.15 * cells["plain"]
     assert cells["two contexts"] == 2 * cells["plain"]
     assert set(report.outside_ms) >= {"realign", "guard", "sampler", "detokenise", "pipe"}

@@ -9,7 +9,8 @@ import pytest
 
 from amulet_local.errors import NotUsableError
 from amulet_local.evaluation.instructions import ability_questions, read_instructions
-from amulet_local.evaluation.plan import Preference
+from amulet_local.evaluation.plan import Assignment, Preference
+from amulet_local.evaluation.variants import Variant
 from amulet_local.verifiers import verifier
 from tests.checks import some
 
@@ -86,3 +87,23 @@ def test_the_questions_that_come_with_amulet_can_each_be_answered_rightly() -> N
     assert len(questions) >= 200
     assert len({each.index for each in questions}) == len(questions)
     assert all(each.verifiers for each in some(questions))
+
+
+def test_a_line_with_each_instruction_is_a_mix_where_it_is_realigned(tmp_path: Path) -> None:
+    line = {
+        "question": "Why?",
+        "question_with_instruction": "Why? Be brief. No commas.",
+        "each": ["Why? Be brief.", "Why? No commas."],
+        "instruction_id_list": ["punctuation:no_comma"],
+        "kwargs": [{}],
+    }
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps(line))
+    ((question, preference),) = read_instructions(path)
+    several = Assignment(question, preference, Variant("amulet", "amulet"))
+    assert several.wishes == ("Be brief.", "No commas.")
+    prompted = Assignment(question, preference, Variant("pref", "pref"))
+    assert (prompted.wishes, prompted.wish) == ((), "Be brief. No commas.")
+    path.write_text(json.dumps({**line, "each": ["", "x"]}))
+    with pytest.raises(NotUsableError, match='"each" needs'):
+        read_instructions(path)
