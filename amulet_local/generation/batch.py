@@ -82,6 +82,7 @@ class RunningBatch:
         self._reader: PromptReader[_Member] = PromptReader(pool, together=together)
         self._waiting: list[_Member] = []
         self._running: list[_Member] = []
+        self._is_short_of_cells = False  # until a reply ends
 
     def __len__(self) -> int:
         """How many are written or wait."""
@@ -134,6 +135,9 @@ class RunningBatch:
 
     def _admit(self) -> None:
         """First come, first served; one that was put back goes on where it was."""
+        if self._is_short_of_cells and self._running:
+            return
+        self._is_short_of_cells = False
         while self._waiting and len(self._running) < self._most:
             member = self._waiting[0]
             tokens = member.item.reply.tokens
@@ -155,6 +159,7 @@ class RunningBatch:
             self._pool.give_back(member.streams)
         member.streams, member.block, member.draft, member.is_read = [], [], [], False
         if reason:
+            self._is_short_of_cells = False
             member.item.reply.finish(reason)
             member.item.ended(None)
 
@@ -165,6 +170,7 @@ class RunningBatch:
         self._leave(newest, "length" if alone else None)
         if not alone:
             self._waiting.insert(0, newest)
+            self._is_short_of_cells = True
 
     # -- writing ------------------------------------------------------------------------------
 

@@ -69,6 +69,8 @@ def completion_requests(
         raise ApiError("The prompt must be one text.", param="prompt")
     if body.suffix:
         raise ApiError("This server cannot fill in before a suffix.", param="suffix")
+    if body.echo:
+        raise ApiError("This server does not repeat the prompt; leave echo out.", param="echo")
     steering = steering_of(body, "", house)
     wish = _wish(body)
     request = Reply(
@@ -104,8 +106,8 @@ def _each(request: Reply, body: Body, limits: Limits, new_id: Callable[[], int])
     said = sum(len(message.text) for message in request.messages) + len(request.system)
     if said > _MOST_PER_TOKEN * limits.context:  # tokenising it would only take time
         raise too_long(
-            f"The prompt of {said:,} characters does not fit the context of {limits.context:,} "
-            "tokens; shorten it."
+            f"{said:,} characters are more than {limits.context:,} tokens; shorten it, or serve "
+            "the model with a larger --context."
         )
     seed = secrets.randbelow(LARGEST_SEED + 1) if body.seed is None else body.seed
     return [

@@ -60,6 +60,10 @@ def engine_gone(reason: str = "") -> ApiError:
     )
 
 
-def too_long(message: str) -> ApiError:
-    """The prompt does not fit the context."""
-    return ApiError(message, code="context_length_exceeded", param="messages")
+def too_long(details: str) -> ApiError:
+    """The prompt does not fit the context. Clients know that by the code, or by these words."""
+    return ApiError(
+        f"The prompt is longer than the model's context length: {details}",
+        code="context_length_exceeded",
+        param="messages",
+    )
