@@ -129,12 +129,10 @@ class ChatScreen(Screen[None]):
     action_page = navigation_actions.page
     action_newest = navigation_actions.newest
 
-    action_pick_model = model_actions.pick_model
-    command_pick_model = model_actions.load_by_name
+    action_pick_model = action_pull = model_actions.pick_model
+    command_pick_model, command_pull = model_actions.load_by_name, model_actions.pull
     action_restart = model_actions.restart
     action_calibrate = calibrating.toggle
-    action_pull = model_actions.pick_model
-    command_pull = model_actions.pull
     _name_better = on(first_run.Suggested)(first_run.name_it)
     _take_arrival = on(FetchLine.Arrived)(first_run.arrived)
     _take_end = on(FetchLine.Ended)(first_run.ended)
@@ -154,16 +152,14 @@ class ChatScreen(Screen[None]):
         self.editing: str | None = None
         self.copied = CopiedBlock()
         self.chat_before: str | None = None
-        self.draft = ""
-        self.completions = Completions()
+        self.draft, self.completions = "", Completions()
         self.transcript, self.prompt = Transcript(), Prompt(self.completions)
         self.panel = SteeringPanel()
         self._events, self._model, self._notices = engine.events, model, notices
         self._keys_shown: tuple[object, ...] = ()
         self.calibration: Calibration | None = None
         self.better = BetterModel(Stage.OVER if model else Stage.WAITING)
-        self._offer, self._title = Offer(model_store), TitleLine()
-        self.fetching = FetchLine()
+        self._offer, self._title, self.fetching = Offer(model_store), TitleLine(), FetchLine()
         self._often: Timer | None = None
 
     def compose(self) -> ComposeResult:

@@ -3,7 +3,7 @@
 The user's acts and the engine's events go in; Changes come out, for a screen to show. The chat
 itself is in the store, which is written to as things happen. Messages that come before the model is
 ready, or while a reply is written, wait and are sent in turn. Nothing here blocks for long, reads a
-clock of its own, or knows of widgets.
+clock of its own, or knows of widgets. It is longer than other modules: a method for each act.
 """
 
 from __future__ import annotations
