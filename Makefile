@@ -40,8 +40,8 @@ dev: $(VENV)/.dev ## Make the environment with the tools of development, as lock
 
 # What opens the app takes most of the time, and what runs llama.cpp needs a model: make test has both.
 check: export PYTHONDONTWRITEBYTECODE =
-check: lint ## Lint, and the tests but those that run a model, open the app or torture; under a minute
-	$(BIN)/python -m pytest -m "not model and not app and not torture"
+check: lint ## Lint, and the quick tests; under a minute
+	$(BIN)/python -m pytest -m "not model and not app and not slow"
 
 # Bytecode is kept even where the environment says otherwise: tests start many processes.
 test: export PYTHONDONTWRITEBYTECODE =

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent.parent
 LAYERS = "the wings of amulet_local import only from below"
 REALIGNMENT = "realignment is NumPy and the standard library"

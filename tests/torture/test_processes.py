@@ -11,7 +11,7 @@ import pytest
 from tests.checks import comes
 from tests.torture import deaths, pipe, text
 
-pytestmark = [pytest.mark.model, pytest.mark.torture]
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 # From what was sent before, through the chat before it, to its question in the prompt.
 SHORT_WALK = (text.UP, text.ESCAPE, text.BACK, b"\x1b[1;5A", text.UP, b"e", b"\x0c", text.ESCAPE)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.torture.part import parts
 
-pytestmark = pytest.mark.torture
+pytestmark = pytest.mark.slow
 
 SEED = 0
 QUICK = {name: part for name, part in parts().items() if part.quick}

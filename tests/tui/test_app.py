@@ -287,6 +287,7 @@ class Terminal:
         return code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
 )
@@ -297,6 +298,7 @@ def test_a_signal_leaves_the_terminal_whole(number: int, code: int) -> None:
     assert terminal.end() == code
 
 
+@pytest.mark.slow
 def test_a_key_leaves_the_terminal_whole() -> None:
     terminal = Terminal()
     terminal.read_until("no model")
@@ -304,6 +306,7 @@ def test_a_key_leaves_the_terminal_whole() -> None:
     assert terminal.end() == 0
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_kept_the_chat_opens_and_says_so(home: Path) -> None:
     home.write_text("a file where the folder should be")
     terminal = Terminal()

@@ -281,6 +281,7 @@ def long(piece: str) -> str:
     return (piece * LONG)[:LONG]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "reply",
     [

@@ -280,6 +280,7 @@ LONG = {  # parts of which long texts are made, by what a family of kinds looks 
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "arguments", "good", "bad"), TABLE)
 def test_a_long_line_takes_time_in_proportion(
     kind: str, arguments: dict[str, object], good: list[str], bad: list[str]

@@ -197,6 +197,7 @@ def calls(text: str) -> int:
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("construct", CONSTRUCTS)
 def test_every_construct_takes_work_in_proportion_to_its_length(construct: str) -> None:
     short, long = (CONSTRUCTS[construct](length) for length in (400, 1600))
