@@ -44,8 +44,10 @@ class Action:
 
 _NTH = ("first", "second", "third", "fourth", "fifth", "sixth")
 
+QUIT = Action("quit", "ctrl+q", "Quit", "Quit", command="quit")
+
 APP = (
-    Action("quit", "ctrl+q", "Quit", "Quit", command="quit"),
+    QUIT,
     Action(
         "interrupt",
         "ctrl+c",

@@ -10,7 +10,9 @@ import gc
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from math import inf
+from threading import Event
 from time import monotonic
 from types import MappingProxyType
 from typing import ClassVar
@@ -30,10 +32,11 @@ from amulet_local.engine.client import EngineHandle, EngineProcess
 from amulet_local.errors import AmuletError
 from amulet_local.presets.mixing import Chosen, Together
 from amulet_local.presets.preset import load_presets
+from amulet_local.prompts.template_process import the_process
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.safe_text import clean
 from amulet_local.settings import load_settings
-from tui.actions import APP, bindings, key_problems
+from tui.actions import APP, QUIT, bindings, key_problems, keys_of
 from tui.gate import Gate
 from tui.markdown.sanitising import sentence
 from tui.palette import ActionProvider
@@ -90,18 +93,19 @@ def run_chat(
 
         def give_up() -> None:
             engine.kill()
+            the_process.kill()
             app.give_back_terminal()
 
         ending = Ending(app.leave, give_up)
         ending.on_signals()
-        app.on_exit = ending.begin
+        app.on_exit, app.on_quit_key = ending.begin, ending.asked
         try:
             app.run()
         finally:
+            ending.begin(app.return_code or 0)
             session.replies.end()  # before the engine, for which there may be no time
             lost = history.close()
             engine.close()
-            ending.done()
     if app.failure or lost:
         raise AmuletError(app.failure or lost)
     return app.return_code or 0
@@ -119,7 +123,8 @@ class AmuletApp(App[None]):
     """One chat screen, and how to leave it. notices: sentences to begin with.
 
     failure: what to tell the user where an error of our own has ended it. on_exit: hears that the
-    end begins, and with which code.
+    end begins, and with which code. on_quit_key: hears, on another thread, that the key to quit was
+    pressed; the event is set once the app has come to it.
     """
 
     TITLE = "Amulet"
@@ -143,6 +148,7 @@ class AmuletApp(App[None]):
         super().__init__()
         self.own_keys = dict(keys)
         self.set_keymap(self.own_keys)
+        self._quit_keys = keys_of(QUIT, self.own_keys)
         for own in OWN:
             self.register_theme(own)
         self.theme = theme
@@ -153,6 +159,7 @@ class AmuletApp(App[None]):
         self._begun = False
         self._told_at: dict[tuple[type, str], float] = {}  # errors by their place, when last told
         self.on_exit: Callable[[int], None] = lambda _code: None
+        self.on_quit_key: Callable[[Event], None] = lambda _heard: None
         self.failure = ""
 
     def get_default_screen(self) -> ChatScreen:
@@ -200,6 +207,14 @@ class AmuletApp(App[None]):
         if self._loop and self._begun:
             self._loop.call_soon_threadsafe(lambda: self.exit(return_code=code))
         return self._begun
+
+    def typed(self, key: str) -> None:
+        """A key was typed, told by the thread that reads them, whatever the main one is at."""
+        if key in self._quit_keys and (loop := self._loop):
+            heard = Event()
+            self.on_quit_key(heard)
+            with suppress(RuntimeError):  # the loop has ended, and the app with it
+                loop.call_soon_threadsafe(heard.set)
 
     def give_back_terminal(self) -> None:
         """Have the terminal as it was, at once, whatever the app is at; for other threads."""

@@ -41,6 +41,7 @@ from amulet_local.protocol.messages import (
 from amulet_local.settings import log_folder
 from amulet_local.system import paths
 from amulet_local.system.child_processes import environment, python
+from amulet_local.system.parent_process import for_the_child
 
 # What llama.cpp's backends say where a device has no memory left.
 NO_MEMORY = re.compile(
@@ -73,7 +74,7 @@ class Running:
         self._frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._log = _opened_log(events)
         self._process = subprocess.Popen(
-            python("-m", "amulet_local.engine.worker", *_ends_with()),
+            python("-m", "amulet_local.engine.worker", *for_the_child()),
             bufsize=0,  # a buffer would be locked by the thread that writes when we end
             env=environment(),
             stdin=subprocess.PIPE,
@@ -198,11 +199,6 @@ class Running:
         if fewer:
             runs = f"{fewer} of {card.layers} layers run there and the rest on the processor"
         return Died(f"The memory of {card.devices} ran out, so from now on {runs}.", lighter=True)
-
-
-def _ends_with() -> list[str]:
-    """What has the process end with this one."""
-    return [str(os.getpid())] if threading.current_thread() is threading.main_thread() else []
 
 
 def _opened_log(events: Events) -> IO[bytes] | None:

@@ -27,6 +27,7 @@ from amulet_local.prompts.template_worker import (
 )
 from amulet_local.protocol.frames import read_body, write_body
 from amulet_local.system.child_processes import environment, python
+from amulet_local.system.parent_process import for_the_child
 
 _START_S = 60.0  # a start waits for the disk, and for other programs
 _END_S = 5.0
@@ -81,6 +82,11 @@ class TemplateProcess:
         with self._lock:
             self._end()
 
+    def kill(self) -> None:
+        """End the process at once, whoever uses it; for when this one has no time left."""
+        if running := self._running:
+            running.process.kill()
+
     def _end(self) -> None:
         if running := self._running:
             self._running = None
@@ -100,7 +106,7 @@ class _Running:
         self._least_memory = 0
         self._late = self._large = False
         self.process = subprocess.Popen(
-            python("-m", "amulet_local.prompts.template_worker"),
+            python("-m", "amulet_local.prompts.template_worker", *for_the_child()),
             env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import msgspec
 
 from amulet_local.protocol.frames import read_body, write_body
+from amulet_local.system.parent_process import end_with
 
 if TYPE_CHECKING:
     from amulet_local.prompts.jinja_templates import CompiledTemplate
@@ -148,7 +149,10 @@ def _limit_time(limit_s: float, nothing: IO[bytes]) -> None:
 
 
 def main() -> None:
-    """Answer requests until the pipe closes; then the parent is gone, and so are we."""
+    """Answer requests until the pipe closes; then the parent is gone, and so are we: at once, where
+    its id is the argument."""
+    if sys.argv[1:]:
+        end_with(int(sys.argv[1]))
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = open(os.devnull, "r+b")  # noqa: PTH123, SIM115 - a device, as long as we live
     for standard in (0, 1, 2):

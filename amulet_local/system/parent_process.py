@@ -6,8 +6,15 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 
 _PR_SET_PDEATHSIG = 1  # of Linux, see prctl(2)
+
+
+def for_the_child() -> list[str]:
+    """What to tell a process that is being started, as arguments, so that it can call `end_with`;
+    nothing where it may not."""
+    return [str(os.getpid())] if threading.current_thread() is threading.main_thread() else []
 
 
 def end_with(parent: int) -> None:

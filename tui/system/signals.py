@@ -32,11 +32,11 @@ def ending() -> bool:
 class Ending:
     """leave: asks for an orderly end; called on another thread, with the exit code; False where
     nothing has begun that could be brought to one. give_up: called there right before the process
-    ends, when it has not, or the time is up."""
+    ends, when it has not, or the time is up. That counts to the very end of the process, since
+    an interpreter that ends waits for threads, too."""
 
     def __init__(self, leave: Callable[[int], bool], give_up: Callable[[], None]) -> None:
         self._leave, self._give_up = leave, give_up
-        self._done = threading.Event()
         self._begun = threading.Lock()
 
     def on_signals(self) -> None:
@@ -53,11 +53,12 @@ class Ending:
     def begin(self, code: int) -> None:
         """The end has been asked for: by now the process has its time, and no more."""
         if self._begun.acquire(blocking=False):
-            threading.Thread(target=self._expect, args=(code,), daemon=True).start()
+            self._end_unless(threading.Event(), code)
 
-    def done(self) -> None:
-        """All is in order, and what comes does not wait for anything."""
-        self._done.set()
+    def asked(self, heard: threading.Event) -> None:
+        """A key asked for the end. heard: set once the main thread has come to it; where it never
+        does, as when it waits for a terminal that takes nothing, the process ends all the same."""
+        self._end_unless(heard, 0)
 
     def _listen(self, heard: socket.socket) -> None:
         while (number := heard.recv(1)[0]) not in _ENDING:
@@ -70,9 +71,12 @@ class Ending:
         else:
             self._end(SIGNALLED + number)
 
-    def _expect(self, code: int) -> None:
-        if not self._done.wait(LIMIT_S):
-            self._end(code)
+    def _end_unless(self, otherwise: threading.Event, code: int) -> None:
+        def wait() -> None:
+            if not otherwise.wait(LIMIT_S):
+                self._end(code)
+
+        threading.Thread(target=wait, daemon=True).start()
 
     def _end(self, code: int) -> None:
         if hasattr(signal, "pthread_sigmask"):  # so that `give_up` cannot be stopped

@@ -20,6 +20,8 @@ from typing import Any, TextIO, cast
 
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+from textual.events import Key
+from textual.message import Message
 
 from tui.system.signals import ending
 
@@ -98,7 +100,7 @@ class SteadyDriver(LinuxDriver):
     def _suspend(self) -> None:
         """Give the terminal back, then stop, with what may have started us, such as a script: the
         shell waits for that one. It would take the terminal too early if that stopped first."""
-        if self._in_use and self._auto_restart:
+        if self._in_use and self._auto_restart and not ending():
             self.suspend_application_mode()
             os.killpg(0, signal.SIGSTOP)
             self._come_back()
@@ -125,10 +127,11 @@ class SteadyDriver(LinuxDriver):
                 os.kill(os.getpid(), signal.SIGSTOP)
 
     def _is_ours(self) -> bool:
-        """Whether the app is in front; also where the terminal is gone, which is found out soon."""
+        """Whether the app is in front. Where the terminal is gone, it is to end."""
         try:
             return os.tcgetpgrp(self.fileno) == os.getpgrp()
         except OSError:
+            os.kill(os.getpid(), signal.SIGHUP)
             return True
 
     # -- what is typed ------------------------------------------------------------------------
@@ -149,6 +152,12 @@ class SteadyDriver(LinuxDriver):
                         self.process_message(message)
                 for message in parser.tick():
                     self.process_message(message)
+
+    def process_message(self, message: Message) -> None:
+        """Pass on what was typed; the app hears of a key even where its loop stands still."""
+        if isinstance(message, Key) and (typed := getattr(self._app, "typed", None)):
+            typed(message.key)
+        super().process_message(message)
 
     def _read(self) -> bytes:
         """What was typed; nothing where the terminal is gone."""

@@ -181,6 +181,16 @@ def test_ctrl_z_without_a_shell_to_come_back_from_is_a_sentence(opened: Closable
     until(opened, b"shell, so it cannot be suspended.")
 
 
+@pytest.mark.parametrize("moment", [frozen, frozen_while_it_writes])
+def test_the_key_to_quit_ends_an_app_that_waits_for_its_terminal(
+    moment: Callable[[Closable], None], opened: Closable
+) -> None:
+    moment(opened)
+    opened.type(CTRL_Q)
+    assert comes(lambda: not opened.living())
+    opened.close()
+
+
 def test_bytes_that_are_no_text_do_not_end_the_app(opened: Closable) -> None:
     ready(opened)
     opened.type(b"\xff\xc3\x28 hi")
