@@ -91,7 +91,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal asks for the end; returns 0."""
-    settings = load_settings()
+    settings = load_settings(say)
     usual = chosen_preferences(args.preferences, "")
     access = _access(args)
     model = chat_model(args.model or settings.model)
