@@ -25,8 +25,8 @@ CLIENTS := llm litellm langchain-openai aider-chat
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # several targets install into one environment
-.PHONY: help chat install dev check test torture fresh test-terminal test-kernels test-families test-clients lint format \
-	lock llama benchmark screenshots snapshots clean
+.PHONY: help chat install dev check test torture fresh test-terminal test-kernels test-families \
+	test-clients lint format lock licences llama benchmark screenshots snapshots clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,9 @@ lock: $(VENV)/lock/bin/uv ## Renew the lock file; UPGRADE=--upgrade takes the ne
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" --extra dev $(UPGRADE) \
 		pyproject.toml --output-file $(LOCK)
+
+licences: $(VENV)/.dev ## Write docs/licences.md anew, from the lock file and what is installed
+	$(BIN)/python -m docs.licences
 
 llama: $(VENV)/.installed ## Compile llama.cpp anew, for a GPU: make llama CMAKE_ARGS=-DGGML_CUDA=on
 	$(BIN)/pip install --force-reinstall --no-cache-dir --no-deps '$(LLAMA)'
