@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 
 import psutil
+import pyte
 
 from tests.checks import comes
 from tests.closing import Closable
@@ -25,17 +26,19 @@ from tests.torture.pipe import answered
 
 Comes = Callable[[Callable[[], object]], bool]
 
-PHASES = ("starting", "loading", "reading", "streaming", "comparing", "quitting")
+PHASES = ("starting", "loading", "reading", "streaming", "comparing", "looking", "quitting")
 ENDING = ("KILL", "TERM", "HUP", "INT", "QUIT")
 SIGNALS = {
     "app": (*ENDING, "close", "CONT", "STOP CONT", "TSTP CONT", "TSTP TERM CONT", "STOP TERM CONT"),
     "engine": (*ENDING, "STOP", "CONT", "STOP CONT"),
 }
-QUIT, COMPARE, RESTART, ESCAPE, CLEAR = b"\x11", b"\x19", b"\x12", b"\x1b", b"\x15"
+QUIT, COMPARE, LOOK, RESTART, ESCAPE, CLEAR = b"\x11", b"\x19", b"\x06", b"\x12", b"\x1b", b"\x15"
 ENGINE = "amulet_local.engine.worker"
+_KEYBOARD = re.compile(rb"\x1b\[[<>=][\d;]*u")  # asks for more exact keys; not known to pyte
 _STYLES = re.compile(rb"\x1b\[[\d;]*m")
 _LONG = b"\x1b[200~" + b"Tell me a long story of a lighthouse. " * 20 + b"\x1b[201~\r"
 _LOOKS = 60
+LEFT = b"\x1b[D"
 
 
 def within_three_seconds(about: Callable[[], object]) -> bool:
@@ -82,6 +85,11 @@ class _Run:
             comes(lambda: answered(self.home) > 0)
             self.opened.type(COMPARE)
             comes(lambda: self.shows(b"1 \xc2\xb7 base"))
+        elif phase == "looking":
+            comes(lambda: answered(self.home) > 0)
+            self.opened.type(LOOK)
+            comes(lambda: self.shows(b"top 5", b"Flip"))
+            self.opened.type(LEFT)  # to a token whose lists the engine has to tell
         elif phase != "reading":
             comes(lambda: self.shows(b"writing"))
         if phase == "quitting":
@@ -115,8 +123,14 @@ class _Run:
         before = answered(self.home)
         self.opened.type(CLEAR + b"And now?\r")
         if not comes(lambda: answered(self.home) > before or self.ended()) or self.ended():
-            return "the next message is not answered"
+            return f"the next message is not answered:\n{self.drawn()}"
         return ""
+
+    def drawn(self) -> str:
+        """What is on the screen, for whoever looks for the reason."""
+        screen = pyte.Screen(80, 24)
+        pyte.ByteStream(screen).feed(_KEYBOARD.sub(b"", self.opened.output))
+        return "\n".join(row.rstrip() for row in screen.display if row.strip())
 
     def leave(self, waits: Comes) -> list[str]:
         """Quit by the key."""
@@ -177,7 +191,7 @@ def _obeyed(
         told = (b"engine stopped", b"to restart it", b"The engine")
         if not comes(lambda: run.shows(*told, since=drawn) or answered(run.home) > 1):
             return ["nothing is said of it"]
-    if phase == "comparing":
+    if phase in ("comparing", "looking"):
         run.opened.type(ESCAPE)
         time.sleep(0.5)
     if signals == "STOP":

@@ -53,6 +53,9 @@ def original(writer: Callable[[Path], None]) -> bytes:
         return path.read_bytes()
 
 
+_MOST_DATA = 1 << 24  # bytes that are written for a tensor, whatever its shape says
+
+
 def broken_bytes(random: Random) -> bytes:
     """Flips, cuts, splices and huge numbers, anywhere, but mostly in the header."""
     data = bytearray(original(random.choice(WRITERS)))
@@ -181,7 +184,7 @@ def _type(model: Model, random: Random) -> None:
     blocks |= {12: (256, 144), 14: (256, 210), 16: (256, 66), 18: (256, 98), 20: (32, 18)}
     blocks |= {39: (32, 17)}
     block, size = blocks.get(kind, (1, sizes.get(kind, 4)))
-    tensor.kind, tensor.data = kind, bytes(elements // block * size)
+    tensor.kind, tensor.data = kind, bytes(min(elements // block * size, _MOST_DATA))
 
 
 def _any_type(model: Model, random: Random) -> None:
