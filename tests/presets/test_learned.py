@@ -47,7 +47,8 @@ def test_without_votes_the_presets_speak_and_nothing_is_excluded() -> None:
     learned = learn([], PRIOR)
     assert learned.strengths == pytest.approx(PRIOR)
     assert learned.interval(0) == pytest.approx((3 - 1.96 * SPREAD, 3 + 1.96 * SPREAD))
-    assert not any(learned.excludes(fader, PRIOR[fader]) for fader in range(len(PRIOR)))
+    excluded = [learned.excludes(fader, PRIOR[fader]) for fader in range(len(PRIOR))]
+    assert excluded == [False] * len(PRIOR)
 
 
 def test_the_same_vote_again_and_again_excludes_a_strength_in_the_end() -> None:

@@ -10,7 +10,6 @@ from amulet_local.chats.votes import Choice, Tally
 from amulet_local.presets.preset import load_presets, read_preset
 from amulet_local.realignment import AMULET
 from amulet_local.settings import presets_folder
-from tests.checks import some
 from tests.fake_engine import FakeEngine
 from tests.tui.running import MODEL, chat
 from tests.tui.screens.compare_screen import ALL, SIZES, comparing, comparison, names, screen
@@ -109,7 +108,7 @@ async def test_votes_between_mixes_teach_the_faders_and_ask_what_teaches_most() 
         await running.press("3", "t")
         pair = [strengths_of(column.steering) for column in comparison(running).columns[3:]]
         assert pair[0] != pair[1]
-        assert all(set(some(mix or {})) == {"concise", "formal"} for mix in pair)
+        assert [set(mix or {}) for mix in pair] == [{"concise", "formal"}] * 2
         await running.press("v", "1")
         assert "So far, your votes put concise" in running.words()
         (ballot,) = running.session.history.votes.ballots(MODEL.name)
