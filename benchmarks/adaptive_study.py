@@ -10,6 +10,7 @@ and take the place of the product's own for this one process.
     cap    the largest strength up to s with KL(realigned || pref) at most CAP nats
     agree  1 where base and pref have the same best token, else s  after NWCAD (arXiv 2604.16686)
     peak   1 + (s - 1) (1 - max p_pref): less where pref is sure
+    gate   as agree, and 1 where pref is the surer by GAP nats of entropy: both gates of NWCAD
     end    s, but an end of the turn leads the best other token by no more than it does for pref
 """
 
@@ -35,6 +36,7 @@ from amulet_local.realignment import (
 Rule = Callable[[Row, Row, float], float]  # base, pref, strength -> strength at this token
 
 CAP = 1.0
+GAP = 0.5
 _HALVINGS = 5
 
 
@@ -72,7 +74,13 @@ def peak(base: Row, pref: Row, strength: float) -> float:
     return PROMPT + (strength - PROMPT) * (1 - float(np.exp(log_softmax(pref).max())))
 
 
-RULES: dict[str, Rule] = {"jsd": jsd, "cap": cap, "agree": agree, "peak": peak}
+def gate(base: Row, pref: Row, strength: float) -> float:
+    log_base, log_pref = (log_softmax(row.astype(np.float64)) for row in (base, pref))
+    surer = float((np.exp(log_pref) * log_pref).sum() - (np.exp(log_base) * log_base).sum())
+    return PROMPT if surer > GAP else agree(base, pref, strength)
+
+
+RULES: dict[str, Rule] = {"jsd": jsd, "cap": cap, "agree": agree, "peak": peak, "gate": gate}
 
 
 # The tokens that end a turn, by the size of the vocabulary: SmolLM2, Qwen2.5.

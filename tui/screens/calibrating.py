@@ -1,7 +1,7 @@
 """What strength the model bears is measured while the chat is at rest: offered once for a model
 that was just fetched, begun by a key or a command, and told when it is known.
 
-Functions over the chat's screen; the search itself is `view.calibration`.
+Functions over the chat's screen; the search itself is `view.better.calibration`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def offer(view: ChatView) -> None:
 
 def toggle(view: ChatView) -> None:
     """Begin the search, or give it up."""
-    if view.calibration:
-        view.calibration.stop()
+    if view.better.calibration:
+        view.better.calibration.stop()
     elif view.session.model:
-        view.calibration = Calibration(view.session, view.presets)
+        view.better.calibration = Calibration(view.session, view.presets)
         view.notify("Measuring while the chat is at rest; /calibrate again stops.")
     else:
         view.notify("No model is loaded.")
@@ -45,8 +45,8 @@ def toggle(view: ChatView) -> None:
 
 def go_on(view: ChatView) -> None:
     """Take the next step, if the engine is at rest; tell what came of it."""
-    if calibration := view.calibration:
+    if calibration := view.better.calibration:
         calibration.go_on()
         if calibration.told:
-            view.calibration = None
+            view.better.calibration = None
             view.show([Noticed(calibration.told)])

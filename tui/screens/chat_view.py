@@ -13,7 +13,6 @@ from textual.widget import Widget
 
 from amulet_local.presets.preset import Presets
 from tui.session.better_model import BetterModel
-from tui.session.calibration import Calibration
 from tui.session.changes import Change
 from tui.session.model_store import ModelStore
 from tui.session.session import Session
@@ -39,7 +38,6 @@ class ChatView(Protocol):
     editing: id of the message whose text is in the prompt. copied: see `message_actions.copy_code`.
     draft: what is being written, as it is stored. chat_before: id of the chat that was open before
     this one. calibrated: see `steering_actions.calibrated_at`. better: see first_run.py.
-    calibration: the search under way for what the model bears, if any.
     """
 
     session: Session
@@ -56,7 +54,6 @@ class ChatView(Protocol):
     chat_before: str | None
     calibrated: tuple[object, float | None]
     better: BetterModel
-    calibration: Calibration | None
 
     @property
     def app(self) -> App[Any]:

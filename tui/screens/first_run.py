@@ -55,6 +55,9 @@ def go_on(view: ChatView) -> None:
             calibrating.offer(view)
 
 
+calibrate = calibrating.toggle
+
+
 def keyed(view: ChatView) -> bool:
     """Whether the key would do something now; within a line it deletes, as everywhere."""
     prompt = view.prompt

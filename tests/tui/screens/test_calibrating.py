@@ -124,7 +124,7 @@ async def test_it_ends_within_two_minutes(per_question_s: float, questions: int,
         calibration = Calibration(
             running.session, running.screen.presets, lambda: next(ticks) * per_question_s
         )
-        running.screen.calibration = calibration
+        running.screen.better.calibration = calibration
         running.screen.show()
         await running.until(told)
         assert len(engine.requests) == questions * len(STRENGTHS)
