@@ -50,9 +50,9 @@ def licence(name: str) -> str:
         return _ELSEWHERE.get(name, "")
     classifiers = facts.get_all("Classifier") or []
     classified = [each.split(" :: ")[-1] for each in classifiers if each.startswith("License ::")]
-    in_words = facts.get("License", "").strip()
+    in_words = (facts["License"] or "").strip()
     short = in_words if "\n" not in in_words and in_words != "UNKNOWN" else ""
-    return facts.get("License-Expression") or "; ".join(classified) or short
+    return facts["License-Expression"] or "; ".join(classified) or short
 
 
 def page() -> str:

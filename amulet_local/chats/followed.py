@@ -18,7 +18,7 @@ from amulet_local.chats.conversation import Node
 from amulet_local.chats.provenance import TokenMeasures, unpack
 from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.messages import Step
-from amulet_local.realignment import BASE, METHODS, PROMPT, strength_and_guard
+from amulet_local.realignment import BASE, PROMPT, strength_and_guard
 
 # Nats a token from which a reply is said to have followed somewhat, and clearly: the quarters of
 # replies at strength 2 in docs/instructions.md. How far it went, not whether it did as asked.
@@ -122,18 +122,16 @@ def checks_of(
 def held_back(alignment: Alignment, wish: str) -> tuple[str, ...]:
     """The words that a reply cannot say: those that it is certainly asked to leave out, beyond
     prompting and with a guard."""
-    if not METHODS[alignment.method].guarded or not alignment.guard:
-        return ()
-    strengths = {fader.preference: fader.strength for fader in alignment.heard}
+    dial = next((fader.strength for fader in alignment.faders), alignment.strength)
+    strength, guard = strength_and_guard(alignment.method, dial, alignment.guard)
     if len(alignment.faders) < 2:
-        own = next(iter(strengths.values()), alignment.strength)
-        strength, _ = strength_and_guard(alignment.method, own, 0.0)
-        strengths = dict.fromkeys((*alignment.preferences, wish), strength)
-    else:
-        strengths[wish] = max([PROMPT, *strengths.values()])
-    asked = [words for words, strength in strengths.items() if strength > PROMPT]
-    named = filter(_MAY_NAME_A_WORD.search, asked)
-    return tuple(dict.fromkeys(word for words in named for word in _avoided(words)))
+        asked = [*alignment.preferences, wish] if strength > PROMPT else []
+    else:  # a wish is as strong as the strongest of them
+        asked = [fader.preference for fader in alignment.heard if fader.strength > PROMPT]
+        asked += [wish] if asked else []
+    if not guard or not any(map(_MAY_NAME_A_WORD.search, asked)):
+        return ()
+    return tuple(dict.fromkeys(word for words in asked for word in _avoided(words)))
 
 
 def told_held_back(words: Iterable[str]) -> str:

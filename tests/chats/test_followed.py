@@ -21,7 +21,7 @@ from amulet_local.chats.followed import (
     held_back,
 )
 from amulet_local.chats.provenance import Ending, Origin, Reason, TokenMeasures, pack
-from amulet_local.protocol.alignment import Alignment
+from amulet_local.protocol.alignment import Alignment, Fader
 from amulet_local.protocol.message import Message
 
 
@@ -153,3 +153,11 @@ def test_words_that_could_not_be_said_are_told_so() -> None:
 )
 def test_otherwise_no_word_is_held_back(alignment: Alignment, wish: str) -> None:
     assert held_back(alignment, wish) == ()
+
+
+def test_of_a_mix_those_faders_hold_words_back_that_lead_beyond_asking() -> None:
+    without = 'without the word "sky"'
+    for strength, words in ((2.0, ("sky",)), (1.0, ()), (-2.0, ())):
+        alone = Alignment(guard=0.1, mix=(Fader(without, strength),))
+        beside = Alignment(guard=0.1, mix=(Fader(without, strength), Fader("Be kind.", 2.0)))
+        assert held_back(alone, "") == held_back(beside, "") == words

@@ -25,7 +25,6 @@ from amulet_local.path_text import as_text
 from amulet_local.presets.preset import Presets, load_presets
 from tui.actions import CHAT, MESSAGES, Action, bindings, shown_key
 from tui.screens import (
-    calibrating,
     chat_actions,
     first_run,
     message_actions,
@@ -38,7 +37,6 @@ from tui.screens import (
 from tui.screens.chat_view import CopiedBlock
 from tui.screens.model_actions import ModelFound, ModelMissing
 from tui.session.better_model import BetterModel, Stage
-from tui.session.calibration import Calibration
 from tui.session.changes import (
     BranchChanged,
     Change,
@@ -132,7 +130,7 @@ class ChatScreen(Screen[None]):
     action_pick_model = action_pull = model_actions.pick_model
     command_pick_model, command_pull = model_actions.load_by_name, model_actions.pull
     action_restart = model_actions.restart
-    action_calibrate = calibrating.toggle
+    action_calibrate = first_run.calibrate
     _name_better = on(first_run.Suggested)(first_run.name_it)
     _take_arrival = on(FetchLine.Arrived)(first_run.arrived)
     _take_end = on(FetchLine.Ended)(first_run.ended)
@@ -152,12 +150,11 @@ class ChatScreen(Screen[None]):
         self.editing: str | None = None
         self.copied = CopiedBlock()
         self.chat_before: str | None = None
-        self.draft, self.completions = "", Completions()
+        self.completions = Completions()
         self.transcript, self.prompt = Transcript(), Prompt(self.completions)
-        self.panel = SteeringPanel()
+        self.draft, self.panel = "", SteeringPanel()
         self._events, self._model, self._notices = engine.events, model, notices
         self._keys_shown: tuple[object, ...] = ()
-        self.calibration: Calibration | None = None
         self.better = BetterModel(Stage.OVER if model else Stage.WAITING)
         self._offer, self._title, self.fetching = Offer(model_store), TitleLine(), FetchLine()
         self._often: Timer | None = None

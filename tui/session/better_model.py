@@ -16,6 +16,7 @@ from amulet_local.files import read_bounded, write_whole
 from amulet_local.path_text import from_text
 from amulet_local.settings import data_folder
 from amulet_local.system import paths
+from tui.session.calibration import Calibration
 
 _MOST_BYTES = 1 << 16  # of a path
 
@@ -37,13 +38,15 @@ class Stage(Enum):
 class BetterModel:
     """stage: how far it is. name: what to fetch, by its name in the catalogue. here: the path of
     what was fetched. chosen: the path of what the user chose to load: where that succeeds, the app
-    begins with it the next time. told: whether it was said why nothing better is offered."""
+    begins with it the next time. told: whether it was said why nothing better is offered.
+    calibration: the search under way for what a model bears, if any."""
 
     stage: Stage = Stage.WAITING
     name: str = ""
     here: str = ""
     chosen: str = ""
     told: bool = False
+    calibration: Calibration | None = None
 
 
 def last_model() -> str:
