@@ -88,8 +88,9 @@ def _of_heads(get: Get, architecture: str, tensors: Sequence[Tensor]) -> Iterato
     keys, values = get(Keys.Attention.KEY_LENGTH), get(Keys.Attention.VALUE_LENGTH)
     key = keys if _is_number(keys) else width // heads
     value = values if _is_number(values) else width // heads
-    rotated = get(Keys.Rope.DIMENSION_COUNT)
-    if _is_number(rotated) and rotated > key:
+    said = get(Keys.Rope.DIMENSION_COUNT)
+    rotated = said if _is_number(said) else key
+    if rotated > key or rotated % 2:  # they are turned in pairs
         yield f"it turns {rotated:,} of {key:,} numbers of a key"
     for tensor in tensors:
         name, (columns, rows) = tensor.name, (*tensor.shape, 1, 1)[:2]

@@ -88,6 +88,7 @@ LLAMA, PHI, GPT_OSS, MAMBA = 0, 4, 5, 6
         (GPT_OSS, said("gpt-oss.attention.key_length", 1), "it turns 16 of 1 numbers of a key"),
         (GPT_OSS, said("gpt-oss.attention.key_length", 32), "queries have 128 numbers, not 64"),
         (PHI, said("phi3.rope.dimension_count", 18), "it turns 18 of 16 numbers of a key"),
+        (PHI, said("phi3.rope.dimension_count", 15), "it turns 15 of 16 numbers of a key"),
         (PHI, without("blk.1.attn_qkv.weight"), "its layer 1 has no attention"),
         (PHI, said("phi3.block_count", 3), "its layer 2 has no attention"),
         (MAMBA, typed("blk.1.ssm_a", F16, 2), "ssm_a' cannot have the type F16"),
