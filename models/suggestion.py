@@ -82,8 +82,8 @@ def suggest(machine: Machine, steps_per_s: float = 0.0) -> Suggestion:
     if not fitting:
         least = min(entry.memory for entry in hosted)
         return _none(
-            f"No larger model fits: the smallest needs {decimal(least)} of memory, a fifth beside "
-            f"it being left to other programs, and {decimal(machine.memory)} are free."
+            f"No larger model fits: the smallest needs {decimal(least)} of memory; "
+            f"{decimal(machine.memory)} are free, and a fifth of that is left to other programs."
         )
     stored = [entry for entry in fitting if entry.download <= machine.disk]
     if not stored:

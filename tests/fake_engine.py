@@ -172,7 +172,7 @@ class FakeEngine:
             self.alive = False
             self._jobs.clear()
             self._cancel_pause()
-            self.events.put(Died("The engine was ended.", asked=True))
+            self.events.put(Died("The engine was stopped.", asked=True))
 
     def close(self) -> None:
         with self._lock:

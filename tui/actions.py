@@ -236,7 +236,7 @@ DESK = (
     Action("turn(-10)", "shift+left,shift+down,minus", "Down by 1", id="desk_one_less"),
     Action("mark(1)", "pageup", "To the next mark", id="desk_next_mark"),
     Action("mark(-1)", "pagedown", "To the previous mark", id="desk_mark_before"),
-    Action("go('base')", "b", "To base: it changes nothing", id="desk_base"),
+    Action("go('base')", "b", "To 0 (base): it has no effect", id="desk_base"),
     Action("go('prompt')", "p", "To prompt", id="desk_prompt"),
     Action("go('LA')", "l", "To LA", id="desk_la"),
     Action("go('Amulet')", "a", "To Amulet", id="desk_amulet"),
@@ -244,11 +244,11 @@ DESK = (
         Action(f"select({number})", str(number), f"The {nth} fader", id=f"desk_{number}")
         for number, nth in enumerate(_NTH, 1)
     ),
-    Action("mute", "m", "Mute it, or hear it again", "Mute", id="desk_mute"),
-    Action("solo", "s", "Hear it alone", "Solo", id="desk_solo"),
-    Action("remove", "x,delete", "Take it away", "Remove", id="desk_remove"),
+    Action("mute", "m", "Mute or unmute it", "Mute", id="desk_mute"),
+    Action("solo", "s", "Solo: follow only this one", "Solo", id="desk_solo"),
+    Action("remove", "x,delete", "Remove it", "Remove", id="desk_remove"),
     Action("screen.add_fader", "plus", "Add a preference", "Add", id="desk_add"),
-    Action("screen.fit", "f", "Turn all together to what the model bears", "Fit", id="desk_fit"),
+    Action("screen.fit", "f", "Scale all down to what the model can take", "Fit", id="desk_fit"),
     Action("screen.save_mix", "w,ctrl+s", "Save it as a mix", "Save", id="desk_save"),
     Action("screen.guard", "g", "The guard: off, light, usual, strict", id="desk_guard"),
     Action(
@@ -305,9 +305,7 @@ HEAT_SCREEN = (
         id="look_stronger",
     ),
     Action("turn(-1)", "minus", "Continue with less strength", "Weaker", id="look_weaker"),
-    Action(
-        "who", "s", "Of a mix: who moved each token, or how far it was moved", "Who", id="look_who"
-    ),
+    Action("who", "s", "In a mix: what shifted each token most, or how far", "Who", id="look_who"),
     Action("card", "tab,shift+tab", "Go to the alternatives, and back", "Pick", id="look_card"),
     Action("leave", "escape,q", "Back", "Back", id="look_leave"),
 )
@@ -349,8 +347,8 @@ COMPARE = (
     Action("take", "enter", "Use this column as a reply in the chat", "Take", id="compare_take"),
     Action("add_strength", "plus,equals_sign", "Add a column at another strength", "Dial"),
     Action("add_preset", "a,p", "Add a column with another preset", "Preset"),
-    Action("teach", "t", "Of a mix: add the two columns whose vote would teach most"),
-    Action("leave_out", "o", "Of a mix: add a column without each preference"),
+    Action("teach", "t", "In a mix: add the two columns whose vote would teach most"),
+    Action("leave_out", "o", "In a mix: add a column without each preference"),
     Action("remove", "minus,x,delete", "Remove this column", "Remove", id="remove_column"),
     Action("again", "r", "Write all again with another seed", "Again", id="compare_again"),
     Action("stop", "s", "Stop writing; text already written stays", "Stop", id="compare_stop"),

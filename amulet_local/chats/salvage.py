@@ -21,7 +21,7 @@ from amulet_local.chats.ids import CHAT_PATTERN, ID_PATTERN, new_id, time_of
 from amulet_local.chats.listing import title_of
 from amulet_local.chats.pages import Pages, Row, Value
 
-LOST = "(This message was lost when the file of the chats was damaged.)"
+LOST = "(This message was lost when the chats file was damaged.)"
 
 _TABLES = ("chats", "messages", "pieces", "drafts", "votes")  # in the order of what they refer to
 _CHAT, _ID = re.compile(CHAT_PATTERN), re.compile(ID_PATTERN)

@@ -33,13 +33,12 @@ _IDLE_S = 1.0  # until the log is emptied
 _EMPTIED_S = 10.0  # at the latest, while there is always something to save
 _LAST_S = 1.0  # for what waits when the store is closed
 
-_BUSY = (
-    "Another program is using the file of your chats; what happens here will be saved when it has "
-    "finished."
+_BUSY = "Another program is using your chats file; what happens here will be saved once it is done."
+_SLOW = "The disk with your chats is not responding; your chat will be saved once it does."
+_REFUSED = (
+    "Nothing can be saved now ({}). You can go on; your chat will be saved once that is fixed."
 )
-_SLOW = "The disk with your chats does not answer; what happens here will be saved once it does."
-_REFUSED = "Nothing can be saved now ({}). The chat goes on, and will be saved once that is over."
-_LANDED = "Everything is saved again."
+_LANDED = "Everything is saved now."
 _LOST = "{} could not be saved, because {}."
 
 
@@ -187,7 +186,7 @@ class InTurn:
     def _put(self, task: _Task) -> None:
         with self._changed:
             if self._ended.is_set():
-                raise UsageError("the file of the chats is closed already.")
+                raise UsageError("the chats file is already closed.")
             for other in list(self._tasks)[self._at_work :]:
                 if task.key and other.key == task.key and not other.awaited:
                     self._tasks.remove(other)

@@ -59,8 +59,8 @@ def user_message(text: str, wish: str = "") -> Message:
         )
     if len(wish) > LONGEST_WISH:
         raise UsageError(
-            f"the wish is {len(wish):,} characters long, and {LONGEST_WISH:,} are allowed; put "
-            "some of it into the message."
+            f"the wish is {len(wish):,} characters long, but at most {LONGEST_WISH:,} are allowed; "
+            "put some of it into the message."
         )
     return Message("user", text, wish=wish)
 

@@ -48,10 +48,10 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "calibrate",
         help="find the strength that suits a model, and save it",
-        description="Find the largest strength at which the model still writes as well, within a "
-        "margin, as with the preference in the prompt alone: in general, which is what gently, "
-        "clearly and firmly then come to, or for presets. It takes a few minutes; the result is "
-        "then used whenever no strength is given.",
+        description="Find the largest strength at which the model still writes about as well as "
+        "with the preference in the prompt alone. Without -p, the result is for all preferences, "
+        "and sets what gently, clearly and firmly mean; with -p, for those presets. It takes a few "
+        "minutes; the result is then used whenever no strength is given.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("-m", "--model", metavar="MODEL", help="a model name, or a GGUF file")

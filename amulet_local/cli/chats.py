@@ -189,7 +189,7 @@ def _remove(args: argparse.Namespace) -> int:
         if agreed:
             _tell_traces(erased=history.destroy(chat.id))
             for aside in history.set_aside:
-                say(f"{aside}, which was damaged, may have it too; delete that file, if you want.")
+                say(f"the damaged file {aside} may still contain it; delete that too if you want.")
     if args.json:
         print_json({"removed": [chat.id] if agreed else []})
     else:
@@ -211,7 +211,7 @@ def _wipe(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"removed": number if agreed else 0, "clean": erased})
     elif agreed:
-        write(f"Removed all {number:,} chats, and what was kept of them.\n")
+        write(f"Removed all {number:,} chats, and everything kept about them.\n")
     else:
         write("Nothing was removed.\n")
     return 0
@@ -220,7 +220,7 @@ def _wipe(args: argparse.Namespace) -> int:
 def _tell_traces(*, erased: bool) -> None:
     if not erased:
         say(
-            "traces of what was removed may stay in the chats file until it can be written anew; "
+            "traces of what was removed may remain in the chats file until it can be rewritten; "
             "close every other Amulet, make room on the disk, and list your chats: amulet chats"
         )
 

@@ -104,7 +104,7 @@ def add_chat_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=value(Strength),
         help="0 base, 1 prompt, 3 linear alignment, 5.65 Amulet; below 0, away from the "
-        "preference; with several: turn them together, so that they come to this in all",
+        "preference; with several: scale them together, so that they add up to this",
     )
     parser.add_argument(
         "--thinking",
@@ -141,7 +141,7 @@ def add_preset(parser: argparse._ActionsContainer) -> None:
         metavar="NAME[:S]",
         action=AddPreference,
         dest="preferences",
-        help="a preset, if need be with its strength, or a mix; may be repeated; list them with "
+        help="a preset, optionally with a strength, or a mix; may be repeated; list them with "
         "amulet presets",
     )
 

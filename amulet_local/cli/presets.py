@@ -51,7 +51,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     edit.set_defaults(run=_edit)
     mix = commands.add_parser(
-        "mix", help="keep several preferences, each with its strength, under one name"
+        "mix", help="save several preferences, each with its strength, under one name"
     )
     mix.set_defaults(run=_mix)
     add_preset(mix)

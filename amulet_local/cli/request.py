@@ -105,8 +105,8 @@ def _mix(args: argparse.Namespace, chosen: Selection, model: str) -> tuple[Fader
     most = borne(model, [each.preset for each in chosen.faders if each.preset])
     if args.method in (None, "amulet") and total(faders) > most:
         say(
-            f"the strengths come to {total(faders):.3g} in all, while this model bears about "
-            f"{most:.3g}; to turn them together, add: --strength {most:.3g}"
+            f"the strengths add up to {total(faders):.3g}, but this model can take only about "
+            f"{most:.3g}; to scale them together, add: --strength {most:.3g}"
         )
     return faders
 

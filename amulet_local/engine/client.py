@@ -122,7 +122,7 @@ class EngineProcess:
     def restart(self) -> None:
         """See EngineHandle."""
         self._abandon()
-        self.events.put(Died("The engine was ended.", asked=True))
+        self.events.put(Died("The engine was stopped.", asked=True))
 
     @property
     def pid(self) -> int | None:

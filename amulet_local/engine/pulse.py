@@ -46,9 +46,11 @@ class Pulse:
         if self._works():
             self._worked_at = now
         if now - max(self.heard_at, self._worked_at) >= IDLE_S:
-            return f"The engine has not responded for {silent_s:.0f} seconds and is not working."
+            return f"The engine has not responded for {silent_s:.0f} seconds and seems to be stuck."
         if silent_s >= SILENT_S:
-            return f"The engine has said nothing for {silent_s:.0f} seconds, though it is at work."
+            return (
+                f"The engine has not responded for {silent_s:.0f} seconds, but it is still working."
+            )
         return ""
 
     def _works(self) -> bool:

@@ -102,7 +102,7 @@ class Running:
         if self._frames.qsize() >= _MOST_WAITING and not one_stop:
             if isinstance(command, Steer | Stop):
                 return True  # of which the last one that waits says as much
-            raise UsageError("the engine has not taken what it was asked before; restart it.")
+            raise UsageError("the engine has not accepted earlier requests; restart it.")
         if isinstance(command, Load):
             self._file, self._stamp = command.model, stamp(from_text(command.model))
         self.pulse.beat()
@@ -180,10 +180,10 @@ class Running:
     def _died(self, status: int) -> Died:
         card, lines = self._card, last_lines(self._log)
         if self._corrupt:
-            return Died("The engine was ended, because what it sent was no message.")
+            return Died("The engine was stopped because it sent something invalid.")
         if self._load_watch.ended:
             return Died(
-                f"The engine was ended, because loading {self._file} made no progress for "
+                f"The engine was stopped because loading {self._file} made no progress for "
                 f"{STALLED_S:.0f} seconds; choose another model."
             )
         # A mapped file must stay what it is.
@@ -198,7 +198,7 @@ class Running:
         runs = "the model runs on the processor"
         if fewer:
             runs = f"{fewer} of {card.layers} layers run there and the rest on the processor"
-        return Died(f"The memory of {card.devices} ran out, so from now on {runs}.", lighter=True)
+        return Died(f"{card.devices} ran out of memory, so from now on {runs}.", lighter=True)
 
 
 def _opened_log(events: Events) -> IO[bytes] | None:

@@ -95,7 +95,7 @@ class Worker:
         try:
             return read_command(self._commands)
         except ImpossibleCommandError as error:
-            text = f"this cannot be asked of the engine ({error}); check the settings."
+            text = f"the engine cannot do this ({error}); check the settings."
             return Failed(text, UsageError.exit_code, error.request)
 
     def _hear(self, command: Command | Failed) -> None:

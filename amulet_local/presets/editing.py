@@ -135,8 +135,8 @@ group = "own"
 # What you want from every reply, as you would tell a person. {date} becomes today's date.
 preference = "Answer in a warm and personal tone."
 
-# How firmly: gently, clearly or firmly, which comes to what the model bears. Or a number: 0 ignores
-# the preference, 1 only asks for it, 3 is firm, 5.65 is the paper's; below 0 leads away from it.
+# How firmly: gently, clearly, or firmly, the most the model can take. Or a number: 0 ignores the
+# preference, 1 only asks for it, 3 is firm, 5.65 is the paper's; below 0 leads away from it.
 strength = "clearly"
 
 # Keeps text coherent at high strength: 0 is off, 0.03 is usual, 1 is the strictest.

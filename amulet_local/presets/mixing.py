@@ -94,8 +94,7 @@ def without_doubles(faders: Iterable[Chosen]) -> tuple[list[Chosen], list[str]]:
         found[fader.preference] = fader
     if len(found) > MOST_FADERS:
         raise UsageError(
-            f"there is room for {MOST_FADERS} preferences at once, not for {len(found)}; leave "
-            "some out."
+            f"a mix can have at most {MOST_FADERS} preferences, not {len(found)}; leave some out."
         )
     return list(found.values()), list(doubled)
 

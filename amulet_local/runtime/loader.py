@@ -74,9 +74,7 @@ def load(
         all_layers = model.layers + 1
         count = all_layers if layers < 0 else min(layers, all_layers)
         if layers != plan.layers:
-            notices.append(
-                f"The memory of {_names(found)} ran out, so {_layers(count, all_layers)}."
-            )
+            notices.append(f"{_names(found)} ran out of memory, so {_layers(count, all_layers)}.")
         on = tuple(found) if count else ()
         return LoadResult(model, lockstep, tried, count if on else 0, on, tuple(notices))
     raise AssertionError("the last try is without devices")

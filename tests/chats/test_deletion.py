@@ -212,7 +212,7 @@ def test_wiping_asks_first(full: History, home: Path, amulet: Amulet) -> None:
     assert (result.code, result.out) == (0, "Nothing was removed.\n")
     assert full.count() == 30
     result = amulet("chats", "wipe", stdin=_keyboard(b"y\n"))
-    assert result.out == "Removed all 30 chats, and what was kept of them.\n"
+    assert result.out == "Removed all 30 chats, and everything kept about them.\n"
     assert telling(home) == []
 
 

@@ -89,5 +89,5 @@ def test_a_message_needs_more_than_a_wish() -> None:
 
 def test_a_wish_has_an_end() -> None:
     assert user_message("Why?", "x" * LONGEST_WISH).wish
-    with pytest.raises(UsageError, match="4,001 characters long, and 4,000 are allowed"):
+    with pytest.raises(UsageError, match="4,001 characters long, but at most 4,000 are allowed"):
         user_message("Why?", "x" * (LONGEST_WISH + 1))

@@ -236,7 +236,7 @@ def test_an_engine_that_seems_stuck_is_told_of_once(
     amulet: Amulet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = FakeEngine(("one ", 1.5, "two"))
-    fake.in_trouble = "The engine has not responded for 12 seconds and is not working."
+    fake.in_trouble = "The engine has not responded for 12 seconds and seems to be stuck."
     use(fake, monkeypatch)
     done = amulet("ask", "Where to?")
     assert (done.code, done.out) == (0, "one two\n")

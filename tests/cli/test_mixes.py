@@ -75,7 +75,7 @@ def test_more_than_the_model_bears_is_said_and_a_strength_turns_all_together(
     options = ("-p", "concise:2.5", "-p", "formal:1.5", "-p", "sycophantic:-2")
     result = amulet("ask", "?", *options)
     assert result.err == (
-        "amulet: the strengths come to 6 in all, while this model bears about 3; to turn them "
+        "amulet: the strengths add up to 6, but this model can take only about 3; to scale them "
         "together, add: --strength 3\n"
     )
     assert [f.strength for f in engine.requests[-1].alignment.mix] == [2.5, 1.5, -2.0]
@@ -96,7 +96,7 @@ def test_presets_agree_on_guard_place_and_system_prompt(amulet: Amulet, engine: 
 @pytest.mark.parametrize(
     ("options", "code", "told"),
     [
-        (" ".join(f"--preference No.{n}" for n in range(7)), 2, "room for 6 preferences at once"),
+        (" ".join(f"--preference No.{n}" for n in range(7)), 2, "at most 6 preferences"),
         ("-p concise:strong -p formal", 2, "the strength of -p concise must be a number"),
         ("-p concise:nan -p formal", 2, "must be a number from -1000 to 1000"),
         ("-p concise:1e9 -p formal", 2, "must be a number from -1000 to 1000"),

@@ -37,7 +37,7 @@ def test_what_cannot_be_asked_is_refused_and_ends_nothing(
             failed = until(engine, Failed, Finished, Died)[-1]
             assert isinstance(failed, Failed)
             assert failed.id == value
-            assert "cannot be asked of the engine (Expected `" in failed.text
+            assert "the engine cannot do this (Expected `" in failed.text
     engine.reply(ask(max_tokens=2))
     assert isinstance(until(engine, Finished, Died)[-1], Finished)
     assert engine.pid == pid

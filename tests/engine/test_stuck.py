@@ -70,7 +70,7 @@ def test_more_than_it_could_ever_take_is_refused(
     with suppress(UsageError):
         for number in range(2, 9):
             engine.reply(ask(LARGE, id=number))
-    with pytest.raises(UsageError, match="has not taken what it was asked before; restart it"):
+    with pytest.raises(UsageError, match="has not accepted earlier requests; restart it"):
         engine.reply(ask("one more", id=9))
     engine.stop()  # of which one more says nothing new
 
@@ -138,7 +138,7 @@ def test_one_that_works_is_given_more_time(
     watched = Pulse(process.pid)
     assert watched.trouble() == ""
     assert comes(watched.trouble)
-    assert "though it is at work" in watched.trouble()
+    assert "but it is still working" in watched.trouble()
     watched.beat()
     assert watched.trouble() == ""
 

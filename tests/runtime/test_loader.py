@@ -143,7 +143,7 @@ def test_where_a_devices_memory_runs_out_fewer_layers_are_tried(
     result.model.close()
     assert tried == [-1, 2, 1, 0]
     assert (result.layers, result.devices) == (0, ())
-    assert result.notices == ("The memory of CUDA0 ran out, so the model runs on the processor.",)
+    assert result.notices == ("CUDA0 ran out of memory, so the model runs on the processor.",)
 
 
 def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:

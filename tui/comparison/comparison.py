@@ -184,7 +184,7 @@ class Comparison:
     def add(self, steering: SteeringChoice) -> str:
         """One more column at the end; returns why not, in a sentence, or nothing."""
         if len(self.columns) >= MOST_COMPARED:
-            return f"There is room for {MOST_COMPARED} columns at most; remove one first."
+            return f"There is room for at most {MOST_COMPARED} columns; remove one first."
         if any(same(steering, column.steering) for column in self.columns):
             return "That column is already there."
         self.winner = None

@@ -53,8 +53,8 @@ def gain_in_words(node: Node) -> str | None:
     if gain is None:
         return None
     return (
-        f"What was preferred made the tokens that were written {gain:+.3f} nats likelier on "
-        f"average: from {SOMEWHAT:g} on that is somewhat, from {CLEARLY:g} on clearly."
+        f"The preference made this reply's tokens {gain:+.3f} nats likelier on average; "
+        f"{SOMEWHAT:g} or more counts as somewhat, {CLEARLY:g} or more as clearly."
     )
 
 

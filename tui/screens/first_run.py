@@ -51,7 +51,7 @@ def go_on(view: ChatView) -> None:
         better.chosen = ""
         if better.stage is Stage.MOVING:
             better.stage = Stage.OVER
-            view.show([Noticed(f"This chat goes on with {session.model.name}; so will new ones.")])
+            view.show([Noticed(f"This chat now uses {session.model.name}; so will new ones.")])
             calibrating.offer(view)
 
 
@@ -113,7 +113,7 @@ def arrived(view: ChatView, message: FetchLine.Arrived) -> None:
     if not model:
         view.find_model(message.path, chosen=True)
     elif as_text(model.path) == message.path:
-        view.notify(f"{message.name} is ready; it is the one that is loaded.")
+        view.notify(f"{message.name} is ready, and already loaded.")
     else:
         view.better.stage, view.better.here = Stage.HERE, message.path
         view.show([Noticed(f"Ready: {message.name}. {_key(view)} moves this chat to it.")])

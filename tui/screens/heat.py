@@ -131,12 +131,12 @@ class HeatScreen(ModalScreen[Branch | None]):
             (f" {number + 1} {clean(name)} ", Style.from_rich_style(styles[number]))
             for number, name in names
         ]
-        return Content.assemble("moved most by ", *told, "  ", ("flip", "underline"))
+        return Content.assemble("shifted most by ", *told, "  ", ("flip", "underline"))
 
     def action_who(self) -> None:
         """Tint by who moved a token, or by how far it was moved."""
         if not faders_of(self._reading):
-            self.notify("This reply follows one preference, so nobody else can have moved it.")
+            self.notify("This reply follows one preference, which caused the whole shift.")
             return
         self._text.by_fader = not self._text.by_fader
         self._explain()

@@ -22,7 +22,7 @@ from tui.screens.preset_picker import Choice, PresetPicker
 from tui.session.steering import FaderChoice, SteeringChoice
 from tui.widgets.desk import Faders
 
-_FULL = f"There is room for {MOST_FADERS} preferences at once; take one away first."
+_FULL = f"A mix can have at most {MOST_FADERS} preferences; remove one first."
 
 
 def model_file(view: ChatView) -> str:
@@ -70,7 +70,7 @@ def _add(view: ChatView, chosen: list[Chosen]) -> None:
     for each in chosen:
         fader = FaderChoice.of(each, model_file(view))
         if fader.preference in faders:
-            view.notify(f"{fader.title} was there already; it is as it was added last.")
+            view.notify(f"{fader.title} was already in the mix; its strength is now the new one.")
         faders[fader.preference] = fader
     if len(faders) > MOST_FADERS:
         view.notify(_FULL)
@@ -101,7 +101,7 @@ def fit(view: ChatView) -> None:
     steering = view.session.steering
     most = bears(view, steering)
     if not steering.mix or total(steering.told) <= most:
-        view.notify(f"The strengths come to no more than the model bears: {most:.3g}.")
+        view.notify(f"The strengths are already within the limit of {most:.3g}.")
         return
     turned = scaled(steering.told, most)
     faders = [
@@ -140,4 +140,4 @@ def _saved(view: ChatView, name: str) -> str:
 
 def _tell(view: ChatView, name: str | None) -> None:
     if name:
-        view.notify(f"Saved; /preset {name} brings it back, and amulet ask -p {name}.")
+        view.notify(f"Saved. Use it with /preset {name}, or amulet ask -p {name}.")

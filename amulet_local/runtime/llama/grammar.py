@@ -56,7 +56,7 @@ class Grammar:
         fits = np.isfinite(after)
         masked = [np.where(fits, row, np.float32(-np.inf)) for row in rows]
         if not np.isfinite(masked[0]).any():
-            raise UsageError("nothing can come next in a document that fits the JSON schema.")
+            raise UsageError("the reply cannot be continued in a way that fits the JSON schema.")
         return masked
 
     def accept(self, token: int) -> None:
@@ -87,9 +87,9 @@ def _check(schema: object) -> None:
             raise UsageError("the JSON schema is too large; make it simpler.")
         if isinstance(node, dict):
             if any(isinstance(node.get(k), int) and node[k] > _MOST_REPEATED for k in _COUNTS):
-                raise UsageError(f"a JSON schema may ask for {_MOST_REPEATED} of a kind at most.")
+                raise UsageError(f"a JSON schema may ask for at most {_MOST_REPEATED} repetitions.")
             if "pattern" in node:
-                raise UsageError('a JSON schema may not have a "pattern" here; leave it out.')
+                raise UsageError('"pattern" is not supported in a JSON schema here; leave it out.')
 
 
 def _nodes(schema: object) -> Iterator[tuple[int, object]]:

@@ -229,7 +229,7 @@ async def test_there_are_six_columns_at_most() -> None:
             running.app.screen.query_one(Input).value = strength
             await running.press("enter")
         assert len(names(running)) == 6
-        assert "There is room for 6 columns at most" in running.notified[-1]
+        assert "There is room for at most 6 columns" in running.notified[-1]
 
 
 async def test_all_are_written_again_by_another_seed() -> None:

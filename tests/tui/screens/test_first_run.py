@@ -79,7 +79,7 @@ async def test_from_the_offer_to_a_chat_with_the_better_model() -> None:
         await running.until("^d moves this chat to it.")
         assert loaded(running) == str(STARTER.path)  # never by itself
         await running.press("ctrl+d")
-        await running.until("This chat goes on with Better-3B; so will new ones.")
+        await running.until("This chat now uses Better-3B; so will new ones.")
         assert loaded(running) == FETCHED
         assert "^d measures how firmly Better-3B can be led" in running.words()
         await running.say("Who are you?")
@@ -194,7 +194,7 @@ async def test_the_key_waits_for_the_end_of_a_reply() -> None:
         await running.press("escape")
         await running.until("stopped")
         await running.press("ctrl+d")
-        await running.until("This chat goes on with")
+        await running.until("This chat now uses")
 
 
 async def test_within_a_line_the_key_deletes_as_ever() -> None:
@@ -240,7 +240,7 @@ async def test_a_model_fetched_by_hand_is_a_key_away_as_well() -> None:
         await running.say("/pull hf:org/other")
         await running.until("Ready: hf:org/other. ^d moves this chat to it.")
         await running.press("ctrl+d")
-        await running.until("This chat goes on with Better-3B")
+        await running.until("This chat now uses Better-3B")
 
 
 async def test_the_app_begins_with_what_was_chosen_last(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ async def test_who_moved_each_token_is_seen_without_colours() -> None:
         assert "Take the coast path." in running.shown()
         await running.press("s")
         assert "Take the¹ coast² path." in running.shown()
-        assert "moved most by  1 concise  2 formal" in running.shown()
+        assert "shifted most by  1 concise  2 formal" in running.shown()
         colours = {screen(running).query_one(HeatText)._tint(token).bgcolor for token in (0, 1, 2)}
         assert len(colours) == 3
         await running.press("s")

@@ -9,7 +9,7 @@ from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import chat
 from tui.screens import model_actions
 
-STUCK = "The engine has not responded for 12 seconds and is not working."
+STUCK = "The engine has not responded for 12 seconds and seems to be stuck."
 
 
 async def test_it_is_told_of_once_and_the_key_restarts_it() -> None:
@@ -22,7 +22,7 @@ async def test_it_is_told_of_once_and_the_key_restarts_it() -> None:
             model_actions.look_after(running.screen)
         await running.settle()
         shown = running.shown()
-        assert shown.count("has not responded for 12 seconds and is not working. Press ^r") == 1
+        assert shown.count("has not responded for 12 seconds and seems to be stuck. Press ^r") == 1
         assert "× not responding" in shown
         assert "^r Restart" in shown
         await running.press("ctrl+r")

@@ -321,7 +321,7 @@ def test_a_death_while_loading_does_not_load_again_by_itself() -> None:
 
 
 def test_where_the_next_engine_has_a_lighter_load_the_reply_goes_on_by_itself() -> None:
-    short = Died("The memory of CUDA0 ran out.", lighter=True)
+    short = Died("CUDA0 ran out of memory.", lighter=True)
     engine = FakeEngine(["By ", short], [short], ["sea."])
     session = begin(engine)
     changes = ask(session, engine, "a?")
@@ -335,7 +335,7 @@ def test_where_the_next_engine_has_a_lighter_load_the_reply_goes_on_by_itself() 
 
 
 def test_a_question_is_asked_again_where_nothing_was_written_yet() -> None:
-    short = Died("The memory of CUDA0 ran out.", lighter=True)
+    short = Died("CUDA0 ran out of memory.", lighter=True)
     engine = FakeEngine([short], ["By sea."])
     session = begin(engine)
     session.ask("a?")
