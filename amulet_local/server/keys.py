@@ -18,7 +18,8 @@ _MOST_BYTES = 1024
 def read_or_make_key(path: Path) -> tuple[str, bool]:
     """The key in a file, and whether it was made just now.
 
-    Raises NotUsableError where there is no key in it, others may read it, or it cannot be kept.
+    Raises NotUsableError where it is no regular file, there is no key in it, others may read it,
+    or it cannot be kept.
     """
     key = secrets.token_urlsafe(32)
     try:
@@ -36,7 +37,10 @@ def read_or_make_key(path: Path) -> tuple[str, bool]:
 
 def _read(path: Path) -> str:
     try:
-        if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # to open a pipe would wait for its writer
+            raise NotUsableError(f"{path} is not a file; name another with --key-file.")
+        if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
             raise NotUsableError(f"others may read the key in {path}; run: chmod 600 {path}")
         with path.open("rb") as file:
             text = file.read(_MOST_BYTES).decode("ascii", "replace").strip()

@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -88,8 +89,18 @@ def test_a_key_that_others_may_read_or_is_none_is_not_used(tmp_path: Path) -> No
     file.chmod(0o644)
     with pytest.raises(NotUsableError, match="others may read"):
         read_or_make_key(file)
-    with pytest.raises(NotUsableError, match="cannot be"):
-        read_or_make_key(tmp_path)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o755])
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_key_file_that_is_no_file_is_said_to_be_none(
+    tmp_path: Path, make: Callable[[Path], None], mode: int
+) -> None:
+    path = tmp_path / "key"
+    make(path)
+    path.chmod(mode)
+    with pytest.raises(NotUsableError, match="is not a file; name another with --key-file"):
+        read_or_make_key(path)
 
 
 def test_what_is_too_large_is_refused(server: Serving) -> None:
