@@ -48,43 +48,45 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add `serve`; it sets `run`, which returns the exit code."""
     parser = subparsers.add_parser(
         "serve",
-        help="serve the model to other programs, by OpenAI's API",
-        description="Serve the model to other programs on this computer, by OpenAI's API. They "
-        "steer replies by fields, or by the model's name: NAME@concise:2.5.",
+        help="serve the model to other programs over OpenAI's API",
+        description="Serve the model to other programs on this computer over OpenAI's API. They "
+        "choose preferences with extra fields, or in the model's name: NAME@concise:2.5.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("-m", "--model", metavar="MODEL", help="a model name, or a GGUF file")
-    parser.add_argument("--host", default="127.0.0.1", type=words, help="where to listen")
+    parser.add_argument("--host", default="127.0.0.1", type=words, help="the address to listen on")
     parser.add_argument(
         "--port",
         metavar="N",
         type=value(_whole(0, 65535)),
         default=_PORT,
-        help="0: any that is free",
+        help="the port to listen on; 0 picks a free one",
     )
     parser.add_argument(
         "--parallel",
         metavar="N",
         type=value(_whole(1, MOST_PARALLEL)),
         default=_PARALLEL,
-        help="replies written at once; further requests wait",
+        help="how many replies are written at once; other requests wait",
     )
     parser.add_argument(
         "--key-file",
         metavar="FILE",
         type=Path,
-        help="a file with the key that clients must send; made if it is not there",
+        help="the file with the key that clients must send; created if it does not exist",
     )
     parser.add_argument(
         "--allow-origin",
         metavar="ORIGIN",
         action="append",
         default=[],
-        help="a web page that may ask, such as http://localhost:3000; may be repeated",
+        help="a website that may use the server, such as http://localhost:3000; may be repeated",
     )
-    usual = parser.add_argument_group("steering, where a request says nothing of it")
+    usual = parser.add_argument_group("preferences for requests that do not name their own")
     add_preset(usual)
-    usual.add_argument("--strength", metavar="S", type=value(Strength), help="how strongly")
+    usual.add_argument(
+        "--strength", metavar="S", type=value(Strength), help="how strongly they are followed"
+    )
     parser.set_defaults(preferences=None)
     add_load_options(parser)
 

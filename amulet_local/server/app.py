@@ -182,7 +182,7 @@ async def _body(request: Request) -> bytes:
                 if size > _MOST_READ:
                     break
     except TimeoutError:
-        raise ApiError("The body did not come in time.", status=408) from None
+        raise ApiError("The request body did not arrive in time.", status=408) from None
     if size > LONGEST_BODY:
         raise ApiError(
             f"The body is longer than {LONGEST_BODY:,} bytes.", status=413, code="body_too_large"

@@ -66,9 +66,9 @@ def completion_requests(
     """One request for each choice. Raises ApiError."""
     prompt = body.prompt if isinstance(body.prompt, str) else body.prompt[0]
     if not isinstance(prompt, str):
-        raise ApiError("The prompt must be one text.", param="prompt")
+        raise ApiError("The prompt must be a single string.", param="prompt")
     if body.suffix:
-        raise ApiError("This server cannot fill in before a suffix.", param="suffix")
+        raise ApiError("This server does not support suffix.", param="suffix")
     if body.echo:
         raise ApiError("This server does not repeat the prompt; leave echo out.", param="echo")
     steering = steering_of(body, "", house)
@@ -125,7 +125,9 @@ def _wish(body: Body) -> str:
     wishes = [body.wishes] if isinstance(body.wishes, str) else body.wishes or []
     wish = "\n".join(filter(None, map(str.strip, wishes)))
     if len(wish) > LONGEST_WISH:
-        raise ApiError(f"All wishes have at most {LONGEST_WISH:,} characters.", param="wishes")
+        raise ApiError(
+            f"The wishes may have at most {LONGEST_WISH:,} characters in all.", param="wishes"
+        )
     return wish
 
 

@@ -48,7 +48,7 @@ def _read(path: Path) -> str:
         raise NotUsableError(f"the key in {path} cannot be read ({cause(error)}).") from None
     if not _KEY.fullmatch(text):
         raise NotUsableError(
-            f"{path} holds no key (one line of 16 to 256 characters, without spaces); remove it to "
-            "have one made."
+            f"{path} does not contain a key (one line of 16 to 256 characters, without spaces); "
+            "remove it to have one created."
         )
     return text

@@ -22,7 +22,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=128)
     except (OSError, UnicodeError, OverflowError) as error:
-        why = cause(error) if isinstance(error, OSError) else "it is no address"
+        why = cause(error) if isinstance(error, OSError) else "it is not an address"
         raise UsageError(
             f"the server cannot listen on {host}, port {port} ({why}); choose another with --port."
         ) from None

@@ -84,7 +84,7 @@ def test_a_key_that_others_may_read_or_is_none_is_not_used(tmp_path: Path) -> No
     key, made = read_or_make_key(file)
     assert (read_or_make_key(file), made) == ((key, False), True)
     file.write_text("short")
-    with pytest.raises(NotUsableError, match="holds no key"):
+    with pytest.raises(NotUsableError, match="does not contain a key"):
         read_or_make_key(file)
     file.chmod(0o644)
     with pytest.raises(NotUsableError, match="others may read"):

@@ -117,7 +117,7 @@ def shift_sparkline(node: Node) -> str:
     turned = max(strengths) - min(strengths) > _TURNED
     cells = _CELLS_OF_TWO if turned else _CELLS
     most = max(shifts)
-    line = f"shift {_row(shifts, cells, 0.0, max(most, LEAST_SHIFT))} to {most:.2f}"
+    line = f"shift {_row(shifts, cells, 0.0, max(most, LEAST_SHIFT))} max {most:.2f}"
     if turned:
         low, high = min(BASE, *strengths), max(BASE + 1, *strengths)
         line += f"  strength {_row(strengths, cells, low, high)}"

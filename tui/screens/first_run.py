@@ -99,7 +99,7 @@ def name_it(view: ChatView, message: Suggested) -> None:
     view.show(
         [
             Noticed(
-                f"A better model suits this machine: {better.name} "
+                f"A better model for this machine: {better.name} "
                 f"({decimal(suggestion.entry.download)}{speed}). {_key(view)} fetches it while "
                 "you chat."
             )

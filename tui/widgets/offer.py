@@ -119,10 +119,7 @@ class Offer(Widget):
         then, entry = suggestion.obstacle, suggestion.entry
         if entry:
             size = f"{decimal(entry.download)}, {entry.licence}"
-            then = (
-                f"while you chat, a better one: {entry.name} ({size}), if this machine is quick "
-                "enough"
-            )
+            then = f"while you chat, a better one: {entry.name} ({size}), if it is fast enough here"
         line.update(Content.styled("then", "bold") + f"  {then}" if entry else Content(then))
 
     def _say_others(self, others: str, *, first: bool = False) -> None:

@@ -19,7 +19,7 @@ from tui.widgets.desk import Desk
 from tui.widgets.dial import Dial
 
 _WISHED = (
-    "A wish for one reply. Later messages do not see it; the dial says how strongly it counts."
+    "For this reply only; later messages do not see it. The dial sets how firmly it is followed."
 )
 _UNSTEERED = "The model as it is. Choose a preset, and the dial sets how strongly it is followed."
 
@@ -128,9 +128,9 @@ def _called(steering: SteeringChoice, wish: str) -> str:
 def _in_all(steering: SteeringChoice, borne: float) -> tuple[str, str]:
     """What faders come to, and what to do where that is too much."""
     now = total(steering.told)
-    too_much = now > borne + 0.005
-    told = f"{now:.2f} of {borne:.3g} in all{'!' if too_much else ''}"
-    return told, "more than the model bears; f fits" if too_much else ""
+    if now <= borne + 0.005:
+        return f"total {now:.2f}, limit {borne:.3g}", ""
+    return f"total {now:.2f}, above the limit of {borne:.3g}", "f scales all down to fit"
 
 
 def _how(steering: SteeringChoice, wish: str) -> Content:

@@ -25,10 +25,10 @@ def reply(shifts: Sequence[float | None], strengths: Sequence[float] = (2.0,)) -
 
 
 def test_the_shift_is_a_bar_for_each_token_and_then_for_each_few() -> None:
-    assert shift_sparkline(reply([0.0, 2.0, 1.0])) == "shift ▁█▅ to 2.00"
+    assert shift_sparkline(reply([0.0, 2.0, 1.0])) == "shift ▁█▅ max 2.00"
     assert shift_sparkline(reply([0.1] * 5)) == "shift ▂▂▂▂▂ to 0.10"  # little looks like little
     line = shift_sparkline(reply([0.0] * 500 + [3.0] + [0.0] * 499))
-    assert re.fullmatch(r"shift ▁{12}█▁{11} to 3.00", line)
+    assert re.fullmatch(r"shift ▁{12}█▁{11} max 3.00", line)
 
 
 def test_the_strength_is_there_where_the_dial_was_turned() -> None:
@@ -57,7 +57,7 @@ async def test_it_stands_below_the_reply_once_that_is_complete() -> None:
         await running.settle()
         lines = [line.strip() for line in running.shown().split("\n") if "shift" in line]
         assert len(lines) == 1
-        assert re.fullmatch(r"shift [▁▂▃▄▅▆▇█]{24} to 3.00", lines[0])
+        assert re.fullmatch(r"shift [▁▂▃▄▅▆▇█]{24} max 3.00", lines[0])
     async with chat(FakeEngine(), size=SMALL) as running:
         await running.press("ctrl+b")
         assert lines[0] in running.shown()

@@ -65,7 +65,7 @@ async def test_from_the_offer_to_a_chat_with_the_better_model() -> None:
         await to_the_offer(running)
         assert speeds == [25.0]
         assert (
-            "A better model suits this machine: ministral-3-3b (2.1 GB, about 8 tokens a second). "
+            "A better model for this machine: ministral-3-3b (2.1 GB, about 8 tokens a second). "
             "^d fetches it while you chat."
         ) in running.words()
         assert "^d Model" in running.shown()

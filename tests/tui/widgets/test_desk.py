@@ -99,12 +99,12 @@ async def test_a_fader_taken_away_falls_silent_in_the_reply_under_way() -> None:
 async def test_more_than_the_model_bears_is_shown_and_f_makes_it_fit() -> None:
     async with chat(FakeEngine(), size=HUGE) as running:
         await mix(running, "formal")
-        assert "5.00 of 3 in all!" in running.shown()
-        assert "f fits" in running.shown()
+        assert "total 5.00, above the limit of 3" in running.shown()
+        assert "f scales all down" in running.shown()
         await running.press("f")
         assert total(running.session.steering.told) == pytest.approx(3)
-        assert "3.00 of 3 in all" in running.shown()
-        assert "f fits" not in running.shown()
+        assert "total 3.00, limit 3" in running.shown()
+        assert "f scales all down" not in running.shown()
 
 
 async def test_a_mix_is_saved_and_brought_back_by_its_name() -> None:
