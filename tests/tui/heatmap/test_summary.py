@@ -26,13 +26,13 @@ def reply(shifts: Sequence[float | None], strengths: Sequence[float] = (2.0,)) -
 
 def test_the_shift_is_a_bar_for_each_token_and_then_for_each_few() -> None:
     assert shift_sparkline(reply([0.0, 2.0, 1.0])) == "shift ▁█▅ max 2.00"
-    assert shift_sparkline(reply([0.1] * 5)) == "shift ▂▂▂▂▂ to 0.10"  # little looks like little
+    assert shift_sparkline(reply([0.1] * 5)) == "shift ▂▂▂▂▂ max 0.10"  # little looks like little
     line = shift_sparkline(reply([0.0] * 500 + [3.0] + [0.0] * 499))
     assert re.fullmatch(r"shift ▁{12}█▁{11} max 3.00", line)
 
 
 def test_the_strength_is_there_where_the_dial_was_turned() -> None:
-    assert shift_sparkline(reply([0.5] * 4, [2.0])) == "shift ▅▅▅▅ to 0.50"
+    assert shift_sparkline(reply([0.5] * 4, [2.0])) == "shift ▅▅▅▅ max 0.50"
     assert shift_sparkline(reply([0.5] * 4, [2.0, 2.0, 4.0, 4.0])).endswith("  strength ▅▅██")
     long = shift_sparkline(reply([3.0] * 900, [1.0] * 400 + [5.0] * 500))
     assert len(long) < 50
