@@ -159,6 +159,7 @@ from amulet_local.runtime.llama.errors import NoDeviceMemoryError
 from amulet_local.protocol.messages import Finished, Loaded, Stats, Step
 
 class Engine:
+    parallel = 1
     def __init__(self, command, progress):
         asked = command.options.gpu_layers
         self.layers = 31 if asked == "auto" else asked

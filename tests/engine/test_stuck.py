@@ -78,7 +78,7 @@ def test_more_than_it_could_ever_take_is_refused(
 def test_a_stopped_engine_is_told_of_until_it_goes_on(engine: EngineProcess) -> None:
     process = stopped(engine)
     assert comes(engine.trouble)
-    assert "is not working" in engine.trouble()
+    assert "seems to be stuck" in engine.trouble()
     process.resume()
     assert comes(lambda: not engine.trouble())
     engine.stop()
@@ -150,7 +150,7 @@ def test_one_that_waits_for_ever_is_not(
     monkeypatch.setattr(pulse, "IDLE_S", 0.5)
     watched = Pulse(process.pid)
     assert comes(watched.trouble)
-    assert "is not working" in watched.trouble()
+    assert "seems to be stuck" in watched.trouble()
 
 
 @pytest.mark.parametrize("process", [ASLEEP], indirect=True)
