@@ -102,6 +102,7 @@ def talk(*texts: str) -> Conversation:
 # -- JSON -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(conversation=conversations())
 def test_a_chat_exported_and_imported_elsewhere_is_the_same_chat(

@@ -53,6 +53,7 @@ def with_faders(token: TokenMeasures, of: tuple[tuple[float, ...], ...]) -> Toke
 mixed_tokens = st.builds(with_faders, tokens, faders)
 
 
+@pytest.mark.slow
 @given(st.lists(mixed_tokens))
 def test_measures_come_back_exactly(measured: list[TokenMeasures]) -> None:
     packed = pack(measured)
@@ -60,6 +61,7 @@ def test_measures_come_back_exactly(measured: list[TokenMeasures]) -> None:
     assert pack(unpack(packed)) == packed
 
 
+@pytest.mark.slow
 @given(st.lists(mixed_tokens, min_size=1), st.integers(1, 28))
 def test_measures_that_were_cut_are_refused(measured: list[TokenMeasures], cut: int) -> None:
     packed = pack(measured)

@@ -292,6 +292,7 @@ def test_a_long_line_takes_time_in_proportion(
         assert isinstance(wish.follows(part * (200_000 // len(part)) + "x"), bool)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["a. ", "* a\n", "<<a>>\n", "A'S ", "[a] ", "我。"])
 def test_work_grows_with_the_text_and_no_faster(part: str) -> None:
     wishes = [verifier(kind, arguments) for kind, arguments, *_ in TABLE]

@@ -206,6 +206,7 @@ def test_every_construct_takes_work_in_proportion_to_its_length(construct: str) 
     assert calls(long) <= 1.5 * calls(short) * len(long) / len(short) + 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("construct", CONSTRUCTS)
 def test_no_construct_is_refused(construct: str) -> None:
     assert parse(CONSTRUCTS[construct](6000)) or not CONSTRUCTS[construct](6000).strip()

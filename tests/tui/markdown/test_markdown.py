@@ -226,6 +226,7 @@ def test_a_token_late_in_a_long_reply_is_as_good_as_never_parsed(what: str) -> N
     assert len(lengths) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", GROWS)
 def test_until_it_is_parsed_what_is_new_is_shown_as_it_was_written(what: str) -> None:
     first, piece = GROWS[what]
