@@ -189,6 +189,7 @@ def test_the_guard_is_judged_by_what_is_followed_or_by_base_when_pushing_away() 
     assert np.array_equal(guard_reference(logits, [], work), logits[0])
 
 
+@pytest.mark.slow
 @given(seeds, st.lists(st.floats(-4, 8), min_size=1, max_size=6))
 def test_prompting_for_a_mix_is_the_mix_at_strength_one(seed: int, strengths: list[float]) -> None:
     logits, work = rows(seed, streams=1 + len(strengths)), Workspace(500)

@@ -26,6 +26,7 @@ def test_the_config_may_begin_with_a_byte_order_mark(codec: str) -> None:
     assert load_settings().engine.threads == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

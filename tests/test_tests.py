@@ -92,6 +92,7 @@ def _last_name(node: ast.AST) -> str:
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HERE)))
 def test_every_test_claims_what_it_says(path: Path) -> None:
     found = faults(path.read_text("utf-8"))

@@ -74,6 +74,7 @@ def test_what_is_selected_lies_on_the_branch_that_is_read(conversation: Conversa
         assert node in conversation.path()
 
 
+@pytest.mark.slow
 @given(conversations(), st.data())
 def test_walking_to_another_version_and_back_returns_to_the_same_leaf(
     conversation: Conversation, data: st.DataObject

@@ -204,6 +204,7 @@ def test_a_file_that_is_no_chat_is_refused_in_a_sentence_and_changes_nothing(
 LIES = [10**30, 2**63, 2**64 - 1, -(2**63), -(10**30), 1e308, -1e308]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", LIES)
 def test_statistics_that_cannot_be_are_refused_in_a_sentence(
     number: float, store: History, tmp_path: Path

@@ -165,6 +165,7 @@ def test_after_a_month_what_was_removed_goes_for_good(
     assert rows("SELECT text FROM messages") == [("kept",)]
 
 
+@pytest.mark.slow
 def test_a_chat_of_three_thousand_turns_is_removed_like_any_other(
     store: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:

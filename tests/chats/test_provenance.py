@@ -82,6 +82,7 @@ def test_a_mix_is_stored_with_its_faders_and_one_preference_as_ever() -> None:
     assert b"mix" not in msgspec.msgpack.encode(StoredOrigin.of(alone))
 
 
+@pytest.mark.slow
 @given(st.lists(tokens))
 def test_a_token_takes_at_most_forty_bytes_its_id_included(measured: list[TokenMeasures]) -> None:
     assert len(pack(measured)) == len(measured) * BYTES_A_TOKEN

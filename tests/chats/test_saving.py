@@ -365,6 +365,7 @@ def test_a_reply_that_is_taken_back_leaves_no_piece(store: History) -> None:
 # -- between ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_file_alone_has_everything_once_nothing_is_to_be_saved(
     store: History, tmp_path: Path
 ) -> None:
@@ -377,6 +378,7 @@ def test_the_file_alone_has_everything_once_nothing_is_to_be_saved(
         assert copied.count() == 1
 
 
+@pytest.mark.slow
 def test_what_was_removed_long_ago_is_erased_in_time(
     store: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:

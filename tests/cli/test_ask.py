@@ -232,6 +232,7 @@ def test_ctrl_c_stops_the_engine_and_keeps_what_there_is(
     assert fake.closed
 
 
+@pytest.mark.slow
 def test_an_engine_that_seems_stuck_is_told_of_once(
     amulet: Amulet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

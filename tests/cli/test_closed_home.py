@@ -54,6 +54,7 @@ def closed(request: pytest.FixtureRequest, home: Path, model: Path) -> Iterator[
         folder.chmod(0o700)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_command_works_in_a_closed_home(command: list[str], closed: Path, amulet: Amulet) -> None:
     result = amulet(*command)
@@ -61,6 +62,7 @@ def test_a_command_works_in_a_closed_home(command: list[str], closed: Path, amul
     assert result.out
 
 
+@pytest.mark.slow
 def test_doctor_misses_nothing_in_a_closed_home_but_a_model(closed: Path, amulet: Amulet) -> None:
     report = amulet("doctor", "--json").document
     assert len(report["missing"]) == 1

@@ -176,6 +176,7 @@ def test_what_the_system_refuses_is_a_sentence(
     assert result.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_read_enough_is_no_error(
     amulet: Amulet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,7 @@ def test_methods_are_compared_question_by_question(folder: Folder) -> None:
     assert base.against_pref.gain.losses == 5
 
 
+@pytest.mark.slow
 def test_where_the_order_decided_is_counted_and_said(folder: Folder) -> None:
     report = make_report(folder, "judge")
     assert order_decided(report) == (8, 40)  # one question of five, for 4 methods and 2 preferences
@@ -191,6 +192,7 @@ def test_a_judgement_of_another_text_does_not_count(folder: Folder) -> None:
     assert against.gain.wins + against.gain.ties + against.gain.losses == 4
 
 
+@pytest.mark.slow
 def test_the_page_is_one_file_that_loads_and_runs_nothing_else(folder: Folder) -> None:
     page = make_page(make_report(folder, "judge"), folder.replies().values())
     scripts = re.findall(r"<script[^>]*>", page)
@@ -204,6 +206,7 @@ def test_the_page_is_one_file_that_loads_and_runs_nothing_else(folder: Folder) -
     assert "#010" not in page  # every stand-in colour has become the page's
 
 
+@pytest.mark.slow
 def test_the_page_holds_every_reply_as_it_was(folder: Folder) -> None:
     page = make_page(make_report(folder, "judge"), folder.replies().values())
     found = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
@@ -214,11 +217,13 @@ def test_the_page_holds_every_reply_as_it_was(folder: Folder) -> None:
     assert "".join(data["replies"]["concise"]["pref"]["0"]["pieces"]).startswith(EVIL)
 
 
+@pytest.mark.slow
 def test_what_was_skipped_is_on_the_page(folder: Folder) -> None:
     report = make_report(folder, "judge", [Skipped(7, "concise", "la", "it was too long")])
     assert "it was too long" in make_page(report, folder.replies().values())
 
 
+@pytest.mark.slow
 def test_the_same_folder_makes_the_same_page(folder: Folder) -> None:
     pages = [make_page(make_report(folder, "judge"), folder.replies().values()) for _ in range(2)]
     assert pages[0] == pages[1]

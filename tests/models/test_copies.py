@@ -196,6 +196,7 @@ def test_the_chat_calls_a_model_as_the_list_does(store: Path, folder: Path) -> N
     assert names == {"qwen3:0.6b": "qwen3:0.6b", "m": "m"}
 
 
+@pytest.mark.slow
 def test_ask_calls_a_model_as_the_list_does(
     store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -222,6 +222,7 @@ STRANGE = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(strings=st.lists(STRANGE, max_size=300, unique=True))
 def test_strings_are_passed_over_as_they_are_read_one_by_one(
@@ -242,6 +243,7 @@ def test_strings_are_passed_over_as_they_are_read_one_by_one(
     assert header.metadata["test.behind"] == "still here"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [0, 7_000, 19_999])
 def test_a_vocabulary_that_only_seems_familiar_is_walked_through(
     changed: int, tmp_path: Path
@@ -263,6 +265,7 @@ def test_a_vocabulary_that_only_seems_familiar_is_walked_through(
     assert first["tokenizer.ggml.tokens"] == Omitted(20_000)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_no_damage_raises_anything_else(

@@ -106,6 +106,7 @@ CLAIMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [MOST, 2**63, 2**32 - 1, 2**31 - 1])
 @pytest.mark.parametrize("what", CLAIMS)
 def test_a_file_that_claims_numbers_without_end_hides_no_other(
@@ -167,6 +168,7 @@ def test_a_list_as_json(words: list[str], folder: Path, capsys: Capture) -> None
     assert (tiny["parameters"], tiny["context_trained"], tiny["template"]) == (1280, 512, True)
 
 
+@pytest.mark.slow
 def test_a_list_of_known_models_imports_nothing_that_reads_headers(folder: Path) -> None:
     """Which takes longer than the list itself."""
     write_model(folder / "Tiny.F32.gguf")
@@ -219,6 +221,7 @@ def test_info_on_nothing_is_an_error_for_main() -> None:
 # -- pull -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pull_fetches_then_finds(index: Index, capsys: Capture) -> None:
     assert amulet("models", "pull", "tiny") == 0
     out, err = capsys.readouterr()
@@ -230,6 +233,7 @@ def test_pull_fetches_then_finds(index: Index, capsys: Capture) -> None:
     assert err == ""
 
 
+@pytest.mark.slow
 def test_pull_as_json(index: Index, capsys: Capture) -> None:
     for fetched in (True, False):
         assert amulet("models", "pull", "tiny", "--json") == 0

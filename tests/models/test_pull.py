@@ -123,6 +123,7 @@ def test_a_name_of_the_catalogue_leads_to_a_repository(
 _entries = catalogue.entries()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "entry", [entry for entry in _entries if isinstance(entry, Hosted)], ids=lambda e: e.name
 )

@@ -60,6 +60,7 @@ def test_a_full_disk_is_told_before_anything_is_written(
         quantise(source, "q8_0", lambda *_: None)
 
 
+@pytest.mark.slow
 def test_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
     source = tmp_path / "Tiny.F32.gguf"
     write_llama(source)

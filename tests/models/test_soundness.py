@@ -74,6 +74,7 @@ def test_what_can_be_loaded_is_not_refused(writer: int, tmp_path: Path) -> None:
 LLAMA, PHI, GPT_OSS, MAMBA = 0, 4, 5, 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("writer", "change", "reason"),
     [

@@ -26,6 +26,7 @@ def rank_correlation(one: Vector, other: Vector) -> float:
     return float(np.corrcoef(ranks(one), ranks(other))[0, 1])
 
 
+@pytest.mark.slow
 def test_a_voter_is_found_out_within_forty_votes() -> None:
     """Twenty voters with strengths of their own, who now and then choose what is farther from
     them, as Bradley and Terry have it; each is asked what teaches most."""

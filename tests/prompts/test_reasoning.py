@@ -198,6 +198,7 @@ OPENED = (
 )
 
 
+@pytest.mark.slow
 @given(
     text=st.one_of(
         st.lists(PIECES, max_size=12).map("".join), st.sampled_from([*REPLIES.values()])

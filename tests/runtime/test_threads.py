@@ -14,6 +14,7 @@ import amulet_local
 _FOLDERS = (Path(__file__).parents[1] / "threads", Path(amulet_local.__file__).parents[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 64])
 def test_the_cores_are_as_many_as_are_asked_for(count: int) -> None:
     environment = {

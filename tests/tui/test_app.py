@@ -315,6 +315,7 @@ def test_where_nothing_can_be_kept_the_chat_opens_and_says_so(home: Path) -> Non
     assert terminal.end() == 0
 
 
+@pytest.mark.slow
 def test_the_chat_opens_without_native_code_and_without_the_models_room() -> None:
     script = (
         "import sys, tui.app; "

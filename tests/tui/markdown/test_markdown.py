@@ -68,6 +68,7 @@ def without_colours(found: list[Block]) -> list[Block]:
     ]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.sampled_from(PIECES), max_size=40), st.data())
 def test_text_that_grows_ends_as_the_whole_text_does(
@@ -215,6 +216,7 @@ def parsed() -> Iterator[list[int]]:
         yield lengths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", GROWS)
 def test_a_token_late_in_a_long_reply_is_as_good_as_never_parsed(what: str) -> None:
     first, piece = GROWS[what]
