@@ -46,8 +46,8 @@ _TAKEN: dict[str, tuple[tuple[int, int], list[str]]] = {  # width and height; ke
     "help": ((110, 30), ["ctrl+g"]),
     "heat": ((110, 30), ["ctrl+f", "n", "n"]),
     "compare": ((130, 30), ["ctrl+y"]),
-    "wish": ((110, 20), []),
     "desk": ((160, 38), [*_MIX, "f", "enter", "ctrl+r", "ctrl+t"]),
+    "wish": ((110, 20), []),  # the last
 }
 _LONGEST = 160  # tokens of a reply
 _WAIT_S = 600.0  # for a reply, which a large model on a small machine takes

@@ -51,7 +51,7 @@ class Curves(Widget):
             told = f"{min(self._strengths):.2f} to {high:.2f}"
         return Content("\n").join(
             [
-                self._row("shift", self._shifts, 0.0, max(most, LEAST_SHIFT), f"to {most:.2f}"),
+                self._row("shift", self._shifts, 0.0, max(most, LEAST_SHIFT), f"max {most:.2f}"),
                 self._row("strength", self._strengths, low, max(high, BASE + 1), told),
             ]
         )
