@@ -26,7 +26,7 @@ CLIENTS := llm litellm langchain-openai aider-chat
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # several targets install into one environment
 .PHONY: help chat install dev check test torture fresh test-terminal test-kernels test-families \
-	test-clients lint format lock licences llama benchmark screenshots snapshots clean
+	test-clients lint format lock licences audit llama benchmark screenshots snapshots clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,11 @@ lock: $(VENV)/lock/bin/uv ## Renew the lock file; UPGRADE=--upgrade takes the ne
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" --extra dev $(UPGRADE) \
 		pyproject.toml --output-file $(LOCK)
+
+audit: $(VENV)/audit/bin/pip-audit ## Ask OSV which known vulnerabilities the locked packages have
+	@$(VENV)/audit/bin/pip-audit --vulnerability-service osv --strict --require-hashes --disable-pip \
+		--requirement $(LOCK) 2> $(VENV)/audit/errors || { tail -n 1 $(VENV)/audit/errors; \
+		echo "Packages listed above have known vulnerabilities; without a list, OSV could not be asked."; exit 1; }
 
 licences: $(VENV)/.dev ## Write docs/licences.md anew, from the lock file and what is installed
 	$(BIN)/python -m docs.licences
@@ -139,6 +144,10 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml $(LOCK)
 $(VENV)/lock/bin/uv: $(BIN)/python
 	$(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/pip install --quiet uv
+
+$(VENV)/audit/bin/pip-audit: $(BIN)/python
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/pip install --quiet pip-audit
 
 $(VENV)/.model: $(VENV)/.installed
 	@$(BIN)/amulet models pull default
