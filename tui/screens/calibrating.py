@@ -37,7 +37,7 @@ def toggle(view: ChatView) -> None:
         view.better.calibration.stop()
     elif view.session.model:
         view.better.calibration = Calibration(view.session, view.presets)
-        view.notify("Measuring while the chat is at rest; /calibrate again stops.")
+        view.notify("Measuring while the chat is idle; /calibrate again stops it.")
     else:
         view.notify("No model is loaded.")
     view.show()

@@ -122,7 +122,7 @@ class Calibration:
 
     def _give_up(self, why: str) -> None:
         self._session.care.give_back()
-        self.told = f"What {self._name} bears could not be measured: {why}"
+        self.told = f"How much {self._name} can take could not be measured: {why}"
 
     def _conclude(self) -> None:
         if len(self._answered) < _FEWEST:
