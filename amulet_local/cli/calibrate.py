@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
                 args.margin,
                 bar,
             )
-            calibrated = _calibrated(preset, best)
+            calibrated = Calibrated.of(preset, best)
             keeps(partial(keep_strength, model, preset, calibrated))
         if not presets:
             preferences = itertools.cycle(map(_preference, wishes))
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
                 args.margin,
                 bar,
             )
-            keeps(partial(keep_bearing, model, _calibrated(wishes[0], best)))
+            keeps(partial(keep_bearing, model, Calibrated.of(wishes[0], best)))
     if args.json:
         print_json({name: [msgspec.to_builtins(each) for each in of] for name, of in found.items()})
     else:
@@ -141,18 +141,6 @@ def _setting(model: str, preset: Preset, settings: Settings) -> Setting:
 
 def _preference(preset: Preset) -> Preference:
     return Preference(preset.name, preset.words(), preset.usual_strength, preset.guard)
-
-
-def _calibrated(preset: Preset, best: Quality) -> Calibrated:
-    return Calibrated(
-        best.strength,
-        preset.preference,
-        preset.guard,
-        preset.placement,
-        round(best.perplexity, 3),
-        round(best.distinct_3, 3),
-        round(best.on_question, 3),
-    )
 
 
 def _print(found: dict[str, list[Quality]], margin: float) -> None:

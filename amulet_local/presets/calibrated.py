@@ -11,6 +11,7 @@ import msgspec
 from amulet_local.files import read_bounded, write_whole
 from amulet_local.presets.firmness import USUAL_BEARING, USUAL_FIRMNESS, strength_of
 from amulet_local.presets.preset import Preset
+from amulet_local.presets.quality import Quality
 from amulet_local.protocol.alignment import Placement, Strength
 from amulet_local.settings import strengths_file
 
@@ -29,6 +30,19 @@ class Calibrated(msgspec.Struct, frozen=True):
     perplexity: float
     distinct_3: float
     on_question: float
+
+    @classmethod
+    def of(cls, preset: Preset, best: Quality) -> Calibrated:
+        """What was found for a preset."""
+        return cls(
+            best.strength,
+            preset.preference,
+            preset.guard,
+            preset.placement,
+            round(best.perplexity, 3),
+            round(best.distinct_3, 3),
+            round(best.on_question, 3),
+        )
 
     def belongs_to(self, preset: Preset) -> bool:
         """Whether it was found for the preset as it is now."""

@@ -132,16 +132,7 @@ class Calibration:
             )
             return
         best = largest_kept(self._tried(), MARGIN)
-        wish = self._wishes[0]
-        found = Calibrated(
-            best.strength,
-            wish.preference,
-            wish.guard,
-            wish.placement,
-            round(best.perplexity, 3),
-            round(best.distinct_3, 3),
-            best.on_question,
-        )
+        found = Calibrated.of(self._wishes[0], best)
         words = ", ".join(f"{word} is {strength_of(word, best.strength):.3g}" for word in WORDS)
         self.told = f"{self._name} writes well up to strength {best.strength:g}: {words}."
         try:
