@@ -146,7 +146,7 @@ def write_whole(path: Path, body: bytes) -> None:
 
 def read_bounded(path: Path, most: int) -> bytes:
     """The bytes of a file of at most so many. Raises OSError, also where there are more."""
-    with path.open("rb") as file:
+    with paths.opened(path) as file:
         body = file.read(most + 1)
     if len(body) > most:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))

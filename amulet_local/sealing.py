@@ -105,7 +105,7 @@ def _key() -> bytes:
 
 def _read_key(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as file:
+        with paths.opened(path) as file:
             status = os.fstat(file.fileno())
             key = file.read(_KEY + 1)
     except FileNotFoundError:

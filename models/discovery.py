@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from amulet_local.errors import cause
+from amulet_local.files import read_bounded
 from amulet_local.path_text import as_text
 from amulet_local.system import paths
 from models.cards import part_paths
@@ -32,6 +33,7 @@ _NAMELESS = ("model", "ggml-model")  # called after their folder
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MODEL_LAYER = "application/vnd.ollama.image.model"
 _LARGEST_MANIFEST = 1 << 20
+_LONGEST_REVISION = 256  # bytes; a commit has forty digits
 
 Name = tuple[str, ...]
 
@@ -159,7 +161,7 @@ def _hub(location: Location, unread: list[Unread]) -> Iterator[Sighting]:
 
 def _current_revision(repository: Path) -> str:
     with suppress(OSError, UnicodeDecodeError):
-        return (repository / "refs/main").read_text("utf-8").strip()
+        return read_bounded(repository / "refs/main", _LONGEST_REVISION).decode().strip()
     return ""
 
 
@@ -205,11 +207,11 @@ def _ollama(location: Location, unread: list[Unread]) -> Iterator[Sighting]:
 def _weights(manifest: Path) -> str:
     """The digest of the layer with the weights; "" where there is none, or no manifest."""
     with suppress(OSError, msgspec.DecodeError):
-        if manifest.stat().st_size <= _LARGEST_MANIFEST:
-            layers = msgspec.json.decode(manifest.read_bytes(), type=_Manifest).layers
-            digests = [layer.digest for layer in layers if layer.media_type == _MODEL_LAYER]
-            if len(digests) == 1 and _DIGEST.fullmatch(digests[0]):
-                return digests[0]
+        manifest_text = read_bounded(manifest, _LARGEST_MANIFEST)
+        layers = msgspec.json.decode(manifest_text, type=_Manifest).layers
+        digests = [layer.digest for layer in layers if layer.media_type == _MODEL_LAYER]
+        if len(digests) == 1 and _DIGEST.fullmatch(digests[0]):
+            return digests[0]
     return ""
 
 

@@ -186,6 +186,8 @@ def _not_found(name: str, sightings: Sequence[Sighting]) -> str:
     path = _path(name)
     if stat.S_ISDIR(_mode(path)):
         return f"{path} is a folder; choose a GGUF file in it."
+    if paths.exists(path) and not paths.is_file(path):
+        return f"{path} is not a regular file; choose a GGUF file."
     if path.suffix.casefold() == ".gguf" or path.is_absolute() or name.startswith((".", "~")):
         return f"there is no file {path}; check the path, or list models with: amulet models"
     if near := _near(name, [each for names in short_names(by_file(sightings)) for each in names]):

@@ -73,7 +73,7 @@ def test_a_config_that_the_system_does_not_give_is_told_and_done_without(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), str(path))
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     told: list[str] = []
     assert load_settings(told.append) == Settings()
     assert told[0].startswith(f"{path} cannot be read {said}")
@@ -84,3 +84,9 @@ def test_a_folder_in_place_of_the_config_is_told() -> None:
     told: list[str] = []
     assert load_settings(told.append) == Settings()
     assert "cannot be read (Is a directory)" in told[0]
+
+
+def test_a_pipe_in_place_of_the_config_keeps_nothing_waiting() -> None:
+    config_folder().mkdir(parents=True)
+    os.mkfifo(config_folder() / "config.toml")
+    assert load_settings() == Settings()

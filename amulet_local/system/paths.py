@@ -12,6 +12,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from amulet_local.errors import NotUsableError, UsageError
 
@@ -108,6 +109,19 @@ def is_dir(path: str | os.PathLike[str]) -> bool:
     """Whether a folder is seen there."""
     found = status(path)
     return found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def opened(path: Path) -> BinaryIO:
+    """A file to be read. A pipe is read as long as somebody writes to it; one that nobody writes to
+    is empty, where the system would wait for a writer. Raises OSError."""
+
+    def without_waiting(name: str, flags: int) -> int:
+        file = os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+        if hasattr(os, "O_NONBLOCK"):
+            os.set_blocking(file, True)
+        return file
+
+    return open(path, "rb", opener=without_waiting)
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:

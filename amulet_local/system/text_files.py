@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from amulet_local.system.paths import opened
+
 # The longer marks first: one of UTF-32 begins as one of UTF-16 does.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8", "UTF-8"),
@@ -70,7 +72,7 @@ def _binary(mark: int, before: bytes, codec: str) -> NotTextError:
 
 def read_text(path: Path, most: int) -> str:
     """The text of a file of at most so many bytes. Raises OSError, NotTextError."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise NotTextError(f"it is larger than {most:,} bytes")

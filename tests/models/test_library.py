@@ -123,6 +123,12 @@ def test_a_folder_is_told(tmp_path: Path) -> None:
         resolve(str(tmp_path))
 
 
+def test_a_path_to_a_pipe_is_told_as_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    with pytest.raises(NotUsableError, match="is not a regular file"):
+        resolve(str(tmp_path / "pipe.gguf"))
+
+
 @pytest.mark.parametrize("name", ["a\0b", "a" * 5000, "\x1b[2J"])
 def test_an_impossible_name_is_told_safely(name: str) -> None:
     with pytest.raises(NotUsableError) as caught:

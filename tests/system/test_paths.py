@@ -125,3 +125,15 @@ def test_a_folder_in_nobodys_home_is_refused_with_a_sentence(
         monkeypatch.setenv(variable, value)
         with pytest.raises(NotUsableError, match=f"{variable} is {value}, but"):
             folder()
+
+
+def test_a_pipe_is_read_while_it_is_written_to_and_else_is_empty(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with paths.opened(pipe) as nobody_writes:
+        assert nobody_writes.read() == b""
+    writer = os.open(pipe, os.O_RDWR)
+    os.write(writer, b"said")
+    with paths.opened(pipe) as file:
+        os.close(writer)
+        assert file.read() == b"said"
