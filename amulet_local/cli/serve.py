@@ -6,6 +6,7 @@ import argparse
 import logging
 import re
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -95,12 +96,13 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal asks for the end; returns 0."""
     settings = load_settings(say)
     usual = chosen_preferences(args.preferences, "")
-    access = _access(args)
+    origins = _origins(args.allow_origin)
     model = chat_model(args.model or settings.model)
-    listening = listening_socket(args.host, args.port)
-    engine = EngineProcess(partial(_needs, args.parallel), parallel=args.parallel)
-    previous = signal.signal(signal.SIGTERM, _end)
-    with listening:
+    with listening_socket(args.host, args.port) as listening:
+        # A key is made last, once nothing else is missing.
+        access = Access(_key(args.key_file, args.host), origins)
+        engine = EngineProcess(partial(_needs, args.parallel), parallel=args.parallel)
+        previous = signal.signal(signal.SIGTERM, _end)
         try:
             card = _load(engine, model, load_options(settings, args))
             name = _name_of(model, card)
@@ -135,25 +137,29 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _access(args: argparse.Namespace) -> Access:
-    """Who may ask. A key is needed where other machines can reach the server."""
-    for origin in args.allow_origin:
+def _origins(given: Sequence[str]) -> tuple[str, ...]:
+    for origin in given:
         if not _ORIGIN.fullmatch(origin):
             raise UsageError(
                 f"--allow-origin must be a page's origin, such as http://localhost:3000, not "
                 f"{origin!r}."
             )
-    file = args.key_file
-    if file is None and args.host.strip("[]").casefold() not in LOOPBACK:
+    return tuple(given)
+
+
+def _key(file: Path | None, host: str) -> str:
+    """What clients must send; "" for nothing. A key is needed where other machines can reach the
+    server."""
+    if file is None and host.strip("[]").casefold() not in LOOPBACK:
         file = data_folder() / "server.key"
     if file is None:
-        return Access(origins=tuple(args.allow_origin))
+        return ""
     key, made = read_or_make_key(file.absolute())
     if made:
         say(f"clients must send this key, which is kept in {as_text(file)}: {key}")
     else:
         say(f"clients must send the key in {as_text(file)}.")
-    return Access(key, tuple(args.allow_origin))
+    return key
 
 
 def _needs(parallel: int, model: str, options: LoadOptions) -> tuple[Memory, ...]:

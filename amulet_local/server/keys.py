@@ -18,8 +18,8 @@ _MOST_BYTES = 1024
 def read_or_make_key(path: Path) -> tuple[str, bool]:
     """The key in a file, and whether it was made just now.
 
-    Raises NotUsableError where it is no regular file, there is no key in it, others may read it,
-    or it cannot be kept.
+    Raises NotUsableError where it is neither a file nor a pipe, there is no key in it, others may
+    read it, or it cannot be kept.
     """
     key = secrets.token_urlsafe(32)
     try:
@@ -36,13 +36,14 @@ def read_or_make_key(path: Path) -> tuple[str, bool]:
 
 
 def _read(path: Path) -> str:
+    """Of a pipe, such as a shell makes of `<(command)`, what its writer has to say."""
     try:
         mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):  # to open a pipe would wait for its writer
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
             raise NotUsableError(f"{path} is not a file; name another with --key-file.")
         if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
             raise NotUsableError(f"others may read the key in {path}; run: chmod 600 {path}")
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_a_writer) as file:
             text = file.read(_MOST_BYTES).decode("ascii", "replace").strip()
     except OSError as error:
         raise NotUsableError(f"the key in {path} cannot be read ({cause(error)}).") from None
@@ -52,3 +53,11 @@ def _read(path: Path) -> str:
             "remove it to have one created."
         )
     return text
+
+
+def _without_a_writer(path: str, flags: int) -> int:
+    """An opener that does not wait for somebody to write to a pipe: one without is empty."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if os.name == "posix":
+        os.set_blocking(descriptor, True)
+    return descriptor

@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -92,15 +91,23 @@ def test_a_key_that_others_may_read_or_is_none_is_not_used(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o755])
-@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
-def test_a_key_file_that_is_no_file_is_said_to_be_none(
-    tmp_path: Path, make: Callable[[Path], None], mode: int
-) -> None:
+def test_a_key_file_that_is_a_folder_is_said_to_be_no_file(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "key"
-    make(path)
-    path.chmod(mode)
+    path.mkdir(mode)
     with pytest.raises(NotUsableError, match="is not a file; name another with --key-file"):
         read_or_make_key(path)
+
+
+def test_a_key_is_read_from_a_pipe_and_nothing_is_written_to_it(tmp_path: Path) -> None:
+    key = "a key of a command".replace(" ", "-")
+    reading, writing = os.pipe()  # as <(command) has it
+    os.write(writing, f"{key}\n".encode())
+    os.close(writing)
+    assert read_or_make_key(Path(f"/dev/fd/{reading}")) == (key, False)
+    os.close(reading)
+    os.mkfifo(tmp_path / "key", 0o600)  # to which nobody writes
+    with pytest.raises(NotUsableError, match="does not contain a key"):
+        read_or_make_key(tmp_path / "key")
 
 
 def test_what_is_too_large_is_refused(server: Serving) -> None:
