@@ -32,15 +32,29 @@ SAME = 0.005  # between strengths
 
 @dataclass(eq=False)
 class Column:
-    """One way to answer. wish: of the question. request: None until the engine is asked. trouble:
-    why it came to nothing, in a sentence."""
+    """One way to answer. method: how it is written, which for a mix does not follow from its
+    strength: its faders may come to 1 in all, and are heard one by one all the same. wish: of the
+    question. request: None until the engine is asked. trouble: why it came to nothing, in a
+    sentence."""
 
     steering: SteeringChoice
+    method: Method
     request: Reply | None = None
     steps: list[Step] = field(default_factory=list)
     finished: Finished | None = None
     trouble: str = ""
     wish: str = ""
+
+    @classmethod
+    def at(cls, steering: SteeringChoice) -> Column:
+        """For a strength: at 1, all preferences are only asked for, in one prompt."""
+        return cls(steering, method_of(steering.strength))
+
+    @classmethod
+    def of(cls, steering: SteeringChoice) -> Column:
+        """For what is set: the faders of a mix are heard one by one."""
+        method = method_of(steering.strength)
+        return cls(steering, "amulet" if steering.mix and method == "pref" else method)
 
     @property
     def text(self) -> str:
@@ -66,9 +80,9 @@ class Column:
     def name(self) -> str:
         """Its strength, in words."""
         strength = self.steering.strength
-        if method_of(strength) == "amulet":
-            return f"{strength:.2f} {label(strength)}"
-        return "base" if method_of(strength) == "base" else "prompt only"
+        if self.method == "amulet":
+            return f"{strength:.2f} {'in all' if self.steering.mix else label(strength)}"
+        return "base" if self.method == "base" else "prompt only"
 
 
 class Comparison:
@@ -81,12 +95,11 @@ class Comparison:
         self,
         session: Session,
         question: Node,
-        steerings: Iterable[SteeringChoice],
+        columns: Iterable[Column],
         shuffle: Callable[[list[Column]], None] = random.shuffle,
     ) -> None:
         self.question = question
-        wish = question.message.wish
-        self.columns = [Column(steering, wish=wish) for steering in steerings]
+        self.columns = [replace(column, wish=question.message.wish) for column in columns]
         self.blind = False
         self.winner: Column | None = None
         self._session, self._shuffle = session, shuffle
@@ -106,7 +119,7 @@ class Comparison:
         if self.running or not new:
             return ""
         for column in new:
-            column.request = self._request(column.steering)
+            column.request = self._request(column)
         requests = tuple(column.request for column in new if column.request)
 
         def ask(engine: EngineHandle) -> None:
@@ -121,7 +134,9 @@ class Comparison:
     def again(self) -> None:
         """Forget what is written, so that it is written once more, by another seed."""
         self._seed, self.winner, self.blind = None, None, False
-        self.columns = [Column(column.steering, wish=column.wish) for column in self.columns]
+        self.columns = [
+            Column(column.steering, column.method, wish=column.wish) for column in self.columns
+        ]
 
     def stop(self) -> None:
         """Leave what is written as it is; what waits for its turn goes."""
@@ -134,12 +149,12 @@ class Comparison:
         if self.running:
             self._session.take_back()
 
-    def _request(self, steering: SteeringChoice) -> Reply:
+    def _request(self, column: Column) -> Reply:
         """As it would be asked in the chat, all with one seed and without a thought; base and
         prompt only as they are without Amulet, so unguarded."""
-        request = self._session.request(self.question, steering)
+        request = self._session.request(self.question, column.steering)
         self._seed = request.seed if self._seed is None else self._seed
-        method, alignment = method_of(steering.strength), request.alignment
+        method, alignment = column.method, request.alignment
         _, guard = strength_and_guard(method, alignment.strength, alignment.guard)
         return structs.replace(
             request,
@@ -181,14 +196,17 @@ class Comparison:
 
     # -- which columns ------------------------------------------------------------------------
 
-    def add(self, steering: SteeringChoice) -> str:
+    def add(self, added: Column) -> str:
         """One more column at the end; returns why not, in a sentence, or nothing."""
         if len(self.columns) >= MOST_COMPARED:
             return f"There is room for at most {MOST_COMPARED} columns; remove one first."
-        if any(same(steering, column.steering) for column in self.columns):
+        if any(
+            added.method == column.method and same(added.steering, column.steering)
+            for column in self.columns
+        ):
             return "That column is already there."
         self.winner = None
-        self.columns.append(Column(steering, wish=self.question.message.wish))
+        self.columns.append(replace(added, wish=self.question.message.wish))
         return ""
 
     def remove(self, column: Column) -> str:
@@ -273,11 +291,11 @@ def method_of(strength: float) -> Method:
     return "pref" if abs(strength - PROMPT) < SAME else "amulet"
 
 
-def usual(steering: SteeringChoice, otherwise: float = LINEAR) -> Sequence[SteeringChoice]:
+def usual(steering: SteeringChoice, otherwise: float = LINEAR) -> Sequence[Column]:
     """What to begin with: base, prompt only, and realigned as it is set (or else as is usual)."""
-    strengths = [steering.strength, otherwise, LINEAR]
-    realigned = next(it for it in strengths if method_of(it) == "amulet")
-    return [steering.at(strength) for strength in (BASE, PROMPT, realigned)]
+    columns = [Column.of(steering), *(Column.of(steering.at(s)) for s in (otherwise, LINEAR))]
+    realigned = next(column for column in columns if column.method == "amulet")
+    return [*(Column.at(steering.at(strength)) for strength in (BASE, PROMPT)), realigned]
 
 
 def strengths_of(steering: SteeringChoice) -> dict[str, float] | None:
@@ -288,15 +306,13 @@ def strengths_of(steering: SteeringChoice) -> dict[str, float] | None:
     return {fader.preset.name: fader.strength for fader in faders if fader.preset}
 
 
-def left_out(steering: SteeringChoice) -> Sequence[SteeringChoice]:
+def left_out(steering: SteeringChoice) -> Sequence[Column]:
     """A mix without each of the preferences that are heard, one after the other."""
     faders = heard(steering.mix)
     if len(faders) < 2:
         return ()
-    return [
-        steering.with_faders([replace(it, muted=it.muted or it is out) for it in steering.mix])
-        for out in faders
-    ]
+    mixes = ([replace(it, muted=it.muted or it is out) for it in steering.mix] for out in faders)
+    return [Column.of(steering.with_faders(mix)) for mix in mixes]
 
 
 def same(one: SteeringChoice, other: SteeringChoice) -> bool:

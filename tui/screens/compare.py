@@ -230,7 +230,8 @@ class CompareScreen(ModalScreen[Taken | None]):
 
     async def _add_choice(self, choice: Choice | None) -> None:
         if choice and choice.preset:
-            await self._add(self._session.suited(SteeringChoice.to_preset(choice.preset)))
+            chosen = SteeringChoice.to_preset(choice.preset)
+            await self._add(Column.of(self._session.suited(chosen)))
 
     async def action_leave_out(self) -> None:
         """See COMPARE."""
@@ -238,13 +239,13 @@ class CompareScreen(ModalScreen[Taken | None]):
 
     async def action_teach(self) -> None:
         """The two mixes whose vote would teach most."""
-        steering, ballots = self._selected.column.steering, self.comparison.ballots()
-        await self._add_all(most_telling_pair(ballots, steering))
+        pair = most_telling_pair(self.comparison.ballots(), self._selected.column.steering)
+        await self._add_all([*map(Column.of, pair)])
 
-    async def _add_all(self, steerings: Sequence[SteeringChoice]) -> None:
-        for steering in steerings:
-            await self._add(steering)
-        if not steerings:
+    async def _add_all(self, columns: Sequence[Column]) -> None:
+        for column in columns:
+            await self._add(column)
+        if not columns:
             self.notify("This is for a mix of presets; choose a column that follows one.")
 
     def action_add_strength(self) -> None:
@@ -263,7 +264,7 @@ class CompareScreen(ModalScreen[Taken | None]):
             self.notify(f"The strength must be a number, like 2 or 4.5, not {message.value}.")
             return
         self._leave_strength()
-        await self._add(self._beside.at(strength))
+        await self._add(Column.at(self._beside.at(strength)))
 
     def _leave_strength(self) -> bool:
         """Close the question for a strength; False if it is not asked."""
@@ -274,8 +275,8 @@ class CompareScreen(ModalScreen[Taken | None]):
         self.set_focus(None)
         return True
 
-    async def _add(self, steering: SteeringChoice) -> None:
-        if refusal := self.comparison.add(steering):
+    async def _add(self, column: Column) -> None:
+        if refusal := self.comparison.add(column):
             self.notify(refusal)
             return
         self._said = ""

@@ -11,8 +11,8 @@ from amulet_local.realignment import AMULET
 from tests.fake_engine import FakeEngine
 from tests.tui.running import chat
 from tests.tui.screens.compare_screen import ALL, comparing, comparison, screen
-from tui.comparison.comparison import Column, parts, same, usual
-from tui.session.steering import SteeringChoice
+from tui.comparison.comparison import Column, left_out, parts, same, usual
+from tui.session.steering import FaderChoice, SteeringChoice
 
 pytestmark = pytest.mark.usefixtures("strength_of_the_paper", "shuffling_turns_round")
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("strength_of_the_paper", "shuffling_turns_r
 
 
 def column(text: str, *, ended: bool = True) -> Column:
-    it = Column(SteeringChoice())
+    it = Column.of(SteeringChoice())
     it.steps = [FakeStep(text)]  # type: ignore[list-item]
     it.trouble = "ended" if ended else ""
     return it
@@ -77,9 +77,21 @@ async def test_columns_that_say_the_same_are_told_to() -> None:
 def test_the_usual_three_are_never_the_same() -> None:
     preset = load_presets().presets["concise"]
     for strength, third in ((3.0, 3.0), (0.0, AMULET), (1.0, AMULET), (-2.0, -2.0)):
-        steerings = usual(SteeringChoice.to_preset(preset, strength), preset.usual_strength)
-        assert [it.strength for it in steerings] == [0.0, 1.0, pytest.approx(third)]
-    assert usual(replace(SteeringChoice.to_words("Brief."), strength=1.0))[2].strength == 3.0
+        columns = usual(SteeringChoice.to_preset(preset, strength), preset.usual_strength)
+        assert [it.steering.strength for it in columns] == [0.0, 1.0, pytest.approx(third)]
+    words = usual(replace(SteeringChoice.to_words("Brief."), strength=1.0))
+    assert words[2].steering.strength == 3.0
+
+
+def test_faders_that_come_to_one_in_all_are_more_than_asked_for() -> None:
+    """In a column as they are set; the one that is called prompt only has them in one prompt."""
+    faders = [FaderChoice(words=words, strength=0.5) for words in ("Brief.", "Kind.", "Formal.")]
+    mix = SteeringChoice.to_mix([*faders[:2], replace(faders[2], muted=True)])
+    columns = usual(mix)
+    assert [it.name for it in columns] == ["base", "prompt only", "1.00 in all"]
+    assert [it.method for it in columns] == ["base", "pref", "amulet"]
+    named = [it.name for it in left_out(SteeringChoice.to_mix(faders))]
+    assert named == ["1.00 in all"] * 3
 
 
 def test_at_base_all_presets_are_the_same() -> None:
