@@ -17,6 +17,7 @@ from textual.widgets.option_list import Option
 
 from amulet_local.errors import AmuletError
 from amulet_local.protocol.loading import LoadOptions
+from amulet_local.server.address import Address, known_server
 from tui.actions import MODELS, PICKER, Action, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence
 from tui.screens.picker import Picker
@@ -50,11 +51,11 @@ class ModelPicker(Picker[ModelChoice]):
     BINDINGS: ClassVar[list[BindingType]] = bindings((*PICKER, *MODELS))
 
     class Found(Message):
-        """All models of this disk."""
+        """All models of this disk, and the one that `amulet serve` serves now, if it does."""
 
-        def __init__(self, models: Sequence[StoredModel]) -> None:
+        def __init__(self, models: Sequence[StoredModel], served: Address | None) -> None:
             super().__init__()
-            self.models = models
+            self.models, self.served = models, served
 
     class Previewed(Message):
         """What a model sees, in words."""
@@ -89,10 +90,13 @@ class ModelPicker(Picker[ModelChoice]):
         except AmuletError as error:
             self.app.call_from_thread(self._describe, sentence(str(error)), "")
             return
-        self.post_message(self.Found(models))
+        self.post_message(self.Found(models, known_server()))
 
     @on(Found)
     def _take(self, message: Found) -> None:
+        if served := message.served:
+            told = f"Models · {served.model} is served at {served.url}"
+            self.query_one("#window").border_title = Content(clean(told))
         self._models, self._looked = message.models, True
         self._list(self.query_one("#filter", Input).value, self._current)
 

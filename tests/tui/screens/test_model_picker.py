@@ -12,6 +12,8 @@ import pytest
 
 from amulet_local.errors import NotUsableError
 from amulet_local.protocol.loading import LoadOptions
+from amulet_local.server.address import Address, told
+from amulet_local.system.process_ids import this_process
 from models.fetch import FetchCancelledError, Progress
 from models.pull import Pulled
 from tests.fake_engine import HOLD, FakeEngine
@@ -78,6 +80,13 @@ async def test_it_lists_what_is_here_with_what_each_takes() -> None:
         await running.until("416 MB")
         assert "● SmolLM2-135M-Instruct Q4_1" in running.shown()
         assert "! [b]Big-70B Q4_K_M" in running.shown()
+
+
+async def test_it_tells_which_model_is_served_to_other_programs() -> None:
+    with told(Address("http://127.0.0.1:8017", "tiny", this_process())):
+        async with chat(FakeEngine(), model_store=model_store()) as running:
+            await running.say("/model")
+            await running.until("Models · tiny is served at http://127.0.0.1:8017")
 
 
 async def test_the_card_shows_what_the_model_sees() -> None:
