@@ -27,6 +27,7 @@ from tests.tiny_models import write_llama
 _MARK = "AMULET_TESTED_AS"  # tells every process of a run, whatever became of its parents
 _LOOKS = 50
 _MODES = re.compile(rb"\x1b\[\?([\d;]+)([hl])|\x1b\[([<>])\d*u")
+_STYLES = re.compile(rb"\x1b\[[\d;]*m")
 _USUALLY_ON = {"7", "25"}  # line wrap, cursor
 _ASKS_FOR_SIZES, _TELLS_SIZES = b"\x1b[?2048$p", b"\x1b[?2048;2$y"
 
@@ -49,6 +50,8 @@ class Closable:
         self._reads.set()
         self._closing = False
         self.output = b""
+        self._modes: set[str] = set()  # by what was written and dropped since
+        self._writing = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -59,7 +62,8 @@ class Closable:
                 written = os.read(self._ours, 1 << 16)
                 if _ASKS_FOR_SIZES in written:
                     os.write(self._ours, _TELLS_SIZES)
-                self.output += written
+                with self._writing:
+                    self.output += written
             except BlockingIOError:
                 time.sleep(0.005)
             except OSError:  # nobody has the other end
@@ -68,6 +72,15 @@ class Closable:
     def type(self, keys: bytes) -> None:
         with suppress(OSError):  # not heard any more
             os.write(self._ours, keys)
+
+    def forget(self) -> None:
+        """Drop what was written so far, which somebody who stays for hours would collect."""
+        with self._writing:
+            self._modes, self.output = _modes_after(self._modes, self.output), b""
+
+    def drawn(self) -> bytes:
+        """What was written since, without colours and the like."""
+        return _STYLES.sub(b"", self.output)
 
     def freeze(self) -> None:
         """Take no more of what is written, like a connection that hangs, and have much written."""
@@ -87,13 +100,7 @@ class Closable:
     def modes(self) -> set[str]:
         """What of the terminal is not as it was found: by the sequences that were written, and by
         the settings of its line."""
-        left: set[str] = set()
-        for private, action, way in _MODES.findall(self.output):
-            if way:
-                (left.add if way == b">" else left.discard)("keyboard")
-            for number in private.decode().split(";") if private else ():
-                on = action == (b"l" if number in _USUALLY_ON else b"h")
-                (left.add if on else left.discard)(number)
+        left = _modes_after(self._modes, self.output)
         if termios.tcgetattr(self._ours) != self._as_found:
             left.add("line settings")
         return left
@@ -117,6 +124,18 @@ class Closable:
                 process.kill()
         self.app.wait()
         return left
+
+
+def _modes_after(modes: set[str], output: bytes) -> set[str]:
+    """What is on that usually is not, or off, by the sequences that were written."""
+    left = set(modes)
+    for private, action, way in _MODES.findall(output):
+        if way:
+            (left.add if way == b">" else left.discard)("keyboard")
+        for number in private.decode().split(";") if private else ():
+            on = action == (b"l" if number in _USUALLY_ON else b"h")
+            (left.add if on else left.discard)(number)
+    return left
 
 
 def main(times: int) -> int:

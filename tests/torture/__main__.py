@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def main() -> int:
         _work(chosen[0], args.seed, args.first, args.count)
         return 0
     args.folder.mkdir(parents=True, exist_ok=True)
+    os.environ["TORTURE_FOLDER"] = str(args.folder.resolve())  # for a part that keeps more
     results = {}
     for part in chosen:
         file = args.folder / f"{part.name}-{args.seed}.jsonl"
