@@ -8,6 +8,7 @@ all architectures, and types that its multiplications and additions do not have.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeGuard
 
@@ -23,7 +24,16 @@ _ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 _NO_WEIGHTS = frozenset(("I8", "I16", "I64", "F64", "Q8_1", "Q8_K"))
 _NO_WEIGHT = "I32"
 _TABLES = ("tid2eid",)  # of integers
-_ADDED = ("norm.weight", ".bias", ".ssm_a", ".ssm_d")  # to what is F32, or multiplied with it
+# What is added to numbers that are F32, or multiplied with them one by one, and what convolutions,
+# scans, rotations and sinks of attention read as F32: by the operations that llama.cpp names for
+# its tensors (llama-arch.cpp). Its multiplications of matrices take other types.
+_F32_ALONE = re.compile(
+    r"(norm(_[12]|_exps)?\.weight|\.bias|\.scale|\.ssm_[ad]"
+    r"|\.(ssm_conv1d(_[qkv])?|shortconv\.conv|attn_sinks|layer_output_scale)\.weight"
+    r"|\.(altup_correct_scale|(time|channel)_mix_lerp_\w+)\.weight"
+    r"|\.time_mix_(first|decay|ln|[wav]0|[kr]_k|k_a)\.weight"
+    r"|rope_(freqs|factors_long|factors_short)\.weight)\Z"
+)
 
 # Architectures in which all layers have attention, whose queries and values are as wide as all of
 # its heads together.
@@ -108,7 +118,7 @@ def _of_type(tensor: Tensor) -> Iterator[str]:
     kind, name = tensor.type.name, tensor.name
     is_table = any(table in name for table in _TABLES)
     if (
-        (name.endswith(_ADDED) and kind != "F32")
+        (_F32_ALONE.search(name) and kind != "F32")
         or kind in _NO_WEIGHTS
         or (kind == _NO_WEIGHT and not is_table)
     ):

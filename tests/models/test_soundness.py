@@ -71,7 +71,7 @@ def test_what_can_be_loaded_is_not_refused(writer: int, tmp_path: Path) -> None:
     inspect(changed(writer, lambda _: None, tmp_path))
 
 
-LLAMA, PHI, GPT_OSS, MAMBA = 0, 4, 5, 6
+LLAMA, PHI, GPT_OSS, MAMBA, HYBRID = 0, 4, 5, 6, 7
 
 
 @pytest.mark.slow
@@ -93,6 +93,9 @@ LLAMA, PHI, GPT_OSS, MAMBA = 0, 4, 5, 6
         (PHI, without("blk.1.attn_qkv.weight"), "its layer 1 has no attention"),
         (PHI, said("phi3.block_count", 3), "its layer 2 has no attention"),
         (MAMBA, typed("blk.1.ssm_a", F16, 2), "ssm_a' cannot have the type F16"),
+        (MAMBA, typed("blk.0.ssm_conv1d.weight", F16, 2), "cannot have the type F16"),
+        (HYBRID, typed("blk.0.shortconv.conv.weight", F16, 2), "cannot have the type F16"),
+        (GPT_OSS, typed("blk.0.attn_sinks.weight", F16, 2), "cannot have the type F16"),
         (GPT_OSS, said("gpt-oss.expert_count", 1), "it uses 2 of 1 experts"),
         (GPT_OSS, said("gpt-oss.expert_count", 2_000), "it claims 2,000 experts"),
         (GPT_OSS, said("gpt-oss.expert_used_count", 0), "it uses 0 of 4 experts"),
