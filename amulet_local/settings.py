@@ -92,9 +92,12 @@ def autotune_folder() -> Path:
 def autotune_file(model: str) -> Path:
     """What autotuning found for a model: named by its file (name, size, time of change), the
     machine and the library, so that it goes stale with any of them."""
-    machine = f"{platform.machine()} {platform.processor()} {os.cpu_count()}"
-    key = f"{_identity(model)} {machine} {_library()}"
-    return autotune_folder() / f"{_short(key)}.json"
+    return autotune_folder() / f"{_short(_here(model))}.json"
+
+
+def block_costs_file(model: str, loaded: str) -> Path:
+    """What blocks of tokens cost on a model that is loaded like this: named as above."""
+    return autotune_folder() / f"{_short(f'{_here(model)} {loaded}')}-blocks.json"
 
 
 def strengths_file(model: str) -> Path:
@@ -121,6 +124,11 @@ def _below(folder: Path) -> list[Path]:
         return [entry for entry in folder.iterdir() if paths.is_dir(entry)]
     except OSError:
         return []
+
+
+def _here(model: str) -> str:
+    machine = f"{platform.machine()} {platform.processor()} {os.cpu_count()}"
+    return f"{_identity(model)} {machine} {_library()}"
 
 
 def _identity(model: str) -> str:

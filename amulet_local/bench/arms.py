@@ -16,7 +16,7 @@ from amulet_local.bench.timing import Timing
 from amulet_local.generation.decoding import decode
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.sampling import Sampler
-from amulet_local.generation.speculative import Cost, Drafter, DraftModel, NgramDrafter, linear_cost
+from amulet_local.generation.speculative import Cost, Drafter, DraftModel, NgramDrafter
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.loading import LoadOptions
@@ -90,12 +90,13 @@ def make_arms(
     options: LoadOptions,
     draft: str,
     threads: int,
+    cost: Cost,
 ) -> list[Arm]:
     """All arms that this machine and these files allow; `owned` frees what they take.
 
-    The first is the plain one, against which overhead is reckoned.
+    The first is the plain one, against which overhead is reckoned. cost: of a block of tokens, by
+    which guessing goes.
     """
-    cost = linear_cost(options.step_cost)
     arms = [
         _lockstep_arm(owned, "plain", "prose", model, prompter, options, streams=1),
         _raw_arm(owned, "llama_decode alone, 1 row", model, options, rows=1),

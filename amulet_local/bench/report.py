@@ -12,7 +12,8 @@ from amulet_local.bench.outside import outside_ms
 from amulet_local.bench.turns import KvMemory, Turn, measure_kv, measure_turns
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.protocol.loading import LoadOptions
-from amulet_local.runtime.autotune import block_ms, step_cost
+from amulet_local.runtime.autotune import block_ms
+from amulet_local.runtime.block_costs import cost_of, table_of
 from amulet_local.runtime.llama.devices import add_servers
 from amulet_local.runtime.llama.hardware import physical_cores
 from amulet_local.runtime.llama.model import Model
@@ -58,12 +59,12 @@ def run(
         prompter = Prompter(model.vocabulary, model.chat_template)
         say("blocks of rows")
         blocks = block_ms(model, chosen, repeat)
-        measured = msgspec.structs.replace(chosen, step_cost=step_cost(blocks))
-        arms = make_arms(opened, model, path, prompter, measured, draft, threads)
+        cost = cost_of(table_of({size: [ms] for size, ms in blocks.items()}))
+        arms = make_arms(opened, model, path, prompter, chosen, draft, threads, cost)
         results = race(arms, tokens, repeat, say)
-        turns = measure_turns(model, prompter, measured, repeat, say)
+        turns = measure_turns(model, prompter, chosen, repeat, say)
         say("memory")
-        kv = measure_kv(model, measured)
+        kv = measure_kv(model, chosen)
         say("what a token costs outside llama_decode")
         return Report(
             model=path,

@@ -15,6 +15,7 @@ from pathlib import Path
 from msgspec import structs
 
 from amulet_local.engine.context_window import ContextWindow, too_long
+from amulet_local.engine.idle import Idle
 from amulet_local.engine.model_file import ModelFile
 from amulet_local.engine.requests import (
     Prompts,
@@ -36,6 +37,7 @@ from amulet_local.generation.reply import Emit, GrowingReply, begun_tokens
 from amulet_local.generation.sampling import Sampler
 from amulet_local.generation.speculative import (
     USUAL_STEP_COST,
+    Cost,
     Drafter,
     DraftModel,
     NgramDrafter,
@@ -55,6 +57,7 @@ from amulet_local.protocol.messages import (
 )
 from amulet_local.realignment import Combination, Row, Workspace
 from amulet_local.runtime import loader
+from amulet_local.runtime.block_costs import BlockCosts, cost_of, step_ratio
 from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.llama.hardware import physical_cores
 from amulet_local.runtime.load_defaults import with_autotuned
@@ -101,6 +104,10 @@ class Engine:
                 else None
             )
             self._window = ContextWindow(self._prompter, self._lockstep.length)
+            self._block_costs = BlockCosts(
+                self._lockstep, command.model, self._options, loaded.layers
+            )
+            self.idle = Idle(self._block_costs)
             self._load_s = time.perf_counter() - started
             self._owned = owned.pop_all()
 
@@ -121,6 +128,10 @@ class Engine:
         self._stopped = False
         for lockstep in (self._lockstep, *self._others):
             lockstep.resume()
+
+    def give_way(self) -> None:
+        """From any thread: end what nobody waits for, until `resume`; a chat is still kept."""
+        self._lockstep.abort()
 
     def card(self) -> Loaded:
         """What was loaded, and how."""
@@ -195,7 +206,7 @@ class Engine:
         if lockstep.active > 1 and lockstep.can_rewind and lockstep.room and not self._pace_told:
             self._pace_told = True
             with suppress(AbortedError):
-                emit(Pace(lockstep.cost()))
+                emit(Pace(step_ratio(lockstep)))
 
     def _write(
         self, reply: GrowingReply, prompts: Prompts, logits: list[Row]
@@ -321,11 +332,16 @@ class Engine:
         options = self._options
         if options.draft == "off" or not self._lockstep.can_rewind:
             return None
-        cost = linear_cost(options.step_cost or USUAL_STEP_COST)
         if self._draft:
-            return self._draft.drafter(prompts, written, combine, cost)
+            return self._draft.drafter(prompts, written, combine, self._cost())
         (first, *_) = prompts.values()
-        return NgramDrafter([*first, *written], cost)
+        return NgramDrafter([*first, *written], self._cost())
+
+    def _cost(self) -> Cost:
+        """What a block of tokens costs: as the user says, as was measured, or as is usual."""
+        if self._block_costs.table and not self._options.step_cost:
+            return cost_of(self._block_costs.table)
+        return linear_cost(self._options.step_cost or USUAL_STEP_COST)
 
     def _load_draft(self, options: LoadOptions) -> DraftModel | None:
         """The draft model, where one is asked for and the model can take back wrong guesses."""

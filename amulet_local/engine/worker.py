@@ -81,6 +81,7 @@ class Worker:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._next: _Job | None = None  # that ends the replies which are written at once
+        self._gives_way = False  # what is under way, to anything that is asked for
 
     def listen(self) -> None:
         """Read commands until the pipe closes; then the front end is gone, and so are we."""
@@ -113,6 +114,8 @@ class Worker:
             else:
                 self._unfinished.append(job := _Job(command))
                 self._jobs.put(job)
+                if self._engine and self._gives_way:
+                    self._engine.give_way()
 
     def _stop_one(self, request: int) -> None:
         """One reply; where others are written with it, these go on."""
@@ -123,8 +126,29 @@ class Worker:
                     self._engine.stop()
 
     def _next_job(self) -> _Job:
-        job, self._next = self._next or self._jobs.get(), None
+        while self._next is None:
+            idle = self._engine.idle if self._engine and self._engine.idle.wanted else None
+            if idle:
+                idle.begin_waiting()
+            try:
+                self._next = self._jobs.get(timeout=idle.after_s if idle else None)
+            except queue.Empty:
+                assert idle
+                self._do_giving_way(idle.use)
+        job, self._next = self._next, None
         return job
+
+    def _do_giving_way(self, work: Callable[[], None]) -> None:
+        """Do something that ends as soon as anything else is asked for, if nothing is by now."""
+        with self._lock:
+            self._gives_way = self._jobs.empty()
+        if self._gives_way:
+            with suppress(AbortedError):
+                work()
+        with self._lock:
+            self._gives_way = False
+            if self._engine:
+                self._engine.resume()
 
     def work(self) -> None:
         """Carry out jobs until told to quit."""

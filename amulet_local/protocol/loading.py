@@ -34,8 +34,8 @@ class LoadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kv_type: storage of the KV cache; the quantised ones need flash attention.
     batch: most tokens evaluated at once, of all streams; at least two, and one a stream.
     draft: "ngram", "off", or the path of a small model with the same vocabulary.
-    step_cost: what each further token of a block costs, in steps of one token; it decides how
-    many tokens are guessed ahead, never which are chosen.
+    step_cost: what each further token of a block costs, in steps of one token, in place of what
+    was measured; it decides how many tokens are guessed ahead, never which are chosen.
     """
 
     context: Annotated[int, msgspec.Meta(ge=0, le=LONGEST_CONTEXT)] = 0

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from amulet_local.files import write_whole
 from amulet_local.protocol.loading import LoadOptions
-from amulet_local.runtime.llama.devices import add_servers
+from amulet_local.runtime.block_costs import BlockCosts
+from amulet_local.runtime.llama.devices import add_servers, offloads
 from amulet_local.runtime.llama.hardware import physical_cores
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.load_defaults import Autotuned, layers_asked
@@ -60,13 +61,19 @@ def autotune(
         sizes = (128, 256, 512) if found.flash_attention == "off" else (512, 256, 1024)
         few = max(2, repeat // 4)
         found = _fastest(model, found, "batch", sizes, few, _Candidate.read)
+        best = Autotuned(found.streams, found.threads, found.flash_attention, found.batch)
+        keep(path, best)
         say("blocks of rows")
-        cost = step_cost(block_ms(model, found, repeat))
-    best = Autotuned(
-        found.streams, found.threads, found.flash_attention, found.batch, round(cost, 3)
-    )
-    keep(path, best)
+        _measure_blocks(model, path, found)
     return best
+
+
+def _measure_blocks(model: Model, path: str, options: LoadOptions) -> None:
+    layers = model.layers + 1 if offloads(model.gpu_layers) else 0
+    with closing(Lockstep(model, options)) as lockstep:
+        costs = BlockCosts(lockstep, path, options, layers)
+        while costs.unfinished:
+            costs.go_on()
 
 
 def some_tokens(model: Model, count: int, start: int = 100) -> list[int]:
@@ -91,12 +98,6 @@ def block_ms(model: Model, options: LoadOptions, repeat: int) -> dict[int, float
                 lockstep.advance(range(size))
                 record.append((lockstep.decode_s - before) * 1000)
     return {size: statistics.median(record[1:]) for size, record in times.items()}
-
-
-def step_cost(blocks: dict[int, float]) -> float:
-    """What each further token of a block costs, in steps of one token (LoadOptions.step_cost)."""
-    slopes = [(ms / blocks[1] - 1) / (size - 1) for size, ms in blocks.items() if size > 1]
-    return max(0.01, statistics.mean(slopes))
 
 
 class _Candidate:

@@ -54,7 +54,6 @@ class Autotuned(msgspec.Struct, frozen=True):
     threads: Annotated[int, msgspec.Meta(ge=0, le=MOST_THREADS)]
     flash_attention: FlashAttention
     batch: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_BATCH)]
-    step_cost: Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)]
 
 
 def with_autotuned(options: LoadOptions, model: str) -> LoadOptions:

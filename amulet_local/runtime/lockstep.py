@@ -8,7 +8,6 @@ is kept, so a new prompt costs only what changed. Nothing here knows of text, te
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
@@ -229,19 +228,18 @@ class Lockstep:
         for stream in self._active:
             stream.cut(len(stream.tokens) - count)
 
-    def cost(self) -> float:
-        """What a step of the active streams takes against one of the first alone, here and now: a
-        few tokens are evaluated and forgotten; only where `can_rewind`, and with `room`."""
-        streams, times = self._active, []
+    def trial(self, streams: int, block: int) -> float:
+        """Seconds in llama_decode for a block of so many tokens on the first streams, which forget
+        it again; only where `can_rewind`, and with room. Raises AbortedError."""
+        active, self._active = self._active, self._streams[:streams]
+        began = self.decode_s
         try:
-            for self._active in [streams, streams[:1]] * 3:
-                began = self.decode_s
-                self.advance([0])
-                times.append(self.decode_s - began)
-                self.rewind(1)
+            self.advance([0] * block)
+            took = self.decode_s - began
+            self.rewind(block)
         finally:
-            self._active = streams
-        return statistics.median(times[::2]) / statistics.median(times[1::2])
+            self._active = active
+        return took
 
     @property
     def decode_s(self) -> float:

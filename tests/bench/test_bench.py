@@ -12,8 +12,9 @@ import pytest
 from amulet_local.bench.report import run
 from amulet_local.cli import main
 from amulet_local.protocol.loading import LoadOptions
-from amulet_local.runtime.autotune import autotune, step_cost
+from amulet_local.runtime.autotune import autotune
 from amulet_local.runtime.load_defaults import Autotuned, with_autotuned
+from amulet_local.settings import autotune_file
 from tests.checks import some
 from tests.tiny_models import write_llama, write_mamba
 
@@ -70,22 +71,14 @@ def test_a_model_that_cannot_rewind_is_measured_without_drafts(tmp_path: Path) -
     assert not [arm for arm in report.arms if "drafts" in arm.name]
 
 
-def test_a_block_costs_what_its_rows_cost() -> None:
-    assert step_cost({1: 10.0, 2: 15.0, 4: 25.0}) == pytest.approx(0.5)
-    assert step_cost({1: 10.0, 2: 10.0}) == 0.01
-
-
 def test_calibration_fills_what_is_left_open_and_nothing_else(tiny: Path) -> None:
     assert with_autotuned(OPTIONS, str(tiny)) == OPTIONS
     found = autotune(str(tiny), OPTIONS, lambda _: None, repeat=1)
     settled = with_autotuned(OPTIONS, str(tiny))
     assert settled.streams == found.streams
     assert (settled.threads, settled.batch) == (found.threads, found.batch)
-    assert settled.step_cost == found.step_cost
     assert settled.flash_attention == found.flash_attention != "auto"
-    chosen = LoadOptions(
-        streams="two-contexts", threads=7, flash_attention="on", batch=64, step_cost=2.0
-    )
+    chosen = LoadOptions(streams="two-contexts", threads=7, flash_attention="on", batch=64)
     assert with_autotuned(chosen, str(tiny)) == chosen
 
 
@@ -106,7 +99,8 @@ def test_a_model_file_that_changed_is_calibrated_anew(tmp_path: Path, home: Path
 
 def test_a_damaged_calibration_is_as_none(tiny: Path, home: Path) -> None:
     autotune(str(tiny), OPTIONS, lambda _: None, repeat=1)
-    (kept,) = (home / "data" / "calibration").iterdir()
+    kept = Path(autotune_file(str(tiny)))
+    assert kept.is_relative_to(home)
     kept.write_text("{")
     assert with_autotuned(OPTIONS, str(tiny)) == OPTIONS
 
@@ -117,7 +111,7 @@ def test_what_cannot_be_kept_is_told_and_shown_all_the_same(
     home.write_text("a file where the folder should be")
     assert main(["bench", "-m", str(tiny), "--calibrate"]) == 0
     shown = capsys.readouterr()
-    assert "step_cost" in shown.out
+    assert "flash_attention" in shown.out
     assert "Kept" not in shown.out
     assert shown.err.startswith("amulet: the result could not be saved (")
     assert shown.err.endswith("Not a directory).\n")
