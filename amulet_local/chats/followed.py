@@ -8,7 +8,6 @@ doubt, a verifier checks. Stored replies and the steps of new ones go in.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,16 +15,13 @@ from typing import Literal
 
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.provenance import TokenMeasures, unpack
-from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.messages import Step
-from amulet_local.realignment import BASE, PROMPT, strength_and_guard
+from amulet_local.protocol.voices import held_back
+from amulet_local.realignment import BASE
 
 # Nats a token from which a reply is said to have followed somewhat, and clearly: the quarters of
 # replies at strength 2 in docs/instructions.md. How far it went, not whether it did as asked.
 SOMEWHAT, CLEARLY = 0.05, 0.20
-
-# Without one of these, nothing is recognised that names a word.
-_MAY_NAME_A_WORD = re.compile(r"word|[\"“„«‘'`]", re.IGNORECASE)
 
 Degree = Literal["hardly", "somewhat", "clearly"]
 
@@ -119,28 +115,6 @@ def checks_of(
     return tuple(Check(told(each), strict([each], text)) for each in verifiers)
 
 
-def held_back(alignment: Alignment, wish: str) -> tuple[str, ...]:
-    """The words that a reply cannot say: those that it is certainly asked to leave out, beyond
-    prompting and with a guard."""
-    dial = next((fader.strength for fader in alignment.faders), alignment.strength)
-    strength, guard = strength_and_guard(alignment.method, dial, alignment.guard)
-    if len(alignment.faders) < 2:
-        asked = [*alignment.preferences, wish] if strength > PROMPT else []
-    else:  # a wish is as strong as the strongest of them
-        asked = [fader.preference for fader in alignment.heard if fader.strength > PROMPT]
-        asked += [wish] if asked else []
-    if not guard or not any(map(_MAY_NAME_A_WORD.search, asked)):
-        return ()
-    return tuple(dict.fromkeys(word for words in asked for word in _avoided(words)))
-
-
 def told_held_back(words: Iterable[str]) -> str:
     """What to say of words that are held back."""
     return f"{', '.join(f'“{word}”' for word in words)} held back"
-
-
-@lru_cache(maxsize=256)
-def _avoided(words: str) -> tuple[str, ...]:
-    from amulet_local.verifiers.recognise import avoided_words
-
-    return avoided_words(words)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from amulet_local.chats.followed import Followed, checks_of, gain_of, held_back
+from amulet_local.chats.followed import Followed, checks_of, gain_of
 from amulet_local.cli.answer import Answer, follow
 from amulet_local.cli.loading import chat_model, load_options
 from amulet_local.cli.options import (
@@ -34,6 +34,7 @@ from amulet_local.path_text import as_text
 from amulet_local.protocol.alignment import Alignment, Method, Sampling
 from amulet_local.protocol.messages import Reply
 from amulet_local.protocol.numbers import Positive
+from amulet_local.protocol.voices import held_back
 from amulet_local.realignment import strength_and_guard
 from amulet_local.settings import load_settings
 from models import lookup

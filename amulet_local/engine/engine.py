@@ -28,7 +28,6 @@ from amulet_local.engine.requests import (
 )
 from amulet_local.engine.together import Asked, Together
 from amulet_local.engine.turning import Turning
-from amulet_local.engine.voices import Strengths, ever_heard, turned_to
 from amulet_local.errors import UsageError
 from amulet_local.generation.alternatives import list_alternatives
 from amulet_local.generation.batch import BatchItem, write_batch
@@ -55,6 +54,7 @@ from amulet_local.protocol.messages import (
     Reply,
     UsedStrength,
 )
+from amulet_local.protocol.voices import Strengths, ever_heard, turned_to
 from amulet_local.realignment import Combination, Row, Workspace
 from amulet_local.runtime import loader
 from amulet_local.runtime.block_costs import BlockCosts, cost_of, step_ratio

@@ -11,23 +11,21 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from amulet_local.engine.voices import check_strengths, places_of, voices_of
 from amulet_local.errors import UsageError
 from amulet_local.generation.withholding import withheld
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.prompts.templates import TemplateError
 from amulet_local.protocol.messages import Reply
+from amulet_local.protocol.voices import check_strengths, held_back, places_of, voices_of
 from amulet_local.realignment import (
     BASE,
     BASE_STREAM,
     METHODS,
     PREF_STREAM,
-    PROMPT,
     Combination,
     overall,
     strength_and_guard,
 )
-from amulet_local.verifiers.recognise import avoided_words
 
 if TYPE_CHECKING:
     from amulet_local.runtime.llama.vocabulary import Vocabulary
@@ -68,7 +66,7 @@ def prompts_of(request: Reply, prompter: Prompter, start: int = 0) -> Prompts:
     """Stream -> token ids up to where the answer begins, of the streams that the request needs,
     without the chat's first `start` messages. Raises UsageError."""
     alignment = request.alignment
-    voices = voices_of(request)
+    voices = voices_of(request.alignment, request.wish)
     followed = {voice.stream: (voice.preference, voice.wish) for voice in voices}
     method = alignment.method if request.steered else "base"
     measured = request.trace and voices  # all are compared
@@ -112,7 +110,7 @@ def leaves_thought(request: Reply) -> bool:
 
 def strength_of(request: Reply) -> float:
     """The strength to tell; of a mix, how far it leads along its way."""
-    return overall([voice.strength for voice in voices_of(request)])
+    return overall([voice.strength for voice in voices_of(request.alignment, request.wish)])
 
 
 def combination_of(request: Reply, streams: Collection[int], vocabulary: Vocabulary) -> Combination:
@@ -120,20 +118,12 @@ def combination_of(request: Reply, streams: Collection[int], vocabulary: Vocabul
     nothing. Base and pref are never guarded: the guard is for what lies beyond the two."""
     if len(streams) == 1:
         return Combination((), 0.0, listed=request.likeliest)
-    voices = {voice.stream: voice for voice in voices_of(request)}
+    voices = {voice.stream: voice for voice in voices_of(request.alignment, request.wish)}
     preferences = [stream for stream in streams if stream != BASE_STREAM]
     alignment = request.alignment
     _, guard = strength_and_guard(alignment.method, alignment.strength, alignment.guard)
     strengths = tuple(voices[k].strength if k in voices else BASE for k in preferences)
-    words = withheld(avoided(request), vocabulary)
+    words = withheld(held_back(alignment, request.wish), vocabulary)
     of = places_of(request)
     places = tuple(stream - PREF_STREAM for stream in preferences) if of else ()
     return Combination(strengths, guard, request.trace, words, places, of, request.likeliest)
-
-
-def avoided(request: Reply) -> tuple[str, ...]:
-    """The words that a reply is asked to leave out, where that is certain; of a mix, by what it is
-    led to beyond asking."""
-    voices = voices_of(request)
-    asked = [voice for voice in voices if len(voices) == 1 or voice.strength > PROMPT]
-    return tuple(word for voice in asked for text in voice.words for word in avoided_words(text))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amulet_local.engine.requests import combination_of
-from amulet_local.engine.voices import Strengths, turned_to, voices_of
 from amulet_local.generation.decoding import Combine
 from amulet_local.protocol.messages import Reply
+from amulet_local.protocol.voices import Strengths, turned_to, voices_of
 from amulet_local.realignment import BASE_STREAM, Combination
 from amulet_local.runtime.llama.vocabulary import Vocabulary
 
@@ -40,7 +40,7 @@ class Turning:
         now = self.now(request)
         if now is request:
             return streams
-        return (BASE_STREAM, *(voice.stream for voice in voices_of(now)))
+        return (BASE_STREAM, *(voice.stream for voice in voices_of(now.alignment, now.wish)))
 
     def combine(self, request: Reply, streams: Sequence[int]) -> Combine:
         """How these streams of a reply combine, wherever its faders stand."""

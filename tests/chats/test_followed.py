@@ -18,10 +18,9 @@ from amulet_local.chats.followed import (
     degree_of,
     followed,
     gain_of,
-    held_back,
 )
 from amulet_local.chats.provenance import Ending, Origin, Reason, TokenMeasures, pack
-from amulet_local.protocol.alignment import Alignment, Fader
+from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.message import Message
 
 
@@ -139,25 +138,3 @@ def test_words_that_could_not_be_said_are_told_so() -> None:
     assert followed(node).told == ["✓ “sky” held back", "✓ no commas"]
     assert followed(replace(node, ending=Ending("length"))).told == ["“sky” held back"]
     assert followed(replace(node, message=Message("assistant", "the sky"))).told[0].startswith("✗")
-
-
-@pytest.mark.parametrize(
-    ("alignment", "wish"),
-    [
-        (Alignment(strength=1.0, guard=0.1), 'without the word "sky"'),
-        (Alignment(strength=2.0, guard=0.0), 'without the word "sky"'),
-        (Alignment(method="pref", strength=2.0, guard=0.1), 'without the word "sky"'),
-        (Alignment(strength=2.0, guard=0.1), "no commas"),
-        (Alignment(strength=2.0, guard=0.1), 'nothing like "sky", or so'),
-    ],
-)
-def test_otherwise_no_word_is_held_back(alignment: Alignment, wish: str) -> None:
-    assert held_back(alignment, wish) == ()
-
-
-def test_of_a_mix_those_faders_hold_words_back_that_lead_beyond_asking() -> None:
-    without = 'without the word "sky"'
-    for strength, words in ((2.0, ("sky",)), (1.0, ()), (-2.0, ())):
-        alone = Alignment(guard=0.1, mix=(Fader(without, strength),))
-        beside = Alignment(guard=0.1, mix=(Fader(without, strength), Fader("Be kind.", 2.0)))
-        assert held_back(alone, "") == held_back(beside, "") == words

@@ -10,11 +10,11 @@ import pytest
 
 from amulet_local.engine.engine import Engine
 from amulet_local.engine.requests import combination_of, prompts_of, strength_of
-from amulet_local.engine.voices import turned_to
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Load, Reply
+from amulet_local.protocol.voices import turned_to
 from amulet_local.realignment import Combination
 from amulet_local.runtime.llama.model import Model
 from tests.asking import ask, reply

@@ -3,13 +3,16 @@
 One preference and the wish of a reply share a stream, as do the preferences of a mix where they are
 only prompted for. Otherwise each fader of a mix has a stream, and a wish beside them has its own,
 as strong as the strongest of them: in every one of them it would count as often as there are some.
+The engine evaluates them; stored replies are read by the same rules.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from msgspec import structs
 
@@ -19,6 +22,9 @@ from amulet_local.protocol.messages import Reply
 from amulet_local.realignment import METHODS, PREF_STREAM, PROMPT, pool, strength_and_guard
 
 Strengths = Sequence[float | None]  # of faders; None is muted
+
+# Without one of these, nothing is recognised that names a word.
+_MAY_NAME_A_WORD = re.compile(r"word|[\"“„«‘'`]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -36,14 +42,14 @@ class Voice:
         return tuple(filter(None, (self.preference, self.wish)))
 
 
-def voices_of(request: Reply) -> tuple[Voice, ...]:
-    """All that is heard, by stream; none where there is nothing to follow.
+def voices_of(alignment: Alignment, wish: str) -> tuple[Voice, ...]:
+    """All that is heard of a reply's preferences and its wish, by stream; none where there is
+    nothing to follow.
 
     A fader has the same stream whichever others are muted, so that what it has read is kept.
     """
-    if not request.steered:
+    if not (alignment.heard or wish):
         return ()
-    alignment, wish = request.alignment, request.wish
     rule = METHODS[alignment.method]
     if len(alignment.faders) < 2 or not rule.guarded:
         joined = " ".join(alignment.preferences)
@@ -64,6 +70,25 @@ def voices_of(request: Reply) -> tuple[Voice, ...]:
         replace(voice, strength=weight * rule.strength)
         for voice, weight in zip(voices, weights, strict=True)
     )
+
+
+def held_back(alignment: Alignment, wish: str) -> tuple[str, ...]:
+    """The words that a reply cannot say: those that it is certainly asked to leave out, by what it
+    is led to beyond asking, with a guard."""
+    _, guard = strength_and_guard(alignment.method, alignment.strength, alignment.guard)
+    voices = [voice for voice in voices_of(alignment, wish) if voice.strength > PROMPT]
+    asked = [words for voice in voices for words in voice.words]
+    if not guard or not any(map(_MAY_NAME_A_WORD.search, asked)):
+        return ()
+    return tuple(dict.fromkeys(word for words in asked for word in _avoided(words)))
+
+
+@lru_cache(maxsize=256)  # what is on the screen is asked for at each change
+def _avoided(words: str) -> tuple[str, ...]:
+    # Their patterns take a tenth of a second to import.
+    from amulet_local.verifiers.recognise import avoided_words
+
+    return avoided_words(words)
 
 
 def places_of(request: Reply) -> int:
