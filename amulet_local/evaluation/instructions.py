@@ -10,7 +10,8 @@ The base reads the question, pref the question with its instruction in its place
 "preference" instead, in words, pref reads it as any other preference; where it has neither, the
 verifiers are about the question itself, and any preference can stand beside it. A line that also
 has "each", the question with one instruction after the other, is a mix: a stream for each where it
-is realigned, and all of them in one prompt where it is only prompted for.
+is realigned, and all of them in one prompt where it is only prompted for. "signs" beside it, 1 or
+-1 for each of them, says which are led away from, as strongly as the others are led towards.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import zlib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -44,6 +45,7 @@ class _Line(msgspec.Struct, frozen=True):
     instruction_id_list: tuple[str, ...] = ()
     kwargs: tuple[dict[str, object], ...] = ()
     each: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_FADERS)] = ()
+    signs: tuple[Literal[1, -1], ...] = ()
 
 
 def read_instructions(
@@ -107,13 +109,19 @@ def _pair(line: _Line, name: str, strength: float, guard: float) -> Pair:
         raise ValueError(f"the question {line.question[:60]!r} has no instruction")
     if line.each and not (instead and all(map(str.strip, line.each))):
         raise ValueError('"each" needs "question_with_instruction" beside it, and text')
+    if line.signs and len(line.signs) != len(line.each):
+        raise ValueError('"signs" must have a sign for each of "each"')
     each = tuple(map(str.strip, line.each))
-    return _question(line), Preference(name, words, strength, guard, instead=instead, each=each)
+    preference = Preference(
+        name, words, strength, guard, instead=instead, each=each, signs=line.signs
+    )
+    return _question(line), preference
 
 
 def _question(line: _Line) -> Question:
     """Its index is made of what it says, so that files can be joined and shortened."""
-    words = (line.question, line.question_with_instruction, line.preference)
+    signs = [",".join(map(str, line.signs))] if line.signs else []
+    words = (line.question, line.question_with_instruction, line.preference, *signs)
     return Question(
         zlib.crc32("\0".join(words).encode("utf-8", "replace")),
         line.question.strip(),

@@ -10,7 +10,7 @@ from amulet_local.evaluation.questions import Question
 from amulet_local.evaluation.records import Key, Setting, WrittenReply
 from amulet_local.evaluation.variants import Variant
 from amulet_local.presets.preset import USUAL_STRENGTH
-from amulet_local.protocol.alignment import USUAL_GUARD, Sampling
+from amulet_local.protocol.alignment import USUAL_GUARD, Fader, Sampling
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -21,6 +21,7 @@ class Preference:
 
     instead: the words are the whole question with the preference in it, and stand in its place.
     each: of a mix, its preferences one by one, as strong as this says each; the words have all.
+    signs: 1 or -1 for each of them, where some are led away from.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Preference:
     guard: float = USUAL_GUARD
     instead: bool = False
     each: tuple[str, ...] = ()
+    signs: tuple[int, ...] = ()
 
 
 NOTHING = Preference("", "", 0.0, 0.0)  # what base follows
@@ -54,10 +56,15 @@ class Assignment:
         return self._wish_of(self.preference.words)
 
     @property
-    def wishes(self) -> tuple[str, ...]:
+    def faders(self) -> tuple[Fader, ...]:
         """The same of each preference of a mix, where it is more than prompted for."""
+        strength, _ = self.strength_and_guard
         several = self.preference.each if len(self.variant.streams) > 1 else ()
-        return tuple(map(self._wish_of, several))
+        signs = self.preference.signs or (1,) * len(several)
+        return tuple(
+            Fader(self._wish_of(words), sign * strength)
+            for words, sign in zip(several, signs, strict=bool(several))
+        )
 
     def _wish_of(self, words: str) -> str:
         question = self.question.question

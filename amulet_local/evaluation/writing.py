@@ -21,7 +21,7 @@ from amulet_local.generation.batch import BatchItem, write_batch
 from amulet_local.generation.decoding import Combine
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.reply import GrowingReply
-from amulet_local.protocol.alignment import Alignment, Fader
+from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.alignment import Method as WritingMethod
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Finished, Reply, Step
@@ -74,7 +74,7 @@ class Writer:
     def _prompts(self, assignment: Assignment) -> list[list[int]]:
         """The prompts of the streams that the method looks at: base, pref, or both."""
         question, preference = assignment.question.question, assignment.preference
-        prefs = preference.each if assignment.wishes else (preference.words,)
+        prefs = preference.each if assignment.faders else (preference.words,)
         words = dict(enumerate(("", *prefs)))
         return [
             self._prompt(question, words[stream], preference.instead)
@@ -122,8 +122,8 @@ class Writer:
             seed=setting.seed,
             system=setting.system,
             alignment=Alignment(
-                preference="" if assignment.wishes else assignment.wish,
-                mix=tuple(Fader(wish, strength) for wish in assignment.wishes),
+                preference="" if assignment.faders else assignment.wish,
+                mix=assignment.faders,
                 method=cast(WritingMethod, assignment.variant.method),
                 strength=strength,
                 guard=guard,
@@ -158,8 +158,8 @@ class Writer:
 
 def _streams(assignment: Assignment) -> tuple[int, ...]:
     """Those of its method; of a mix, one for each preference."""
-    streams = assignment.variant.streams
-    return tuple(range(1 + len(assignment.wishes))) if assignment.wishes else streams
+    faders = len(assignment.faders)
+    return tuple(range(1 + faders)) if faders else assignment.variant.streams
 
 
 class _Collected:

@@ -11,6 +11,7 @@ from amulet_local.errors import NotUsableError
 from amulet_local.evaluation.instructions import ability_questions, read_instructions
 from amulet_local.evaluation.plan import Assignment, Preference
 from amulet_local.evaluation.variants import Variant
+from amulet_local.protocol.alignment import Fader
 from amulet_local.verifiers import verifier
 from tests.checks import some
 
@@ -101,9 +102,19 @@ def test_a_line_with_each_instruction_is_a_mix_where_it_is_realigned(tmp_path: P
     path.write_text(json.dumps(line))
     ((question, preference),) = read_instructions(path)
     several = Assignment(question, preference, Variant("amulet", "amulet"))
-    assert several.wishes == ("Be brief.", "No commas.")
+    assert several.faders == (Fader("Be brief.", 2.0), Fader("No commas.", 2.0))
     prompted = Assignment(question, preference, Variant("pref", "pref"))
-    assert (prompted.wishes, prompted.wish) == ((), "Be brief. No commas.")
+    assert (prompted.faders, prompted.wish) == ((), "Be brief. No commas.")
     path.write_text(json.dumps({**line, "each": ["", "x"]}))
     with pytest.raises(NotUsableError, match='"each" needs'):
         read_instructions(path)
+
+    path.write_text(json.dumps({**line, "signs": [1, -1]}))
+    ((other, signed),) = read_instructions(path)
+    away = Assignment(other, signed, Variant("amulet@s=1.5", "amulet", 1.5))
+    assert away.faders == (Fader("Be brief.", 1.5), Fader("No commas.", -1.5))
+    assert other.index != question.index  # or kept replies would be taken for these
+    for signs in ([1], [1, 2]):
+        path.write_text(json.dumps({**line, "signs": signs}))
+        with pytest.raises(NotUsableError, match="no usable instructions"):
+            read_instructions(path)
