@@ -1,14 +1,17 @@
-"""What is parsed is parsed once, by any app, and looks the same."""
+"""What is parsed or matched once, by any app, looks the same."""
 
 from __future__ import annotations
 
 import pytest
 from textual.color import Color
 from textual.css.model import RuleSet
-from textual.css.stylesheet import StylesheetParseError
+from textual.css.stylesheet import Stylesheet, StylesheetParseError
+from textual.dom import DOMNode
+from textual.widgets import OptionList
 
-from tests.fake_engine import FakeEngine
-from tests.tui.running import chat
+from tests.checks import some
+from tests.fake_engine import FakeEngine, Measured
+from tests.tui.running import SMALL, Running, chat
 from tui.stylesheet import ParsedOnce
 from tui.themes import DARK, LIGHT
 
@@ -70,3 +73,47 @@ async def test_a_second_app_parses_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         running.app.theme = LIGHT.name
         await running.settle()
         assert running.app.current_theme.name == LIGHT.name
+
+
+def styles_of(node: DOMNode) -> dict[str, object]:
+    """What a node has from the stylesheet, and its component classes have."""
+    parts = {name: style.base.get_rules() for name, style in node._component_styles.items()}
+    return {"": node.styles.base.get_rules(), **parts}
+
+
+def differing(running: Running) -> list[str]:
+    """The nodes that look other than by Textual's own stylesheet, which matches each anew."""
+    plain = Stylesheet(variables=running.app.get_css_variables())
+    for place, source in running.app.stylesheet.source.items():
+        plain.add_source(
+            source.content, place, source.is_defaults, source.tie_breaker, source.scope
+        )
+    found = []
+    for screen in some(running.app.screen_stack):
+        for node in some([*screen.walk_children(with_self=True)]):
+            before = styles_of(node)
+            plain.apply(node)
+            if styles_of(node) != before:
+                found.append(str(node))
+    return found
+
+
+async def test_every_widget_looks_as_if_it_were_matched_anew() -> None:
+    """Whatever it has become since: focused, of another size, in another theme, disabled, hovered."""
+    steps = ["ctrl+t", "ctrl+t", "ctrl+f", "tab", "escape", "ctrl+p", "down", "escape", "ctrl+o"]
+    async with chat(FakeEngine(["Yes.", Measured(" a", 0.3)])) as running:
+        await running.say("Hello?")
+        for key in steps:
+            await running.press(key)
+            assert (key, differing(running)) == (key, [])
+        await running.press("escape")
+        await running.resize(*SMALL)
+        assert differing(running) == []
+        running.app.theme = LIGHT.name
+        running.dial.disabled = True
+        running.prompt.mouse_hover = True
+        await running.settle()
+        assert differing(running) == []
+        await running.press("ctrl+l")
+        assert running.app.screen.query(OptionList)
+        assert differing(running) == []
