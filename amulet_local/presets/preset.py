@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -245,8 +246,9 @@ def _text(path: Path) -> str:
         raise _BadFileError(str(error)) from None
 
 
+@lru_cache(maxsize=64)  # presets are read anew wherever they are chosen from
 def _parse(text: str) -> dict[str, Any]:
-    """The fields of a preset that stand in its file, all of them."""
+    """The fields of a preset that stand in its file, all of them; not to be changed."""
     try:
         keys = load_toml(text)
         values = msgspec.structs.asdict(msgspec.convert(keys, _File))
