@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 
 from amulet_local.verifiers import Verifier, verifier
@@ -326,16 +327,21 @@ _TONGUES = {
 }
 
 PHRASES = [
-    (re.compile(_FRAME + phrase + _TAIL), build)
+    (phrase, build)
     for phrases in (_CASE, _COMMAS, _JSON, _PARTS, _AMOUNTS, _WORDS, _TONGUES)
     for phrase, build in phrases.items()
 ]
 
 
+@cache  # on first use, as each takes some milliseconds to compile, and most texts are none of them
+def _framed(phrase: str) -> re.Pattern[str]:
+    return re.compile(f"{_FRAME}(?:{phrase}){_TAIL}")
+
+
 def meant(clause: str, quoted: list[str]) -> list[Verifier]:
     """What a clause wishes; empty where it is none of the phrases."""
-    for phrase, build in PHRASES:
-        found = phrase.fullmatch(clause)
-        if found:
-            return build(found, quoted)
+    if _framed("|".join(phrase for phrase, _ in PHRASES)).fullmatch(clause):
+        for phrase, build in PHRASES:
+            if found := _framed(phrase).fullmatch(clause):
+                return build(found, quoted)
     return []
