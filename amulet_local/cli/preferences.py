@@ -19,6 +19,7 @@ from amulet_local.presets.mixes import load_mixes
 from amulet_local.presets.mixing import Chosen, Together, without_doubles
 from amulet_local.presets.preset import Preset, Presets, load_presets
 from amulet_local.protocol.alignment import Strength
+from amulet_local.system.text_files import shortened
 
 # Behind words, a colon is more often punctuation than not: only a number that ends them counts, and
 # not as part of another one, as in 3:2.
@@ -71,7 +72,7 @@ def _faders(typed: Typed, presets: Presets) -> tuple[Chosen, ...]:
             raise UsageError("--preference is empty; say in words what replies should be like.")
         return (Chosen(None, text.strip(), strength),)
     name, colon, number = typed.text.partition(":")
-    asked = _strength(number, f"-p {name}") if colon else None
+    asked = _strength(number, f"-p {shortened(name)}") if colon else None
     if name in presets.presets or name in presets.broken:
         return (Chosen(presets.get(name), "", asked),)
     mix = load_mixes(presets).get(name)

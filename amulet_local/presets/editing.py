@@ -26,7 +26,7 @@ from amulet_local.presets.preset import (
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.settings import presets_folder
 from amulet_local.system import paths
-from amulet_local.system.text_files import read_text
+from amulet_local.system.text_files import read_text, shortened
 
 _NOT_IN_FILES = ("name", "path", "built_in")
 
@@ -39,7 +39,8 @@ def new_preset(name: str) -> Path:
     """
     if not NAME.fullmatch(name):
         raise UsageError(
-            f"a preset cannot be called {name!r}; use lower-case letters, digits and hyphens."
+            f"a preset cannot be called {shortened(name)!r}; use lower-case letters, digits and "
+            "hyphens."
         )
     _must_be_new(name, f"change it with: amulet presets edit {name}")
     return _write(_own(name), _TEMPLATE)

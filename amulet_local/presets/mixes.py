@@ -28,6 +28,7 @@ from amulet_local.system.text_files import (
     NotTextError,
     load_toml,
     read_text,
+    shortened,
     toml_reason,
 )
 
@@ -154,7 +155,7 @@ def _chosen(keys: _FaderKeys, mix: str, presets: Presets) -> Chosen:
         raise ValueError(f"its preset {keys.preset} is broken; see: amulet presets")
     near = get_close_matches(keys.preset, presets.presets)
     hint = f"; similar names: {', '.join(near)}" if near else ""
-    raise ValueError(f"there is no preset called {keys.preset!r} any more{hint}")
+    raise ValueError(f"there is no preset called {shortened(keys.preset)!r} any more{hint}")
 
 
 def save_mix(
@@ -173,7 +174,8 @@ def save_mix(
     """
     if not NAME.fullmatch(name):
         raise UsageError(
-            f"a mix cannot be called {name!r}; use lower-case letters, digits and hyphens."
+            f"a mix cannot be called {shortened(name)!r}; use lower-case letters, digits and "
+            "hyphens."
         )
     if name in presets.presets or name in presets.broken:
         raise UsageError(f"there is already a preset called {name}; choose another name.")

@@ -8,6 +8,7 @@ describes the format.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
@@ -36,6 +37,8 @@ from amulet_local.system.text_files import (
     at_key,
     load_toml,
     read_text,
+    require_numbers,
+    shortened,
     toml_reason,
 )
 
@@ -162,11 +165,13 @@ def load_presets() -> Presets:
 
 def not_found(name: str, presets: dict[str, Preset]) -> str:
     """What to say where no preset has this name."""
+    if not name:
+        return "the name of a preset is missing; list them with: amulet presets"
     near = [known for known in presets if name and name in known]
     near = near or get_close_matches(name, presets)
     if near:
         return f"there is no preset called {name!r}; similar names: {', '.join(near[:3])}"
-    return f"there is no preset called {name!r}; list them with: amulet presets"
+    return f"there is no preset called {shortened(name)!r}; list them with: amulet presets"
 
 
 def _files(folder: Path) -> list[Path]:
@@ -201,9 +206,13 @@ def preset_of(name: str, values: dict[str, Any]) -> Preset:
     """
     if not NAME.fullmatch(name):
         raise UsageError(
-            f"a preset cannot be called {name!r}; use lower-case letters, digits and hyphens."
+            f"a preset cannot be called {shortened(name)!r}; use lower-case letters, digits and "
+            "hyphens."
         )
     try:
+        for number in ("strength", "guard"):
+            with suppress(ValueError):
+                require_numbers(float(values.get(number, 0)), number)
         keys = msgspec.convert(values, _Keys, strict=False)
     except msgspec.ValidationError as error:
         raise UsageError(f"{toml_reason(error, '', _Keys)}.") from None

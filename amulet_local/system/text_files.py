@@ -7,6 +7,7 @@ which says what they are instead, and where.
 from __future__ import annotations
 
 import codecs
+import math
 import re
 import tomllib
 from collections.abc import Sequence
@@ -105,6 +106,7 @@ _TEXT_OR_REMARK = re.compile(
     r"""|"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|\#[^\n]*+"""
 )
 _LONG_KEY = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_MOST_PARTS}}}")
+_PLAIN_KEY = re.compile(r"[\w-]+")  # others are refused by their names
 _LONG_NUMBER = re.compile(rf"[0-9_]{{{_MOST_DIGITS + 1}}}")
 
 
@@ -118,7 +120,22 @@ def load_toml(text: str) -> dict[str, Any]:
         if found := long.search(bare):
             line = bare.count("\n", 0, found.start()) + 1
             raise tomllib.TOMLDecodeError(f"{what} (at line {line}, column 1)")
-    return tomllib.loads(text)
+    values = tomllib.loads(text)
+    require_numbers(values)
+    return values
+
+
+def require_numbers(value: object, key: str = "") -> None:
+    """Raises ValidationError where a value, or one in it, is no number (NaN): a bound that it is
+    not within would say nothing that helps. key: that it stands at."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            require_numbers(each, name)
+    elif isinstance(value, list):
+        for each in value:
+            require_numbers(each, key)
+    elif isinstance(value, float) and math.isnan(value) and _PLAIN_KEY.fullmatch(key):
+        raise msgspec.ValidationError(f"Is not a number - at `$.{key}`")
 
 
 def toml_reason(error: Exception, text: str, kind: type[msgspec.Struct]) -> str:
@@ -150,7 +167,7 @@ def _wrong_key(message: str, text: str, kind: type[msgspec.Struct]) -> str:
         near = get_close_matches(unknown[1], kind.__struct_encode_fields__, 1)
         hint = f"; did you mean {near[0]}?" if near and not place else ""
         return at_key(unknown[1], f"there is no such key{hint}", text)
-    reason = reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 1]}…"
+    reason = shortened(reason, _LONGEST_REASON)
     for theirs, ours in _PLAIN_WORDS.items():
         reason = reason.replace(theirs, ours)
     names = re.findall(r"[\w-]+", re.sub(r"\[[^]]*\]", "", place))  # not an item's number
@@ -179,12 +196,17 @@ def _choices(kind: type[msgspec.Struct], names: Sequence[str]) -> str:
 def at_key(key: str, reason: str, text: str) -> str:
     """A reason with the key in front, and the first line where it seems to be set."""
     name = re.escape(key)
-    key = key if len(key) <= _LONGEST_KEY else f"{key[: _LONGEST_KEY - 1]}…"
+    key = shortened(key)
     setting = re.compile(rf"""[^#"']*(?<![\w-])({name}|"{name}"|'{name}')\s*[]=]""")
     for number, line in enumerate(text.splitlines(), 1):
         if setting.match(line):
             return f"line {number}: {key}: {reason}"
     return f"{key}: {reason}"
+
+
+def shortened(text: str, most: int = _LONGEST_KEY) -> str:
+    """What somebody wrote, as a sentence repeats it: so many letters at most."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _lower(text: str) -> str:

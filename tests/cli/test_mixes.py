@@ -102,6 +102,8 @@ def test_presets_agree_on_guard_place_and_system_prompt(amulet: Amulet, engine: 
         ("-p concise:1e9 -p formal", 2, "must be a number from -1000 to 1000"),
         ("-p concise: -p formal", 2, "must be a number"),
         ("-p concise -p gone", 3, "there is no preset called 'gone'"),
+        ("-p concise -p :2", 3, "the name of a preset is missing"),
+        (f"-p {'x' * 99}", 3, f"there is no preset called '{'x' * 59}…'"),
         ("-p concise:2 --strength 2", 2, "the strength is given twice"),
         ("-p concise -p formal --alpha 1", 2, "the paper's parameters are for one preference"),
         ("-p concise -p formal --method la --strength 2", 2, "a strength of its own, 3"),

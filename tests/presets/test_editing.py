@@ -41,7 +41,7 @@ def test_a_new_preset_can_be_used_at_once() -> None:
 def test_a_name_that_would_leave_the_folder_or_the_alphabet_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="lower-case letters"):
         new_preset(name)
-    with pytest.raises(NotUsableError, match="there is no preset called"):
+    with pytest.raises(NotUsableError, match="list them with: amulet presets"):
         own_preset(name)
 
 

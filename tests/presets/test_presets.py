@@ -217,8 +217,8 @@ def test_an_unknown_name_comes_with_names_near_it() -> None:
         ("strength = 3", "the key preference is missing"),
         ('preference = " "', "line 1: preference: expected some text"),
         ('# guard = 9\npreference = "guard = 7"\nguard = 2', "line 3: guard: "),
-        ('preference = "x"\nguard = nan', "line 2: guard: expected a number >= 0.0"),
-        ('preference = "x"\nstrength = nan', "line 2: strength: "),
+        ('preference = "x"\nguard = nan', "line 2: guard: is not a number"),
+        ('preference = "x"\nstrength = nan', "line 2: strength: is not a number"),
         ('preference = "x"\nstrength = -1001', "line 2: strength: "),
         (
             'preference = "x"\nstrength = "strong"',

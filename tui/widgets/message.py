@@ -238,10 +238,9 @@ class Answer(MessageView):
         """How the reply came about."""
         if self._growing:
             return Content()
-        parts = [Content(part) for part in how(self.node, self.entry.preset)]
-        if versions := self._versions():
-            parts.append(versions)
-        return Content(" · ").join(parts)
+        # The versions come first, where no narrow window breaks them in two.
+        parts = [self._versions(), *map(Content, how(self.node, self.entry.preset))]
+        return Content(" · ").join(filter(None, parts))
 
 
 class Waiting(Static):
