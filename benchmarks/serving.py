@@ -3,7 +3,9 @@ token of a short prompt while others are answered.
 
     python -m benchmarks.serving [-m MODEL] [--rounds N] [--tokens N]
 
-All of it in one run, the arms in turn: only ratios are told, each the median over rounds.
+All of it in one run, the arms in turn: only ratios are told, each the median over rounds. Nothing
+guesses ahead: on quantised weights the arms write different texts, and one that repeats itself
+would be the faster for it. benchmarks/rows.py tells what llama_decode alone allows several clients.
 """
 
 from __future__ import annotations
@@ -139,7 +141,7 @@ class _Bench:
 def _engine(model: Path) -> Iterator[EngineProcess]:
     engine = EngineProcess()
     try:
-        engine.load(as_text(model), LoadOptions())
+        engine.load(as_text(model), LoadOptions(draft="off"))
         while not isinstance(engine.events.get(), Loaded):
             pass
         yield engine
@@ -150,6 +152,7 @@ def _engine(model: Path) -> Iterator[EngineProcess]:
 @contextmanager
 def _server(model: Path) -> Iterator[httpx.Client]:
     command = [sys.executable, "-m", "amulet_local", "serve", "-m", as_text(model), "--port", "0"]
+    command += ["--draft", "off"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().partition("served at ")[2].partition("/v1")[0]

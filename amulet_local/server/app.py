@@ -127,7 +127,7 @@ class _Server:
     async def _begin(self, body: Body, requests: Sequence[Reply], document: Document) -> Response:
         """The whole answer, or its beginning, once the engine has begun: what it refuses is then
         told by a status, not in the middle of a stream."""
-        events = self._desk.events(requests)
+        events = self._desk.events(requests, streamed=bool(body.stream))
         if not body.stream:
             async with aclosing(events):
                 async for event in events:

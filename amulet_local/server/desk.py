@@ -1,6 +1,7 @@
 """The one engine behind many clients: requests go to it, and each hears its own events.
 
-The engine's events are taken on a thread and told on the event loop. A slot is free again once the
+The engine's events are taken on a thread and told on the event loop, as seldom as can be: waking
+the loop takes time from the engine, which has a use for every core. A slot is free again once the
 engine has told the end of its reply, however slowly the client reads it.
 """
 
@@ -10,6 +11,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator, Sequence
+from typing import NamedTuple
 
 from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import AmuletError
@@ -19,6 +21,15 @@ from amulet_local.server.slots import Slots
 
 _STUCK_S = 60  # after which an engine that gives no sign of life is ended
 _USAGE = 2  # exit code
+_AT_ONCE = 256  # events
+
+
+class _Asked(NamedTuple):
+    """A request under way. heard: where its events go. streamed: whether they are wanted as they
+    come, and not only at the end."""
+
+    heard: asyncio.Queue[Event]
+    streamed: bool
 
 
 class Desk:
@@ -30,7 +41,7 @@ class Desk:
     def __init__(self, engine: EngineHandle, parallel: int, most_waiting: int) -> None:
         self._engine = engine
         self.slots = Slots(parallel, most_waiting)
-        self._open: dict[int, asyncio.Queue[Event]] = {}
+        self._open: dict[int, _Asked] = {}
         self._ids = 0
         self._watching: asyncio.Task[None] | None = None
 
@@ -39,12 +50,17 @@ class Desk:
         loop = asyncio.get_running_loop()
 
         def listen() -> None:
+            untold: list[Event] = []
             while True:
-                event = self._engine.events.get()
+                new = [self._engine.events.get(), *self._engine.events.taken(_AT_ONCE)]
+                untold += new
+                if not any(map(self._is_awaited, new)):
+                    continue
                 try:
-                    loop.call_soon_threadsafe(self._route, event)
+                    loop.call_soon_threadsafe(self._route_all, untold)
                 except RuntimeError:  # the loop is closed
                     return
+                untold = []
 
         threading.Thread(target=listen, daemon=True).start()
         self._watching = asyncio.create_task(self._watch())
@@ -54,13 +70,15 @@ class Desk:
         self._ids += 1
         return self._ids
 
-    async def events(self, requests: Sequence[Reply]) -> AsyncGenerator[Step | Finished]:
-        """The events of these requests, as they come, to the end of the last. Leaving early stops
-        those under way. Raises ApiError."""
+    async def events(
+        self, requests: Sequence[Reply], *, streamed: bool
+    ) -> AsyncGenerator[Step | Finished]:
+        """The events of these requests, in order, to the end of the last: as they come, or once a
+        reply has ended. Leaving early stops those under way. Raises ApiError."""
         await self.slots.take(len(requests))
         heard: asyncio.Queue[Event] = asyncio.Queue()
         for request in requests:
-            self._open[request.id] = heard
+            self._open[request.id] = _Asked(heard, streamed)
         asked = 0
         try:
             for request in requests:
@@ -87,6 +105,17 @@ class Desk:
                 elif self._open.pop(request.id, None):
                     self.slots.give_back(1)
 
+    def _is_awaited(self, event: Event) -> bool:
+        """Whether anybody waits for this very event; may be asked on any thread."""
+        if not isinstance(event, Step):
+            return True
+        asked = self._open.get(event.id)
+        return asked is not None and asked.streamed
+
+    def _route_all(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._route(event)
+
     def _route(self, event: Event) -> None:
         if isinstance(event, Died):
             logging.error("the engine ended: %s", event.text)
@@ -95,12 +124,12 @@ class Desk:
         elif isinstance(event, Finished) or (isinstance(event, Failed) and event.id is not None):
             assert event.id is not None
             self._settle(event.id, event)
-        elif isinstance(event, Step) and (heard := self._open.get(event.id)):
-            heard.put_nowait(event)
+        elif isinstance(event, Step) and (asked := self._open.get(event.id)):
+            asked.heard.put_nowait(event)
 
     def _settle(self, request: int, event: Event) -> None:
-        if heard := self._open.pop(request, None):
-            heard.put_nowait(event)
+        if asked := self._open.pop(request, None):
+            asked.heard.put_nowait(event)
             self.slots.give_back(1)
 
     async def _watch(self) -> None:

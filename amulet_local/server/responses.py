@@ -78,7 +78,8 @@ class ServerSentEvents(Response):
 
         async def tell(body: bytes, *, more: bool = True) -> None:
             message = {"type": "http.response.body", "body": body, "more_body": more}
-            await asyncio.wait_for(send(message), _PATIENCE_S)
+            async with asyncio.timeout(_PATIENCE_S):  # wait_for makes a task of each, in 3.11
+                await send(message)
 
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
