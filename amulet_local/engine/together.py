@@ -16,7 +16,7 @@ from typing import Protocol
 from amulet_local.errors import AmuletError, EngineDiedError
 from amulet_local.generation.batch import BatchItem, RunningBatch
 from amulet_local.generation.reply import Emit
-from amulet_local.protocol.messages import Reply
+from amulet_local.protocol.messages import Prefilling, Reply
 from amulet_local.realignment import Workspace
 from amulet_local.runtime.llama.errors import AbortedError, NoDeviceMemoryError
 from amulet_local.runtime.lockstep import Lockstep
@@ -52,12 +52,14 @@ class Together:
         self._work, self._parallel, self._begin = work, parallel, begin
 
     def write(self, coming: Callable[[], Asked | None], emit: Emit) -> None:
-        """Write until no reply is left.
+        """Write until no reply is left; between two steps it is told how far prompts are read, so
+        that nobody takes a long one for silence.
 
         coming: the next request, if there is one; asked before every step while there is room for
         it. Nothing is raised but where a device has no memory left: each hears how it ended.
         """
         batch = RunningBatch(self._pool, self._work, self._parallel)
+        most = 0  # tokens of prompts that were to be read
         try:
             while True:
                 while len(batch) < self._parallel and (asked := coming()):
@@ -65,6 +67,9 @@ class Together:
                 if not batch:
                     return
                 batch.step()
+                most = max(most, batch.unread) if batch.unread else 0
+                if most:
+                    emit(Prefilling(most - batch.unread, most))
         except AbortedError:
             batch.end("cancelled")
         except NoDeviceMemoryError:

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import AmuletError
-from amulet_local.protocol.messages import Died, Event, Failed, Finished, Reply, Step
+from amulet_local.protocol.messages import Died, Event, Failed, Finished, Prefilling, Reply, Step
 from amulet_local.server.failures import ApiError, busy, engine_gone, too_long
 from amulet_local.server.slots import Slots
 
-_STUCK_S = 60  # after which an engine that gives no sign of life is ended
+_STUCK_S = 120  # after which an engine that gives no sign of life (see Pulse) is ended
 _USAGE = 2  # exit code
 _AT_ONCE = 256  # events
 
@@ -108,7 +108,7 @@ class Desk:
     def _is_awaited(self, event: Event) -> bool:
         """Whether anybody waits for this very event; may be asked on any thread."""
         if not isinstance(event, Step):
-            return True
+            return not isinstance(event, Prefilling)
         asked = self._open.get(event.id)
         return asked is not None and asked.streamed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from amulet_local.errors import AmuletError, UsageError
 from amulet_local.protocol.alignment import Fader, Sampling
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.protocol.messages import Event, Finished, Load, Reply, Step
+from amulet_local.protocol.messages import Event, Finished, Load, Prefilling, Reply, Step
 from tests.asking import ask
+from tests.checks import some
 from tests.tiny_models import write_hybrid, write_llama, write_mamba, write_sliding_window
 
 pytestmark = pytest.mark.model
@@ -82,6 +84,21 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 def alone(engine: Engine, request: Reply) -> Finished:
     return serve(engine, [Client(request)])[request.id]
+
+
+def test_while_a_long_prompt_is_read_it_is_told_how_far(tmp_path: Path) -> None:
+    """Or an engine that reads for minutes would be taken for one that is stuck."""
+    write_llama(tmp_path / "llama.gguf")
+    options = structs.replace(OPTIONS, batch=32)
+    with closing(
+        Engine(Load(str(tmp_path / "llama.gguf"), options, parallel=2), lambda _: True)
+    ) as engine:
+        heard: list[Event] = []
+        serve(engine, [Client(ask(Message("user", LONG), id=1, max_tokens=2))], heard.append)
+    told = [event for event in heard if isinstance(event, Prefilling)]
+    assert heard[: len(told)] == told
+    done = [event.done for event in some(told)]
+    assert done == sorted(set(done))
 
 
 def test_a_reply_is_the_same_alone_and_among_others(engine: Engine, tiny_engine: Engine) -> None:
