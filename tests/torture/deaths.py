@@ -21,12 +21,17 @@ import pyte
 from tests.checks import comes
 from tests.closing import Closable
 from tests.tiny_models import write_llama
-from tests.torture.part import Part
+from tests.torture.part import Drawn, Part
 from tests.torture.pipe import answered
+from tests.torture.scenes import lost_of_older, older_store, slow_server
 
 Comes = Callable[[Callable[[], object]], bool]
 
-PHASES = ("starting", "loading", "reading", "streaming", "comparing", "looking", "quitting")
+PHASES = (
+    *("starting", "migrating", "loading", "reading", "streaming", "comparing", "looking"),
+    *("saving", "pulling", "quitting"),
+)
+_BEFORE_THE_ENGINE = ("starting", "migrating")
 ENDING = ("KILL", "TERM", "HUP", "INT", "QUIT")
 SIGNALS = {
     "app": (*ENDING, "close", "CONT", "STOP CONT", "TSTP CONT", "TSTP TERM CONT", "STOP TERM CONT"),
@@ -38,6 +43,8 @@ _KEYBOARD = re.compile(rb"\x1b\[[<>=][\d;]*u")  # asks for more exact keys; not 
 _STYLES = re.compile(rb"\x1b\[[\d;]*m")
 _LONG = b"\x1b[200~" + b"Tell me a long story of a lighthouse. " * 20 + b"\x1b[201~\r"
 _LOOKS = 60
+_NEW = b"\x0e"
+MOMENTS = 20  # of each signal in each phase
 LEFT = b"\x1b[D"
 
 
@@ -60,6 +67,8 @@ class _Run:
             (self.home / "config").mkdir(parents=True)
             (self.home / "config" / "config.toml").write_text("max_tokens = 300\n", "utf-8")
         variables = {"AMULET_HOME": str(self.home), "HOME": str(folder)}
+        variables |= dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1")
+        self.exported, self.pulled = folder / "chat.json", self.home / "data/models/slow.gguf"
         self.opened = Closable(["-m", str(model), "-p", "concise"], variables)
         self.gone = False  # the terminal
 
@@ -71,14 +80,22 @@ class _Run:
     def ended(self) -> bool:
         return self.opened.app.poll() is not None
 
-    def reach(self, phase: str) -> None:
-        """Go on to the beginning of a phase."""
+    def reach(self, phase: str, url: str) -> None:
+        """Go on to the beginning of a phase. url: of what is pulled."""
         if phase == "starting":
+            return
+        if phase == "migrating":
+            log = self.home / "data" / "chats.sqlite-wal"
+            comes(lambda: log.exists() or self.ended())
             return
         comes(lambda: self.shows(b"loading", b"ready"))
         if phase == "loading":
             return
         comes(lambda: self.shows(b"ready"))
+        if phase == "pulling":
+            self.opened.type(f"/pull {url}\r".encode())
+            comes(lambda: list(self.pulled.parent.glob("*slow*")) or self.ended())
+            return
         self.opened.type(_LONG)
         comes(lambda: self.shows(b"reading", b"writing"))
         if phase == "comparing":
@@ -90,6 +107,11 @@ class _Run:
             self.opened.type(LOOK)
             comes(lambda: self.shows(b"top 5", b"Flip"))
             self.opened.type(LEFT)  # to a token whose lists the engine has to tell
+        elif (
+            phase == "saving"
+        ):  # an export, and what was evaluated, as another chat takes its place
+            comes(lambda: answered(self.home) > 0)
+            self.opened.type(f"/export {self.exported}\r".encode() + _NEW + b"Hello.\r")
         elif phase != "reading":
             comes(lambda: self.shows(b"writing"))
         if phase == "quitting":
@@ -143,6 +165,14 @@ class _Run:
         found = [] if self.gone else [f"the terminal: {mode}" for mode in self.opened.modes()]
         return [*found, *(["a traceback"] if b"Traceback" in self.opened.output else [])]
 
+    def pull_whole(self, url: str, data: bytes) -> list[str]:
+        """Fetch what was begun to be fetched, which is then there, whole."""
+        if self.pulled.exists() and self.pulled.read_bytes() != data:
+            return ["half a model has its name"]
+        self.opened.type(f"/pull {url}\r".encode())
+        whole = comes(lambda: self.pulled.exists() and self.pulled.read_bytes() == data)
+        return [] if whole else [f"what was begun is not fetched:\n{self.drawn()}"]
+
     def close(self) -> None:
         self.opened.kill()
         if not self.gone:
@@ -158,23 +188,33 @@ def trial(
     waits: Comes = within_three_seconds,
 ) -> list[str]:
     """Send signals in a phase; returns what did not hold."""
-    run = _Run(folder)
-    try:
-        run.reach(phase)
-        time.sleep(chance.uniform(0.0, 0.6))
-        found = _obeyed(run, phase, who, signals, waits, chance)
-    finally:
-        run.close()
-    again = _Run(folder)
-    try:
-        comes(lambda: again.shows(b"ready"))
-        found += filter(None, [again.ask()])
-        found += again.leave(waits)
-    finally:
-        again.close()
+    write_llama(folder / "other.gguf", seed=1)
+    data = (folder / "other.gguf").read_bytes()
+    if phase == "migrating":
+        older_store(folder / "home")
+    with slow_server(data) as url:
+        run = _Run(folder)
+        try:
+            run.reach(phase, url)
+            time.sleep(chance.uniform(0.0, 0.6))
+            found = _obeyed(run, phase, who, signals, waits, chance)
+        finally:
+            run.close()
+        again = _Run(folder)
+        try:
+            comes(lambda: again.shows(b"ready"))
+            found += filter(None, [again.ask()])
+            found += again.pull_whole(url, data) if phase == "pulling" else []
+            found += again.leave(waits)
+        finally:
+            again.close()
     with closing(sqlite3.connect(again.home / "data" / "chats.sqlite")) as db:
         ((sound,),) = db.execute("PRAGMA integrity_check")
-    return found + ([] if sound == "ok" else [f"the store: {sound}"])
+    found += [] if sound == "ok" else [f"the store: {sound}"]
+    found += lost_of_older(again.home) if phase == "migrating" else []
+    if again.exported.exists() and not again.exported.read_bytes().endswith(b"}\n"):
+        found.append("half a chat is exported")
+    return found
 
 
 def _obeyed(
@@ -203,13 +243,23 @@ def _obeyed(
     return [*filter(None, [run.ask()]), *run.leave(waits)]
 
 
-def _death(random: Random, folder: Path) -> str:
-    phase, who = random.choice(PHASES), random.choice(list(SIGNALS))
-    signals = random.choice(SIGNALS[who])
+def _kinds() -> list[tuple[str, str, str]]:
+    """Every signal to whom it can reach, in every phase."""
+    return [
+        (phase, who, signals)
+        for phase in PHASES
+        for who in SIGNALS
+        if who == "app" or phase not in _BEFORE_THE_ENGINE
+        for signals in SIGNALS[who]
+    ]
+
+
+def _death(random: Drawn, folder: Path) -> str:
+    kinds = _kinds()
+    phase, who, signals = kinds[random.number % len(kinds)]
     found = trial(phase, who, signals, random, folder)
     assert not found, (phase, who, signals, found)
     return f"{who}, {phase}"
 
 
-# At least twenty of each phase and of who gets the signal.
-PARTS = [Part("deaths", _death, quick=0, full=400, limit_s=900.0)]
+PARTS = [Part("deaths", _death, quick=0, full=MOMENTS * len(_kinds()), limit_s=900.0)]

@@ -14,6 +14,12 @@ from pkgutil import iter_modules
 from random import Random
 
 
+class Drawn(Random):
+    """What a case is drawn from. number: which case it is, for what comes up in turn."""
+
+    number = 0
+
+
 @dataclass(frozen=True)
 class Part:
     """attempt: makes one case in a folder of its own, which is AMULET_HOME's too, and tells in a
@@ -21,15 +27,17 @@ class Part:
     and `make torture`. limit_s: by the clock, after which a case counts as one that hangs."""
 
     name: str
-    attempt: Callable[[Random, Path], str]
+    attempt: Callable[[Drawn, Path], str]
     quick: int
     full: int
-    limit_s: float = 30.0
+    limit_s: float = 120.0
 
     def case(self, seed: int, number: int) -> str:
         """How a case ended."""
+        drawn = Drawn(f"{seed} {self.name} {number}")
+        drawn.number = number
         with _folder() as folder:
-            return self.attempt(Random(f"{seed} {self.name} {number}"), folder)
+            return self.attempt(drawn, folder)
 
 
 @contextmanager
