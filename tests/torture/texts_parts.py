@@ -29,7 +29,7 @@ from tests.torture.part import Part
 _LONGEST = 600  # characters of a sentence
 
 
-def _check_sentence(sentence: str) -> None:
+def check_sentence(sentence: str) -> None:
     assert len(sentence) < _LONGEST, sentence
     assert "\n" not in sentence, sentence
 
@@ -145,13 +145,13 @@ def _template(random: Random, folder: Path) -> str:
     templates.TIME_LIMIT_S = 0.25  # of the processor, so that many can be tried
     try:
         writer = PromptWriter(source, "<s>", "</s>")
-        _check_sentence(writer.problem)
+        check_sentence(writer.problem)
         for messages in (chat, chat[:1], chat * 5):
             try:
                 writer.text("Be good.", messages, "Be brief.")
                 _ = writer.thinks
             except TemplateError as error:
-                _check_sentence(str(error))
+                check_sentence(str(error))
                 return "failed for a chat"
     finally:
         templates.TIME_LIMIT_S = time
@@ -160,9 +160,9 @@ def _template(random: Random, folder: Path) -> str:
 
 # -- presets and config.toml ----------------------------------------------------------------------
 
-_VALUES = ["1", "-1", "1e999", "nan", "inf", "0x" + "f" * 99, "9" * 500, '"x"', "''", "true", "[]"]
-_VALUES += ["{}", "[[[]]]", "[" * 500, "1979-05-27", "07:32:00", '"\\u0000"', '"\\uD800"', "2**3"]
-_VALUES += [
+VALUES = ["1", "-1", "1e999", "nan", "inf", "0x" + "f" * 99, "9" * 500, '"x"', "''", "true", "[]"]
+VALUES += ["{}", "[[[]]]", "[" * 500, "1979-05-27", "07:32:00", '"\\u0000"', '"\\uD800"', "2**3"]
+VALUES += [
     '"""\n"""',
     "{a.b.c = 1}",
     "1_000",
@@ -172,7 +172,7 @@ _VALUES += [
 ]
 _KEYS = ["title", "description", "group", "strength", "guard", "placement", "system"]
 _CONFIG_KEYS = ["preset", "system", "max_tokens", "thinking", "theme", "model_folders"]
-_ODD_LINES = [
+ODD_LINES = [
     "a.b = 1",
     f"{'.'.join('a' * 99)} = 1",
     '"q" = 1',
@@ -180,7 +180,7 @@ _ODD_LINES = [
     f"{'k' * 999} = 1",
     "é = 1",
 ]
-_ODD_LINES += [
+ODD_LINES += [
     "[[sampling]]",
     "[a.b]",
     "[",
@@ -194,16 +194,16 @@ _IN_TABLES = ["temperature", "top_k", "penalty_last_n", "iterations", "alpha", "
 _IN_TABLES += ["context", "threads", "devices", "tensor_split", "step_cost", "rpc", "draft"]
 
 
-def _toml(random: Random, begin: str, keys: Sequence[str], tables: Sequence[str]) -> bytes:
+def toml(random: Random, begin: str, keys: Sequence[str], tables: Sequence[str]) -> bytes:
     """A file that says what can be, but for a value, a key or a table or two that cannot."""
     lines = [begin]
     for _ in range(random.choice([0, 1, 1, 2])):
-        lines.append(f"{random.choice(keys)} = {random.choice(_VALUES)}")
+        lines.append(f"{random.choice(keys)} = {random.choice(VALUES)}")
     if random.random() < 0.3:
         lines.append(random.choice(tables))
-        lines.append(f"{random.choice(_IN_TABLES)} = {random.choice(_VALUES)}")
+        lines.append(f"{random.choice(_IN_TABLES)} = {random.choice(VALUES)}")
     if random.random() < 0.1:
-        lines.insert(random.randrange(len(lines)), random.choice(_ODD_LINES))
+        lines.insert(random.randrange(len(lines)), random.choice(ODD_LINES))
     data = bytearray("\n".join(lines).encode())
     while data and random.random() < 0.1:
         data[random.randrange(len(data))] = random.randrange(256)
@@ -214,14 +214,14 @@ def _settings(random: Random, folder: Path) -> str:
     """Other presets are there; a file is used, or told of in a sentence."""
     presets_folder().mkdir(parents=True)
     for name in ("one", "two"):
-        data = _toml(random, 'preference = "Rhyme."', _KEYS, ["[sampling]", "[update]"])
+        data = toml(random, 'preference = "Rhyme."', _KEYS, ["[sampling]", "[update]"])
         (presets_folder() / f"{name}.toml").write_bytes(data)
-    data = _toml(random, 'model = "a"', _CONFIG_KEYS, ["[engine]", "[keys]"])
+    data = toml(random, 'model = "a"', _CONFIG_KEYS, ["[engine]", "[keys]"])
     (config_folder() / "config.toml").write_bytes(data)
     found = load_presets()
     assert "concise" in found.presets
     for problem in found.problems:
-        _check_sentence(problem)
+        check_sentence(problem)
     for preset in found.presets.values():
         assert preset.words()
         assert msgspec.msgpack.encode(preset, enc_hook=str)
@@ -229,7 +229,7 @@ def _settings(random: Random, folder: Path) -> str:
         settings = load_settings()
         assert msgspec.msgpack.encode(settings)
     except NotUsableError as error:
-        _check_sentence(str(error))
+        check_sentence(str(error))
         return "config refused"
     return "config used"
 
@@ -253,13 +253,17 @@ def _chat() -> dict[str, Any]:
         if number:
             message["parent"] = ids[number - 1]
         if number % 2:
-            origin = {"model": "m", "file": "/m", "seed": 7, "system": "s", "strength": 2.0}
+            origin: dict[str, Any] = {"model": "m", "file": "/m", "seed": 7, "system": "s"}
+            origin |= {"strength": 2.0, "wish": "Rhyme."}
+            if number > 1:
+                faders = [{"preference": "Rhyme.", "strength": -1.0, "name": "a", "muted": True}]
+                origin["mix"] = [*faders, {"preference": "Be brief.", "strength": 2.0}]
             message |= {"role": "assistant", "origin": origin, "token_ids": [1, 2]}
             message["ending"] = {"reason": "stop", "stats": dict(stats)}
         messages.append(message)
     return {
         "format": "amulet-chat",
-        "version": 1,
+        "version": 2,
         "id": "abc",
         "title": "Walking",
         "leaf": ids[-1],
@@ -295,7 +299,7 @@ def _import(random: Random, folder: Path) -> str:
         try:
             chat = import_chat(store, path)
         except AmuletError as error:
-            _check_sentence(str(error))
+            check_sentence(str(error))
             assert store.count() == 0
             return "refused"
         to_markdown(chat)
