@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from textual.app import App
 from textual.cache import LRUCache
 from textual.css.model import RuleSet
 from textual.css.styles import RulesMap
@@ -126,9 +127,11 @@ class ParsedOnce(Stylesheet):
         if (known := states.get(node)) is None:
             parent = node._parent
             above = self._state(parent) if isinstance(parent, DOMNode) else ()
-            told: object = node.pseudo_classes
-            if isinstance(node, Widget):  # the others follow from these, and from the app's own
+            told: tuple[object, ...] = ()  # what pseudo-classes hang on
+            if isinstance(node, Widget):
                 told = (node.mouse_hover, node.has_focus, node.disabled, node.allow_focus())
+            elif isinstance(node, App):
+                told = (node.app_focus, node.theme, node.is_inline, node.ansi_color, node.no_color)
             known = states[node] = (type(node), node.id, node.classes, told, above)
         return known
 
