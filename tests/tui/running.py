@@ -146,14 +146,17 @@ class Running:
 
     async def settle(self) -> None:
         """Have everything that was said heard and drawn: until the screen has stopped changing."""
-        same, before, drawn = 0, "", -1
-        while same < 3:
+        quiet, before, drawn = -1, None, self.drawn
+        while quiet < 3:
             self.screen.poll()
             if isinstance(self.app.screen, HeatScreen | CompareScreen):
                 self.app.screen.poll()
             await self.rest()
-            shown = before if drawn == self.drawn else self.shown()
-            same, before, drawn = (same + 1 if shown == before else 0), shown, self.drawn
+            if drawn == self.drawn:
+                quiet += 1
+            else:  # which may have come to the same; to look is most of the work of a test
+                shown, drawn = self.shown(), self.drawn
+                quiet, before = (quiet + 1 if shown == before else 0), shown
 
     async def workers_done(self) -> None:
         """Have all that runs on threads end, by itself or since another took its place."""

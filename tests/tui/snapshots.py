@@ -1,8 +1,9 @@
 """What a screen looks like, as a text that can be read and compared line by line.
 
-A screen goes in; out comes a Look, its letters and how every cell is painted, in a theme. `written`
-makes one text of a screen's looks in several themes: the rows; the rows once more, with a letter
-for each way to be painted; what these letters stand for. Nothing here knows what is on the screens.
+The rows of a screen go in; out comes a Look, its letters and how every cell is painted, in a theme.
+`written` makes one text of a screen's looks in several themes: the rows; the rows once more, with a
+letter for each way to be painted; what these letters stand for. Nothing here knows what is on the
+screens.
 """
 
 from __future__ import annotations
@@ -11,14 +12,12 @@ import string
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.cells import cell_len
 from rich.style import Style
 from textual.color import Color
-from textual.screen import Screen
+from textual.strip import Strip
 
-from tests.tui.running import strips
 from tui.heatmap.contrast import contrast
 
 _NAMES = " " + string.ascii_letters + string.digits + "#$%&*+=?@<>!^~:;"
@@ -51,9 +50,8 @@ class Look:
     paints: tuple[tuple[Paint, ...], ...]
 
     @classmethod
-    def of(cls, screen: Screen[Any]) -> Look:
-        """As the screen is drawn now."""
-        drawn = strips(screen)
+    def of(cls, drawn: Sequence[Strip]) -> Look:
+        """Of the rows of a screen."""
         return cls(
             tuple(strip.text for strip in drawn),
             tuple(

@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 
 import pytest
 from textual.screen import Screen
+from textual.strip import Strip
 from textual.widgets import Input, TextArea
 
 from amulet_local.chats.conversation import Conversation, Node
@@ -410,11 +411,11 @@ async def seen(running: Running) -> Look:
     for field in running.app.screen.query("Input, TextArea"):
         assert isinstance(field, Input | TextArea)
         field.cursor_blink = False
-    before = None
+    before: list[Strip] = []
     while (now := strips(running.app.screen)) != before:
         before = now
         await running.settle()
-    return Look.of(running.app.screen)
+    return Look.of(before)
 
 
 async def looks(name: str, size: tuple[int, int], themes: Sequence[str]) -> dict[str, Look]:
