@@ -158,7 +158,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """config.toml: what a user wants different from the defaults. All keys are optional.
 
     model_folders: where else models lie, beside the places that programs are known to use.
-    thinking: have models think before they answer, those that can.
+    thinking: have models think before they answer, those that can. read_ahead: have the model read
+    a message while it is typed.
     """
 
     model: str = ""
@@ -167,6 +168,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     system: str = ""
     max_tokens: Positive = 2048
     thinking: bool = False
+    read_ahead: bool = True
     theme: str = ""
     keys: dict[str, str] = {}
     engine: LoadOptions = LoadOptions()

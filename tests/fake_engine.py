@@ -11,8 +11,8 @@ A script is what happens during one load or one reply, item by item:
 
 A reply that comes to its end is Finished, a load is Loaded. Without pauses all events are there
 when `load` and `reply` return, in order, so a test that reads them never waits. What is asked of
-the engine is recorded: `loads`, `requests`, `turns`, `examined`, `stops`, `closed`. Replies that
-are compared play their scripts one after the other.
+the engine is recorded: `loads`, `requests`, `read` (ahead), `turns`, `examined`, `stops`, `closed`.
+Replies that are compared play their scripts one after the other.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from msgspec import structs
 
 from amulet_local.engine.events import Events
 from amulet_local.protocol.loading import LoadOptions
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Candidate,
     Candidates,
@@ -118,6 +119,7 @@ class FakeEngine:
         self.events = Events()
         self.loads: list[tuple[str, LoadOptions]] = []
         self.requests: list[Reply] = []
+        self.read: list[tuple[Message, Message]] = []
         self.turns: list[tuple[int, tuple[float | None, ...]]] = []
         self.examined: list[tuple[Reply, tuple[UsedStrength, ...]]] = []
         self.examining: Callable[[Reply], Iterable[Event]] = everywhere
@@ -142,6 +144,9 @@ class FakeEngine:
         if not self.alive:
             self.load(*self.loads[-1])
         self._begin(_Job(self._replies.popleft() if self._replies else REPLY, request))
+
+    def read_ahead(self, request: Reply, more: Message) -> None:
+        self.read.append((request.messages[-1], more))
 
     def steer(self, request: int, strengths: tuple[float | None, ...]) -> None:
         self.turns.append((request, strengths))

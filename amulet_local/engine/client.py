@@ -7,19 +7,23 @@ drains `events` several times a second). It knows nothing of terminals.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from amulet_local.engine.events import Events
 from amulet_local.engine.running import Running
+from amulet_local.errors import UsageError
 from amulet_local.protocol.loading import LoadOptions, Memory
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Command,
     Compare,
     Died,
     Examine,
     Load,
+    ReadAhead,
     Reply,
     Steer,
     Stop,
@@ -40,6 +44,10 @@ class EngineHandle(Protocol):
 
     def reply(self, request: Reply) -> None:
         """Write a reply; after a death, a new process is started and the model loaded first."""
+
+    def read_ahead(self, request: Reply, more: Message) -> None:
+        """Read what a reply will begin by reading (see protocol.ReadAhead), where an engine runs;
+        no event tells of it."""
 
     def steer(self, request: int, strengths: tuple[float | None, ...]) -> None:
         """Turn the faders of a reply under way, by the id of its request, to one strength each,
@@ -98,6 +106,11 @@ class EngineProcess:
     def reply(self, request: Reply) -> None:
         """See EngineHandle."""
         self._insist(request)
+
+    def read_ahead(self, request: Reply, more: Message) -> None:
+        """See EngineHandle."""
+        with suppress(UsageError):  # that it is too long is told of what is sent
+            self._send(ReadAhead(request, more))
 
     def steer(self, request: int, strengths: tuple[float | None, ...]) -> None:
         """See EngineHandle."""

@@ -25,6 +25,30 @@ class ContextWindow:
         leave no room even so; raises UsageError if the newest message alone does not fit.
         """
         length, messages = self.length, request.messages
+        start, prompts = self._fit(request, written)
+        if start > len(self._left_out):
+            emit(
+                Notice(
+                    f"The chat no longer fits the context of {length:,} tokens: its oldest "
+                    f"{start} messages are left out from here on."
+                )
+            )
+        self._left_out = messages[:start]
+        if longest(prompts) + written >= length:
+            if written:
+                return {}
+            raise too_long(longest(prompts), length)
+        return prompts
+
+    def prompts_for(self, request: Reply) -> Prompts:
+        """The prompts that `prompts` would give, of which nobody is told, and which change nothing;
+        empty where there is no room. Raises UsageError where they cannot be made."""
+        _, prompts = self._fit(request, 0)
+        return prompts if longest(prompts) < self.length else {}
+
+    def _fit(self, request: Reply, written: int) -> tuple[int, Prompts]:
+        """How many messages are left out, and the prompts without them."""
+        length, messages = self.length, request.messages
         start = len(self._left_out) if messages[: len(self._left_out)] == self._left_out else 0
         needed = written + min(request.max_tokens - written, length // 4)
         prompts = prompts_of(request, self._prompter, start)
@@ -32,19 +56,7 @@ class ContextWindow:
             while longest(prompts) + needed > length * 3 // 4 and start + 2 < len(messages):
                 start += 2  # a question and its answer
                 prompts = prompts_of(request, self._prompter, start)
-            if start > len(self._left_out):
-                emit(
-                    Notice(
-                        f"The chat no longer fits the context of {length:,} tokens: its oldest "
-                        f"{start} messages are left out from here on."
-                    )
-                )
-        self._left_out = messages[:start]
-        if longest(prompts) + written >= length:
-            if written:
-                return {}
-            raise too_long(longest(prompts), length)
-        return prompts
+        return start, prompts
 
 
 class TooLongError(UsageError):

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import lru_cache
-from pathlib import Path
 
 from msgspec import structs
 
+from amulet_local.engine.ahead import Ahead
+from amulet_local.engine.card import card, notices
 from amulet_local.engine.context_window import ContextWindow, too_long
 from amulet_local.engine.idle import Idle
 from amulet_local.engine.model_file import ModelFile
@@ -51,6 +52,7 @@ from amulet_local.protocol.messages import (
     Loaded,
     Pace,
     Prefilling,
+    ReadAhead,
     Reply,
     UsedStrength,
 )
@@ -59,7 +61,6 @@ from amulet_local.realignment import Combination, Row, Workspace
 from amulet_local.runtime import loader
 from amulet_local.runtime.block_costs import BlockCosts, cost_of, step_ratio
 from amulet_local.runtime.llama.errors import AbortedError
-from amulet_local.runtime.llama.hardware import physical_cores
 from amulet_local.runtime.load_defaults import with_autotuned
 from amulet_local.runtime.lockstep import Lockstep, Progress
 from amulet_local.runtime.prompt_cache import PromptCache
@@ -95,15 +96,20 @@ class Engine:
             self._turning = Turning(vocabulary)
             self._prompter = Prompter(vocabulary, self._model.chat_template)
             self._work = Workspace(vocabulary.size)
-            self._prompt_cache = PromptCache(
-                self._lockstep, command.model, self._options.kv_type, lambda: self._stopped
-            )
             self._together = (
                 Together(self._lockstep, self._work, self.parallel, self._batch_item)
                 if self.parallel > 1
                 else None
             )
             self._window = ContextWindow(self._prompter, self._lockstep.length)
+            self._ahead = Ahead(self._lockstep, self._file, self._window, vocabulary.size)
+            self._prompt_cache = PromptCache(
+                self._lockstep,
+                command.model,
+                self._options.kv_type,
+                lambda: self._stopped,
+                self._ahead.forget,
+            )
             self._block_costs = BlockCosts(
                 self._lockstep, command.model, self._options, loaded.layers
             )
@@ -135,41 +141,11 @@ class Engine:
 
     def card(self) -> Loaded:
         """What was loaded, and how."""
-        options, loaded = self._options, self._loaded
-        return Loaded(
-            model=Path(self._path).stem,
-            description=self._model.description,
-            architecture=self._model.metadata("general.architecture") or "",
-            context=self._lockstep.length,
-            vocabulary=self._model.vocabulary.size,
-            layers=self._model.layers + 1,  # and the output layer
-            gpu_layers=loaded.layers,
-            devices=", ".join(device.name for device in loaded.devices) or "CPU",
-            streams=self._lockstep.arrangement,
-            threads=options.threads or physical_cores(),
-            can_rewind=self._lockstep.can_rewind,
-            template=self._model.chat_template is not None and not self._prompter.problem,
-            load_s=self._load_s,
-            thinks=self._prompter.thinks,
-        )
+        return card(self._path, self._loaded, self._prompter, self._load_s)
 
     def notices(self) -> list[str]:
         """What the user should know about this load, a sentence each."""
-        notices = list(self._loaded.notices)
-        options = self._options
-        if 0 < self._model.context_trained < options.context:
-            notices.append(
-                f"The model was trained for a context of {self._model.context_trained:,} tokens; "
-                f"beyond that, replies may lose the thread."
-            )
-        if self._prompter.problem:
-            notices.append(self._prompter.problem)
-        if options.draft != "off" and not self._lockstep.can_rewind:
-            notices.append(
-                "This model's memory cannot be rewound, so drafting is off and an edited "
-                "chat is read again from the start."
-            )
-        return notices
+        return notices(self._loaded, self._prompter)
 
     def steer(self, request: int, strengths: Strengths) -> None:
         """From any thread: turn the faders of a reply, from its next token on."""
@@ -191,6 +167,7 @@ class Engine:
                         break
                     texts = {k: [*prompt, *reply.tokens] for k, prompt in prompts.items()}
                     self._lockstep.open(max(texts) + 1)
+                    self._ahead.sent()
                     with reply.costs.prefilling(self._lockstep, texts, reply.written):
                         logits = self._lockstep.prefill(texts, _telling(emit))
                     reason = self._write(reply, prompts, logits)
@@ -200,10 +177,20 @@ class Engine:
         if reason != "cancelled":
             self._tell_pace(emit)
 
+    def read_ahead(self, command: ReadAhead, is_free: Callable[[], bool]) -> None:
+        """Read what is being typed; see Ahead.read. Not where replies are written together."""
+        if self.parallel == 1:
+            self._ahead.read(command, self._prompt_cache.switch, is_free)
+
     def _tell_pace(self, emit: Emit) -> None:
         """Once a load, measure what realigning costs: behind a reply, when nobody waits."""
         lockstep = self._lockstep
-        if lockstep.active > 1 and lockstep.can_rewind and lockstep.room and not self._pace_told:
+        if (
+            len(lockstep.active) > 1
+            and lockstep.can_rewind
+            and lockstep.room
+            and not self._pace_told
+        ):
             self._pace_told = True
             with suppress(AbortedError):
                 emit(Pace(step_ratio(lockstep)))

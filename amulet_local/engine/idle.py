@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 import psutil
 
@@ -38,15 +39,16 @@ class Idle:
         """From here to `use`, nothing is asked of the engine, and what runs is others'."""
         psutil.cpu_percent()  # counts from the last call on
 
-    def use(self) -> None:
-        """Measure for some seconds, if nobody else uses the machine. Raises AbortedError."""
+    def use(self, is_free: Callable[[], bool]) -> None:
+        """Measure for some seconds, if nobody else uses the machine, and for as long as nothing is
+        asked for, which is_free tells. Raises AbortedError."""
         if psutil.cpu_percent() > _BUSY:
             self.after_s = min(2 * self.after_s, _LATEST_AFTER_S)
             return
         self.after_s = _AFTER_S
         end = time.monotonic() + _SLICE_S
         try:
-            while self.wanted and time.monotonic() < end:
+            while is_free() and self.wanted and time.monotonic() < end:
                 self._costs.go_on()
         except AbortedError:
             raise

@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import IO
 
 from amulet_local.engine.context_window import TooLongError
@@ -34,6 +35,7 @@ from amulet_local.protocol.messages import (
     Loading,
     Notice,
     Quit,
+    ReadAhead,
     Reply,
     Stats,
     Steer,
@@ -114,8 +116,8 @@ class Worker:
             else:
                 self._unfinished.append(job := _Job(command))
                 self._jobs.put(job)
-                if self._engine and self._gives_way:
-                    self._engine.give_way()
+                if self._engine and self._gives_way and not isinstance(command, ReadAhead):
+                    self._engine.give_way()  # text that is typed on waits for a few rows
 
     def _stop_one(self, request: int) -> None:
         """One reply; where others are written with it, these go on."""
@@ -134,7 +136,7 @@ class Worker:
                 self._next = self._jobs.get(timeout=idle.after_s if idle else None)
             except queue.Empty:
                 assert idle
-                self._do_giving_way(idle.use)
+                self._do_giving_way(partial(idle.use, self._jobs.empty))
         job, self._next = self._next, None
         return job
 
@@ -195,6 +197,10 @@ class Worker:
             case Examine(request, strengths):
                 if self._engine and not job.stopped:
                     self._engine.examine(request, strengths, self._emit)
+            case ReadAhead():
+                if self._engine and not job.stopped:
+                    read = partial(self._engine.read_ahead, job.command, self._jobs.empty)
+                    self._do_giving_way(read)
             case Unload():
                 self._unload()
                 self._emit(Unloaded())

@@ -73,7 +73,7 @@ class _Request(msgspec.Struct, frozen=True):
 class _AnyCommand(_Request, frozen=True, kw_only=True):
     """What tells which reply a command is about."""
 
-    type: Literal["load", "reply", "compare", "examine", "steer"]
+    type: Literal["load", "reply", "read-ahead", "compare", "examine", "steer"]
     replies: tuple[_Request, ...] = ()
     request: _Request = _Request()
 

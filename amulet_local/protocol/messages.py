@@ -1,4 +1,7 @@
-"""What front end and engine say to each other: commands go to the engine, events come back."""
+"""What front end and engine say to each other: commands go to the engine, events come back.
+
+It is longer than other modules: a struct for each thing that can be said.
+"""
 
 from __future__ import annotations
 
@@ -102,6 +105,18 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
         return bool(self.alignment.heard or self.wish)
 
 
+class ReadAhead(msgspec.Struct, frozen=True, tag="read-ahead"):
+    """Read what the prompts of a reply will begin with, before its message is sent.
+
+    request: for the reply, with the newest message as far as it is typed. more: the same message
+    with one more word; what the prompts of both have in common is certain. It is not answered,
+    ends as soon as anything else is asked for, and is never kept on disk.
+    """
+
+    request: Reply
+    more: Message
+
+
 class Steer(msgspec.Struct, frozen=True, tag="steer"):
     """Turn the faders of a reply, by the id of its request: from its next token on.
 
@@ -150,7 +165,7 @@ class Quit(msgspec.Struct, frozen=True, tag="quit"):
     """End the process."""
 
 
-Command = Load | Reply | Steer | Compare | Examine | Stop | Unload | Quit
+Command = Load | Reply | ReadAhead | Steer | Compare | Examine | Stop | Unload | Quit
 
 # -- events -----------------------------------------------------------------------------------
 

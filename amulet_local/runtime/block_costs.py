@@ -72,7 +72,7 @@ class BlockCosts:
 
     def go_on(self) -> None:
         """One more trial; what a round has found is kept. Raises AbortedError."""
-        seconds = self._lockstep.trial(2, self._to_try[0])
+        seconds = trial(self._lockstep, 2, self._to_try[0])
         if not self._warm:
             self._warm = True
             return
@@ -125,10 +125,24 @@ def can_try(lockstep: Lockstep, streams: int, block: int) -> bool:
     return max(held) + block <= lockstep.length and sum(held) + streams * block <= lockstep.cells
 
 
+def trial(lockstep: Lockstep, streams: int, block: int) -> float:
+    """Seconds in llama_decode for a block of so many tokens on the first streams, which forget it
+    again; only where `can_try`. Raises AbortedError."""
+    active, began = lockstep.active, lockstep.decode_s
+    lockstep.activate(range(streams))
+    try:
+        lockstep.advance([0] * block)
+        took = lockstep.decode_s - began
+        lockstep.rewind(block)
+    finally:
+        lockstep.activate(active)
+    return took
+
+
 def step_ratio(lockstep: Lockstep) -> float:
     """What a step of as many streams as are active takes against one of a single one, here and
     now. Raises AbortedError."""
-    times = [lockstep.trial(streams, 1) for streams in (lockstep.active, 1) * 3]
+    times = [trial(lockstep, streams, 1) for streams in (len(lockstep.active), 1) * 3]
     return statistics.median(times[::2]) / statistics.median(times[1::2])
 
 

@@ -8,7 +8,7 @@ is kept, so a new prompt costs only what changed. Nothing here knows of text, te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 
 from amulet_local.protocol.loading import Arrangement, LoadOptions
@@ -41,7 +41,7 @@ class Lockstep:
             self._streams = open_streams(owned, model, options, streams, self.length, cells)
             self._model, self._options = model, options
             self._contexts = list(dict.fromkeys(stream.context for stream in self._streams))
-            self._active: list[Stream] = []
+            self.activate(())
             self._batch = Batch(min(context.rows for context in self._contexts))
             self.evaluated = self.steps = 0  # rows decoded and blocks advanced, for who counts
             self.most_cells = cells or self.length * self._contexts[0].sequences
@@ -82,10 +82,10 @@ class Lockstep:
         for context in self._contexts:
             context.resume()
 
-    @property
-    def active(self) -> int:
-        """How many streams the last prefill named."""
-        return len(self._active)
+    def activate(self, streams: Iterable[int]) -> None:
+        """Have these be the ones that `advance` and `rewind` are about, by number."""
+        self.active = tuple(streams)
+        self._active = [self._streams[k] for k in self.active]
 
     @property
     def used(self) -> int:
@@ -114,7 +114,7 @@ class Lockstep:
         Returns the logits after each prompt, float32 (streams, vocabulary), valid until the next
         prefill. Raises AbortedError; what was evaluated until then stays for the next call.
         """
-        self._active = [self._streams[k] for k in prompts]
+        self.activate(prompts)
         wanted = list(prompts.values())
         total = sum(map(len, wanted))
 
@@ -125,6 +125,31 @@ class Lockstep:
         if self._rewind_to_last(wanted):
             report()
             return self._last_logits
+        rows = self._read(wanted, report)
+        self._last_prompts = [list(prompt) for prompt in wanted]
+        self._last_logits = [row.copy() for row in rows]
+        return self._last_logits
+
+    def read_ahead(
+        self, beginnings: Mapping[int, Sequence[int]], rows: int, go_on: Callable[[], None]
+    ) -> None:
+        """Bring the named streams to where prompts begin that may be wanted next.
+
+        rows: the most to evaluate in one decode, between which go_on is called; whatever that
+        raises ends it, and what was read stays. Raises AbortedError likewise.
+        """
+        self.activate(beginnings)
+        pairs = zip(self._active, beginnings.values(), strict=True)
+        if all(common_prefix(stream.tokens, text) == len(text) for stream, text in pairs):
+            return
+        full, self._batch = self._batch, Batch(min(rows, self._batch.capacity))
+        try:
+            self._read(list(beginnings.values()), go_on)
+        finally:
+            self._batch = full
+
+    def _read(self, wanted: Sequence[Sequence[int]], report: Callable[[], None]) -> list[Row]:
+        """Evaluate what the active streams lack of these prompts; the logits after each."""
         for stream, prompt in zip(self._active, wanted, strict=True):
             stream.cut(min(common_prefix(stream.tokens, prompt), len(prompt) - 1))
         self._make_room(wanted)
@@ -147,9 +172,7 @@ class Lockstep:
             if work:
                 self._decode(context, report)
                 rows.extend(context.logits(len(work)))
-        self._last_prompts = [list(prompt) for prompt in wanted]
-        self._last_logits = [row.copy() for row in rows]
-        return self._last_logits
+        return rows
 
     def _rewind_to_last(self, wanted: Sequence[Sequence[int]]) -> bool:
         """Go back to the ends of the last prompts if they are wanted again: a reply written anew
@@ -202,7 +225,7 @@ class Lockstep:
         Returns the logits after it by stream, float32 (vocabulary,), valid until the next
         evaluation. Raises AbortedError.
         """
-        self._active = [self._streams[k] for k in tokens]
+        self.activate(tokens)
         rows: dict[int, Row] = {}
         for context in self._contexts:
             here = [k for k in tokens if self._streams[k].context is context]
@@ -228,19 +251,6 @@ class Lockstep:
         for stream in self._active:
             stream.cut(len(stream.tokens) - count)
 
-    def trial(self, streams: int, block: int) -> float:
-        """Seconds in llama_decode for a block of so many tokens on the first streams, which forget
-        it again; only where `can_rewind`, and with room. Raises AbortedError."""
-        active, self._active = self._active, self._streams[:streams]
-        began = self.decode_s
-        try:
-            self.advance([0] * block)
-            took = self.decode_s - began
-            self.rewind(block)
-        finally:
-            self._active = active
-        return took
-
     @property
     def decode_s(self) -> float:
         """Seconds spent in llama_decode so far."""
@@ -255,21 +265,6 @@ class Lockstep:
     def all_streams(self) -> tuple[Stream, ...]:
         """For who advances each by itself, and nothing through here meanwhile."""
         return tuple(self._streams)
-
-    def state(self, stream: int) -> tuple[list[int], bytes]:
-        """What a stream holds: its tokens, and their keys and values."""
-        held = self._streams[stream]
-        return held.tokens, held.context.state(held.sequence)
-
-    def hold(self, states: Sequence[tuple[list[int], bytes]]) -> int:
-        """Let the streams hold what `state` gave of each; returns the tokens of the longest, or 0
-        with nothing changed where there are more or fewer streams."""
-        if len(states) != len(self._streams):
-            return 0
-        for stream, (tokens, state) in zip(self._streams, states, strict=True):
-            restored = stream.context.restore(stream.sequence, state)
-            stream.tokens = tokens if restored else []
-        return max(len(stream.tokens) for stream in self._streams)
 
     def _make_room(self, prompts: Sequence[Sequence[int]]) -> None:
         """Grow a shared context for prompts with little in common before they are evaluated, while

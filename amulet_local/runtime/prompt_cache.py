@@ -31,7 +31,8 @@ _RESERVE = 512 * 1024 * 1024  # bytes of the disk that are left free
 class PromptCache:
     """Moves the streams of one loaded model from chat to chat, by way of files.
 
-    stopped: asked while a chat is being written, which is given up once it says so.
+    stopped: asked while a chat is being written, which is given up once it says so. forget: has
+    the streams forget what is not to be kept.
     """
 
     def __init__(
@@ -40,8 +41,9 @@ class PromptCache:
         model: str,
         kv_type: str,
         stopped: Callable[[], bool] = lambda: False,
+        forget: Callable[[], None] = lambda: None,
     ) -> None:
-        self._lockstep, self._stopped = lockstep, stopped
+        self._lockstep, self._stopped, self._forget = lockstep, stopped, forget
         self._key = f"{_fingerprint(from_text(model))} {kv_type} {version('llama-cpp-python')}"
         self._chat = ""
         clear_remnants(paths.matching(kept_folder(), "*.part"))
@@ -55,12 +57,14 @@ class PromptCache:
             return
         self.keep()
         self._chat = chat
+        self._lockstep.activate(())  # what they hold is not this chat's
         if chat:
             restored = restore(self._lockstep, kept_file(chat), self._key)
             logging.info("%d tokens of chat %s were kept", restored, chat)
 
     def keep(self) -> None:
         """Keep the current chat, where that saves time; a full disk is no reason to fail."""
+        self._forget()
         if not self._chat or self._lockstep.used < _WORTH_KEEPING:
             return
         if is_removed(self._chat):

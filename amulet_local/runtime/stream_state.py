@@ -31,17 +31,22 @@ def save(
     stopped: Callable[[], bool] = lambda: False,
     has_room: Callable[[int], bool] = lambda _: True,
 ) -> bool:
-    """Write what all streams hold to a file, for `restore`; it gets its name once it is whole.
+    """Write what the active streams hold to a file, for `restore`; it gets its name once it is
+    whole.
 
     key: names model, build and cache type. stopped: asked every few megabytes. has_room: asked for
     so many bytes. Returns whether it was written; what was there before stays where it was not.
     Raises OSError.
     """
     streams = []
-    for stream in range(len(lockstep.all_streams)):
+    for number, stream in enumerate(lockstep.all_streams):
         if stopped():
             return False
-        streams.append(lockstep.state(stream))
+        # Those that rest may hold another chat, and even one that is never to be kept.
+        kept = number in lockstep.active
+        streams.append(
+            (stream.tokens, stream.context.state(stream.sequence)) if kept else ([], b"")
+        )
     body = memoryview(msgspec.msgpack.encode(_Saved(key, streams)))
     if not has_room(len(body)):
         return False
@@ -63,4 +68,11 @@ def restore(lockstep: Lockstep, path: Path, key: str) -> int:
         saved = msgspec.msgpack.decode(read_sealed(path, _PURPOSE), type=_Saved)
     except (OSError, NotOursError, msgspec.DecodeError):
         return 0
-    return lockstep.hold(saved.streams) if saved.key == key else 0
+    streams = lockstep.all_streams
+    if saved.key != key or len(saved.streams) != len(streams):
+        return 0
+    for stream, (tokens, state) in zip(streams, saved.streams, strict=True):
+        held = stream.context.restore(stream.sequence, state)
+        stream.tokens = tokens if held else []
+    lockstep.activate(number for number, stream in enumerate(streams) if stream.tokens)
+    return max(len(stream.tokens) for stream in streams)

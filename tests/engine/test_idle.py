@@ -28,7 +28,7 @@ def used(costs: Costs, monkeypatch: pytest.MonkeyPatch, percent: float) -> Idle:
     monkeypatch.setattr("psutil.cpu_percent", lambda: percent)
     idle = Idle(costs)  # type: ignore[arg-type]
     idle.begin_waiting()
-    idle.use()
+    idle.use(lambda: True)
     return idle
 
 
@@ -46,7 +46,7 @@ def test_where_others_use_the_machine_it_is_put_off_for_longer_and_longer(
     idle = used(costs, monkeypatch, 60.0)
     before = idle.after_s
     for _ in range(20):
-        idle.use()
+        idle.use(lambda: True)
     assert before < idle.after_s <= 60
     assert costs.trials == 0
     assert idle.wanted

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from amulet_local.protocol.loading import Arrangement, LoadOptions
 from amulet_local.realignment import AMULET, Workspace, log_softmax, realign
+from amulet_local.runtime.llama.context import Context
 from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
@@ -371,7 +372,7 @@ def test_llama_cpp_never_sees_a_state_that_was_not_written_here(
         "as once": hashlib.blake2b(body).digest() + body,
         "bare": body,
     }
-    monkeypatch.setattr(Lockstep, "hold", lambda *_: pytest.fail("it was handed on"))
+    monkeypatch.setattr(Context, "restore", lambda *_: pytest.fail("it was handed on"))
     for name, data in some(forged.items()):
         (tmp_path / name).write_bytes(data)
         assert restore(lockstep, tmp_path / name, "key") == 0

@@ -161,6 +161,21 @@ def streams(path: Path) -> Iterator[Lockstep]:
         yield made
 
 
+def talk(chats: PromptCache, streams: Lockstep, chat: str) -> None:
+    """Open a chat and read its messages."""
+    chats.switch(chat)
+    streams.prefill({0: LONG, 1: [*LONG, 7]})
+
+
+def test_what_another_chat_left_is_not_kept_with_one_that_was_only_opened(
+    path: Path, streams: Lockstep
+) -> None:
+    chats = PromptCache(streams, str(path), "f16")
+    chats.switch("only opened")
+    chats.keep()
+    assert kept() == []
+
+
 def test_the_engine_keeps_no_chat_that_was_removed(
     path: Path, streams: Lockstep, store: History
 ) -> None:
@@ -168,14 +183,14 @@ def test_the_engine_keeps_no_chat_that_was_removed(
     for chat in (removed, destroyed, there):
         kept_file(chat).unlink()
     chats = PromptCache(streams, str(path), "f16")
-    chats.switch(removed)
+    talk(chats, streams, removed)
     store.remove(removed)
-    chats.switch(destroyed)
+    talk(chats, streams, destroyed)
     store.destroy(destroyed)
-    chats.switch("never-stored")
-    chats.switch(there)
+    talk(chats, streams, "never-stored")
+    talk(chats, streams, there)
     assert kept() == []
-    chats.switch(removed)
+    talk(chats, streams, removed)
     assert kept() == [f"{there}.kv"]
     store.bring_back(removed)
     chats.keep()
@@ -193,14 +208,14 @@ def test_a_chat_that_is_removed_while_it_is_written_is_not_kept(
 
     monkeypatch.setattr(prompt_cache, "save", save_late)
     chats = PromptCache(streams, str(path), "f16")
-    chats.switch(chat)
+    talk(chats, streams, chat)
     chats.keep()
     assert kept() == []
 
 
 def test_without_stored_chats_any_name_is_kept(path: Path, streams: Lockstep) -> None:
     chats = PromptCache(streams, str(path), "f16")
-    chats.switch("mine")
+    talk(chats, streams, "mine")
     chats.keep()
     assert kept() == ["mine.kv"]
 
@@ -241,16 +256,16 @@ def test_what_is_kept_leaves_room_to_others(
     monkeypatch.setattr("shutil.disk_usage", disk_usage)
     chats = PromptCache(streams, str(path), "f16")
     for chat in ("oldest", "older", "newer"):
-        chats.switch(chat)
+        talk(chats, streams, chat)
         chats.keep()
         os.utime(kept_file(chat), (len(kept()), len(kept())))
     assert len(kept()) == 3
-    chats.switch("newest")
+    talk(chats, streams, "newest")
     size = kept_file("older").stat().st_size
     free = prompt_cache._RESERVE + 2 * size + size // 2  # for two of them
     chats.keep()
     assert kept() == ["newer.kv", "newest.kv"]
-    chats.switch("one more")
+    talk(chats, streams, "one more")
     free = prompt_cache._RESERVE + size // 2
     chats.keep()
     assert kept() == []
@@ -263,7 +278,7 @@ def test_a_full_disk_leaves_no_half_file(
         raise OSError(28, "No space left on device")
 
     chats = PromptCache(streams, str(path), "f16")
-    chats.switch("mine")
+    talk(chats, streams, "mine")
     monkeypatch.setattr(Path, "replace", full)
     chats.keep()
     assert kept() == []

@@ -133,6 +133,7 @@ class ChatScreen(Screen[None]):
     action_calibrate = first_run.calibrate
     _name_better = on(first_run.Suggested)(first_run.name_it)
     _take_arrival = on(FetchLine.Arrived)(first_run.arrived)
+    _read_ahead = on(Prompt.Paused)(writing.read_ahead)
     _take_end = on(FetchLine.Ended)(first_run.ended)
 
     def __init__(
@@ -215,6 +216,7 @@ class ChatScreen(Screen[None]):
                     self.transcript.think(*told, over=change.over)
                 case Ended():
                     self.transcript.end(message_actions.entry(self, change.node))
+                    writing.read_ahead(self)
                 case GivenBack():
                     self.prompt.give_back(change.text)
                 case Noticed():

@@ -1,4 +1,5 @@
-"""What is written in the prompt: sent or carried out, completed, kept as a draft and brought back.
+"""What is written in the prompt: read ahead, sent or carried out, completed, kept as a draft and
+brought back.
 
 Functions over the chat's screen.
 """
@@ -11,7 +12,7 @@ from amulet_local.system import paths
 from tui.actions import commands
 from tui.markdown.sanitising import sentence
 from tui.screens.chat_view import ChatView
-from tui.session import versions
+from tui.session import ahead, versions
 from tui.session.changes import Noticed
 from tui.system.attachments import attach
 from tui.system.completion import complete
@@ -71,6 +72,11 @@ def complete_input(view: ChatView) -> None:
     """List what could be meant by what is being typed."""
     before = view.prompt.before_cursor
     view.completions.show(complete(before, commands(), paths.current_folder()), before)
+
+
+def read_ahead(view: ChatView) -> None:
+    """Have the engine read what stands in the prompt."""
+    ahead.read_ahead(view.session, view.prompt.text, view.editing)
 
 
 def recall(view: ChatView) -> None:

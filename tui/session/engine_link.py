@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec import structs
+
 from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import AmuletError, UsageError, advice, cause
 from amulet_local.path_text import as_text
 from amulet_local.prompts.reasoning import CANNOT
 from amulet_local.protocol.loading import LoadOptions
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Died, Event, Failed, Loaded, Loading, Pace, Reply
 from tui.session.changes import Activity, Change, ChosenModel, Unusable
 
@@ -42,6 +45,7 @@ class EngineLink:
         self.guest: Guest | None = None
         self._gives_way = False
         self._last_id = 0
+        self._read_ahead: tuple[Reply, Message] | None = None
 
     def hear_early(self, hear: Callable[[Event], object]) -> None:
         """Have this hear of events as they come, on the thread that reads them, long before they
@@ -56,7 +60,7 @@ class EngineLink:
     def load(self, model: ChosenModel) -> list[Change]:
         """Load a model."""
         self._have_way_given()
-        self.model, self.loaded, self.cost = model, None, 0.0
+        self.model, self.loaded, self.cost, self._read_ahead = model, None, 0.0, None
         self.activity, self.done, self.total = Activity.LOADING, 0.0, 1.0
         try:
             self._engine.load(as_text(model.path), self._options)
@@ -69,12 +73,20 @@ class EngineLink:
         """Ask for a reply. Raises UsageError for too long a message, OSError where no process can
         be had."""
         self._have_way_given()
+        self._read_ahead = None
         self.activity, self.done, self.total = Activity.READING, 0.0, 0.0
         try:
             self._engine.reply(request)
         except (UsageError, OSError):
             self.activity = Activity.READY
             raise
+
+    def read_ahead(self, request: Reply, more: Message) -> None:
+        """Have what is being typed read, if the engine is at rest and has not read it already."""
+        asked = (structs.replace(request, seed=0), more)
+        if self.loaded and self.activity in IDLE and not self.lent and asked != self._read_ahead:
+            self._read_ahead = asked
+            self._engine.read_ahead(request, more)
 
     def steer(self, request: int, strengths: tuple[float | None, ...]) -> None:
         """Steer a reply at other strengths from its next token on. request: its id."""

@@ -21,6 +21,7 @@ from amulet_local.errors import AmuletError
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import Presets
 from amulet_local.protocol.loading import LoadOptions
+from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import (
     Died,
     Event,
@@ -183,6 +184,13 @@ class Session:
             return [BranchChanged(), *self.load(self.model)]
         return [BranchChanged(), *self._send_next()]
 
+    def read_ahead(self, before: Sequence[Node], said: Message, more: Message) -> None:
+        """Have the engine read what is being typed, if it is at rest and the user lets it. before:
+        what it is an answer to. more: the same with one more word (see protocol.ReadAhead)."""
+        if self._settings.read_ahead and not self.expecting:
+            path = [*before, Node("", None, said)]
+            self._link.read_ahead(self._request(0, path, self.steering), more)
+
     def stop(self) -> list[Change]:
         """Stop the reply under way, and give back what waits."""
         self.replies.stop()
@@ -340,10 +348,16 @@ class Session:
 
     def request(self, question: Node, steering: SteeringChoice, begun: Node | None = None) -> Reply:
         """What to ask the engine for a reply to a question, under an id of its own."""
+        path = self.chat.conversation.path(question.id)
+        return self._request(self.next_id(), path, steering, begun)
+
+    def _request(
+        self, number: int, path: Sequence[Node], steering: SteeringChoice, begun: Node | None = None
+    ) -> Reply:
         return new_request(
-            self.next_id(),
+            number,
             "" if self.temporary else self.chat.id,
-            self.chat.conversation.path(question.id),
+            path,
             self.model,
             steering,
             self._settings,

@@ -10,17 +10,20 @@ import re
 
 from textual import events
 from textual.message import Message
+from textual.timer import Timer
 
 from tui.actions import PROMPT, Action, keys_of, shown_key
 from tui.system.completion import Completion
 from tui.widgets.completions import Completions
 from tui.widgets.fields import Area
 
+PAUSE_S = 0.25
 _LINE_END = re.compile("\r\n?")
 
 
 class Prompt(Area):
-    """Posts Sent with what was written, and is empty again. completions: shown above it."""
+    """Posts Sent with what was written, and is empty again; Paused whenever nothing was typed for a
+    moment. completions: shown above it."""
 
     class Sent(Message):
         """The user sends this."""
@@ -28,6 +31,9 @@ class Prompt(Area):
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
+
+    class Paused(Message):
+        """The text has stayed as it is for a moment."""
 
     def __init__(self, completions: Completions) -> None:
         super().__init__(placeholder="Ask anything", highlight_cursor_line=False)
@@ -37,6 +43,7 @@ class Prompt(Area):
         self._place = 0  # in the inputs, from the end; 0 is what is being written
         self._unsent = ""
         self._actions: dict[str, Action] = {}
+        self._pause: Timer | None = None
 
     def on_mount(self) -> None:
         """Tell the two keys that differ from program to program."""
@@ -53,6 +60,12 @@ class Prompt(Area):
         """Have this text in place of what is there, with the cursor at its end."""
         self.text = text
         self.move_cursor(self.document.end)
+
+    def on_text_area_changed(self) -> None:
+        """Wait for a pause anew."""
+        if self._pause:
+            self._pause.stop()
+        self._pause = self.set_timer(PAUSE_S, lambda: self.post_message(self.Paused()))
 
     async def _on_key(self, event: events.Key) -> None:
         """Send and break lines in turn with the letters typed; bindings would overtake them."""
