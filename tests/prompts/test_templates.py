@@ -145,8 +145,11 @@ def test_a_hostile_template_is_told_of_and_a_transcript_takes_its_place(
         ("\ue00077\ue001", "messages that are not there"),
     ],
 )
-def test_a_template_that_does_it_later_fails_in_a_sentence(deed: str, said: str) -> None:
+def test_a_template_that_does_it_later_fails_in_a_sentence(
+    deed: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It behaves while it is looked at."""
+    monkeypatch.setattr("amulet_local.prompts.templates.TIME_LIMIT_S", 0.5)
     writer = PromptWriter(SAYS + "{% if messages | length > 4 %}" + deed + "{% endif %}")
     assert writer.problem == ""
     assert writer.text("", CHAT) == "HiYoGo"
@@ -166,8 +169,11 @@ def test_a_number_that_only_looks_like_a_message_is_text() -> None:
     assert PromptWriter(SAYS + long).text("", CHAT) == "HiYoGo" + long
 
 
-def test_a_template_has_its_time_once_and_not_for_every_rendering() -> None:
-    slow = "{% for a in range(9999) %}{% for b in range(2000) %}{% endfor %}{% endfor %}"
+def test_a_template_has_its_time_once_and_not_for_every_rendering(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("amulet_local.prompts.templates.TIME_LIMIT_S", 0.5)
+    slow = "{% for a in range(2500) %}{% for b in range(2000) %}{% endfor %}{% endfor %}"
     template = ChatTemplate(slow, "", "")
 
     def render_all() -> None:
