@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from amulet_local.evaluation.page import make_page
 from amulet_local.evaluation.plan import GREEDY
 from amulet_local.evaluation.records import (
     Folder,
@@ -25,6 +25,14 @@ from amulet_local.evaluation.results import Bar, MethodReport, Report, order_dec
 EVIL = "</script><script>alert(1)</script> & <b>bold</b> \u2028 end"
 WORDS = {"concise": "Be concise.", "uplifting": "Be uplifting."}
 METHODS = {"base": 0.0, "pref": 1.0, "beam": 1.0, "la": 3.0, "amulet": 4.0, "amulet@paper": 5.65}
+
+
+def make_page(report: Report, replies: Iterable[WrittenReply]) -> str:
+    """Imported when there is a page to make: what draws takes a second, and every worker of the
+    suite reads this file."""
+    from amulet_local.evaluation import page
+
+    return page.make_page(report, replies)
 
 
 def say(folder: Folder, question: int, preference: str, variant: str, text: str) -> WrittenReply:

@@ -241,7 +241,7 @@ def test_a_long_prefill_stops_in_the_batch_under_way(
     model: Model, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
 ) -> None:
     """llama.cpp itself gives the second of a dozen batches up, and what the first read is kept."""
-    lockstep = Lockstep(model, LoadOptions())
+    lockstep = Lockstep(model, LoadOptions(batch=128))
     ends: list[int] = []
     decode = llama_cpp.llama_decode
 
@@ -254,13 +254,13 @@ def test_a_long_prefill_stops_in_the_batch_under_way(
         return ends[-1]
 
     monkeypatch.setattr(llama_cpp, "llama_decode", stopped)
-    prompts = {k: numbers(k, 3000) for k in range(2)}
+    prompts = {k: numbers(k, 750) for k in range(2)}
     with pytest.raises(AbortedError):
         lockstep.prefill(prompts)
     assert ends == [0, 2]
     lockstep.resume()
     kept = [len(tokens) for tokens in held(lockstep)]
-    assert 0 < sum(kept) < 1500
+    assert 0 < sum(kept) < 375
     logits = lockstep.prefill({0: prompts[0][: kept[0] + 1], 1: numbers(3, 3)})
     assert np.isfinite(logits).all()
     lockstep.close()

@@ -1,31 +1,31 @@
-"""The official client, as its documentation has it used."""
+"""The official client, as its documentation has it used.
+
+It is imported where it is used: that takes a second, and every worker of the suite reads this file.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import openai
 import pytest
-from openai import AsyncOpenAI, OpenAI
-from pydantic import BaseModel
 
 from tests.checks import some
 from tests.server.serving import MODEL, Serving
+
+if TYPE_CHECKING:
+    from openai import OpenAI
 
 pytestmark = pytest.mark.model
 
 ASK: Any = [{"role": "user", "content": "What makes a good holiday?"}]
 
 
-class Answer(BaseModel):
-    sunny: bool
-    days: int
-
-
 @pytest.fixture(scope="module")
 def client(server: Serving) -> Iterator[OpenAI]:
+    from openai import OpenAI
+
     with OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as made:
         yield made
 
@@ -70,6 +70,12 @@ def test_the_dial_is_an_extra_field(client: OpenAI) -> None:
 
 
 def test_structured_output_is_parsed(client: OpenAI) -> None:
+    from pydantic import BaseModel
+
+    class Answer(BaseModel):
+        sunny: bool
+        days: int
+
     parsed = client.chat.completions.parse(
         model=MODEL, messages=ASK, response_format=Answer, max_tokens=200, temperature=0
     )
@@ -101,6 +107,8 @@ def test_completions(client: OpenAI) -> None:
 
 
 def test_errors_are_those_that_the_client_knows(client: OpenAI) -> None:
+    import openai
+
     with pytest.raises(openai.NotFoundError) as raised:
         client.chat.completions.create(model="gpt-4o", messages=ASK)
     assert raised.value.code == "model_not_found"
@@ -114,6 +122,8 @@ def test_errors_are_those_that_the_client_knows(client: OpenAI) -> None:
 
 
 async def test_the_asynchronous_client(server: Serving) -> None:
+    from openai import AsyncOpenAI
+
     async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none") as client:
         stream = await client.chat.completions.create(
             model=MODEL, messages=ASK, max_tokens=8, stream=True
