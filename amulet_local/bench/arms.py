@@ -12,7 +12,8 @@ from typing import Literal
 import msgspec
 
 from amulet_local.bench.high_level import HighLevelChat
-from amulet_local.bench.timing import Timing
+from amulet_local.bench.timing import TimeLeft, Timing
+from amulet_local.bench.timing import seconds as seconds_of
 from amulet_local.generation.decoding import decode
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.sampling import Sampler
@@ -75,11 +76,15 @@ class _Run:
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to decode on one task; `write` makes so many tokens, or as many as the reply has."""
+    """A way to decode on one task; `write` makes so many tokens, or as many as the reply has.
+
+    read: evaluates the prompt with nothing of it known; returns the seconds to the first logits.
+    """
 
     name: str
     task: Task
     write: Callable[[int], _Run]
+    read: Callable[[], float] = lambda: 0.0
 
 
 def make_arms(
@@ -98,10 +103,10 @@ def make_arms(
     which guessing goes.
     """
     arms = [
-        _lockstep_arm(owned, "plain", "prose", model, prompter, options, streams=1),
+        lockstep_arm(owned, "plain", "prose", model, prompter, options, streams=1),
         _raw_arm(owned, "llama_decode alone, 1 row", model, options, rows=1),
         _high_level_arm(owned, path, options, threads),
-        _lockstep_arm(
+        lockstep_arm(
             owned,
             "two contexts",
             "prose",
@@ -109,9 +114,9 @@ def make_arms(
             prompter,
             msgspec.structs.replace(options, streams="two-contexts"),
         ),
-        _lockstep_arm(owned, "one context", "prose", model, prompter, options),
+        lockstep_arm(owned, "one context", "prose", model, prompter, options),
         _raw_arm(owned, "llama_decode alone, 2 rows", model, options, rows=2),
-        _lockstep_arm(
+        lockstep_arm(
             owned,
             "one context, 3 preferences",
             "prose",
@@ -127,14 +132,14 @@ def make_arms(
     if can_rewind:
         for task in ("prose", "copy-edit"):
             arms.append(
-                _lockstep_arm(
+                lockstep_arm(
                     owned,
                     "one context, n-gram drafts",
                     task,
                     model,
                     prompter,
                     options,
-                    _ngrams(cost),
+                    ngrams(cost),
                 )
             )
         if draft:
@@ -142,14 +147,14 @@ def make_arms(
     return arms
 
 
-def race(
-    arms: Sequence[Arm], tokens: int, repeat: int, say: Callable[[str], None]
-) -> list[ArmResult]:
-    """Let the arms take turns, once to warm up and `repeat` times for the record."""
+def race(arms: Sequence[Arm], tokens: int, repeat: int, left: TimeLeft) -> list[ArmResult]:
+    """Let the arms take turns, once to warm up and `repeat` times for the record; `race_work` says
+    how much that is."""
     runs: list[list[_Run]] = [[] for _ in arms]
     for turn in range(repeat + 1):
         for arm, record in zip(arms, runs, strict=True):
-            say(f"{arm.name} ({turn} of {repeat})" if turn else f"{arm.name} (warming up)")
+            what = f"{arm.name} ({turn} of {repeat})" if turn else f"{arm.name} (warming up)"
+            left.next(what, race_work(1, tokens, 0))
             run = arm.write(tokens)
             if turn:
                 record.append(run)
@@ -167,6 +172,11 @@ def race(
     ]
 
 
+def race_work(arms: int, tokens: int, repeat: int) -> float:
+    """How much `race` has to do, in rows of a long prompt, of which a token takes about four."""
+    return 4.0 * arms * tokens * (repeat + 1)
+
+
 DrafterOf = Callable[[Prompts], Drafter | None]
 
 
@@ -174,7 +184,8 @@ def _no_drafts(_prompts: Prompts) -> None:
     return None
 
 
-def _ngrams(cost: Cost) -> DrafterOf:
+def ngrams(cost: Cost) -> DrafterOf:
+    """Guesses from what was said before."""
     return lambda prompts: NgramDrafter(prompts[0], cost)
 
 
@@ -184,7 +195,7 @@ def _prompts(prompter: Prompter, task: Task, streams: int) -> Prompts:
     return {k: prompter.prompt(DEFAULT_SYSTEM, chat, p) for k, p in enumerate(preferences)}
 
 
-def _lockstep_arm(
+def lockstep_arm(
     owned: ExitStack,
     name: str,
     task: Task,
@@ -195,6 +206,7 @@ def _lockstep_arm(
     streams: int = 2,
     draft: DraftModel | None = None,
 ) -> Arm:
+    """One of the ways that Amulet itself decodes."""
     lockstep = owned.enter_context(closing(Lockstep(model, options, streams)))
     evaluating = [lockstep, draft.lockstep] if draft else [lockstep]
     prompts = _prompts(prompter, task, streams)
@@ -221,7 +233,11 @@ def _lockstep_arm(
         written = len(text.tokens) - 1
         return _Run(written, seconds, decode_s() - inside, lockstep.steps - steps)
 
-    return Arm(name, task, write)
+    def read() -> float:
+        lockstep.prefill({stream: [0] for stream in prompts})
+        return seconds_of(lambda: lockstep.prefill(prompts))
+
+    return Arm(name, task, write, read)
 
 
 def _draft_model_arm(
@@ -229,7 +245,7 @@ def _draft_model_arm(
 ) -> Arm:
     with closing(Lockstep(model, options)) as target:
         small = owned.enter_context(closing(DraftModel(draft, options, model.vocabulary, target)))
-    return _lockstep_arm(
+    return lockstep_arm(
         owned,
         "one context, draft model",
         "prose",

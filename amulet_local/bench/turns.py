@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, suppress
 
 import msgspec
 
-from amulet_local.bench.timing import Timing, seconds
+from amulet_local.bench.timing import TimeLeft, Timing, seconds
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol.alignment import Placement
 from amulet_local.protocol.loading import Arrangement, LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.runtime.autotune import some_tokens
 from amulet_local.runtime.llama.context import Batch, Context
+from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 
@@ -26,6 +27,20 @@ _FILLER = (
     "Tell me more about how people in small harbour towns spend the long evenings of autumn, and "
     "what they cook."
 )
+
+
+_ROWS = {  # about, each time
+    "plain": 1100,
+    "lockstep, system placement": 2200,
+    "lockstep, turn placement": 1200,
+    "one more preference": 2200,
+    "another preference, system placement": 2000,
+    "another preference, turn placement": 50,
+}
+_ROWS_ONCE = {
+    "another preference, system placement": 4000,
+    "another preference, turn placement": 2050,
+}
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -48,8 +63,13 @@ class KvMemory(msgspec.Struct, frozen=True):
     size: int
 
 
+def turns_work(repeat: int) -> float:
+    """How much `measure_turns` has to do, in rows of a long prompt."""
+    return repeat * sum(_ROWS.values()) + sum(_ROWS_ONCE.values())
+
+
 def measure_turns(
-    model: Model, prompter: Prompter, options: LoadOptions, repeat: int, say: Callable[[str], None]
+    model: Model, prompter: Prompter, options: LoadOptions, repeat: int, left: TimeLeft
 ) -> list[Turn]:
     """Fresh 1k-token prompt and next turn, plain and in lockstep; preference changed at 2k."""
     turns: list[Turn] = []
@@ -59,12 +79,13 @@ def measure_turns(
         ("lockstep, turn placement", 2, "turn"),
     ]
     for name, streams, placement in cases:
-        say(f"reading prompts, {name}")
+        left.next(f"reading prompts, {name}", repeat * _ROWS[name])
         turns += _fresh_and_next(model, prompter, options, repeat, name, streams, placement)
-    say("one more preference")
+    left.next("one more preference", repeat * _ROWS["one more preference"])
     turns.append(_added_preference(model, prompter, options, repeat))
     for _, _, placement in cases[1:]:
-        say(f"another preference, {placement} placement")
+        what = f"another preference, {placement} placement"
+        left.next(what, repeat * _ROWS[what] + _ROWS_ONCE[what])
         turns.append(_changed_preference(model, prompter, options, repeat, placement))
     return turns
 
@@ -95,7 +116,9 @@ def measure_kv(model: Model, options: LoadOptions) -> list[KvMemory]:
     for name, streams, arrangement, prompts in fills:
         arranged = msgspec.structs.replace(options, streams=arrangement)
         with closing(Lockstep(model, arranged, streams)) as lockstep:
-            lockstep.prefill(prompts)
+            lockstep.abort()  # there is room for all before anything is evaluated
+            with suppress(AbortedError):
+                lockstep.prefill(prompts)
             kv.append(KvMemory(name, lockstep.cells, round(lockstep.cells * per_token)))
     return kv
 

@@ -18,7 +18,7 @@ from amulet_local.settings import load_settings
 from models import lookup
 
 if TYPE_CHECKING:
-    from amulet_local.bench.report import Report
+    from amulet_local.bench.report import QuickReport, Report
     from amulet_local.runtime.load_defaults import Autotuned
 
 _LOADING = {
@@ -40,8 +40,13 @@ def add_parser(subparsers: Subparsers) -> None:
         action="store_true",
         help="find the fastest settings for this model on this machine, and save them",
     )
-    parser.add_argument("--tokens", type=value(Positive), default=64, help="tokens per repetition")
-    parser.add_argument("--repeat", type=value(Positive), default=5, help="repetitions")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="measure only what you notice in a chat; in less than a minute for a small model",
+    )
+    parser.add_argument("--tokens", type=value(Positive), default=40, help="tokens per repetition")
+    parser.add_argument("--repeat", type=value(Positive), default=3, help="repetitions")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print one JSON document")
     shown.add_argument("--markdown", action="store_true", help="print tables in Markdown")
@@ -61,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.calibrate:
             return _calibrate(model, options, status, as_json=args.json)
+        if args.quick:
+            return _quick(model, options, status, args)
         from amulet_local.bench.report import run as measure
 
         report = measure(
@@ -107,6 +114,39 @@ def _calibrate(model: str, options: LoadOptions, status: StatusLine, *, as_json:
                 "Saved for this model on this machine, and used unless an option says otherwise.\n"
             )
     return 0
+
+
+def _quick(model: str, options: LoadOptions, status: StatusLine, args: argparse.Namespace) -> int:
+    from amulet_local.bench.report import run_quick
+
+    quick = run_quick(model, options, lambda what: status.show(f"measuring: {what}"))
+    status.clear()
+    if args.json:
+        print_json(quick)
+    else:
+        write("\n".join(_quick_lines(quick, as_markdown=args.markdown)) + "\n")
+    return 0
+
+
+def _quick_lines(quick: QuickReport, *, as_markdown: bool) -> list[str]:
+    """What a user notices, as text or as a table of Markdown."""
+    rows = [
+        (name, f"{speed.median:.1f}", f"{speed.low:.1f} to {speed.high:.1f}", f"{first.median:.2f}")
+        for name, speed, first in (
+            ("plain", quick.plain, quick.plain_first_s),
+            ("realigned", quick.realigned, quick.realigned_first_s),
+        )
+    ]
+    if as_markdown:
+        lines = ["| | tokens/s | range | first token of a new chat, s |", "|---" * 4 + "|"]
+        lines += [f"| {' | '.join(row)} |" for row in rows]
+    else:
+        lines = [
+            f"{name:10} {median:>6} tokens/s ({spread}), first token of a new chat after {first} s"
+            for name, median, spread, first in rows
+        ]
+    told = f"A realigned token takes {quick.ratio:.2f} times as long as a plain one."
+    return [f"{quick.description}, {quick.threads} threads", "", *lines, "", told]
 
 
 def _print(report: Report) -> None:

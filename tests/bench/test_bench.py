@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from amulet_local.bench.report import run
+from amulet_local.bench.timing import TimeLeft
 from amulet_local.cli import main
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.runtime.autotune import autotune
@@ -62,6 +63,19 @@ def test_a_run_measures_every_way_to_decode(tiny: Path) -> None:
     assert cells["two contexts"] == 2 * cells["plain"]
     assert set(report.outside_ms) >= {"realign", "guard", "sampler", "detokenise", "pipe"}
     assert said
+
+
+def test_the_time_left_follows_from_how_fast_the_work_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("amulet_local.bench.timing.time.perf_counter", lambda: now[0])
+    said: list[str] = []
+    left = TimeLeft(said.append, total=100)
+    left.next("plain", 10)
+    now[0] += 30  # for a tenth of it
+    left.next("one context", 80)
+    now[0] += 240
+    left.next("memory", 10)
+    assert said == ["plain", "one context, about 4 min left", "memory, about 30 s left"]
 
 
 def test_a_model_that_cannot_rewind_is_measured_without_drafts(tmp_path: Path) -> None:
@@ -121,6 +135,11 @@ def test_the_command(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     short = ["bench", "-m", str(tiny), "--tokens", "4", "--repeat", "1", "--context", "2560"]
     assert main([*short, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["arms"][0]["name"] == "plain"
+    assert main(["bench", "-m", str(tiny), "--quick", "--json"]) == 0
+    quick = json.loads(capsys.readouterr().out)
+    ratio = quick["plain"]["median"] / quick["realigned"]["median"]
+    assert quick["ratio"] == pytest.approx(ratio)
+    assert quick["realigned_first_s"]["median"] > 0
     assert main([*short, "--markdown"]) == 0
     assert "| plain | prose |" in capsys.readouterr().out
     assert main(["bench", "-m", str(tiny), "--calibrate", "--json"]) == 0
