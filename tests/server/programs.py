@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.serving import MODEL, Serving
+from tests.server.serving import MODEL, Serving, serving
 
 NAME = f"{MODEL}@concise:2"
 LITELLM = """
@@ -54,7 +54,7 @@ def run(program: str, *arguments: str, folder: Path, **variables: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -80,17 +80,21 @@ def test_llm(server: Serving, tmp_path: Path) -> None:
     assert server.metric("slots_taken") == 0
 
 
-def test_aider_in_a_scripted_edit(server: Serving, tmp_path: Path) -> None:
-    """What this model writes is no edit; what is tried is that aider asks and reads it."""
+def test_aider_in_a_scripted_edit(tmp_path: Path) -> None:
+    """What this model writes is no edit; what is tried is that aider asks and reads it. Its own
+    prompt has thousands of tokens."""
     (tmp_path / "hello.py").write_text("print('hello')\n", "utf-8")
-    before = server.metric("replies_total")
-    run(
-        "aider-chat",
-        "aider",
-        *("--openai-api-base", f"{server.url}/v1", "--openai-api-key", "none"),
-        *("--model", f"openai/{NAME}", "--message", "Say hello twice.", "--yes-always"),
-        *("--no-git", "--no-auto-commits", "--no-check-update", "--no-show-model-warnings"),
-        *("--no-analytics", "--edit-format", "whole", "--map-tokens", "0", "hello.py"),
-        folder=tmp_path,
+    (tmp_path / ".aider.model.settings.yml").write_text(
+        f'- name: "openai/{NAME}"\n  extra_params:\n    max_tokens: 20\n', "utf-8"
     )
-    assert server.metric("replies_total") > before
+    with serving(tmp_path, "--parallel", "2", "--context", "16384") as server:
+        run(
+            "aider-chat",
+            "aider",
+            *("--openai-api-base", f"{server.url}/v1", "--openai-api-key", "none"),
+            *("--model", f"openai/{NAME}", "--message", "Say hello twice.", "--yes-always"),
+            *("--no-git", "--no-auto-commits", "--no-check-update", "--no-show-model-warnings"),
+            *("--no-analytics", "--edit-format", "whole", "--map-tokens", "0", "hello.py"),
+            folder=tmp_path,
+        )
+        assert server.metric("replies_total") > 0
