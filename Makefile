@@ -60,12 +60,14 @@ test-terminal: $(VENV)/.dev $(VENV)/.model ## A day in the app once more, in tmu
 	@command -v tmux >/dev/null || { echo "tmux is missing; install it with the system's package manager"; exit 1; }
 	$(BIN)/python -m pytest --numprocesses 0 tests/test_terminal.py --terminal tmux
 
+# As many at once as keep the cores busy with so many threads each.
 test-kernels: $(VENV)/.dev $(VENV)/.model $(KERNELS_VENV)/.dev ## Test with llama.cpp's plain kernels, and with 1, 2 and 3 threads
 	for python in $(KERNELS_VENV)/bin/python $(BIN)/python; do \
 		for threads in 1 2 3; do \
 			echo "$$python, $$threads threads"; \
-			AMULET_TEST_THREADS=$$threads PYTHONPATH=$(CURDIR)/tests/threads \
-				$$python -m pytest --numprocesses 0 -m model || exit 1; \
+			AMULET_TEST_THREADS=$$threads PYTHONPATH=$(CURDIR)/tests/threads $$python -m pytest -m model \
+				--numprocesses $$($$python -c "import os; print((os.cpu_count() or 1) // $$threads or 1)") \
+				|| exit 1; \
 		done; \
 	done
 

@@ -41,7 +41,7 @@ def terminal(
     models = tmp_path / "models"
     models.mkdir()
     (models / default_model.name).symlink_to(default_model)
-    configure(home, max_tokens=48)
+    configure(home, max_tokens=16)
     kind = {"emulated": Emulated, "tmux": Tmux}[request.config.getoption("--terminal")]
     opened = kind(tmp_path, {"AMULET_HOME": str(home), "AMULET_MODELS": str(models)})
     yield opened

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from amulet_local.bench.report import run
+from amulet_local.bench.report import Report, run
 from amulet_local.bench.timing import TimeLeft
 from amulet_local.cli import main
 from amulet_local.protocol.loading import LoadOptions
@@ -131,7 +132,17 @@ def test_what_cannot_be_kept_is_told_and_shown_all_the_same(
     assert shown.err.endswith("Not a directory).\n")
 
 
-def test_the_command(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is measured once is shown in both ways."""
+    measured: list[Report] = []
+
+    def once(*arguments: Any, **more: Any) -> Report:
+        measured[:] = measured or [run(*arguments, **more)]
+        return measured[0]
+
+    monkeypatch.setattr("amulet_local.bench.report.run", once)
     short = ["bench", "-m", str(tiny), "--tokens", "4", "--repeat", "1", "--context", "2560"]
     assert main([*short, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["arms"][0]["name"] == "plain"
