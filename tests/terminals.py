@@ -77,6 +77,7 @@ class Emulated(Terminal):
         self.shell = self._process.pid
         os.close(theirs)
         self._screen = _Screen(COLUMNS, LINES)
+        self._shown: str | None = None  # pyte takes a while to say, and is asked again and again
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -94,13 +95,16 @@ class Emulated(Terminal):
                 return
             with self._lock:
                 stream.feed(_KEYBOARD.sub(b"", data))
+                self._shown = None
 
     def type(self, keys: str) -> None:
         os.write(self._ours, keys.encode())
 
     def shown(self) -> str:
         with self._lock:
-            return "\n".join(row.rstrip() for row in self._screen.display)
+            if self._shown is None:
+                self._shown = "\n".join(row.rstrip() for row in self._screen.display)
+            return self._shown
 
     def is_plain(self) -> bool:
         with self._lock:
