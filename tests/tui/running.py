@@ -91,6 +91,11 @@ def strips(screen: Screen[Any]) -> list[Strip]:
     return screen._compositor.render_strips()
 
 
+def in_one_line(shown: str) -> str:
+    """What is on a screen, without where its lines are broken."""
+    return " ".join(shown.replace("▌", "").split())
+
+
 @dataclass
 class Running:
     """The parts of a running chat that tests look at."""
@@ -182,16 +187,19 @@ class Running:
 
     async def until(self, text: str) -> None:
         """Wait for what a thread will bring about, wherever its lines are broken."""
+        drawn = -1
         for _ in range(_LOOKS):
             await self.settle()
-            if text in self.shown() or text in self.words():
-                return
+            if drawn != self.drawn:
+                shown, drawn = self.shown(), self.drawn
+                if text in shown or text in in_one_line(shown):
+                    return
             await asyncio.sleep(_BETWEEN_LOOKS_S)
         raise AssertionError(f"{text!r} is not shown")
 
     def words(self) -> str:
         """What is on the screen now, in one line."""
-        return " ".join(self.shown().replace("▌", "").split())
+        return in_one_line(self.shown())
 
     def shown(self) -> str:
         """What is on the screen now, row by row."""
