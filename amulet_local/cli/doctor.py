@@ -170,8 +170,8 @@ def _model(
         )
     if not is_autotuned(as_text(path)):
         advice.append(
-            "the fastest settings for this model on this machine are not known yet; find them in a "
-            "minute or two with: amulet bench --calibrate"
+            "the fastest settings for this model on this machine are not known yet; they are found "
+            "while the chat has nothing to do, or in a minute or two with: amulet bench --calibrate"
         )
     facts |= {"path": as_text(path), "context": memory.context, "memory": memory.total}
     return {**facts, "placing": str(placing)}

@@ -16,7 +16,7 @@ from msgspec import structs
 from amulet_local.engine.ahead import Ahead
 from amulet_local.engine.card import card, notices
 from amulet_local.engine.context_window import ContextWindow, too_long
-from amulet_local.engine.idle import Idle
+from amulet_local.engine.idle import Idle, tuning_of
 from amulet_local.engine.model_file import ModelFile
 from amulet_local.engine.requests import (
     Prompts,
@@ -59,6 +59,7 @@ from amulet_local.protocol.messages import (
 from amulet_local.protocol.voices import Strengths, ever_heard, turned_to
 from amulet_local.realignment import Combination, Row, Workspace
 from amulet_local.runtime import loader
+from amulet_local.runtime.autotune import keep_autotuned
 from amulet_local.runtime.block_costs import BlockCosts, cost_of, step_ratio
 from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.load_defaults import with_autotuned
@@ -113,7 +114,11 @@ class Engine:
             self._block_costs = BlockCosts(
                 self._lockstep, command.model, self._options, loaded.layers
             )
-            self.idle = Idle(self._block_costs)
+            tuning = None if self._draft else tuning_of(loaded, command)
+            self.idle = Idle(
+                self._block_costs, tuning, lambda best: keep_autotuned(command.model, best)
+            )
+            owned.callback(self.idle.close)
             self._load_s = time.perf_counter() - started
             self._owned = owned.pop_all()
 
@@ -134,10 +139,12 @@ class Engine:
         self._stopped = False
         for lockstep in (self._lockstep, *self._others):
             lockstep.resume()
+        self.idle.resume()
 
     def give_way(self) -> None:
         """From any thread: end what nobody waits for, until `resume`; a chat is still kept."""
         self._lockstep.abort()
+        self.idle.abort()
 
     def card(self) -> Loaded:
         """What was loaded, and how."""

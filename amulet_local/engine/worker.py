@@ -128,15 +128,18 @@ class Worker:
                     self._engine.stop()
 
     def _next_job(self) -> _Job:
+        idle = self._engine.idle if self._engine else None
         while self._next is None:
-            idle = self._engine.idle if self._engine and self._engine.idle.wanted else None
-            if idle:
+            wanted = idle is not None and idle.wanted
+            if idle and wanted:
                 idle.begin_waiting()
             try:
-                self._next = self._jobs.get(timeout=idle.after_s if idle else None)
+                self._next = self._jobs.get(timeout=idle.after_s if idle and wanted else None)
             except queue.Empty:
                 assert idle
                 self._do_giving_way(partial(idle.use, self._jobs.empty))
+        if idle:
+            idle.close()
         job, self._next = self._next, None
         return job
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from amulet_local.bench.report import Report, run
 from amulet_local.bench.timing import TimeLeft
 from amulet_local.cli import main
 from amulet_local.protocol.loading import LoadOptions
-from amulet_local.runtime.autotune import autotune
+from amulet_local.runtime.autotune import Tuning, autotune
+from amulet_local.runtime.llama.errors import AbortedError
+from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.load_defaults import Autotuned, with_autotuned
 from amulet_local.settings import autotune_file
 from tests.checks import some
@@ -95,6 +98,22 @@ def test_calibration_fills_what_is_left_open_and_nothing_else(tiny: Path) -> Non
     assert settled.flash_attention == found.flash_attention != "auto"
     chosen = LoadOptions(streams="two-contexts", threads=7, flash_attention="on", batch=64)
     assert with_autotuned(chosen, str(tiny)) == chosen
+
+
+def test_a_search_that_is_given_up_begins_the_choice_anew(tiny: Path) -> None:
+    with closing(Model(str(tiny))) as model, closing(Tuning(model, OPTIONS, 1)) as tuning:
+        tuning.go_on()
+        tuning.abort()
+        for _ in range(2):
+            with pytest.raises(AbortedError):
+                tuning.go_on()
+        tuning.resume()
+        settling = []
+        while not tuning.over:
+            settling.append(tuning.now)
+            tuning.go_on()
+    assert settling[:4] == ["flash attention"] * 4
+    assert set(settling) == {"flash attention", "threads", "streams", "batch"}
 
 
 def test_calibration_leaves_a_quantised_cache_its_flash_attention(tiny: Path) -> None:

@@ -168,7 +168,7 @@ class Engine:
         return Loaded("m", "m", "llama", 256, 9, *where, 1, True, True, 0.1)
     def notices(self): return []
     def resume(self): pass
-    idle = type("Idle", (), {"wanted": False})
+    idle = type("Idle", (), {"wanted": False, "close": staticmethod(lambda: None)})
     def close(self): pass
     def reply(self, request, emit):
         emit(Step(request.id, 5, "One.", 1.0))

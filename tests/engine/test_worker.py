@@ -118,7 +118,7 @@ class Engine:
         return Loaded("m", "m", "llama", 256, 9, 3, 0, "CPU", "one-context", 1, True, True, 0.1)
     def notices(self): return []
     def resume(self): pass
-    idle = type("Idle", (), {"wanted": False})
+    idle = type("Idle", (), {"wanted": False, "close": staticmethod(lambda: None)})
     def stop(self):
         if WAY == "hears": self.told.set()
     def close(self):
