@@ -2,14 +2,16 @@
 
 While a model is loaded, the engine tells how far it is, reads the file, waits for the disk, and
 takes more memory; a native loader that is caught in a loop, or waits for ever, does none of it. A
-thread looks once a second, from the load to its end.
+thread looks once a second, from the load to its end. Time in which the engine wanted a processor
+and others had them all does not count.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from amulet_local.engine.pulse import Pulse
 
@@ -17,6 +19,8 @@ STALLED_S = 10.0
 _LOOK_S = 1.0
 _PAUSE_S = 5.0  # this process was stopped itself, if nobody looked for so long
 _MEMORY = 1 << 16  # bytes; less may come and go without any work
+
+Ran = Mapping[str, tuple[int, int]]  # threads: ns on a processor, and ns waiting for one
 
 
 class LoadWatch:
@@ -38,14 +42,15 @@ class LoadWatch:
         self._over.set()
 
     def _watch(self, over: threading.Event) -> None:
-        seen, since = self._signs(), time.monotonic()
-        looked = since
+        seen, looked, stalled, ran = self._signs(), time.monotonic(), 0.0, _ran(self._pid)
         while not over.wait(_LOOK_S):
-            signs, now = self._signs(), time.monotonic()
+            signs, now, runs = self._signs(), time.monotonic(), _ran(self._pid)
             if _differ(signs, seen) or now - looked > _PAUSE_S:
-                seen, since = signs, now
-            looked = now
-            if now - since >= STALLED_S:
+                seen, stalled = signs, 0.0
+            else:
+                stalled += had(ran, runs, now - looked)
+            looked, ran = now, runs
+            if stalled >= STALLED_S:
                 self.ended = True
                 self._end()
                 return
@@ -72,3 +77,27 @@ def _differ(signs: tuple[float, int, int], seen: tuple[float, int, int]) -> bool
     (heard, memory, disk), (heard_before, memory_before, disk_before) = signs, seen
     said, moved = heard != heard_before, disk != disk_before
     return said or moved or abs(memory - memory_before) >= _MEMORY
+
+
+def had(before: Ran, after: Ran, elapsed: float) -> float:
+    """Of so many seconds, those that a process could use: all, unless a thread of it waited for a
+    processor most of the time; then what the busiest thread ran."""
+    times = [
+        ((ran - before[thread][0]) / 1e9, (waited - before[thread][1]) / 1e9)
+        for thread, (ran, waited) in after.items()
+        if thread in before
+    ]
+    starved = any(waited > elapsed / 2 for _, waited in times)
+    return min(elapsed, max(ran for ran, _ in times)) if starved else elapsed
+
+
+def _ran(pid: int) -> Ran:
+    """Of each thread; nothing where the system does not tell, as only Linux does."""
+    found = {}
+    try:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            ran, waited, *_ = (thread / "schedstat").read_text("ascii").split()
+            found[thread.name] = int(ran), int(waited)
+    except (OSError, ValueError):
+        return {}
+    return found

@@ -85,3 +85,20 @@ def test_a_load_with_any_progress_goes_on_and_nothing_is_watched_behind_it(
         engine.events.get(timeout=4)
     engine.kill()
     engine.close()
+
+
+@pytest.mark.parametrize(
+    ("threads", "counted"),
+    [
+        ({}, 1.0),  # where the system does not tell
+        ({"reader": (0, 0), "loader": (0, 0)}, 1.0),  # waits for ever
+        ({"reader": (0, 0), "loader": (1_000_000_000, 0)}, 1.0),  # caught in a loop
+        ({"reader": (0, 0), "loader": (100_000_000, 900_000_000)}, 0.1),  # others have processors
+        ({"loader": (500_000_000, 600_000_000), "new": (0, 0)}, 0.5),
+    ],
+)
+def test_what_others_take_of_the_processors_does_not_count(
+    threads: dict[str, tuple[int, int]], counted: float
+) -> None:
+    before = {thread: (0, 0) for thread in threads if thread != "new"}
+    assert load_watch.had(before, threads, 1.0) == counted
