@@ -80,7 +80,7 @@ def _differ(signs: tuple[float, int, int], seen: tuple[float, int, int]) -> bool
 
 
 def had(before: Ran, after: Ran, elapsed: float) -> float:
-    """Of so many seconds, those that a process could use: all, unless a thread of it waited for a
+    """Of so many seconds, those that an engine could use: all, unless a thread of it waited for a
     processor most of the time; then what the busiest thread ran."""
     times = [
         ((ran - before[thread][0]) / 1e9, (waited - before[thread][1]) / 1e9)
@@ -92,12 +92,16 @@ def had(before: Ran, after: Ran, elapsed: float) -> float:
 
 
 def _ran(pid: int) -> Ran:
-    """Of each thread; nothing where the system does not tell, as only Linux does."""
-    found = {}
-    try:
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            ran, waited, *_ = (thread / "schedstat").read_text("ascii").split()
-            found[thread.name] = int(ran), int(waited)
-    except (OSError, ValueError):
-        return {}
+    """Of each thread, and of those of its children, which it may wait for; nothing where the system
+    does not tell, as only Linux does."""
+    found: dict[str, tuple[int, int]] = {}
+    pids = [str(pid)]
+    while pids:
+        try:
+            for thread in Path("/proc", pids.pop(), "task").iterdir():
+                ran, waited, *_ = (thread / "schedstat").read_text("ascii").split()
+                found[thread.name] = int(ran), int(waited)
+                pids += (thread / "children").read_text("ascii").split()
+        except (OSError, ValueError):  # it has ended meanwhile
+            continue
     return found

@@ -57,7 +57,7 @@ def within_three_seconds(about: Callable[[], object]) -> bool:
     return bool(about())
 
 
-class _Run:
+class Run:
     """The app in its terminal, and where it keeps things."""
 
     def __init__(self, folder: Path) -> None:
@@ -193,14 +193,14 @@ def trial(
     if phase == "migrating":
         older_store(folder / "home")
     with slow_server(data) as url:
-        run = _Run(folder)
+        run = Run(folder)
         try:
             run.reach(phase, url)
             time.sleep(chance.uniform(0.0, 0.6))
             found = _obeyed(run, phase, who, signals, waits, chance)
         finally:
             run.close()
-        again = _Run(folder)
+        again = Run(folder)
         try:
             comes(lambda: again.shows(b"ready"))
             found += filter(None, [again.ask()])
@@ -218,7 +218,7 @@ def trial(
 
 
 def _obeyed(
-    run: _Run, phase: str, who: str, signals: str, waits: Comes, chance: Random
+    run: Run, phase: str, who: str, signals: str, waits: Comes, chance: Random
 ) -> list[str]:
     """Send the signals, and see what follows in this run."""
     drawn = len(run.opened.output)
