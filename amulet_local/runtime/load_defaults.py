@@ -26,7 +26,9 @@ from amulet_local.system import paths
 DEFAULT_CONTEXT = 4096
 BATCH = 512
 BATCH_PLAIN_ATTENTION = 128  # which keeps the scores of a whole batch against the whole cache
-OUTPUTS = 64  # rows of logits one decode may give: llama.cpp reserves memory for each
+# Rows of logits one decode may give: llama.cpp reserves memory for each, and from 64 on, its flash
+# attention on processors uses another kernel, which rounds otherwise than that for a single row.
+OUTPUTS = 63
 _MOST_BYTES = 1 << 16
 PADDING = 256  # llama.cpp rounds cells up to multiples of this
 

@@ -8,6 +8,7 @@ is kept, so a new prompt costs only what changed. Nothing here knows of text, te
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 
@@ -211,12 +212,14 @@ class Lockstep:
         for context in self._contexts:
             streams = [stream for stream in self._active if stream.context is context]
             self._begin()
-            for stream in streams:
-                self._add(stream, block, outputs=len(block))
+            # Token by token, so that cells lie as if each had been a block of its own: attention
+            # adds up in their order, and so rounds alike.
+            for token, stream in itertools.product(block, streams):
+                self._add(stream, [token], outputs=1)
             if streams:
                 self._decode(context)
                 for index, row in enumerate(context.logits(len(block) * len(streams))):
-                    rows[index % len(block)].append(row)
+                    rows[index // len(streams)].append(row)
         return rows
 
     def advance_each(self, tokens: Mapping[int, int]) -> dict[int, Row]:

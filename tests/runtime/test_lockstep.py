@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from amulet_local.protocol.loading import Arrangement, LoadOptions
 from amulet_local.realignment import AMULET, Workspace, log_softmax, realign
-from amulet_local.runtime.llama.context import Context
+from amulet_local.runtime.llama.context import Batch, Context
 from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
@@ -401,6 +401,26 @@ def test_any_batch_and_number_of_streams_give_every_row(
     assert same(rows, usual)
     assert same(each_row, usual_each)
     assert same(each_row, rows[1])
+
+
+def test_cells_lie_as_if_every_token_had_been_a_block(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attention adds up in their order: else guesses, right or wrong, would change the rounding."""
+    decoded: list[list[int]] = []
+    usual = Context.decode
+
+    def decode(context: Context, batch: Batch) -> None:
+        rows = range(batch.size)
+        decoded.append([batch.native.seq_id[row][0] for row in rows])
+        usual(context, batch)
+
+    lockstep = Lockstep(tiny_model, LoadOptions(context=256))
+    lockstep.prefill({0: [1, 2], 1: [1, 3]})
+    monkeypatch.setattr(Context, "decode", decode)
+    lockstep.advance([5, 6, 7])
+    lockstep.close()
+    assert decoded == [[0, 1, 0, 1, 0, 1]]
 
 
 def test_more_streams_than_rows_of_logits_are_usual(tiny_model: Model) -> None:
