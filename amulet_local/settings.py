@@ -106,6 +106,16 @@ def strengths_file(model: str) -> Path:
     return data_folder() / "strengths" / f"{_short(_identity(model))}.json"
 
 
+def habits_folder() -> Path:
+    """What models said in replies, as counts of tokens, one file a model."""
+    return data_folder() / "habits"
+
+
+def habits_file(model: str) -> Path:
+    """What a model said, by the ids of its tokens: named by its file, as above."""
+    return habits_folder() / f"{_short(_identity(model))}.table"
+
+
 def mend_folders() -> None:
     """Put our folders in order: what earlier versions left open to others is closed, and what
     processes that are gone were writing goes. Models may be shared, and stay as they are."""

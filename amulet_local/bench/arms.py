@@ -16,8 +16,9 @@ from amulet_local.bench.timing import TimeLeft, Timing
 from amulet_local.bench.timing import seconds as seconds_of
 from amulet_local.generation.decoding import decode
 from amulet_local.generation.detokenizer import GrowingText
+from amulet_local.generation.draft_model import DraftModel
 from amulet_local.generation.sampling import Sampler
-from amulet_local.generation.speculative import Cost, Drafter, DraftModel, NgramDrafter
+from amulet_local.generation.speculative import Cost, Drafter, Guesser
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.loading import LoadOptions
@@ -186,7 +187,7 @@ def _no_drafts(_prompts: Prompts) -> None:
 
 def ngrams(cost: Cost) -> DrafterOf:
     """Guesses from what was said before."""
-    return lambda prompts: NgramDrafter(prompts[0], cost)
+    return lambda prompts: Guesser(prompts[0], cost)
 
 
 def _prompts(prompter: Prompter, task: Task, streams: int) -> Prompts:
@@ -252,7 +253,9 @@ def _draft_model_arm(
         model,
         prompter,
         options,
-        lambda prompts: small.drafter(prompts, (), lambda: _COMBINATION, cost),
+        lambda prompts: Guesser(
+            prompts[0], cost, ahead=small.writer(prompts, (), lambda: _COMBINATION)
+        ),
         draft=small,
     )
 

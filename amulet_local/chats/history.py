@@ -15,6 +15,7 @@ from amulet_local.chats import erasing, listing, rows
 from amulet_local.chats.cleanup import open_store, put_in_order
 from amulet_local.chats.conversation import Conversation, Node
 from amulet_local.chats.database_errors import DamagedError, removed_meanwhile
+from amulet_local.chats.habit_files import forget_habits
 from amulet_local.chats.ids import new_id
 from amulet_local.chats.listing import Summary, title_of
 from amulet_local.chats.prompt_cache_files import KEPT, clear_all_but, forget, forget_all
@@ -24,7 +25,7 @@ from amulet_local.chats.saving import AtOnce, InTurn, Saving
 from amulet_local.chats.search import Hit, Snippet, find_messages, mark_words
 from amulet_local.chats.votes import Votes
 from amulet_local.errors import AmuletError
-from amulet_local.settings import data_folder
+from amulet_local.settings import data_folder, habits_folder
 from amulet_local.system.process_ids import this_process
 
 THERE = "SELECT 1 FROM chats WHERE id = ? AND deleted IS NULL"
@@ -248,6 +249,7 @@ class History:
                 db.execute(f"DELETE FROM {table}")
         if self._path:
             forget_all(self._path.parent / KEPT)
+            forget_habits(self._path.parent / habits_folder().name)
             for file in set_aside_of(self._path):
                 with suppress(OSError):
                     file.unlink(missing_ok=True)

@@ -70,7 +70,9 @@ def add_parser(subparsers: Subparsers) -> None:
     remove.set_defaults(run=_remove)
 
     wipe = commands.add_parser(
-        "wipe", help="permanently remove all chats, drafts and logs; settings and models stay"
+        "wipe",
+        help="permanently remove all chats, drafts, logs and what guesses learned; settings and "
+        "models stay",
     )
     wipe.set_defaults(run=_wipe)
 

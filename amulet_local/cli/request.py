@@ -91,6 +91,7 @@ def build_request(
         max_tokens=settings.max_tokens,
         stop=tuple(args.stop_at),
         thinking=settings.thinking,
+        learns=True,
     )
     compares = METHODS[method].guarded  # so that what it did costs next to nothing to measure
     return structs.replace(with_given(request, args), trace=args.trace or compares)

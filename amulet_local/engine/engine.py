@@ -16,6 +16,7 @@ from msgspec import structs
 from amulet_local.engine.ahead import Ahead
 from amulet_local.engine.card import card, notices
 from amulet_local.engine.context_window import ContextWindow, too_long
+from amulet_local.engine.guessing import Guessing
 from amulet_local.engine.idle import Idle, tuning_of
 from amulet_local.engine.model_file import ModelFile
 from amulet_local.engine.requests import (
@@ -32,19 +33,10 @@ from amulet_local.engine.turning import Turning
 from amulet_local.errors import UsageError
 from amulet_local.generation.alternatives import list_alternatives
 from amulet_local.generation.batch import BatchItem, write_batch
-from amulet_local.generation.decoding import Combine, decode
+from amulet_local.generation.decoding import decode
 from amulet_local.generation.reply import Emit, GrowingReply, begun_tokens
 from amulet_local.generation.sampling import Sampler
-from amulet_local.generation.speculative import (
-    USUAL_STEP_COST,
-    Cost,
-    Drafter,
-    DraftModel,
-    NgramDrafter,
-    linear_cost,
-)
 from amulet_local.prompts.prompting import Prompter
-from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.messages import (
     Examined,
     FinishReason,
@@ -60,7 +52,7 @@ from amulet_local.protocol.voices import Strengths, ever_heard, turned_to
 from amulet_local.realignment import Combination, Row, Workspace
 from amulet_local.runtime import loader
 from amulet_local.runtime.autotune import keep_autotuned
-from amulet_local.runtime.block_costs import BlockCosts, cost_of, step_ratio
+from amulet_local.runtime.block_costs import BlockCosts, step_ratio
 from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.load_defaults import with_autotuned
 from amulet_local.runtime.lockstep import Lockstep, Progress
@@ -88,11 +80,22 @@ class Engine:
             self._lockstep = owned.enter_context(closing(loaded.lockstep))
             self._options = loaded.options
             vocabulary = self._model.vocabulary
-            self._draft = self._load_draft(self._options)
-            if self._draft:
-                owned.callback(self._draft.close)
+            self._block_costs = BlockCosts(
+                self._lockstep, command.model, self._options, loaded.layers
+            )
+            self._guessing = owned.enter_context(
+                closing(
+                    Guessing(
+                        self._lockstep,
+                        command.model,
+                        self._options,
+                        vocabulary,
+                        lambda: self._block_costs.table,
+                    )
+                )
+            )
             # Streams beside the chat's, which a stop must reach too.
-            self._others: tuple[Lockstep, ...] = (self._draft.lockstep,) if self._draft else ()
+            self._others: tuple[Lockstep, ...] = self._guessing.streams
             self._stopped = self._pace_told = False
             self._turning = Turning(vocabulary)
             self._prompter = Prompter(vocabulary, self._model.chat_template)
@@ -111,10 +114,7 @@ class Engine:
                 lambda: self._stopped,
                 self._ahead.forget,
             )
-            self._block_costs = BlockCosts(
-                self._lockstep, command.model, self._options, loaded.layers
-            )
-            tuning = None if self._draft else tuning_of(loaded, command)
+            tuning = None if self._guessing.streams else tuning_of(loaded, command)
             self.idle = Idle(
                 self._block_costs, tuning, lambda best: keep_autotuned(command.model, best)
             )
@@ -181,6 +181,7 @@ class Engine:
             except AbortedError:
                 reason = "cancelled"
             reply.finish(reason)
+        self._guessing.reply_ended()
         if reason != "cancelled":
             self._tell_pace(emit)
 
@@ -209,7 +210,7 @@ class Engine:
         these prompts' are heard now."""
         request, heard = reply.request, tuple(prompts)
         combine = self._turning.combine(request, heard)
-        drafter = self._drafter(prompts, reply.tokens, combine)
+        drafter = self._guessing.drafter(prompts, reply.tokens, combine, learns=request.learns)
         room = self._lockstep.length - longest(prompts)
         for decoded in decode(self._lockstep, logits, combine, reply.sampler, self._work, drafter):
             if reason := reply.take(decoded):
@@ -258,7 +259,9 @@ class Engine:
             reply,
             list(prompts.values()),
             combine,
-            begin_drafter=lambda: self._drafter(prompts, reply.tokens, combine),
+            begin_drafter=lambda: self._guessing.drafter(
+                prompts, reply.tokens, combine, alone=False
+            ),
         )
 
     def examine(self, request: Reply, strengths: Sequence[UsedStrength], emit: Emit) -> None:
@@ -320,28 +323,6 @@ class Engine:
             yield
         finally:
             self._others = self._others[:-1]
-
-    def _drafter(self, prompts: Prompts, written: list[int], combine: Combine) -> Drafter | None:
-        """What guesses ahead in this reply, if anything does."""
-        options = self._options
-        if options.draft == "off" or not self._lockstep.can_rewind:
-            return None
-        if self._draft:
-            return self._draft.drafter(prompts, written, combine, self._cost())
-        (first, *_) = prompts.values()
-        return NgramDrafter([*first, *written], self._cost())
-
-    def _cost(self) -> Cost:
-        """What a block of tokens costs: as the user says, as was measured, or as is usual."""
-        if self._block_costs.table and not self._options.step_cost:
-            return cost_of(self._block_costs.table)
-        return linear_cost(self._options.step_cost or USUAL_STEP_COST)
-
-    def _load_draft(self, options: LoadOptions) -> DraftModel | None:
-        """The draft model, where one is asked for and the model can take back wrong guesses."""
-        if options.draft in ("ngram", "off") or not self._lockstep.can_rewind:
-            return None
-        return DraftModel(options.draft, options, self._model.vocabulary, self._lockstep)
 
 
 def _telling(emit: Emit) -> Progress:

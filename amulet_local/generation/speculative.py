@@ -1,32 +1,27 @@
 """Guesses at the next tokens, which the streams then verify together in one batch.
 
 A guess never changes a reply: every token is still realigned, guarded and sampled; a guess that
-turns out right has only been evaluated earlier, in a batch that reads the weights once. Two
-drafters: repetitions in the conversation so far (n-grams), and a small model with the same
-vocabulary that is realigned in the same way. How many tokens are guessed follows from how many
-guesses were right and from what a larger batch costs.
+turns out right has only been evaluated earlier, in a batch that reads the weights once. Three
+sources: passages of the conversation that are being copied, what the model said after the same
+words before, and, where there is one, a small model with the same vocabulary. Each keeps a record
+of how often it was right, and the one with the best record makes the next guess. How many tokens
+are guessed follows from those records and from what larger batches cost.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Protocol
 
-import msgspec
-
-from amulet_local.errors import UsageError
-from amulet_local.protocol.loading import LoadOptions
-from amulet_local.realignment import Combination, Row, Workspace, combined
-from amulet_local.runtime.llama.model import Model
-from amulet_local.runtime.llama.vocabulary import Vocabulary
-from amulet_local.runtime.load_defaults import layers_asked
-from amulet_local.runtime.lockstep import Lockstep
+from amulet_local.generation.continuations import LONGEST_CONTEXT, Continuations, Prediction, Record
 
 LONGEST_DRAFT = 15
-USUAL_STEP_COST = 0.4  # of a CPU that was not autotuned; on faster ones, too few are guessed
+# Where nothing was measured: of the formats that were, the one in which larger blocks cost most.
+USUAL_STEP_COST = 0.85
+WORTH_IT = 1.05  # times as fast as without, promised; records and costs are estimates
+
+Cost = Callable[[int], float]
 
 
 class Drafter(Protocol):
@@ -39,7 +34,20 @@ class Drafter(Protocol):
         """A token was chosen, guessed or not."""
 
 
-Cost = Callable[[int], float]
+class WritesAhead(Protocol):
+    """A source that writes ahead by itself. relative_cost: of one guess, in steps of the reply."""
+
+    relative_cost: float
+
+    @property
+    def acceptance(self) -> float:
+        """The chance that its next guess is right."""
+
+    def write(self, length: int) -> list[int]:
+        """So many guesses."""
+
+    def observe(self, token: int) -> None:
+        """A token was chosen."""
 
 
 def linear_cost(slope: float) -> Cost:
@@ -47,66 +55,93 @@ def linear_cost(slope: float) -> Cost:
     return lambda block: 1 + slope * (block - 1)
 
 
-def best_length(acceptance: float, cost: Cost, drafting: float, limit: int) -> int:
-    """How many tokens to draft for the most tokens per time.
+def best_length(
+    acceptances: Iterable[float], cost: Cost, drafting: float, limit: int
+) -> tuple[int, float]:
+    """How many tokens to draft for the most tokens per time, and how many these are.
 
-    acceptance: the chance that one more guess is right. cost(block): of verifying a block.
-    drafting: of one guess, in the same unit. A draft of k gives 1 + a + … + a^k tokens.
+    acceptances: the chance of each guess to be right if those before it are. cost(block): of
+    verifying a block, never less than of a shorter one. drafting: of one guess, in the same unit.
+    Guesses that are right with a, b, c give 1 + a + ab + abc tokens.
     """
-    best, best_rate = 0, 1 / cost(1)
-    tokens, term = 1.0, 1.0
-    for length in range(1, limit + 1):
-        term *= acceptance
-        tokens += term
-        rate = tokens / (cost(length + 1) + drafting * length)
-        if rate > best_rate:
-            best, best_rate = length, rate
-    return best
+    best, best_rate = 0, WORTH_IT / cost(1)
+    tokens = chance = 1.0
+    for length, acceptance in zip(range(1, limit + 1), acceptances, strict=False):
+        chance *= acceptance
+        tokens += chance
+        spent = cost(length + 1) + drafting * length
+        if tokens / spent > best_rate:
+            best, best_rate = length, tokens / spent
+        elif (tokens + chance * (limit - length)) / spent <= best_rate:
+            break  # even if all others were right
+    return best, best_rate
 
 
-class _Record:
-    """The share of guesses that were right, starting from a belief worth a few guesses."""
+class Guesser:
+    """The drafter of one reply.
 
-    def __init__(self, belief: float) -> None:
-        self._right, self._guesses = 4 * belief, 4.0
+    tokens: the conversation so far. habits: what the model said before; it learns the reply too.
+    Without it, only what is copied is guessed. ahead: a small model, asked where it promises more.
+    """
 
-    @property
-    def acceptance(self) -> float:
-        return self._right / self._guesses
-
-    def add(self, right: bool) -> None:
-        """Older guesses count less and less."""
-        self._right = 0.95 * self._right + right
-        self._guesses = 0.95 * self._guesses + 1
-
-
-class _Guesses:
-    """Keeps the score of the guesses that are being verified."""
-
-    def __init__(self) -> None:
-        self._open: list[int] = []
-        self._record = _Record(0.0)
-
-    def begin(self, tokens: list[int], record: _Record) -> list[int]:
-        self._open, self._record = tokens[::-1], record
-        return tokens
+    def __init__(
+        self,
+        tokens: Sequence[int],
+        cost: Cost,
+        habits: Continuations | None = None,
+        ahead: WritesAhead | None = None,
+    ) -> None:
+        self._cost, self._habits, self._ahead = cost, habits, ahead
+        self._copying = Copying(tokens)
 
     def observe(self, token: int) -> None:
-        """Guesses behind a wrong one say nothing."""
-        if self._open:
-            right = self._open.pop() == token
-            self._record.add(right)
-            if not right:
-                self._open.clear()
+        """See Drafter. What a source would have said counts for its record, asked or not."""
+        for guess, record in self._predictions([]):
+            record.add(guess == token)
+        if self._habits:
+            self._habits.learn(self._copying.tokens, token)
+        if self._ahead:
+            self._ahead.observe(token)
+        self._copying.append(token)
+
+    def propose(self, room: int) -> list[int]:
+        """See Drafter."""
+        room = min(room, LONGEST_DRAFT)
+        path: list[int] = []
+        length, rate = best_length(self._acceptances(path), self._cost, 0.0, room)
+        if self._ahead:
+            chances, drafting = repeat(self._ahead.acceptance), self._ahead.relative_cost
+            longer, promised = best_length(chances, self._cost, drafting, room)
+            if promised > rate:
+                return self._ahead.write(longer)
+        return path[:length]
+
+    def _acceptances(self, path: list[int]) -> Iterator[float]:
+        """How likely the best guess behind `path` is right; then it stands there itself."""
+        while best := max(self._predictions(path), key=_acceptance, default=None):
+            path.append(best[0])
+            yield best[1].acceptance
+
+    def _predictions(self, path: list[int]) -> list[Prediction]:
+        """What each source would guess behind `path`, which is guessed already."""
+        found = [self._copying.predict(path)]
+        if self._habits:
+            text = [*self._copying.tokens[-LONGEST_CONTEXT:], *path]
+            found.append(self._habits.predict(text))
+        return [each for each in found if each]
 
 
-class NgramDrafter:
-    """Proposes what followed the last time the same few tokens occurred.
+def _acceptance(prediction: Prediction) -> float:
+    return prediction[1].acceptance
 
-    tokens: the conversation so far. Where a copied passage departs from its source by a token or
-    two, the index in the source is kept, so that copying resumes at the first token that fits
-    again. The longer the match, the more its continuation is believed; each length keeps its own
-    record.
+
+class Copying:
+    """Predicts what followed the last time the same few tokens occurred.
+
+    tokens: the text so far, which `append` adds to. Where a copied passage departs from its source
+    by a token or two, the index in the source is kept, so that copying resumes at the first token
+    that fits again. The longer the match, the more its continuation is believed; each length keeps
+    its own record.
     """
 
     _GRAM = 3
@@ -114,153 +149,55 @@ class NgramDrafter:
     _DEPARTURE = 4  # tokens without a fit after which a source is given up
     _AHEAD = 6  # tokens of the source that a copy may leave out
 
-    def __init__(self, tokens: Sequence[int], cost: Cost) -> None:
-        self._cost = cost
-        self._guesses = _Guesses()
-        self._tokens: list[int] = []
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self.tokens: list[int] = []
         self._after: dict[tuple[int, ...], int] = {}
         beliefs = (1 - 1.2 / max(length, 1.8) for length in range(1, self._LONGEST_MATCH + 1))
-        self._records = [_Record(0.0), *map(_Record, beliefs)]
+        self._records = [Record(0.0), *map(Record, beliefs)]
         self._source = 0  # where the passage that is being copied goes on; 0: none is
-        self._departed = 0
+        self._departed = self._matched = 0
         for token in tokens:
-            self._append(token)
+            self._index(token)
         self._follow()
 
-    def observe(self, token: int) -> None:
-        """See Drafter."""
-        self._guesses.observe(token)
-        self._append(token)
+    def append(self, token: int) -> None:
+        """The text goes on."""
+        self._index(token)
         self._follow()
 
-    def propose(self, room: int) -> list[int]:
-        """See Drafter."""
-        if not self._source:
-            return []
-        record = self._records[self._match_length(self._source)]
-        length = best_length(record.acceptance, self._cost, 0.0, min(room, LONGEST_DRAFT))
-        return self._guesses.begin(self._tokens[self._source : self._source + length], record)
+    def predict(self, path: Sequence[int]) -> Prediction | None:
+        """What comes behind the text and `path`, if all of that is copied."""
+        at = self._source + len(path)
+        if not self._source or at >= len(self.tokens) or self.tokens[self._source : at] != path:
+            return None
+        return self.tokens[at], self._records[min(self._matched + len(path), self._LONGEST_MATCH)]
 
-    def _append(self, token: int) -> None:
+    def _index(self, token: int) -> None:
         """Index a gram only once it has a continuation, so that none matches itself."""
-        if len(self._tokens) >= self._GRAM:
-            self._after[tuple(self._tokens[-self._GRAM :])] = len(self._tokens)
-        self._tokens.append(token)
+        if len(self.tokens) >= self._GRAM:
+            self._after[tuple(self.tokens[-self._GRAM :])] = len(self.tokens)
+        self.tokens.append(token)
 
     def _follow(self) -> None:
         """Find the index from which the next tokens may be copied."""
-        if found := self._after.get(tuple(self._tokens[-self._GRAM :])):
+        if found := self._after.get(tuple(self.tokens[-self._GRAM :])):
             self._source, self._departed = found, 0
         elif self._source:
             start = self._source
-            nearby = self._tokens[start : start + self._AHEAD]
-            if (newest := self._tokens[-1]) in nearby:
+            nearby = self.tokens[start : start + self._AHEAD]
+            if (newest := self.tokens[-1]) in nearby:
                 self._source, self._departed = start + nearby.index(newest) + 1, 0
             elif self._departed < self._DEPARTURE:
                 self._departed += 1
             else:
                 self._source = 0
+        self._matched = self._match_length(self._source) if self._source else 0
 
     def _match_length(self, start: int) -> int:
         length = 0
         while (
             length < min(self._LONGEST_MATCH, start)
-            and self._tokens[start - length - 1] == self._tokens[-length - 1]
+            and self.tokens[start - length - 1] == self.tokens[-length - 1]
         ):
             length += 1
         return length
-
-
-class DraftModel:
-    """A small model loaded beside the large one, with streams of its own.
-
-    Raises UsageError unless its vocabulary is the large model's, and what loading and evaluating
-    raise. close: frees its cache and weights.
-    """
-
-    def __init__(
-        self, path: str, options: LoadOptions, vocabulary: Vocabulary, target: Lockstep
-    ) -> None:
-        with ExitStack() as owned:
-            model = Model(path, gpu_layers=layers_asked(options), devices=options.devices)
-            owned.callback(model.close)
-            if not model.vocabulary.equals(vocabulary):
-                raise UsageError(
-                    f"{path} cannot draft for this model because its vocabulary differs; choose "
-                    "a smaller model of the same family."
-                )
-            own = msgspec.structs.replace(options, context=target.length, streams="one-context")
-            self.lockstep = owned.enter_context(closing(Lockstep(model, own)))
-            self._work = Workspace(vocabulary.size)
-            self._relative_cost = _step_seconds(self.lockstep) / _step_seconds(target)
-            self.close = owned.pop_all().close
-
-    def drafter(
-        self,
-        prompts: Mapping[int, Sequence[int]],
-        written: Sequence[int],
-        combine: Callable[[], Combination],
-        cost: Cost,
-    ) -> ModelDrafter:
-        """A drafter for one reply: greedy, combined as the reply is."""
-        self.lockstep.open(max(prompts) + 1)
-
-        def choose(logits: Sequence[Row]) -> int:
-            return int(combined(logits, combine(), self._work).argmax())
-
-        return ModelDrafter(self.lockstep, prompts, written, choose, cost, self._relative_cost)
-
-
-def _step_seconds(lockstep: Lockstep) -> float:
-    """The median time of a few steps of two short streams."""
-    lockstep.prefill({0: [0, 1], 1: [0, 2]})
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        lockstep.advance([1])
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
-
-
-class ModelDrafter:
-    """A small model writes ahead, its own streams realigned as the large model's are.
-
-    lockstep: the small model's streams. prompts, written: those of the reply. choose: a token from
-    logits (streams, vocabulary). relative_cost: of one of its steps, in the large model's steps.
-    """
-
-    def __init__(
-        self,
-        lockstep: Lockstep,
-        prompts: Mapping[int, Sequence[int]],
-        written: Sequence[int],
-        choose: Callable[[Sequence[Row]], int],
-        cost: Cost,
-        relative_cost: float,
-    ) -> None:
-        self._lockstep = lockstep
-        self._choose = choose
-        self._cost, self._relative_cost = cost, relative_cost
-        self._texts = {stream: [*prompt, *written] for stream, prompt in prompts.items()}
-        self._guesses = _Guesses()
-        self._record = _Record(0.75)
-
-    def observe(self, token: int) -> None:
-        """See Drafter."""
-        self._guesses.observe(token)
-        for text in self._texts.values():
-            text.append(token)
-
-    def propose(self, room: int) -> list[int]:
-        """See Drafter."""
-        length = best_length(
-            self._record.acceptance, self._cost, self._relative_cost, min(room, LONGEST_DRAFT)
-        )
-        if length == 0:
-            return []
-        logits: Sequence[Row] = self._lockstep.prefill(self._texts)
-        draft = [self._choose(logits)]
-        while len(draft) < length:
-            (logits,) = self._lockstep.advance(draft[-1:])
-            draft.append(self._choose(logits))
-        return self._guesses.begin(draft, self._record)

@@ -75,6 +75,8 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     likeliest: how many of the likeliest tokens to tell with each; None for none, 0 for the chosen
     one alone. bias: added to the logits of tokens, on every stream, as penalties are.
     schema: JSON Schema that the whole reply is to be a document of; empty for any text.
+    learns: guesses ahead go by what the model said in earlier replies, and learn from this one; off
+    for what is to leave no trace on disk.
     """
 
     id: int
@@ -93,6 +95,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     likeliest: Annotated[int, msgspec.Meta(ge=0, le=MOST_LIKELIEST)] | None = None
     bias: Annotated[tuple[tuple[Natural, Bias], ...], msgspec.Meta(max_length=MOST_BIASED)] = ()
     schema: Annotated[str, msgspec.Meta(max_length=LONGEST_SCHEMA)] = ""
+    learns: bool = False
 
     @property
     def wish(self) -> str:

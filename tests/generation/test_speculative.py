@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,13 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amulet_local.generation.continuations import Continuations
 from amulet_local.generation.decoding import decode
+from amulet_local.generation.draft_model import ModelWriter
 from amulet_local.generation.sampling import Sampler
 from amulet_local.generation.speculative import (
     LONGEST_DRAFT,
+    WORTH_IT,
+    Cost,
     Drafter,
-    ModelDrafter,
-    NgramDrafter,
+    Guesser,
     best_length,
     linear_cost,
 )
@@ -97,7 +101,23 @@ def test_right_and_wrong_guesses_leave_the_reply_as_it_is(
 def test_ngrams_leave_the_reply_as_it_is(tiny_model: Model, temperature: float) -> None:
     settings = Sampling(temperature=temperature)
     plain, _ = write(streams(tiny_model), tiny_model, None, settings)
-    drafter = NgramDrafter([*PROMPTS[0], *plain], linear_cost(0.1))  # as if it had been said before
+    drafter = Guesser([*PROMPTS[0], *plain], linear_cost(0.1))  # as if it had been said before
+    drafted, steps = write(streams(tiny_model), tiny_model, drafter, settings)
+    assert drafted == plain
+    assert steps < len(plain) / 2
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_what_was_learned_leaves_the_reply_as_it_is(tiny_model: Model, temperature: float) -> None:
+    """Learned from the same reply, and from another one that it is mistaken for."""
+    settings = Sampling(temperature=temperature)
+    plain, _ = write(streams(tiny_model), tiny_model, None, settings)
+    habits = Continuations()
+    for said in (plain, [*reversed(plain)], plain):
+        told = Guesser(PROMPTS[0], linear_cost(0.1), habits)
+        for token in said:
+            told.observe(token)
+    drafter = Guesser(PROMPTS[0], linear_cost(0.1), habits)
     drafted, steps = write(streams(tiny_model), tiny_model, drafter, settings)
     assert drafted == plain
     assert steps < len(plain) / 2
@@ -120,7 +140,8 @@ def test_a_draft_model_leaves_the_reply_as_it_is(
         def choose(logits: Sequence[Row], work: Workspace = work) -> int:
             return int(combined(logits, COMBINATION, work).argmax())
 
-        drafter = ModelDrafter(own, PROMPTS, [], choose, linear_cost(0.1), 0.05)
+        writer = ModelWriter(own, PROMPTS, [], choose, 0.05)
+        drafter = Guesser([], linear_cost(0.1), ahead=writer)
         drafted, fewer = write(streams(tiny_model), tiny_model, drafter, settings)
         assert drafted == plain
         evaluations.append(fewer)
@@ -132,7 +153,7 @@ def test_a_draft_model_leaves_the_reply_as_it_is(
 
 
 def test_ngrams_propose_what_followed_the_longest_recent_match() -> None:
-    drafter = NgramDrafter([1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3], linear_cost(0.01))
+    drafter = Guesser([1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3], linear_cost(0.01))
     assert drafter.propose(3) == [4, 5, 6]
     assert drafter.propose(1) == [4]
     assert drafter.propose(0) == []
@@ -140,7 +161,7 @@ def test_ngrams_propose_what_followed_the_longest_recent_match() -> None:
 
 def test_a_copy_resumes_where_it_fits_its_source_again() -> None:
     source = list(range(1, 20))
-    drafter = NgramDrafter([*source, 1, 2, 3], linear_cost(0.01))
+    drafter = Guesser([*source, 1, 2, 3], linear_cost(0.01))
     for departure, resumed in ((99, 5), (98, 7)):  # 4 and 6 were replaced
         drafter.observe(departure)
         drafter.observe(resumed)
@@ -151,7 +172,7 @@ def test_a_copy_resumes_where_it_fits_its_source_again() -> None:
 
 
 def test_drafts_that_keep_failing_are_no_longer_made() -> None:
-    drafter = NgramDrafter([1, 2, 3, 4] * 3, linear_cost(0.4))
+    drafter = Guesser([1, 2, 3, 4] * 3, linear_cost(0.4))
     drafted = 0
     for turn in range(40):
         for token in (1, 2, 3):
@@ -161,27 +182,69 @@ def test_drafts_that_keep_failing_are_no_longer_made() -> None:
     assert drafted == 0
 
 
+def test_the_source_with_the_better_record_guesses() -> None:
+    class Knowing:
+        """A small model that is right, at a price."""
+
+        relative_cost = 0.3
+        acceptance = 0.9
+
+        def write(self, length: int) -> list[int]:
+            return [7] * length
+
+        def observe(self, token: int) -> None:
+            pass
+
+    cost = linear_cost(0.1)
+    written = Guesser([], cost, Continuations(), Knowing())
+    assert set(written.propose(8)) == {7}
+    copied = Guesser([*range(50), *range(30)], cost, Continuations(), Knowing())
+    assert copied.propose(8) == [30, 31, 32, 33, 34, 35, 36, 37]
+    habits = Continuations()
+    for _ in range(40):
+        learner = Guesser([], cost, habits)
+        for token in (1, 2, 3, 4, 5, 6):
+            learner.observe(token)
+    again = Guesser([1, 2], cost, habits, Knowing())
+    assert again.propose(4) == [3, 4, 5, 6]
+
+
 def test_a_draft_is_as_long_as_pays() -> None:
+    def best(acceptance: float, cost: Cost, drafting: float, limit: int) -> int:
+        return best_length(itertools.repeat(acceptance), cost, drafting, limit)[0]
+
     cheap, dear = linear_cost(0.05), linear_cost(0.5)
-    assert best_length(0.95, cheap, 0.0, 15) > best_length(0.7, cheap, 0.0, 15) > 0
-    assert best_length(0.95, dear, 0.0, 15) < best_length(0.95, cheap, 0.0, 15)
-    assert best_length(0.3, dear, 0.0, 15) == 0
-    assert best_length(0.95, cheap, 1.0, 15) == 0  # a draft model as slow as the model itself
-    assert best_length(0.99, cheap, 0.0, 4) == 4
+    assert best(0.95, cheap, 0.0, 15) > best(0.7, cheap, 0.0, 15) > 0
+    assert best(0.95, dear, 0.0, 15) < best(0.95, cheap, 0.0, 15)
+    assert best(0.3, dear, 0.0, 15) == 0
+    assert best(0.95, cheap, 1.0, 15) == 0  # a draft model as slow as the model itself
+    assert best(0.99, cheap, 0.0, 4) == 4
+    stairs = [1, 1.1, 1.8, 1.9, 2.6, 2.7]  # kernels that work on two tokens at once
+    assert best(0.6, lambda block: stairs[block - 1], 0.0, 5) == 1
+    assert best(0.9, lambda block: stairs[block - 1], 0.0, 5) in (3, 5)
 
 
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 2), st.integers(0, 15), st.integers(0, 15))
+@given(
+    st.lists(st.floats(0, 1), max_size=15),
+    st.lists(st.floats(0, 2), min_size=16, max_size=16),
+    st.floats(0, 2),
+    st.integers(0, 15),
+    st.integers(0, 15),
+)
 def test_no_other_length_pays_more(
-    acceptance: float, slope: float, drafting: float, limit: int, other: int
+    acceptances: list[float], steps: list[float], drafting: float, limit: int, other: int
 ) -> None:
     def rate(length: int) -> float:
-        tokens = sum(acceptance**i for i in range(length + 1))
+        tokens = sum(math.prod(acceptances[:right]) for right in range(length + 1))
         return tokens / (cost(length + 1) + drafting * length)
 
-    cost = linear_cost(slope)
-    best = best_length(acceptance, cost, drafting, limit)
-    assert best <= limit
-    assert rate(best) >= rate(min(other, limit)) - 1e-9
+    def cost(block: int) -> float:
+        return 1 + sum(steps[1:block])
+
+    best, tokens = best_length(acceptances, cost, drafting, limit)
+    assert best <= min(limit, len(acceptances))
+    assert tokens == pytest.approx(rate(best) if best else WORTH_IT)
+    assert tokens >= rate(min(other, limit, len(acceptances))) - 1e-9 or not other
 
 
 def test_only_rows_of_the_last_block_are_looked_at(tiny_model: Model) -> None:

@@ -34,8 +34,8 @@ def new_request(
     thinking: bool,
     begun: Node | None = None,
 ) -> Reply:
-    """A reply to the last question of a path. number, chat: ids. begun: what it begins with, as
-    `own` makes it."""
+    """A reply to the last question of a path. number, chat: ids; the latter empty for a temporary
+    chat. begun: what it begins with, as `own` makes it."""
     if begun and begun.origin and begun.thought.token_ids:
         thinking = begun.origin.thinking  # as it stood before this thought
     messages = tuple(own(node, model).message for node in path)
@@ -51,6 +51,7 @@ def new_request(
         begun=begun.message if begun else None,
         thinking=thinking,
         thought=begun.thought.token_ids if begun else (),
+        learns=bool(chat),
     )
 
 
