@@ -123,6 +123,8 @@ def attempt(random: Random, _folder: Path) -> str:
     # What was drawn is not to write for long.
     if isinstance(body.get("max_tokens"), int) and body["max_tokens"] > 50:
         body["max_tokens"] = 8
+    if body.get("max_tokens") is None:
+        body["max_completion_tokens" if "chat" in path else "max_tokens"] = 8
     raw = json.dumps(body).encode("utf-8", "surrogatepass")
     if random.random() < 0.2:
         raw = _changed(raw, random)
