@@ -14,6 +14,7 @@ import msgspec
 from amulet_local.bench.high_level import HighLevelChat
 from amulet_local.bench.timing import TimeLeft, Timing
 from amulet_local.bench.timing import seconds as seconds_of
+from amulet_local.generation.continuations import Continuations
 from amulet_local.generation.decoding import decode
 from amulet_local.generation.detokenizer import GrowingText
 from amulet_local.generation.draft_model import DraftModel
@@ -186,8 +187,9 @@ def _no_drafts(_prompts: Prompts) -> None:
 
 
 def ngrams(cost: Cost) -> DrafterOf:
-    """Guesses from what was said before."""
-    return lambda prompts: Guesser(prompts[0], cost)
+    """Guesses from what was said before in the chat; nothing is known of earlier ones, since the
+    same reply is written again and again here."""
+    return lambda prompts: Guesser(prompts[0], cost, Continuations())
 
 
 def _prompts(prompter: Prompter, task: Task, streams: int) -> Prompts:
