@@ -35,6 +35,7 @@ _FAST = ("Q4_0", "IQ4_NL", "Q4_K_S", "Q4_K_M")  # kept by model.cpp in an order 
 _SLOW = ("Q4_1", "Q5_0", "Q5_1", "Q5_K_S", "Q5_K_M", "Q6_K", "Q8_0", "F16", "BF16", "F32")
 
 _BITS = {"f32": 32.0, "f16": 16.0, "q8_0": 8.5, "q6_k": 6.6}
+_FEW_BITS = re.compile(r"(i?q|tq)[1-5]", re.IGNORECASE)
 _TYPE_IN_NAME = re.compile(r"[.-](i?q\d\w*|bf16|f16|f32)$", re.IGNORECASE)
 
 
@@ -157,9 +158,21 @@ def faster_type(card: ModelCard, placing: Offload) -> str:
         return ""
     if card.quantisation not in _SLOW:
         return ""
+    twice = rounded_twice(card, FASTER)
     return (
         f"On this processor a Q4_0 copy would be faster than {card.quantisation}, at some cost in "
-        "quality"
+        f"quality{f' ({twice})' if twice else ''}"
+    )
+
+
+def rounded_twice(card: ModelCard, quantisation: str) -> str:
+    """That a copy of this type loses more than it would have to, in words that begin a sentence;
+    "" where its source has bits enough, or the copy has as many as lose nothing."""
+    if not _FEW_BITS.match(card.quantisation) or not _FEW_BITS.match(quantisation):
+        return ""
+    return (
+        f"its weights were rounded to {card.quantisation} before, so a copy made from an F16 or "
+        "Q8_0 file of the same model would be better"
     )
 
 

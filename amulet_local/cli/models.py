@@ -32,7 +32,7 @@ from models import catalogue, library, lookup
 from models.cards import ModelCard, file_title, printable, require_chat_model
 from models.library import LeftOut, LocalModel
 from models.memory import estimate, memory_advice
-from models.quantisation import FASTER, TYPES, faster_type, quantise
+from models.quantisation import FASTER, TYPES, faster_type, quantise, rounded_twice
 
 _QUESTION = "What makes a good walking holiday?"  # what a preview shows
 _PREFERENCE = "Your answer should be as concise as possible."
@@ -214,7 +214,10 @@ def _quantize(args: argparse.Namespace) -> int:
     from models.inspection import inspect
 
     source = lookup.resolve(args.name)
-    require_chat_model(inspect(source))
+    card = inspect(source)
+    require_chat_model(card)
+    if twice := rounded_twice(card, args.type):
+        say(f"{source.name}: {twice}.")
     shown = console(stderr=True, quiet=args.json)
     with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task(f"to {args.type}")

@@ -15,7 +15,7 @@ from amulet_local.settings import models_folder
 from models.cards import require_chat_model
 from models.fetch import FetchCancelledError
 from models.inspection import inspect
-from models.quantisation import TYPES, faster_type, quantise, quantise_apart
+from models.quantisation import TYPES, faster_type, quantise, quantise_apart, rounded_twice
 from tests.models.gguf_files import write_model
 from tests.tiny_models import write_llama
 
@@ -101,6 +101,25 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "tiny.Q8_0.gguf" in capsys.readouterr().out
     assert main(["models", "quantize", str(source), "--type", "q9"]) == 2
     assert main(["models", "quantize", str(tmp_path / "no.gguf"), "--type", "q8_0"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "twice"),
+    [
+        ("Q4_1", "q4_0", True),
+        ("IQ2_XS", "q5_k_m", True),
+        ("Q4_1", "f16", False),
+        ("Q8_0", "q4_0", False),
+        ("F16", "q4_0", False),
+        ("BF16", "q4_k_m", False),
+    ],
+)
+def test_weights_that_would_be_rounded_twice_are_told(
+    source: str, target: str, twice: bool, tmp_path: Path
+) -> None:
+    card = replace(inspect(write_model(tmp_path / "a.gguf")), quantisation=source)
+    told = rounded_twice(card, target)
+    assert told.startswith(f"its weights were rounded to {source} before") is twice
 
 
 def test_no_type_is_faster_for_what_writes_no_text(tmp_path: Path) -> None:
