@@ -37,8 +37,8 @@ _TOKENS_A_TURN = 45  # of both messages, about
 _TYPED = (
     "I would like to plan a week by the sea in late autumn with two friends who do not walk far, "
     "and who would rather read in a warm kitchen than stand in the rain on a pier. Where should we "
-    "go, what should we bring with us, and what could we cook together in the evenings with what "
-    "the shops there have to sell?"
+    "go, what should we bring, and what could we cook in the evenings with what the shops there "
+    "sell?"
 )
 
 
