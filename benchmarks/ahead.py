@@ -1,12 +1,13 @@
 """How soon a reply begins once its message is sent, with and without reading it while it is typed.
 
     python -m benchmarks.ahead [-m MODEL] [--repeat 3] [--words-per-minute 60] [--pause-every 5]
+                               [--chat-tokens 1000]
 
-The next turn of a chat of 1,000 tokens: 60 words typed at an even pace, with a pause long enough to
+The next turn of a chat: 60 words typed at an even pace, with a pause long enough to
 be read ahead behind every few of them. Plain chats and realigned ones, with the preference in the
-system prompt and in the newest message, take turns. Seconds from Enter to the first token, medians,
-and the rows that were evaluated in them, which do not depend on what else the machine does. A
-Markdown table on standard output.
+system prompt and in the newest message, take turns. From Enter to the first token: seconds, the
+engine's CPU seconds, and the rows that were evaluated, which do not depend on what else the machine
+does; medians. A Markdown table on standard output.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field
 
+import psutil
 from msgspec import structs
 
 from amulet_local.engine.client import EngineProcess
@@ -50,7 +52,13 @@ class Arm:
     alignment: Alignment
     ahead: bool
     seconds: list[float] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+    rows: list[float] = field(default_factory=list)
+
+    @property
+    def measured(self) -> tuple[list[float], list[float], list[float]]:
+        """All three."""
+        return self.seconds, self.cpu_s, self.rows
 
 
 def steered(placement: Placement) -> Alignment:
@@ -65,6 +73,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--words-per-minute", type=float, default=60.0)
     parser.add_argument("--pause-every", type=int, default=5, help="words")
+    parser.add_argument("--chat-tokens", type=int, default=1000)
     arguments = parser.parse_args()
     plain = Alignment(method="base", sampling=Sampling(temperature=0))
     arms = [Arm("plain", plain, ahead=False)]
@@ -78,29 +87,40 @@ def main() -> None:
         for turn in range(arguments.repeat + 1):
             for number, arm in enumerate(arms):
                 chat = f"{turn}.{number}"  # so that none finds what another has read
-                seconds, rows = first_token(
-                    engine, arm, chat, 60 / arguments.words_per_minute, arguments.pause_every
-                )
-                if turn:
-                    arm.seconds.append(seconds)
-                    arm.rows.append(rows)
-    print("| next turn of a 1k chat, 60 words | first token, s | / plain | rows read after Enter |")
-    print("|---|---|---|---|")
+                said = chat_of(arguments.chat_tokens, chat)
+                word_s = 60 / arguments.words_per_minute
+                measured = first_token(engine, arm, said, word_s, arguments.pause_every)
+                if turn:  # the first is to warm up
+                    for record, value in zip(arm.measured, measured, strict=True):
+                        record.append(value)
+    plain_s, plain_cpu_s, _ = map(statistics.median, arms[0].measured)
+    print("| next turn, 60 words | first token, s | / plain | CPU, s | / plain | rows |")
+    print("|---" * 6 + "|")
     for arm in arms:
-        median = statistics.median(arm.seconds)
-        ratio = median / statistics.median(arms[0].seconds)
-        print(f"| {arm.name} | {median:.2f} | {ratio:.2f} | {statistics.median(arm.rows):.0f} |")
+        seconds, cpu_s, rows = map(statistics.median, arm.measured)
+        print(
+            f"| {arm.name} | {seconds:.2f} | {seconds / plain_s:.2f} | {cpu_s:.2f} "
+            f"| {cpu_s / plain_cpu_s:.2f} | {rows:.0f} |"
+        )
+
+
+def chat_of(tokens: int, name: str) -> tuple[Message, ...]:
+    """A chat of about so many tokens that ends with a question; each message has the name in it."""
+    return tuple(
+        Message("assistant" if number % 2 else "user", f"{name} {number}: {_TURN}")
+        for number in range(tokens // _TOKENS_A_TURN // 2 * 2 + 1)
+    )
 
 
 def first_token(
-    engine: EngineProcess, arm: Arm, chat: str, word_s: float, pause_every: int
-) -> tuple[float, int]:
-    """Seconds from Enter to the first token of a next turn, and the rows that were read in them."""
-    turns = 1000 // _TOKENS_A_TURN // 2 * 2 + 1
-    messages = tuple(
-        Message("assistant" if number % 2 else "user", f"{chat} {number}: {_TURN}")
-        for number in range(turns)
-    )
+    engine: EngineProcess,
+    arm: Arm,
+    messages: tuple[Message, ...],
+    word_s: float,
+    pause_every: int,
+) -> tuple[float, float, int]:
+    """Seconds and CPU seconds from Enter to the first token of a next turn, and the rows that were
+    read in them."""
     request = Reply(1, messages, 1, DEFAULT_SYSTEM, arm.alignment, max_tokens=16)
     engine.reply(request)
     written = until(engine, Finished)[1]
@@ -116,12 +136,19 @@ def first_token(
                 ahead = (*said, Message("user", typed))
                 engine.read_ahead(structs.replace(request, messages=ahead), Message("user", more))
     asked = structs.replace(request, messages=(*said, Message("user", _TYPED)), max_tokens=2)
-    began = time.perf_counter()
+    began, cpu_s = time.perf_counter(), cpu_seconds(engine)
     engine.reply(asked)
     seconds = until(engine, Step)[0] - began
+    cpu_s = cpu_seconds(engine) - cpu_s
     finished = until(engine, Finished)[1]
     assert isinstance(finished, Finished)
-    return seconds, finished.stats.evaluated_tokens
+    return seconds, cpu_s, finished.stats.evaluated_tokens
+
+
+def cpu_seconds(engine: EngineProcess) -> float:
+    """What the engine's process has used so far."""
+    times = psutil.Process(engine.pid).cpu_times()
+    return times.user + times.system
 
 
 def until(engine: EngineProcess, kind: type[Loaded | Step | Finished]) -> tuple[float, object]:
