@@ -38,7 +38,7 @@ class Match(NamedTuple):
 
 _NOTED = ("_has_hover_style", "_has_focus_within", "_has_order_style", "_has_odd_or_even")
 _SHEETS = 16  # kept; the first widget of a kind brings sources of its own, which make another sheet
-_STATES = 2048  # kept for each
+_STATES = 2048  # kept for each, of some kilobytes; a chat with most screens opened has some 300
 _matches: LRUCache[tuple[RuleSet, ...], LRUCache[State, Match]] = LRUCache(_SHEETS)
 
 
