@@ -91,10 +91,13 @@ def build_request(
         max_tokens=settings.max_tokens,
         stop=tuple(args.stop_at),
         thinking=settings.thinking,
-        learns=True,
     )
     compares = METHODS[method].guarded  # so that what it did costs next to nothing to measure
-    return structs.replace(with_given(request, args), trace=args.trace or compares)
+    # What is to come out the same once more is not to depend on what was learned meanwhile.
+    repeats = args.seed is not None or request.alignment.sampling.temperature == 0
+    return structs.replace(
+        with_given(request, args), trace=args.trace or compares, learns=not repeats
+    )
 
 
 def _mix(args: argparse.Namespace, chosen: Selection, model: str) -> tuple[Fader, ...]:

@@ -76,7 +76,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     one alone. bias: added to the logits of tokens, on every stream, as penalties are.
     schema: JSON Schema that the whole reply is to be a document of; empty for any text.
     learns: guesses ahead go by what the model said in earlier replies, and learn from this one; off
-    for what is to leave no trace on disk.
+    for what is to leave no trace on disk, or is to be repeated to the letter on any weights.
     """
 
     id: int

@@ -35,6 +35,14 @@ def test_without_a_preference_it_is_plain_chat(amulet: Amulet, engine: FakeEngin
     assert amulet("ask", "?", "--json").document["preset"] is None
 
 
+def test_guesses_learn_but_where_a_reply_is_to_come_out_the_same(
+    amulet: Amulet, engine: FakeEngine
+) -> None:
+    assert asked(amulet, engine).learns
+    for options in (("--seed", "3"), ("--temperature", "0"), ("--preference", "Rhyme.", "--paper")):
+        assert not asked(amulet, engine, *options).learns
+
+
 def test_a_preset_brings_all_that_it_says(amulet: Amulet, engine: FakeEngine) -> None:
     make_preset(
         "mine",

@@ -43,7 +43,8 @@ async def test_a_temporary_chat_is_marked_and_in_no_file(size: tuple[int, int], 
         assert "temporary" in running.shown().lower()
         await talk(running)
         assert len(running.said) >= 2
-        assert {request.chat for request in engine.requests[1:]} == {""}
+        assert {(each.chat, each.learns) for each in engine.requests[1:]} == {("", False)}
+        assert engine.requests[0].learns
         assert telling(home) == []
         await running.press("ctrl+n")
         assert running.session.temporary
