@@ -240,7 +240,6 @@ def _use(random: Random, folder: Path) -> str:
         f"{'; '.join(grown)}"
     )
     assert not few, f"seen, and not seen, of {few}; {told}"
-    _same_as_fresh(user)
     return told
 
 
