@@ -227,6 +227,7 @@ def _use(random: Random, folder: Path) -> str:
         timer.cancel()
         user.opened.kill()
         user.opened.close()
+    _same_as_fresh(user)
     few = {
         act: (seen[act], missed[act])
         for act in missed
