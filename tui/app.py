@@ -36,6 +36,7 @@ from amulet_local.prompts.template_process import the_process
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.safe_text import clean
 from amulet_local.settings import load_settings
+from amulet_local.system.heap import give_back_large_blocks
 from tui.actions import APP, QUIT, bindings, key_problems, keys_of
 from tui.gate import Gate
 from tui.markdown.sanitising import sentence
@@ -81,6 +82,7 @@ def run_chat(
     steering = steering.at(strength) if faders and strength is not None else steering
     notices += [*presets.problems, *key_problems(settings.keys)]
     _collect_rarely()
+    give_back_large_blocks()
     engine = EngineProcess(needs_of)
     with History(history_file(), unkept=True, in_turn=True) as history:
         notices += [history.notice] if history.notice else []

@@ -35,6 +35,7 @@ from amulet_local.server.running import listening_socket, serve, url_of
 from amulet_local.server.security import LOOPBACK, Access
 from amulet_local.server.steering import House
 from amulet_local.settings import data_folder, load_settings
+from amulet_local.system.heap import give_back_large_blocks
 from amulet_local.system.process_ids import this_process
 from models import lookup
 from models.memory import needs_of
@@ -94,6 +95,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal asks for the end; returns 0."""
+    give_back_large_blocks()
     settings = load_settings(say)
     usual = chosen_preferences(args.preferences, "")
     origins = _origins(args.allow_origin)

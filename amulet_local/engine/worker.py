@@ -44,6 +44,7 @@ from amulet_local.protocol.messages import (
     Unloaded,
 )
 from amulet_local.runtime.llama.errors import AbortedError, NoDeviceMemoryError
+from amulet_local.system.heap import give_back_large_blocks
 from amulet_local.system.parent_process import end_with
 
 _NO_MODEL = "no model is loaded; choose one first."
@@ -310,6 +311,7 @@ def main() -> None:
     if sys.argv[1:]:
         end_with(int(sys.argv[1]))
     faulthandler.enable()
+    give_back_large_blocks()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     commands, events = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a device, not a path of ours
