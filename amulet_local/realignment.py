@@ -174,23 +174,27 @@ def realign(logits: Rows, strengths: Sequence[float], work: Workspace | None = N
     ruled out. NaN in the logits stays NaN. work: where it is done; without it, in new arrays.
     """
     work = work or Workspace(len(logits[0]))
-    weights = (1 - sum(strengths), *strengths)
-    out, term = work.realigned, work.scratch[0]
+    return _mixed(logits, strengths, work.realigned, work)
+
+
+def _mixed(logits: Rows, strengths: Sequence[float], out: Row, work: Workspace) -> Row:
+    """base + sum_k s_k (pref_k - base), into `out`."""
+    weights, term = (1 - sum(strengths), *strengths), work.scratch[0]
     with np.errstate(invalid="ignore"):
         np.multiply(logits[0], weights[0], out=out)
         for row, weight in zip(logits[1:], weights[1:], strict=True):
             np.multiply(row, weight, out=term)
             out += term
     if not np.isfinite(out.max()):
-        _realign_with_impossible_tokens(logits, weights, work)
+        _mix_with_impossible_tokens(logits, weights, out, work)
     return out
 
 
-def _realign_with_impossible_tokens(
-    logits: Rows, weights: Sequence[float], work: Workspace
+def _mix_with_impossible_tokens(
+    logits: Rows, weights: Sequence[float], out: Row, work: Workspace
 ) -> None:
     """The same sum where -inf times a weight would turn into NaN or +inf."""
-    out, term = work.realigned, work.scratch[0]
+    term = work.scratch[0]
     out.fill(0)
     for row, weight in zip(logits, weights, strict=True):
         if weight:
@@ -241,20 +245,20 @@ def prompted(logits: Rows, strengths: Sequence[float], work: Workspace) -> Row:
 
 
 def guard_reference(logits: Rows, strengths: Sequence[float], work: Workspace) -> Row:
-    """The row that judges plausibility: what prompting for the mix would say (see `prompted`), or
-    base when all push away.
+    """The row that judges plausibility: the mix with all that it leads towards at strength 1, or
+    base where it leads towards nothing.
 
-        log r = sum_k w_k log pref_k,  w_k = s_k / sum of the positive s,  over the positive s_k
+        r = base + sum_k (pref_k - base)  over the positive s_k
 
-    Of one preference that is its own row, so that nothing changes where there is one. Two others
-    were tried. Their product, r = prod_k pref_k, is no other judge: with equal strengths its floor
-    beta is this one's at beta^(1/K). Plausible to any of them, r = max_k pref_k / max pref_k, lets
-    in what a single preference finds likely and all others do not, and kept no more instructions
-    (docs/mixing.md).
+    Of one preference that is its own row; of several it is in `work.prompted`. What one of them
+    makes likely and the others leave as it was stays as likely as to that one. The mean of their
+    log-probabilities halves it, and kept fewer instructions than both in one prompt; their product
+    is that mean under a laxer floor (docs/mixing.md).
     """
-    if not any(strength > 0 for strength in strengths):
-        return logits[0]
-    return prompted(logits, strengths, work)
+    led = [1.0 if strength > 0 else 0.0 for strength in strengths]
+    if sum(led) < 2:
+        return logits[1 + led.index(1.0)] if any(led) else logits[0]
+    return _mixed(logits, led, work.prompted, work)
 
 
 def plausibility_floor(reference: Row, beta: float, work: Workspace) -> None:

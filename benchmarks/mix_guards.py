@@ -1,11 +1,12 @@
-"""Which row judges plausibility where several preferences are followed: three candidates.
+"""Which row judges plausibility where several preferences are followed: four candidates.
 
     python -m benchmarks.mix_guards CANDIDATE eval --instructions PAIRS.jsonl --out DIR ...
 
-Everything behind CANDIDATE is a command of `amulet`, run with that guard. pool: the mix at strength
-1, the weighted mean of the log-probabilities of what is led towards. product: their sum, so that
-each need only be as plausible as the others make up for. any: as plausible as whoever of them finds
-it most so. docs/mixing.md has what came of it; benchmarks.mix_pairs makes the questions.
+Everything behind CANDIDATE is a command of `amulet`, run with that guard. whole: the mix with every
+preference that is led towards at strength 1. pool: the weighted mean of their log-probabilities.
+product: their sum, so that each need only be as plausible as the others make up for. any: as
+plausible as whoever of them finds it most so. docs/mixing.md has what came of it;
+benchmarks.mix_pairs makes the questions.
 """
 
 from __future__ import annotations
@@ -19,17 +20,25 @@ from amulet_local import realignment
 from amulet_local.cli import main
 from amulet_local.realignment import Row, Rows, Workspace, log_softmax
 
-Candidate = Callable[[list[Row], list[float]], Row]
+# base, the preferences that are led towards, and their strengths, to the row that judges.
+Candidate = Callable[[Row, list[Row], list[float]], Row]
 
 
-def _pool(rows: list[Row], weights: list[float]) -> Row:
+def _whole(base: Row, rows: list[Row], _weights: list[float]) -> Row:
+    with np.errstate(invalid="ignore"):  # what is held back is -inf in all of them
+        whole = base + np.sum([row - base for row in rows], axis=0)
+    return np.where(np.isfinite(base), whole, -np.inf).astype(np.float32)
+
+
+def _pool(_base: Row, rows: list[Row], weights: list[float]) -> Row:
     return np.average(rows, axis=0, weights=weights)
 
 
 CANDIDATES: dict[str, Candidate] = {
+    "whole": _whole,
     "pool": _pool,
-    "product": lambda rows, _weights: np.sum(rows, axis=0),
-    "any": lambda rows, _weights: np.max([row - row.max() for row in rows], axis=0),
+    "product": lambda _base, rows, _weights: np.sum(rows, axis=0),
+    "any": lambda _base, rows, _weights: np.max([row - row.max() for row in rows], axis=0),
 }
 
 
@@ -38,11 +47,12 @@ def reference_of(candidate: Candidate) -> Callable[[Rows, Sequence[float], Works
 
     def reference(logits: Rows, strengths: Sequence[float], work: Workspace) -> Row:
         del work  # these take what they need
-        led = [(k, strength) for k, strength in enumerate(strengths) if strength > 0]
+        led = [k for k, strength in enumerate(strengths) if strength > 0]
         if len(led) < 2:
-            return logits[1 + led[0][0]] if led else logits[0]
-        rows = [np.asarray(log_softmax(logits[1 + k]), np.float32) for k, _ in led]
-        return candidate(rows, [strength for _, strength in led])
+            return logits[1 + led[0]] if led else logits[0]
+        streams = [0, *(1 + k for k in led)]
+        base, *rows = (np.asarray(log_softmax(logits[k]), np.float32) for k in streams)
+        return candidate(base, rows, [strengths[k] for k in led])
 
     return reference
 

@@ -182,11 +182,19 @@ def test_the_floor_keeps_exactly_what_its_reference_finds_plausible(
 
 def test_the_guard_is_judged_by_what_is_followed_or_by_base_when_pushing_away() -> None:
     logits, work = rows(5, streams=3), Workspace(500)
-    both = 0.4 * logits[1] + 0.6 * logits[2]
+    both = logits[1] + logits[2] - logits[0]
     assert guard_reference(logits, [2.0, 3.0], work) == pytest.approx(both, abs=1e-4)
     assert np.array_equal(guard_reference(logits, [2.0, -3.0], work), logits[1])
     assert np.array_equal(guard_reference(logits, [-2.0, -3.0], work), logits[0])
     assert np.array_equal(guard_reference(logits, [], work), logits[0])
+
+
+def test_what_one_preference_finds_plausible_stays_so_beside_others_without_a_say() -> None:
+    logits, work = rows(5, streams=3), Workspace(500)
+    logits[2] = logits[0]
+    assert guard_reference(logits, [2.0, 3.0], work) == pytest.approx(logits[1], abs=1e-4)
+    logits[:, 7] = -np.inf  # held back on every stream
+    assert np.isneginf(guard_reference(logits, [2.0, 3.0], work)[7])
 
 
 @pytest.mark.slow
