@@ -10,6 +10,7 @@ from pathlib import Path
 
 from amulet_local.errors import NotUsableError, cause
 from amulet_local.files import private, private_folder
+from amulet_local.system import paths
 
 _KEY = re.compile(r"[\x21-\x7e]{16,256}")
 _MOST_BYTES = 1024
@@ -43,7 +44,7 @@ def _read(path: Path) -> str:
             raise NotUsableError(f"{path} is not a file; name another with --key-file.")
         if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
             raise NotUsableError(f"others may read the key in {path}; run: chmod 600 {path}")
-        with open(path, "rb", opener=_without_a_writer) as file:
+        with paths.opened(path) as file:
             text = file.read(_MOST_BYTES).decode("ascii", "replace").strip()
     except OSError as error:
         raise NotUsableError(f"the key in {path} cannot be read ({cause(error)}).") from None
@@ -53,11 +54,3 @@ def _read(path: Path) -> str:
             "remove it to have one created."
         )
     return text
-
-
-def _without_a_writer(path: str, flags: int) -> int:
-    """An opener that does not wait for somebody to write to a pipe: one without is empty."""
-    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    if os.name == "posix":
-        os.set_blocking(descriptor, True)
-    return descriptor
