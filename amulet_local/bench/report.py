@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 
 import msgspec
 
@@ -60,8 +60,11 @@ class QuickReport(msgspec.Struct, frozen=True):
     realigned_first_s: Timing
 
 
-def run_quick(path: str, options: LoadOptions, say: Callable[[str], None]) -> QuickReport:
-    """Measure what a user notices, for half a minute or two rounds. Raises what loading raises."""
+@contextmanager
+def _loaded(
+    path: str, options: LoadOptions, say: Callable[[str], None]
+) -> Iterator[tuple[Model, Prompter, LoadOptions, ExitStack]]:
+    """The model with its prompter, the options by which it is measured, and what frees the arms."""
     usual = msgspec.structs.replace(options, context=options.context or _CONTEXT)
     chosen = with_autotuned(usual, path)
     say("loading")
@@ -70,7 +73,12 @@ def run_quick(path: str, options: LoadOptions, say: Callable[[str], None]) -> Qu
         closing(Model(path, gpu_layers=layers_asked(chosen), devices=chosen.devices)) as model,
         ExitStack() as opened,
     ):
-        prompter = Prompter(model.vocabulary, model.chat_template)
+        yield model, Prompter(model.vocabulary, model.chat_template), chosen, opened
+
+
+def run_quick(path: str, options: LoadOptions, say: Callable[[str], None]) -> QuickReport:
+    """Measure what a user notices, for half a minute or two rounds. Raises what loading raises."""
+    with _loaded(path, options, say) as (model, prompter, chosen, opened):
         guesses = ngrams(linear_cost(chosen.step_cost or USUAL_STEP_COST))
         arms = (
             lockstep_arm(opened, "plain", "prose", model, prompter, chosen, streams=1),
@@ -121,16 +129,8 @@ def run(
     repeat: int = REPEAT,
 ) -> Report:
     """Measure everything. say hears what is being measured; raises what loading raises."""
-    usual = msgspec.structs.replace(options, context=options.context or _CONTEXT)
-    chosen = with_autotuned(usual, path)
-    threads = chosen.threads or physical_cores()
-    say("loading")
-    add_servers(chosen.rpc)
-    with (
-        closing(Model(path, gpu_layers=layers_asked(chosen), devices=chosen.devices)) as model,
-        ExitStack() as opened,
-    ):
-        prompter = Prompter(model.vocabulary, model.chat_template)
+    with _loaded(path, options, say) as (model, prompter, chosen, opened):
+        threads = chosen.threads or physical_cores()
         say("blocks of rows")
         blocks = block_ms(model, chosen, repeat)
         cost = cost_of(table_of({size: [ms] for size, ms in blocks.items()}))
