@@ -77,8 +77,11 @@ def written(looks: Mapping[str, Look], before: str) -> str:
     than colours.
     """
     (first, *others) = looks.values()
-    if any(other.rows != first.rows for other in others):
-        raise ValueError("another theme changes what is written, not only its colours")
+    for other in others:
+        changed = [pair for pair in zip(first.rows, other.rows, strict=True) if pair[0] != pair[1]]
+        if changed:
+            told = "\n".join(row for pair in changed for row in pair)
+            raise ValueError(f"another theme changes what is written:\n{told}")
     themes = [[paint for row in look.paints for paint in row] for look in looks.values()]
     width = len(first.paints[0])
     painted = [_in_words(tuple(looks), paints) for paints in zip(*themes, strict=True)]

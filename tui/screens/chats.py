@@ -103,17 +103,16 @@ class ChatsScreen(ModalScreen[Place | None]):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Begin at the chat that is open, or with a search."""
+        """Begin at the chat that is open, or with a search, before whose answer nothing is listed:
+        it would be looked into, and gone at once."""
         self.query_one("#chats").border_title = "Chats"
         self._list.opened = self._session.chat.id
-        self._list_chats(self._session.chat.id)
-        if self._first is None:
-            self.set_focus(self._list)
-            return
-        self.set_focus(self._search)
+        self.set_focus(self._list if self._first is None else self._search)
         if self._first:
             self._search.value = self._first
             self._ask()
+        else:
+            self._list_chats(self._session.chat.id)
 
     # -- listing ------------------------------------------------------------------------------
 
