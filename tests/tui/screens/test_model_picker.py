@@ -121,10 +121,7 @@ async def test_a_name_behind_the_command_loads_at_once_and_a_wrong_one_is_told()
         await running.until("other")
         assert loaded(running) == "/models/other.gguf"
         await running.say("/model gone")
-        for _ in range(100):
-            await running.settle()
-            if running.notified:
-                break
+        await running.until("no model called gone")
         assert running.notified[-1] == "there is no model called gone."
         assert loaded(running) == "/models/other.gguf"
 
