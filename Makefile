@@ -65,7 +65,7 @@ test-kernels: $(VENV)/.dev $(VENV)/.model $(KERNELS_VENV)/.dev ## Test with llam
 	for python in $(KERNELS_VENV)/bin/python $(BIN)/python; do \
 		for threads in 1 2 3; do \
 			echo "$$python, $$threads threads"; \
-			AMULET_TEST_THREADS=$$threads PYTHONPATH=$(CURDIR)/tests/threads $$python -m pytest -m model \
+			AMULET_TEST_THREADS=$$threads OMP_THREAD_LIMIT=$$threads PYTHONPATH=$(CURDIR)/tests/threads $$python -m pytest -m model \
 				--numprocesses $$($$python -c "import os; print((os.cpu_count() or 1) // $$threads or 1)") \
 				|| exit 1; \
 		done; \

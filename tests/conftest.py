@@ -40,7 +40,12 @@ _ELSEWHERE = (
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores, since tests wait for processes and terminals."""
+    """One more than there are cores, since tests wait for processes and terminals.
+
+    With as many workers, several threads of one evaluation mostly wait for each other; workers and
+    their engines load llama.cpp later, and its OpenMP then reads this.
+    """
+    os.environ.setdefault("OMP_THREAD_LIMIT", "1")
     return (os.cpu_count() or 1) + 1
 
 

@@ -15,7 +15,7 @@ from amulet_local.bench.report import Report, run
 from amulet_local.bench.timing import TimeLeft
 from amulet_local.cli import main
 from amulet_local.protocol.loading import LoadOptions
-from amulet_local.runtime.autotune import Tuning, autotune
+from amulet_local.runtime.autotune import Tuning, autotune, keep_autotuned
 from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.load_defaults import Autotuned, with_autotuned
@@ -26,6 +26,7 @@ from tests.tiny_models import write_llama, write_mamba
 pytestmark = pytest.mark.model
 
 OPTIONS = LoadOptions(context=2560)
+FOUND = Autotuned(streams="two-contexts", threads=3, flash_attention="on", batch=64)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def test_a_search_that_is_given_up_begins_the_choice_anew(tiny: Path) -> None:
 
 
 def test_calibration_leaves_a_quantised_cache_its_flash_attention(tiny: Path) -> None:
-    autotune(str(tiny), OPTIONS, lambda _: None, repeat=1)
+    keep_autotuned(str(tiny), FOUND)
     quantised = msgspec.structs.replace(OPTIONS, kv_type="q8_0")
     assert with_autotuned(quantised, str(tiny)).flash_attention == "auto"
 
@@ -125,14 +126,14 @@ def test_calibration_leaves_a_quantised_cache_its_flash_attention(tiny: Path) ->
 def test_a_model_file_that_changed_is_calibrated_anew(tmp_path: Path, home: Path) -> None:
     path = tmp_path / "model.gguf"
     write_llama(path, vocabulary=2048)
-    autotune(str(path), OPTIONS, lambda _: None, repeat=1)
+    keep_autotuned(str(path), FOUND)
     assert with_autotuned(OPTIONS, str(path)) != OPTIONS
     os.utime(path, ns=(1, 1))
     assert with_autotuned(OPTIONS, str(path)) == OPTIONS
 
 
 def test_a_damaged_calibration_is_as_none(tiny: Path, home: Path) -> None:
-    autotune(str(tiny), OPTIONS, lambda _: None, repeat=1)
+    keep_autotuned(str(tiny), FOUND)
     kept = Path(autotune_file(str(tiny)))
     assert kept.is_relative_to(home)
     kept.write_text("{")

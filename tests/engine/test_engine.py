@@ -44,6 +44,15 @@ def engine(default_model: Path) -> Iterator[Engine]:
     loaded.close()
 
 
+@pytest.fixture(scope="module")
+def tiny_512(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """It never ends a reply by itself."""
+    path = tmp_path_factory.mktemp("tiny") / "llama.gguf"
+    write_llama(path)
+    with closing(Engine(Load(str(path), LoadOptions(context=512)), lambda _: True)) as loaded:
+        yield loaded
+
+
 def test_amulet_makes_it_concise_where_the_prompt_alone_does_not(engine: Engine) -> None:
     """Of twenty replies, about half have ended after 12 tokens; of prompted ones, none."""
     ended = {"amulet": 0, "pref": 0}
@@ -89,9 +98,9 @@ def test_the_same_seed_writes_the_same_reply(tiny_engine: Engine) -> None:
 
 
 def test_the_next_turn_evaluates_only_what_is_new(engine: Engine) -> None:
-    first = reply(engine, ask())
+    first = reply(engine, ask(max_tokens=24))
     answer = Message("assistant", first.text, first.token_ids)
-    second = reply(engine, ask(HOLIDAY, answer, Message("user", "Why?")))
+    second = reply(engine, ask(HOLIDAY, answer, Message("user", "Why?"), max_tokens=8))
     assert second.stats.evaluated_tokens < 2 * 20  # the question and its control tokens
     assert second.stats.cached_tokens > first.stats.prompt_tokens
 
@@ -163,14 +172,16 @@ def test_a_reply_can_be_stopped_and_the_next_one_is_fine(tiny_engine: Engine) ->
     assert reply(tiny_engine, ask(max_tokens=4)).reason != "cancelled"
 
 
-def test_when_the_context_is_full_the_oldest_turns_go_and_the_user_is_told(engine: Engine) -> None:
+def test_when_the_context_is_full_the_oldest_turns_go_and_the_user_is_told(
+    tiny_512: Engine,
+) -> None:
     chat: list[Message] = []
     for i in range(12):
         chat += [
             Message("user", f"Question {i}? " + "word " * 20),
             Message("assistant", f"Answer {i}."),
         ]
-    events = collect(engine, ask(*chat, Message("user", "And now?"), max_tokens=16))
+    events = collect(tiny_512, ask(*chat, Message("user", "And now?"), max_tokens=16))
     notices = [event.text for event in events if isinstance(event, Notice)]
     assert len(notices) == 1
     assert "oldest" in notices[0]
@@ -178,19 +189,18 @@ def test_when_the_context_is_full_the_oldest_turns_go_and_the_user_is_told(engin
     assert finished.stats.context_tokens < 512
     answer = Message("assistant", finished.text, finished.token_ids)
     more = [*chat, Message("user", "And now?"), answer, Message("user", "Why?")]
-    events = collect(engine, ask(*more, max_tokens=8))
+    events = collect(tiny_512, ask(*more, max_tokens=8))
     assert not [event for event in events if isinstance(event, Notice)]
     finished = end(events)
     assert finished.stats.evaluated_tokens < 60  # the same turns are left out as before
 
 
-def test_a_reply_that_fills_the_context_goes_on_without_the_oldest_turns(tmp_path: Path) -> None:
-    path = tmp_path / "tiny.gguf"  # it never ends a reply by itself
-    write_llama(path)
+def test_a_reply_that_fills_the_context_goes_on_without_the_oldest_turns(
+    tiny_512: Engine,
+) -> None:
     chat = [Message("user", "Tell me. " + "word " * 25), Message("assistant", "Yes.")]
     request = ask(*chat, Message("user", "And?"), method="base", max_tokens=400, stop=())
-    with closing(Engine(Load(str(path), LoadOptions(context=512)), lambda _: True)) as tiny:
-        events = collect(tiny, request)
+    events = collect(tiny_512, request)
     finished = end(events)
     assert finished.reason == "length"
     (told,) = [place for place, event in enumerate(events) if isinstance(event, Notice)]
