@@ -33,12 +33,7 @@ def chat_requests(
     body: ChatBody, house: House, limits: Limits, new_id: Callable[[], int]
 ) -> list[Reply]:
     """One request for each choice. Raises ApiError."""
-    if body.tools or body.functions:
-        raise ApiError(
-            "This server does not call tools; send the request without them.",
-            param="tools" if body.tools else "functions",
-            code="unsupported_parameter",
-        )
+    _check_calls(body)
     chat = chat_of(body.messages)
     steering = steering_of(body, chat.system, house)
     wish = _wish(body)
@@ -119,6 +114,18 @@ def _each(request: Reply, body: Body, limits: Limits, new_id: Callable[[], int])
         )
         for number in range(count)
     ]
+
+
+def _check_calls(body: ChatBody) -> None:
+    """Tools may be offered: programs send theirs with every request, and a model is free to answer
+    in words. This one always does, so a call that is required is refused. Raises ApiError."""
+    for param, choice in (("tool_choice", body.tool_choice), ("function_call", body.function_call)):
+        if choice not in (None, "auto", "none"):
+            raise ApiError(
+                f'This server does not call tools; leave {param} out, or send "auto" or "none".',
+                param=param,
+                code="unsupported_parameter",
+            )
 
 
 def _wish(body: Body) -> str:

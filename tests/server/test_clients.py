@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.model
 
 ASK: Any = [{"role": "user", "content": "What makes a good holiday?"}]
+TOOLS: Any = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +113,29 @@ def test_errors_are_those_that_the_client_knows(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as raised:
         client.chat.completions.create(model="gpt-4o", messages=ASK)
     assert raised.value.code == "model_not_found"
-    tool: Any = {"type": "function", "function": {"name": "f", "parameters": {}}}
-    with pytest.raises(openai.BadRequestError, match="does not call tools"):
-        client.chat.completions.create(model=MODEL, messages=ASK, tools=[tool])
     many: Any = [{"role": "user", "content": "word " * 2000}]
     with pytest.raises(openai.BadRequestError) as too_long:
         client.chat.completions.create(model=MODEL, messages=many)
     assert too_long.value.code == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("choice", [None, "auto", "none"])
+def test_a_model_that_is_offered_tools_answers_in_words(client: OpenAI, choice: Any) -> None:
+    reply = client.chat.completions.create(
+        model=MODEL, messages=ASK, max_tokens=4, tools=TOOLS, tool_choice=choice
+    )
+    assert reply.choices[0].finish_reason == "length"
+    assert reply.choices[0].message.content
+    assert reply.choices[0].message.tool_calls is None
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "f"}}])
+def test_a_call_that_is_required_is_refused(client: OpenAI, choice: Any) -> None:
+    import openai
+
+    with pytest.raises(openai.BadRequestError, match="does not call tools") as raised:
+        client.chat.completions.create(model=MODEL, messages=ASK, tools=TOOLS, tool_choice=choice)
+    assert raised.value.param == "tool_choice"
 
 
 async def test_the_asynchronous_client(server: Serving) -> None:
