@@ -21,7 +21,7 @@ LOCK := requirements-dev.lock
 LLAMA := $(shell sed -n 's/^\(llama-cpp-python==[^ ]*\).*/\1/p' $(LOCK))
 
 # Programs that use the server; see tests/server/programs.py.
-CLIENTS := llm litellm langchain-openai aider-chat
+CLIENTS := llm litellm langchain-openai aider-chat open-webui
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # several targets install into one environment
@@ -74,8 +74,9 @@ test-kernels: $(VENV)/.dev $(VENV)/.model $(KERNELS_VENV)/.dev ## Test with llam
 test-families: $(VENV)/.dev $(VENV)/.families ## Test prompts with llama.cpp's vocabularies and templates
 	AMULET_FAMILIES=$(CURDIR)/$(FAMILIES)/vendor/llama.cpp/models $(BIN)/python -m pytest tests/families.py
 
-test-clients: $(VENV)/.dev $(CLIENTS:%=$(VENV)/clients/%/.made) ## Test the server with programs that people use
-	AMULET_CLIENTS=$(CURDIR)/$(VENV)/clients $(BIN)/python -m pytest --numprocesses 0 tests/server/programs.py
+test-clients: $(VENV)/.dev $(CLIENTS:%=$(VENV)/clients/%/.made) ## Test the server with programs that people use; MODEL=FILE: aider edits with it
+	AMULET_CLIENTS=$(CURDIR)/$(VENV)/clients AMULET_CLIENT_MODEL=$(MODEL) \
+		$(BIN)/python -m pytest --numprocesses 0 tests/server/programs.py
 
 lock: $(VENV)/lock/bin/uv ## Renew the lock file; UPGRADE=--upgrade takes the newest of everything
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -155,10 +156,11 @@ $(VENV)/.model: $(VENV)/.installed
 	@$(BIN)/amulet models pull default
 	@touch $@
 
-# Each as its makers release it, whatever the others need.
-$(VENV)/clients/%/.made: $(BIN)/python
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet $*
+# Each as its makers release it, whatever the others need. By uv, since pip takes more than an hour to
+# find out which versions go together for aider and Open WebUI. Both need a PYTHON below 3.13.
+$(VENV)/clients/%/.made: $(VENV)/lock/bin/uv
+	$(VENV)/lock/bin/uv venv --quiet --clear --python $(PYTHON) $(@D)
+	$(VENV)/lock/bin/uv pip install --quiet --python $(@D) $*
 	@touch $@
 
 # The source distribution of the llama-cpp-python that is installed.

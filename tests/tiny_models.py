@@ -90,6 +90,16 @@ def write_llama(
         _llama(model)
 
 
+def write_reciting_llama(path: Path, text: str, *, context: int = CONTEXT) -> None:
+    """The same transformer, but behind every prompt it writes this text, a line a token, and ends.
+
+    text: no two lines alike, and fewer of them than WIDTH. No preference moves it.
+    """
+    with _model(path, "llama", context, 0) as model:
+        _byte_level(model, CHATML, recited=text)
+        _llama(model)
+
+
 def write_sentencepiece_llama(path: Path, *, seed: int = 0) -> None:
     """The same transformer with Llama 2's kind of vocabulary: <s> begins every prompt, a space too.
 
@@ -253,6 +263,7 @@ class _Model:
     writer: gguf.GGUFWriter
     random: np.random.Generator
     token_types: Sequence[TokenType] = ()
+    chain: Sequence[int] = ()  # tokens, each of which the next one always follows
 
     def matrix(self, name: str, rows: int, columns: int, gain: float = 1.0) -> None:
         """Random weights that turn an input of variance 1 into an output of deviation `gain`."""
@@ -282,10 +293,14 @@ def _model(
     writer.add_layer_norm_rms_eps(1e-5)
     model = _Model(writer, np.random.default_rng(seed))
     yield model
-    model.matrix("token_embd.weight", len(model.token_types), WIDTH)
+    # In a chain, layers are to add next to nothing, so that only the last token counts.
+    embedding = model.draw(len(model.token_types), WIDTH, gain=1000 if model.chain else 1)
+    model.constant("token_embd.weight", embedding)
     model.ones(f"{final_norm}.weight", WIDTH)
     output = model.draw(len(model.token_types), WIDTH, gain=3)
     output[[kind == TokenType.CONTROL for kind in model.token_types]] = 0
+    for token, following in itertools.pairwise(model.chain):
+        output[following] = embedding[token]
     model.constant("output.weight", output)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -345,22 +360,31 @@ _PIECES = ("▁the", "▁th", "▁a", "▁t", "he", "in", "an", "er", "on")
 
 
 def _byte_level(
-    model: _Model, template: str | None, size: int | None = None, names_ends: bool = True
+    model: _Model,
+    template: str | None,
+    size: int | None = None,
+    names_ends: bool = True,
+    recited: str = "",
 ) -> None:
-    """GPT-2's kind of vocabulary: bytes, a few merges, ChatML's control tokens, padding."""
-    tokens = [*_byte_symbols(), *(merge.replace(" ", "") for merge in _MERGES)]
+    """GPT-2's kind of vocabulary: bytes, a few merges, ChatML's control tokens, padding, lines."""
+    symbols = _byte_symbols()
+    tokens = [*symbols, *(merge.replace(" ", "") for merge in _MERGES)]
     control = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     first = len(tokens)
     padding = [f"Ġword{n}" for n in range(first + len(control), size or 0)]
     types = [TokenType.NORMAL] * first
     types += [TokenType.CONTROL] * len(control) + [TokenType.NORMAL] * len(padding)
+    lines = ["".join(symbols[byte] for byte in line.encode()) for line in recited.splitlines(True)]
+    if lines:  # behind the line feed that a prompt ends with
+        model.chain = [ord("\n"), *range(len(types), len(types) + len(lines)), first + 2]
+    types += [TokenType.NORMAL] * len(lines)
     writer = model.writer
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
     writer.add_token_merges(_MERGES)
     writer.add_add_bos_token(not names_ends)
     writer.add_add_space_prefix(False)
-    _vocabulary(model, tokens + control + padding, types, template)
+    _vocabulary(model, tokens + control + padding + lines, types, template)
     if names_ends:
         writer.add_bos_token_id(first)
         writer.add_eos_token_id(first + 2)

@@ -94,9 +94,12 @@ async def vanish(server: Serving, after: int, body: dict[str, Any]) -> None:
 
 
 @contextmanager
-def serving(folder: Path, *options: str, host: str = "127.0.0.1") -> Iterator[Serving]:
-    """A server with these options; it is ended after."""
-    command = [sys.executable, "-m", "amulet_local", "serve", "-m", str(tiny_model(folder))]
+def serving(
+    folder: Path, *options: str, host: str = "127.0.0.1", model: Path | None = None
+) -> Iterator[Serving]:
+    """A server with these options; it is ended after. model: the tiny one unless it is given."""
+    model = model or tiny_model(folder)
+    command = [sys.executable, "-m", "amulet_local", "serve", "-m", str(model)]
     command += ["--port", "0", "--context", "1024", "--flash-attention", "off", "--host", host]
     home = folder / "home"
     process = subprocess.Popen(
