@@ -84,6 +84,11 @@ def add_parser(subparsers: Subparsers) -> None:
         default=[],
         help="a website that may use the server, such as http://localhost:3000; may be repeated",
     )
+    parser.add_argument(
+        "--ignore-tools",
+        action="store_true",
+        help="answer requests that offer tools in words; otherwise they are refused",
+    )
     usual = parser.add_argument_group("preferences for requests that do not name their own")
     add_preset(usual)
     usual.add_argument(
@@ -116,7 +121,9 @@ def run(args: argparse.Namespace) -> int:
                 together=usual.together,
                 strength=args.strength,
             )
-            limits = Limits(card.context, args.parallel, settings.max_tokens)
+            limits = Limits(
+                card.context, args.parallel, settings.max_tokens, ignores_tools=args.ignore_tools
+            )
             desk = Desk(engine, args.parallel, _WAITING * args.parallel)
             url = url_of(listening)
             _greet(url, name, access)

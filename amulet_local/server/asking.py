@@ -22,18 +22,20 @@ _MOST_PER_TOKEN = 32  # characters, of all but runs of white space
 @dataclass(frozen=True)
 class Limits:
     """context: tokens of a reply with its prompt. parallel: replies at once. max_tokens: of a
-    reply, where the client sets no bound."""
+    reply, where the client sets no bound. ignores_tools: whether requests that offer tools are
+    answered in words, and not refused."""
 
     context: int
     parallel: int
     max_tokens: int
+    ignores_tools: bool = False
 
 
 def chat_requests(
     body: ChatBody, house: House, limits: Limits, new_id: Callable[[], int]
 ) -> list[Reply]:
     """One request for each choice. Raises ApiError."""
-    _check_calls(body)
+    _check_calls(body, limits.ignores_tools)
     chat = chat_of(body.messages)
     steering = steering_of(body, chat.system, house)
     wish = _wish(body)
@@ -116,13 +118,22 @@ def _each(request: Reply, body: Body, limits: Limits, new_id: Callable[[], int])
     ]
 
 
-def _check_calls(body: ChatBody) -> None:
-    """Tools may be offered: programs send theirs with every request, and a model is free to answer
-    in words. This one always does, so a call that is required is refused. Raises ApiError."""
-    for param, choice in (("tool_choice", body.tool_choice), ("function_call", body.function_call)):
+def _check_calls(body: ChatBody, ignores_tools: bool) -> None:
+    """Raises ApiError where the client wants tools called, or leaves it to the model."""
+    for param, offered, by, choice in (
+        ("tools", body.tools, "tool_choice", body.tool_choice),
+        ("functions", body.functions, "function_call", body.function_call),
+    ):
         if choice not in (None, "auto", "none"):
             raise ApiError(
-                f'This server does not call tools; leave {param} out, or send "auto" or "none".',
+                f'This server does not call tools; leave {by} out, or send "none".',
+                param=by,
+                code="unsupported_parameter",
+            )
+        if offered and choice != "none" and not ignores_tools:
+            raise ApiError(
+                f"This server does not call tools; send the request without {param}, or start the "
+                "server with --ignore-tools, which answers such requests in words.",
                 param=param,
                 code="unsupported_parameter",
             )

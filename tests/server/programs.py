@@ -197,36 +197,37 @@ def test_open_webui_streams_a_steered_reply(server: Serving, open_webui: httpx.C
     assert chunks[-1]["amulet"]["preferences"][0]["name"] == "concise"
 
 
-def test_a_chat_on_open_webuis_page_is_answered(server: Serving, open_webui: httpx.Client) -> None:
+def test_a_chat_on_open_webuis_page_is_answered(tmp_path: Path, open_webui: httpx.Client) -> None:
     """As the page asks, it offers the model tools of its own, and stores what comes. A name with a
     strength of its own is one of those that are added to the connection by hand."""
-    url = f"{server.url}/v1"
-    told = open_webui.post(
-        "/openai/config/update",
-        json={
-            "ENABLE_OPENAI_API": True,
-            "OPENAI_API_BASE_URLS": [url],
-            "OPENAI_API_KEYS": ["none"],
-            "OPENAI_API_CONFIGS": {"0": {"model_ids": [*listed(open_webui), NAME]}},
-        },
-    )
-    assert told.is_success, told.text
-    assert NAME in listed(open_webui)
-    asked = open_webui.post(
-        "/api/chat/completions",
-        json={
-            **{"model": NAME, "messages": [USER], "params": SHORT, "stream": True},
-            **{"session_id": "page", "parent_id": None, "id": "answer"},
-            "user_message": {"id": "question", **USER},
-        },
-    )
-    chat = f"/api/v1/chats/{asked.json()['chat_id']}"
+    with serving(tmp_path, "--ignore-tools") as server:
+        url = f"{server.url}/v1"
+        told = open_webui.post(
+            "/openai/config/update",
+            json={
+                "ENABLE_OPENAI_API": True,
+                "OPENAI_API_BASE_URLS": [url],
+                "OPENAI_API_KEYS": ["none"],
+                "OPENAI_API_CONFIGS": {"0": {"model_ids": [*listed(open_webui), NAME]}},
+            },
+        )
+        assert told.is_success, told.text
+        assert NAME in listed(open_webui)
+        asked = open_webui.post(
+            "/api/chat/completions",
+            json={
+                **{"model": NAME, "messages": [USER], "params": SHORT, "stream": True},
+                **{"session_id": "page", "parent_id": None, "id": "answer"},
+                "user_message": {"id": "question", **USER},
+            },
+        )
+        chat = f"/api/v1/chats/{asked.json()['chat_id']}"
 
-    def answer() -> dict[str, Any]:
-        messages = open_webui.get(chat).json()["chat"]["history"]["messages"]
-        found: dict[str, Any] = messages["answer"]
-        return found
+        def answer() -> dict[str, Any]:
+            messages = open_webui.get(chat).json()["chat"]["history"]["messages"]
+            found: dict[str, Any] = messages["answer"]
+            return found
 
-    assert comes(lambda: answer().get("done"))
-    assert answer().get("error") is None
-    assert answer()["content"] == text_of(server.whole(model=NAME, **SHORT))
+        assert comes(lambda: answer().get("done"))
+        assert answer().get("error") is None
+        assert answer()["content"] == text_of(server.whole(model=NAME, **SHORT))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.checks import some
-from tests.server.serving import MODEL, Serving
+from tests.server.serving import MODEL, Serving, serving
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -119,14 +120,20 @@ def test_errors_are_those_that_the_client_knows(client: OpenAI) -> None:
     assert too_long.value.code == "context_length_exceeded"
 
 
-@pytest.mark.parametrize("choice", [None, "auto", "none"])
-def test_a_model_that_is_offered_tools_answers_in_words(client: OpenAI, choice: Any) -> None:
+@pytest.mark.parametrize("more", [{}, {"tool_choice": "auto"}])
+def test_tools_are_refused(client: OpenAI, more: Any) -> None:
+    import openai
+
+    with pytest.raises(openai.BadRequestError, match="--ignore-tools") as raised:
+        client.chat.completions.create(model=MODEL, messages=ASK, tools=TOOLS, **more)
+    assert raised.value.param == "tools"
+
+
+def test_tools_that_are_not_to_be_called_do_no_harm(client: OpenAI) -> None:
     reply = client.chat.completions.create(
-        model=MODEL, messages=ASK, max_tokens=4, tools=TOOLS, tool_choice=choice
+        model=MODEL, messages=ASK, max_tokens=4, tools=TOOLS, tool_choice="none"
     )
-    assert reply.choices[0].finish_reason == "length"
     assert reply.choices[0].message.content
-    assert reply.choices[0].message.tool_calls is None
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "f"}}])
@@ -136,6 +143,13 @@ def test_a_call_that_is_required_is_refused(client: OpenAI, choice: Any) -> None
     with pytest.raises(openai.BadRequestError, match="does not call tools") as raised:
         client.chat.completions.create(model=MODEL, messages=ASK, tools=TOOLS, tool_choice=choice)
     assert raised.value.param == "tool_choice"
+
+
+def test_a_server_that_ignores_tools_answers_in_words(tmp_path: Path) -> None:
+    with serving(tmp_path, "--ignore-tools") as server:
+        reply = server.whole(max_tokens=4, tools=TOOLS, tool_choice="auto")
+    assert reply["choices"][0]["finish_reason"] == "length"
+    assert reply["choices"][0]["message"]["content"]
 
 
 async def test_the_asynchronous_client(server: Serving) -> None:
