@@ -6,6 +6,7 @@ terminal is given back whole and the engine's process is closed.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 import traceback
@@ -23,6 +24,7 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
 from textual.driver import Driver
+from textual.events import Callback
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.widgets import Input, TextArea
@@ -211,12 +213,14 @@ class AmuletApp(App[None]):
         return self._begun
 
     def typed(self, key: str) -> None:
-        """A key was typed, told by the thread that reads them, whatever the main one is at."""
+        """A key was typed, told by the thread that reads them once it has passed the key on, whatever
+        the main one is at."""
         if key in self._quit_keys and (loop := self._loop):
             heard = Event()
             self.on_quit_key(heard)
+            behind_it = self._post_message(Callback(heard.set))
             with suppress(RuntimeError):  # the loop has ended, and the app with it
-                loop.call_soon_threadsafe(heard.set)
+                asyncio.run_coroutine_threadsafe(behind_it, loop)
 
     def give_back_terminal(self) -> None:
         """Have the terminal as it was, at once, whatever the app is at; for other threads."""

@@ -12,6 +12,7 @@ import sys
 import termios
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 import pytest
 from msgspec import structs
@@ -53,6 +54,20 @@ async def test_ctrl_q_quits_from_everywhere() -> None:
         async with chat(FakeEngine()) as running:
             await running.press(*keys, "ctrl+q")
             assert running.app.return_code == 0
+
+
+async def test_the_key_to_quit_counts_as_heard_only_once_the_app_has_come_to_it() -> None:
+    async with chat(FakeEngine()) as running:
+        heard: list[Event] = []
+        running.app.on_quit_key = heard.append
+        at_work = asyncio.Event()
+        running.app.call_later(at_work.wait)
+        await asyncio.to_thread(running.app.typed, "ctrl+q")
+        await running.rest()
+        meanwhile = [each.is_set() for each in heard]
+        at_work.set()
+        await running.settle()
+        assert (meanwhile, [each.is_set() for each in heard]) == ([False], [True])
 
 
 async def test_ctrl_c_stops_a_reply() -> None:

@@ -13,6 +13,8 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
+from time import monotonic
 
 LIMIT_S = 2.7  # from the signal or the key to the end of the process; nobody waits for three
 SIGNALLED = 128  # plus the signal's number is the exit code that shells expect
@@ -38,6 +40,7 @@ class Ending:
     def __init__(self, leave: Callable[[int], bool], give_up: Callable[[], None]) -> None:
         self._leave, self._give_up = leave, give_up
         self._begun = threading.Lock()
+        self._asked_at = -inf  # by a key
 
     def on_signals(self) -> None:
         """From now on, SIGTERM, SIGHUP, SIGINT and SIGQUIT end the process. For the main thread."""
@@ -51,14 +54,20 @@ class Ending:
         threading.Thread(target=self._listen, args=(heard,), daemon=True).start()
 
     def begin(self, code: int) -> None:
-        """The end has been asked for: by now the process has its time, and no more."""
-        if self._begun.acquire(blocking=False):
-            self._end_unless(threading.Event(), code)
+        """The end begins: the process has its time, and no more. It counts from the key that asked
+        for it, which a main thread at long work comes to late."""
+        since_key = monotonic() - self._asked_at
+        self._begin(code, LIMIT_S - since_key if since_key < LIMIT_S else LIMIT_S)
 
     def asked(self, heard: threading.Event) -> None:
         """A key asked for the end. heard: set once the main thread has come to it; where it never
         does, as when it waits for a terminal that takes nothing, the process ends all the same."""
-        self._end_unless(heard, 0)
+        self._asked_at = monotonic()
+        self._end_unless(heard, 0, LIMIT_S)
+
+    def _begin(self, code: int, limit_s: float) -> None:
+        if self._begun.acquire(blocking=False):
+            self._end_unless(threading.Event(), code, limit_s)
 
     def _listen(self, heard: socket.socket) -> None:
         while (number := heard.recv(1)[0]) not in _ENDING:
@@ -67,13 +76,13 @@ class Ending:
         with suppress(RuntimeError):  # the loop has ended already
             orderly = self._leave(SIGNALLED + number)
         if orderly:
-            self.begin(SIGNALLED + number)
+            self._begin(SIGNALLED + number, LIMIT_S)
         else:
             self._end(SIGNALLED + number)
 
-    def _end_unless(self, otherwise: threading.Event, code: int) -> None:
+    def _end_unless(self, otherwise: threading.Event, code: int, limit_s: float) -> None:
         def wait() -> None:
-            if not otherwise.wait(LIMIT_S):
+            if not otherwise.wait(limit_s):
                 self._end(code)
 
         threading.Thread(target=wait, daemon=True).start()

@@ -155,9 +155,9 @@ class SteadyDriver(LinuxDriver):
 
     def process_message(self, message: Message) -> None:
         """Pass on what was typed; the app hears of a key even where its loop stands still."""
+        super().process_message(message)
         if isinstance(message, Key) and (typed := getattr(self._app, "typed", None)):
             typed(message.key)
-        super().process_message(message)
 
     def _read(self) -> bytes:
         """What was typed; nothing where the terminal is gone."""
