@@ -213,7 +213,7 @@ class AmuletApp(App[None]):
         return self._begun
 
     def typed(self, key: str) -> None:
-        """A key was typed, told by the thread that reads them once it has passed the key on, whatever
+        """A key was typed, told by the thread that reads them once it has passed it on, whatever
         the main one is at."""
         if key in self._quit_keys and (loop := self._loop):
             heard = Event()

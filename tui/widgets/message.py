@@ -22,7 +22,7 @@ from tui.widgets.page import Page
 from tui.widgets.reply import Reply
 from tui.widgets.thought import ThoughtView
 
-_FOLDED = 14  # lines of a long question that are shown
+_FOLDED, _FOLDED_LENGTH = 14, 4_000  # lines and characters of a long question that are shown
 _WAITS = "… waiting for the model"
 
 
@@ -143,12 +143,11 @@ class Question(MessageView):
         self._fold()
 
     def _fold(self) -> None:
-        lines = clean(self.node.message.text).split("\n")
-        shown = "\n".join(lines if self.unfolded else lines[:_FOLDED])
-        rest = len(lines) - _FOLDED
-        if rest > 0 and not self.unfolded:
-            shown += f"\n… {rest:,} more lines; press space to show them"
-        content, wish = Content(shown), _wish_blocks(self.node.message.wish)
+        shown, rest = clean(self.node.message.text), ""
+        if not self.unfolded:
+            shown, rest = _folded(shown)
+        content = Content(f"{shown}{rest}; press space to show them" if rest else shown)
+        wish = _wish_blocks(self.node.message.wish)
         self._text.update(self._found.in_content(content) if self._found else content)
         self._wish.show(self._found.in_blocks(wish) if self._found else wish)
         self._wish.display = bool(wish)
@@ -247,7 +246,20 @@ class Waiting(Static):
     """A message that waits for its turn."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(Content(f"{clean(text)}\n{_WAITS}"), classes="said waits")
+        super().__init__(
+            Content("".join((*_folded(clean(text)), f"\n{_WAITS}"))), classes="said waits"
+        )
+
+
+def _folded(text: str) -> tuple[str, str]:
+    """The beginning of a text that is long, and a line that says how much more there is; or all of
+    it, and nothing."""
+    lines = text.split("\n")
+    shown = "\n".join(lines[:_FOLDED])
+    if len(shown) > _FOLDED_LENGTH:
+        return shown[:_FOLDED_LENGTH], f"\n… {len(text) - _FOLDED_LENGTH:,} more characters"
+    rest = len(lines) - _FOLDED
+    return shown, f"\n… {rest:,} more lines" if rest > 0 else ""
 
 
 def _wish_blocks(wish: str) -> list[Block]:

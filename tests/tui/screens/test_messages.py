@@ -152,6 +152,20 @@ async def test_a_long_question_is_folded_and_says_so() -> None:
         assert "more lines" not in running.shown()
 
 
+async def test_a_question_of_one_long_line_is_folded_also_while_it_waits() -> None:
+    engine = FakeEngine(["Once ", HOLD, "upon a time."], ["Yes."])
+    async with chat(engine) as running:
+        await running.say("Tell me a story.")
+        await running.say("long " * 2_000 + "THE-END")
+        assert "… 6,007 more characters" in running.shown()
+        assert "THE-END" not in running.shown()
+        engine.go_on()
+        await running.settle()
+        assert "6,007 more characters; press space to show them" in running.words()
+        await running.press("shift+tab", "up", "space", "down")
+        assert "THE-END" in running.shown()
+
+
 async def test_of_a_long_chat_the_newest_messages_are_held_and_more_where_one_goes() -> None:
     async with chat(FakeEngine()) as running:
         nodes: list[Node] = []
