@@ -13,6 +13,7 @@ import signal
 import sys
 import termios
 import threading
+import time
 from codecs import getincrementaldecoder
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,7 +27,7 @@ from textual.message import Message
 from tui.system.signals import ending
 
 _AT_ONCE = 1 << 12  # bytes
-_PATIENCE_S = 0.1  # in which an escape sequence has come whole
+_PATIENCE_S = 0.1  # in which an escape sequence has come whole, and signals that came together
 _AS_FOUND = (
     b"\x1b[?2004l\x1b[?7h\x1b[?2048l"  # paste, line wrap, reports of the size
     b"\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l\x1b[?1004l"  # mouse, focus
@@ -65,11 +66,29 @@ class SteadyDriver(LinuxDriver):
             self._in_use = writer is not None and writer.is_alive()
 
     def stop_application_mode(self) -> None:
-        """Have the terminal as it was found."""
+        """Have the terminal as it was found. Where others have it, its line is theirs, and only the
+        modes are ours to leave."""
         if self._in_use:
+            if not self._is_ours():
+                self.attrs_before = None
             super().stop_application_mode()
             self.write(_FORGOTTEN)
             self._in_use = False
+
+    def disable_input(self) -> None:
+        """Hear no more keys. Those that another program has not read yet are not thrown away: the
+        system would stop us for it, also when we are to end."""
+        if not self._in_use or self.exit_event.is_set():
+            return
+        signal.signal(signal.SIGWINCH, signal.SIG_DFL)
+        self._disable_mouse_support()  # type: ignore[no-untyped-call]
+        self.exit_event.set()
+        if self._key_thread is not None:
+            self._key_thread.join()
+        self.exit_event.clear()
+        if self._is_ours():
+            with suppress(termios.error):
+                termios.tcflush(self.fileno, termios.TCIFLUSH)
 
     def give_back(self) -> None:
         """Have the terminal as it was found, at once, if it is still there and can be written to;
@@ -109,11 +128,7 @@ class SteadyDriver(LinuxDriver):
         """After a stop that nobody announced: another program may have had the terminal."""
         if self._came_back or not self._in_use or not self._auto_restart:
             self._came_back = False
-        elif self._is_ours():
-            self.suspend_application_mode()
-            self._come_back()
-        else:  # its line is the shell's, and only the modes are ours to leave
-            self.attrs_before = None
+        else:
             self.suspend_application_mode()
             self._come_back()
 
@@ -123,7 +138,9 @@ class SteadyDriver(LinuxDriver):
         while not self._in_use and not ending():
             if self._is_ours():
                 self.resume_application_mode()
-            else:
+                continue
+            time.sleep(_PATIENCE_S)  # a signal to end that has waited is heard by another thread
+            if not ending():
                 os.kill(os.getpid(), signal.SIGSTOP)
 
     def _is_ours(self) -> bool:

@@ -61,6 +61,13 @@ def frozen_while_it_writes(terminal: Closable) -> None:
     terminal.freeze()
 
 
+def lives(process: psutil.Process) -> bool:
+    """Whether it has not ended; its shell may not have asked how it did yet."""
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def stopped(terminal: Closable) -> None:
     ready(terminal)
     terminal.app.send_signal(signal.SIGSTOP)
@@ -101,6 +108,29 @@ def test_ctrl_z_goes_to_the_shell_and_fg_comes_back_to_the_same_engine(
         terminal.type(f"Tell me a story.{ENTER}")
         terminal.until("▌ Tell me a story", "tokens/s|first after")
         assert app.children() == [engine]
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("stop", ["TSTP", "STOP"])
+@pytest.mark.parametrize("name", ["TERM", "HUP", "QUIT"])
+def test_a_job_that_is_stopped_behind_a_shell_ends_by_a_signal_once_it_goes_on(
+    tmp_path: Path, stop: str, name: str
+) -> None:
+    write_llama(tmp_path / "tiny.gguf")
+    terminal = Emulated(tmp_path, {})
+    try:
+        terminal.until(f"^{PROMPT}")
+        terminal.type(f"{sys.executable} -m amulet_local -m tiny.gguf -p concise{ENTER}")
+        terminal.until("ready")
+        (app,) = psutil.Process(terminal.shell).children()
+        processes = [app, *app.children()]
+        app.send_signal(getattr(signal, f"SIG{stop}"))
+        terminal.until("Stopped")
+        app.send_signal(getattr(signal, f"SIG{name}"))
+        app.send_signal(signal.SIGCONT)
+        assert comes(lambda: not any(map(lives, processes)))
+        assert comes(terminal.is_plain)
     finally:
         terminal.close()
 
