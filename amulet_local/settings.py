@@ -100,6 +100,11 @@ def block_costs_file(model: str, loaded: str) -> Path:
     return autotune_folder() / f"{_short(f'{_here(model)} {loaded}')}-blocks.json"
 
 
+def format_trial_file(model: str, loaded: str) -> Path:
+    """What other formats of a model that is loaded like this came to: named as above."""
+    return autotune_folder() / f"{_short(f'{_here(model)} {loaded}')}-formats.json"
+
+
 def strengths_file(model: str) -> Path:
     """The strengths found for a model's presets: named by its file, as above; they hang on no
     machine."""

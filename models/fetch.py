@@ -15,7 +15,7 @@ from amulet_local.errors import INTERRUPTED, AmuletError
 _LOCK = ".fetching.lock"
 _POLL_S = 0.1
 
-Stage = Literal["fetching", "verifying", "writing"]
+Stage = Literal["fetching", "verifying", "writing", "measuring"]
 
 
 class FetchCancelledError(AmuletError):
@@ -27,11 +27,13 @@ class FetchCancelledError(AmuletError):
 @dataclass(frozen=True)
 class Progress:
     """How far a fetch is: bytes that have arrived, then bytes checked; or how many tensors of a
-    model are written in another type."""
+    model are written in another type, then steps and pieces of text that were measured in it.
+    type: that type."""
 
     stage: Stage
     done: int
     total: int
+    type: str = ""
 
 
 OnProgress = Callable[[Progress], object]

@@ -368,9 +368,9 @@ PRESETS = (
 )
 MODELS = (
     Action(
-        "write_faster",
+        "faster_format",
         "ctrl+t",
-        "Write a copy in the type that is faster on this machine",
+        "Measure whether another format is faster here; once measured: write that copy",
         id="model_faster",
     ),
 )

@@ -8,7 +8,6 @@ What takes a while to import is imported by the command that needs it: a list is
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,8 +17,9 @@ from typing import Any
 from msgspec import structs
 from rich.filesize import decimal
 
+from amulet_local.cli import formats
 from amulet_local.cli.options import value, words
-from amulet_local.cli.output import console, print_json, say, write
+from amulet_local.cli.output import confirmed, console, print_json, say, write
 from amulet_local.errors import UsageError
 from amulet_local.path_text import as_text
 from amulet_local.protocol.loading import Memory
@@ -29,10 +29,10 @@ from amulet_local.safe_text import line
 from amulet_local.settings import load_settings, models_folder
 from amulet_local.system import paths
 from models import catalogue, library, lookup
-from models.cards import ModelCard, file_title, printable, require_chat_model
+from models.cards import ModelCard, file_title, printable
 from models.library import LeftOut, LocalModel
 from models.memory import estimate, memory_advice
-from models.quantisation import FASTER, TYPES, faster_type, quantise, rounded_twice
+from models.quantisation import TYPES
 
 _QUESTION = "What makes a good walking holiday?"  # what a preview shows
 _PREFERENCE = "Your answer should be as concise as possible."
@@ -61,6 +61,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAME|hf:OWNER/REPOSITORY[:TYPE]|URL",
         help="a name from the catalogue ('default' for the default model), or a repository or URL",
     )
+    pull.add_argument(
+        "--try-formats",
+        action=argparse.BooleanOptionalAction,
+        help="measure whether another format is faster here; done by itself on a terminal",
+    )
     pull.set_defaults(run=_pull)
 
     info = commands.add_parser("info", help="describe a model and the memory it needs")
@@ -77,12 +82,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     info.set_defaults(run=_info)
 
     quantize = commands.add_parser(
-        "quantize", help="write a copy of a model in another quantisation"
+        "quantize", help="find the quantisation that suits this machine, or write a copy in one"
     )
     quantize.add_argument(
         "name", metavar="NAME", help="the model's name, or the path of a GGUF file"
     )
-    quantize.add_argument("--type", required=True, choices=TYPES, help="the new quantisation")
+    quantize.add_argument(
+        "--type",
+        choices=TYPES,
+        help="write this one; without it, measure which is faster here, and what it costs",
+    )
+    quantize.add_argument(
+        "-y", "--yes", action="store_true", help="write what is worth it without asking"
+    )
     quantize.set_defaults(run=_quantize)
 
     remove = commands.add_parser("remove", help="delete a model from the models folder")
@@ -143,10 +155,17 @@ def _pull(args: argparse.Namespace) -> int:
     with watching(args.name, quiet=args.json) as watch:
         pulled = pull(args.name, watch)
     if args.json:
-        print_json({**asdict(pulled), "path": as_text(pulled.path)})
-    else:
-        state = "fetched" if pulled.fetched else "already here"
-        write(f"{pulled.name} is {state} and intact: {pulled.path}\n")
+        facts = {**asdict(pulled), "path": as_text(pulled.path)}
+        if args.try_formats:
+            facts["formats"] = formats.tried(pulled.path, as_json=True)
+        print_json(facts)
+        return 0
+    state = "fetched" if pulled.fetched else "already here"
+    write(f"{pulled.name} is {state} and intact: {pulled.path}\n")
+    if args.try_formats:
+        formats.tried(pulled.path)
+    elif args.try_formats is None and formats.can_ask():
+        formats.offer(pulled.path)
     return 0
 
 
@@ -164,10 +183,7 @@ def _info(args: argparse.Namespace) -> int:
     found = library.usable_devices(options)
     placing = estimate_offload(memory, options, found, free)
     advice = memory_advice(card, options, free, found)
-    hint = faster_type(card, placing)
-    if hint:
-        path_word = shlex.quote(as_text(card.path))
-        hint += f"; to write one: amulet models quantize {path_word} --type {FASTER}"
+    hint = formats.hint(card, placing, options)
     shown = None
     if card.kind == "chat":
         system = settings.system or DEFAULT_SYSTEM
@@ -209,25 +225,16 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _quantize(args: argparse.Namespace) -> int:
-    from rich.progress import Progress
-
     from models.inspection import inspect
 
     source = lookup.resolve(args.name)
-    card = inspect(source)
-    require_chat_model(card)
-    if twice := rounded_twice(card, args.type):
-        say(f"{source.name}: {twice}.")
-    shown = console(stderr=True, quiet=args.json)
-    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as bar:
-        task = bar.add_task(f"to {args.type}")
-        target = quantise(
-            source, args.type, lambda done, total: bar.update(task, completed=done, total=total)
-        )
-    if args.json:
-        print_json(_card_facts(inspect(target), lookup.called(target)))
+    if args.type:
+        target = formats.copied(source, args.type, quiet=args.json)
+        facts = _card_facts(inspect(target), lookup.called(target)) if args.json else {}
     else:
-        write(f"Wrote {target} ({decimal(target.stat().st_size)})\n")
+        facts = formats.tried(source, yes=args.yes, as_json=args.json)
+    if args.json:
+        print_json(facts)
     return 0
 
 
@@ -248,13 +255,7 @@ def _remove(args: argparse.Namespace) -> int:
 def _agreed(path: Path) -> bool:
     if not sys.stdin.isatty():
         raise UsageError(f"cannot ask without a terminal; add --yes to remove {path}.")
-    from rich.prompt import Confirm
-    from rich.text import Text
-
-    try:
-        return Confirm.ask(Text(f"Remove {path}?"), console=console(stderr=True), default=False)
-    except EOFError:
-        return False
+    return confirmed(f"Remove {path}?")
 
 
 # -- how it looks ---------------------------------------------------------------------------------

@@ -129,6 +129,17 @@ def console(*, stderr: bool = False, quiet: bool = False) -> Console:
     return shown
 
 
+def confirmed(question: str) -> bool:
+    """Whether the user agrees; on a terminal. No answer is no."""
+    from rich.prompt import Confirm
+    from rich.text import Text
+
+    try:
+        return Confirm.ask(Text(question), console=console(stderr=True), default=False)
+    except EOFError:
+        return False
+
+
 class StatusLine:
     """A line on standard error that replaces itself while work goes on; on terminals only."""
 

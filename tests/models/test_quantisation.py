@@ -12,10 +12,10 @@ from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.runtime.llama.quantize import QUANTISATIONS
 from amulet_local.runtime.offload import Offload
 from amulet_local.settings import models_folder
-from models.cards import require_chat_model
-from models.fetch import FetchCancelledError
+from models.cards import Shape, require_chat_model
+from models.fetch import FetchCancelledError, Progress
 from models.inspection import inspect
-from models.quantisation import TYPES, faster_type, quantise, quantise_apart, rounded_twice
+from models.quantisation import TYPES, quantise, quantise_apart, rounded_twice, worth_trying
 from tests.models.gguf_files import write_model
 from tests.tiny_models import write_llama
 
@@ -64,22 +64,22 @@ def test_a_full_disk_is_told_before_anything_is_written(
 def test_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
     source = tmp_path / "Tiny.F32.gguf"
     write_llama(source)
-    seen: list[tuple[int, int]] = []
-    target = quantise_apart(source, "q8_0", lambda *done: seen.append(done), lambda: False)
+    seen: list[Progress] = []
+    target = quantise_apart(source, "q8_0", seen.append, lambda: False)
     assert inspect(target).quantisation == "Q8_0"
-    assert seen[-1][0] == seen[-1][1] == len(seen)
+    assert seen[-1] == Progress("writing", len(seen), len(seen), "q8_0")
     with pytest.raises(UsageError, match="already exists"):
-        quantise_apart(source, "q8_0", lambda *_: None, lambda: False)
+        quantise_apart(source, "q8_0", lambda _: None, lambda: False)
     source.write_bytes(source.read_bytes()[:5000])
     with pytest.raises(NotUsableError, match="could not be quantised"):
-        quantise_apart(source, "q4_0", lambda *_: None, lambda: False)
+        quantise_apart(source, "q4_0", lambda _: None, lambda: False)
 
 
 def test_a_process_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     source = tmp_path / "Tiny.F32.gguf"
     write_llama(source)
     with pytest.raises(FetchCancelledError, match="nothing of Tiny"):
-        quantise_apart(source, "q8_0", lambda *_: None, lambda: True)
+        quantise_apart(source, "q8_0", lambda _: None, lambda: True)
     assert not list(models_folder().glob("*.part"))
 
 
@@ -122,33 +122,38 @@ def test_weights_that_would_be_rounded_twice_are_told(
     assert told.startswith(f"its weights were rounded to {source} before") is twice
 
 
-def test_no_type_is_faster_for_what_writes_no_text(tmp_path: Path) -> None:
+def test_no_type_is_worth_trying_for_what_writes_no_text(tmp_path: Path) -> None:
     card = inspect(write_model(tmp_path / "a.gguf", "clip"))
-    assert faster_type(card, Offload(0, 3, (), 0, True)) == ""
+    assert worth_trying(card, Offload(0, 3, (), 0, True)) == ()
 
 
 @pytest.mark.parametrize(
-    ("flags", "quantisation", "layers", "hinted"),
+    ("flags", "quantisation", "shape", "layers", "types"),
     [
-        ({"avx2"}, "Q4_1", 0, True),
-        ({"avx2"}, "F16", 0, True),
-        ({"avx2"}, "Q4_0", 0, False),
-        ({"avx2"}, "Q4_K_M", 0, False),
-        ({"avx2"}, "IQ2_XS", 0, False),
-        ({"avx2"}, "Q4_1", -1, False),
-        ({"sse2"}, "Q4_1", 0, False),
+        ({"avx2"}, "Q4_1", Shape(width=576), 0, ("q4_0",)),
+        ({"avx2"}, "Q4_1", Shape(width=512), 0, ("q4_0", "q4_k_m")),
+        ({"avx2"}, "F16", Shape(width=512), 0, ("q4_0", "q4_k_m", "q8_0")),
+        ({"avx2"}, "Q4_0", Shape(width=512, q4=5000), 0, ()),
+        ({"avx2"}, "Q4_K_M", Shape(width=512, q4=5000), 0, ()),
+        ({"avx2"}, "Q4_K_M", Shape(width=896, q4=100), 0, ("q4_0",)),
+        ({"avx2"}, "IQ2_XS", Shape(width=512), 0, ()),
+        ({"avx2"}, "Q4_1", Shape(width=512), -1, ()),
+        ({"sse2"}, "Q4_1", Shape(width=512), 0, ()),
+        ({"sse2"}, "BF16", Shape(width=512), 0, ("q8_0",)),
     ],
 )
-def test_a_faster_type_is_hinted_at_where_there_is_one(
+def test_types_are_worth_trying_where_their_kernels_are_faster(
     flags: set[str],
     quantisation: str,
+    shape: Shape,
     layers: int,
-    hinted: bool,
+    types: tuple[str, ...],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("models.memory._processor_flags", lambda: frozenset(flags))
     monkeypatch.setattr("models.memory._is_arm", lambda: False)
-    card = replace(inspect(write_model(tmp_path / "a.gguf")), quantisation=quantisation)
-    hint = faster_type(card, Offload(layers, 3, (), 0, True))
-    assert ("Q4_0 copy" in hint) is hinted
+    card = replace(
+        inspect(write_model(tmp_path / "a.gguf")), quantisation=quantisation, shape=shape
+    )
+    assert worth_trying(card, Offload(layers, 3, (), 0, True)) == types

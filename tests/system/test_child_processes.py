@@ -103,7 +103,7 @@ def test_the_quantiser_runs_none_of_them(hostile: Path) -> None:
     source = hostile / "model.gguf"
     source.write_bytes(b"no model")
     with pytest.raises(NotUsableError, match="could not be quantised"):
-        quantise_apart(source, "q4_0", lambda *_: None, lambda: False)
+        quantise_apart(source, "q4_0", lambda _: None, lambda: False)
     assert ran(hostile) == ""
 
 

@@ -95,10 +95,12 @@ MODELS = (
         str(MODEL.path),
         "SmolLM2-135M-Instruct Q4_1",
         "Needs about 465.9 MB for two streams of 4,096 tokens (weights 156.8 MB, KV 188.7 MB, "
-        "compute 43.1 MB); 23.7 GB free.\n\n"
-        "llama, 134,515,008 parameters\n98.1 MB on disk · trained for 8,192 tokens\n"
-        "chat template: yes · licence: apache-2.0\nkept by Amulet: /models/small.gguf",
+        "compute 43.1 MB); 23.7 GB free.",
         True,
+        about="llama, 134,515,008 parameters\n98.1 MB on disk · trained for 8,192 tokens\n"
+        "chat template: yes · licence: apache-2.0\nkept by Amulet: /models/small.gguf",
+        formats="On this processor a copy in Q4_0 may be faster than Q4_1.",
+        unmeasured=True,
     ),
     StoredModel("/models/middle.gguf", "Middle-8B-Instruct Q4_K_M", "Takes 6.1 GB.", True),
     StoredModel("/models/big.gguf", "Big-70B-Instruct Q4_K_M", "Takes 43 GB.", False),

@@ -27,6 +27,7 @@ from tui.actions import CHAT, MESSAGES, Action, bindings, shown_key
 from tui.screens import (
     chat_actions,
     first_run,
+    format_actions,
     message_actions,
     mix_actions,
     model_actions,
@@ -49,7 +50,6 @@ from tui.session.changes import (
 )
 from tui.session.model_store import ModelStore
 from tui.session.session import Session
-from tui.unexpected import as_sentences
 from tui.widgets.completions import Completions
 from tui.widgets.desk import Desk
 from tui.widgets.dial import Dial
@@ -133,6 +133,7 @@ class ChatScreen(Screen[None]):
     action_calibrate = first_run.calibrate
     _name_better = on(first_run.Suggested)(first_run.name_it)
     _take_arrival = on(FetchLine.Arrived)(first_run.arrived)
+    _take_measures = on(FetchLine.Measured)(format_actions.measured)
     _read_ahead = on(Prompt.Paused)(writing.read_ahead)
     _take_end = on(FetchLine.Ended)(first_run.ended)
 
@@ -230,7 +231,7 @@ class ChatScreen(Screen[None]):
         self.query_one(StatusLine).status = session.status
         self.set_class(self._offer.display, "-offering")
         first_run.go_on(self)
-        better, stuck = self.better.stage, session.care.stuck
+        better, stuck = (self.better.stage, self.better.faster), session.care.stuck
         doing = (self.busy, self._offer.display, self._offer.fetching, better, stuck)
         if doing != self._keys_shown:
             self._keys_shown = doing
@@ -251,18 +252,15 @@ class ChatScreen(Screen[None]):
     @work(thread=True, exclusive=True)
     def find_model(self, name: str, *, chosen: bool = False) -> None:
         """Find a model by its name or path, and load it. chosen: by the user."""
-        try:
-            with as_sentences():
-                model = self.model_store.find(name)
-            self.post_message(ModelFound(model, chosen=chosen))
-        except AmuletError as error:
-            self.post_message(ModelMissing(str(error)))
+        self.post_message(model_actions.found(self, name, chosen=chosen))
 
     @on(ModelFound)
     def _load(self, message: ModelFound) -> None:
         self._offer.hide()
         self.better.chosen = as_text(message.model.path) if message.chosen else ""
         self.show(self.session.load(message.model))
+        if message.news:
+            format_actions.tell(self, message.news)
 
     @on(ModelMissing)
     @on(Offer.Ended)

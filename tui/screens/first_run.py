@@ -17,7 +17,7 @@ from amulet_local.errors import AmuletError
 from amulet_local.path_text import as_text
 from models.catalogue import default
 from tui.actions import CHAT, shown_key
-from tui.screens import calibrating, model_actions
+from tui.screens import calibrating, format_actions, model_actions
 from tui.screens.chat_view import ChatView
 from tui.session.better_model import Stage, remember
 from tui.session.changes import Activity, Noticed
@@ -62,11 +62,12 @@ def keyed(view: ChatView) -> bool:
     """Whether the key would do something now; within a line it deletes, as everywhere."""
     prompt = view.prompt
     at_end = prompt.cursor_location == prompt.document.end
-    return view.better.stage in _KEYED and at_end
+    return (view.better.stage in _KEYED or view.better.faster is not None) and at_end
 
 
 def accept(view: ChatView) -> None:
-    """Take the next step: fetch what is offered, move the chat to what is here, or measure it."""
+    """Take the next step: fetch what is offered, move the chat to what is here, measure it; or
+    write a faster format."""
     better = view.better
     if better.stage is Stage.OFFERED:
         model_actions.pull(view, better.name)
@@ -79,6 +80,8 @@ def accept(view: ChatView) -> None:
     elif better.stage is Stage.UNMEASURED:
         better.stage = Stage.OVER
         calibrating.toggle(view)
+    elif better.faster:
+        format_actions.write(view, *better.faster)
     view.show()
 
 

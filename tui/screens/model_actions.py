@@ -6,25 +6,31 @@ Functions over the chat's screen.
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from amulet_local.errors import AmuletError
 from amulet_local.path_text import as_text
 from tui.actions import CHAT, shown_key
+from tui.screens import format_actions
 from tui.screens.chat_view import ChatView
+from tui.screens.format_actions import bring
 from tui.screens.model_picker import ModelChoice, ModelPicker
 from tui.session.changes import ChosenModel, Noticed
 from tui.session.session import BUSY
-from tui.widgets.fetching import Bring
+from tui.unexpected import as_sentences
+
+if TYPE_CHECKING:
+    from models.format_trial import Trial
 
 
 class ModelFound(Message):
-    """There is a model to load; chosen: by the user."""
+    """There is a model to load; chosen: by the user. news: of a format that is worth a copy."""
 
-    def __init__(self, model: ChosenModel, *, chosen: bool) -> None:
+    def __init__(self, model: ChosenModel, *, chosen: bool, news: Trial | None = None) -> None:
         super().__init__()
-        self.model, self.chosen = model, chosen
+        self.model, self.chosen, self.news = model, chosen, news
 
 
 class ModelMissing(Message):
@@ -44,13 +50,26 @@ def pick_model(view: ChatView) -> None:
 
 
 def _pick_model(view: ChatView, choice: ModelChoice | None) -> None:
-    if choice and choice.write:
-        write = partial(view.model_store.write, choice.name, choice.write)
-        _bring(view, f"{Path(choice.name).name} in {choice.write.upper()}", write)
+    if choice and choice.measure:
+        format_actions.measure(view, choice.name)
+    elif choice and choice.write:
+        format_actions.write(view, choice.name, choice.write)
     elif choice and choice.fetch:
         pull(view, choice.name)
     elif choice:
         load_by_name(view, choice.name)
+
+
+def found(view: ChatView, name: str, *, chosen: bool) -> ModelFound | ModelMissing:
+    """The model of a name or path, or why there is none; blocks."""
+    store = view.model_store
+    try:
+        with as_sentences():
+            model = store.find(name)
+            news = store.news_of_formats(as_text(model.path), view.session.options)
+    except AmuletError as error:
+        return ModelMissing(str(error))
+    return ModelFound(model, chosen=chosen, news=news)
 
 
 def load_by_name(view: ChatView, name: str) -> None:
@@ -82,9 +101,4 @@ def pull(view: ChatView, what: str) -> None:
     if what == "stop":
         view.fetching.cancel()
     else:
-        _bring(view, what, partial(view.model_store.pull, what))
-
-
-def _bring(view: ChatView, what: str, bring: Bring) -> None:
-    if not view.fetching.begin(what, bring):
-        view.notify(f"{view.fetching.what} is still being fetched; /pull stop cancels it.")
+        bring(view, what, partial(view.model_store.pull, what))

@@ -32,11 +32,12 @@ _NONE = "No model here matches; Enter uses what you typed as a path."
 @dataclass(frozen=True)
 class ModelChoice:
     """name: the path of a model, or what was typed for one; with fetch, of the catalogue. write: a
-    type, to write it in."""
+    type, to write it in. measure: find out whether another format is faster."""
 
     name: str
     fetch: bool = False
     write: str = ""
+    measure: bool = False
 
 
 class ModelPicker(Picker[ModelChoice]):
@@ -128,13 +129,17 @@ class ModelPicker(Picker[ModelChoice]):
     def _show(self, message: OptionList.OptionHighlighted) -> None:
         model = next((it for it in self._models if it.path == message.option_id), None)
         if model:
-            key = shown_key(self.app, MODELS, "write_faster")
-            more = (
-                f"\nPress {key} to write a copy in {model.faster.upper()}." if model.faster else ""
-            )
-            self._describe(model.label, model.card + more)
+            formats = f"{model.formats} {self._by_key(model)}".strip()
+            takes = "\n".join(filter(None, [model.card, formats]))
+            self._describe(model.label, "\n\n".join(filter(None, [takes, model.about])))
             if model.here:
                 self._preview(model.path)
+
+    def _by_key(self, model: StoredModel) -> str:
+        key = shown_key(self.app, MODELS, "faster_format")
+        if model.faster:
+            return f"Press {key} to write the {model.faster.upper()} copy."
+        return f"Press {key} to measure it while you chat." if model.unmeasured else ""
 
     def _describe(self, title: str, card: str) -> None:
         self.tell({"title": title, "facts": card, "prompts": ""})
@@ -169,12 +174,14 @@ class ModelPicker(Picker[ModelChoice]):
         if message.option_id:
             self._choose(message.option_id)
 
-    def action_write_faster(self) -> None:
-        """Have the one at hand written in the type that is faster here."""
+    def action_faster_format(self) -> None:
+        """Have it measured whether another format of the one at hand is faster here; once that is
+        known, have the copy written."""
         option = self.query_one(OptionList).highlighted_option
         model = next((it for it in self._models if option and it.path == option.id), None)
-        if model and model.faster:
-            self.dismiss(ModelChoice(model.path, write=model.faster))
+        if model and (model.faster or model.unmeasured):
+            choice = ModelChoice(model.path, write=model.faster, measure=model.unmeasured)
+            self.dismiss(choice)
 
     def _choose(self, name: str) -> None:
         model = next((it for it in self._models if it.path == name), None)

@@ -39,7 +39,9 @@ class BetterModel:
     """stage: how far it is. name: what to fetch, by its name in the catalogue. here: the path of
     what was fetched. chosen: the path of what the user chose to load: where that succeeds, the app
     begins with it the next time. told: whether it was said why nothing better is offered.
-    calibration: the search under way for what a model bears, if any."""
+    calibration: the search under way for what a model bears, if any. faster: the path of a model
+    and the type that is worth a copy of it, where one is offered: the key writes it, unless it is
+    at one of the stages."""
 
     stage: Stage = Stage.WAITING
     name: str = ""
@@ -47,6 +49,7 @@ class BetterModel:
     chosen: str = ""
     told: bool = False
     calibration: Calibration | None = None
+    faster: tuple[str, str] | None = None
 
 
 def last_model() -> str:

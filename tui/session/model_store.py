@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from amulet_local.errors import AmuletError, NotUsableError
 from amulet_local.path_text import as_text, from_text
 from amulet_local.protocol.loading import LoadOptions, Memory
 from amulet_local.settings import models_folder
+from amulet_local.system import paths
 from models.catalogue import Entry, Hosted, default, entries, is_complete
 from tui.markdown.sanitising import sentence
 from tui.session.changes import ChosenModel
@@ -22,6 +25,7 @@ from tui.session.steering import SteeringChoice
 
 if TYPE_CHECKING:
     from models.fetch import Progress
+    from models.format_trial import Trial
     from models.pull import Pulled
     from models.suggestion import Suggestion
 
@@ -78,31 +82,68 @@ def write_model(
     on_progress: Callable[[Progress], object],
     cancelled: Callable[[], bool],
 ) -> Pulled:
-    """Write a model in another type, beside it. Raises AmuletError (see models.quantisation)."""
-    from models.fetch import Progress
+    """Write a model in another type, from the most precise file of it that is here; a copy that is
+    there already stays. Raises AmuletError (see models.quantisation)."""
+    from models import inspection, library, quantisation, sources
     from models.pull import Pulled
-    from models.quantisation import quantise_apart
 
-    def tell(done: int, total: int) -> None:
-        on_progress(Progress("writing", done, total))
+    cards = [model.card for model in library.listing().models]
+    source = sources.best_source(inspection.inspect(from_text(path)), cards).path
+    copy = quantisation.target_of(source, type_)
+    if not paths.exists(copy):
+        copy = quantisation.quantise_apart(source, type_, on_progress, cancelled)
+    return Pulled(copy.stem, copy, copy.stat().st_size, "", fetched=False)
 
-    written = quantise_apart(from_text(path), type_, tell, cancelled)
-    return Pulled(written.stem, written, written.stat().st_size, "", fetched=False)
+
+def try_formats(
+    path: str,
+    options: LoadOptions,
+    on_progress: Callable[[Progress], object],
+    cancelled: Callable[[], bool],
+) -> Trial:
+    """Measure which format of a model is the right one here (see models.format_trial). Raises
+    AmuletError."""
+    from models import format_trial, library
+
+    listing = library.listing(options=options)
+    found = next((it for it in listing.models if as_text(it.path) == path), None)
+    cards = [model.card for model in listing.models]
+    promised = found and format_trial.outlook(found.card, found.placing, cards, options)
+    if not promised:
+        raise NotUsableError(f"no other format of {from_text(path).name} is known to be faster.")
+    trial = format_trial.run(promised, options, on_progress, cancelled)
+    format_trial.keep(from_text(path), options, replace(trial, told=True))
+    return trial
+
+
+def news_of_formats(path: str, options: LoadOptions) -> Trial | None:
+    """What was measured for a model elsewhere, if a copy is worth making: told once."""
+    from models import format_trial
+
+    trial = format_trial.kept(from_text(path), options)
+    if not trial or trial.told or not trial.copy or paths.exists(trial.copy):
+        return None
+    format_trial.keep(from_text(path), options, replace(trial, told=True))
+    return trial
 
 
 @dataclass(frozen=True)
 class StoredModel:
     """A model on this disk, or one that can be fetched. path: of its file, or its name in the
-    catalogue. label: what to call it, with its quantisation; card: what there is to know before it
-    is loaded, in lines; fits: whether there is memory for it; here: whether it is on this disk;
-    faster: the type in which it would be faster here, if any."""
+    catalogue. label: what to call it, with its quantisation; card: what it takes, in lines; fits:
+    whether there is memory for it; here: whether it is on this disk; about: what it is, in lines;
+    formats: what is known of other formats of it; faster: the type that was measured to be worth a
+    copy here, if any; unmeasured: whether one may be."""
 
     path: str
     label: str
     card: str
     fits: bool
     here: bool = True
+    about: str = ""
+    formats: str = ""
     faster: str = ""
+    unmeasured: bool = False
 
 
 def list_models(options: LoadOptions) -> list[StoredModel]:
@@ -110,13 +151,16 @@ def list_models(options: LoadOptions) -> list[StoredModel]:
     not here. Raises AmuletError."""
     from rich.filesize import decimal
 
-    from models import library, memory, quantisation
+    from models import library, memory
+    from models.format_trial import outlook
 
     listing = library.listing(options=options)
     free, found = listing.free, []
+    cards = [model.card for model in listing.models]
     for model in listing.models:
         card, needed, placing = model.card, model.memory, model.placing
-        hint = quantisation.faster_type(card, placing)
+        promised = outlook(card, placing, cards, options)
+        trial = promised.trial if promised else None
         known = [
             f"{card.architecture or 'unknown'}, {card.parameters:,} parameters",
             f"{decimal(card.size)} on disk · trained for {card.context_trained:,} tokens",
@@ -131,12 +175,21 @@ def list_models(options: LoadOptions) -> list[StoredModel]:
             f"compute {decimal(needed.compute)}); {decimal(free)} free.",
             f"Will load: {placing}." if placing.devices else "",
             memory.memory_advice(card, options, free, listing.devices),
-            f"{hint}." if hint else "",
         ]
-        text = "\n".join([*filter(None, takes), "", *filter(None, known)])
         label = f"{_without(card.quantisation, model.name)} {card.quantisation}"
-        faster = quantisation.FASTER if hint else ""
-        found.append(StoredModel(as_text(model.path), label, text, placing.fits, faster=faster))
+        made = trial is not None and trial.copy is not None and paths.exists(trial.copy)
+        found.append(
+            StoredModel(
+                as_text(model.path),
+                label,
+                "\n".join(filter(None, takes)),
+                placing.fits,
+                about="\n".join(filter(None, known)),
+                formats=f"{promised.sentence.removesuffix('.')}." if promised else "",
+                faster=trial.best.type if trial and trial.best and not made else "",
+                unmeasured=promised is not None and not trial,
+            )
+        )
     here = {name for model in listing.models for name in model.names}
     free += sum(device.memory_free for device in listing.devices)
     return found + [_offered(entry, free) for entry in entries() if entry.name not in here]
@@ -207,6 +260,10 @@ class ModelStore:
     write: Callable[[str, str, Callable[[Progress], object], Callable[[], bool]], Pulled] = (
         write_model
     )
+    try_formats: Callable[
+        [str, LoadOptions, Callable[[Progress], object], Callable[[], bool]], Trial
+    ] = try_formats
+    news_of_formats: Callable[[str, LoadOptions], Trial | None] = news_of_formats
 
 
 def _without(quantisation: str, stem: str) -> str:

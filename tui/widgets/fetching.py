@@ -1,7 +1,9 @@
-"""A model on its way to this disk, in one line, while the chat goes on: fetched, or written anew.
+"""A model on its way to this disk, in one line, while the chat goes on: fetched, written anew, or
+only measured in other formats.
 
 The work runs on a thread, which tells of its progress in messages and stops when asked to; the
-screen learns of its end by Arrived or Ended. What is cut short goes on from there the next time.
+screen learns of its end by Arrived, Measured or Ended. A fetch that is cut short goes on from there
+the next time.
 """
 
 from __future__ import annotations
@@ -25,9 +27,10 @@ from tui.unexpected import as_sentences
 
 if TYPE_CHECKING:
     from models.fetch import Progress
+    from models.format_trial import Trial
     from models.pull import Pulled
 
-Bring = Callable[["Callable[[Progress], object]", Callable[[], bool]], "Pulled"]
+Bring = Callable[["Callable[[Progress], object]", Callable[[], bool]], "Pulled | Trial"]
 
 _STOP = "/pull stop cancels"
 
@@ -53,6 +56,13 @@ class FetchLine(Widget):
         def __init__(self, name: str, path: str) -> None:
             super().__init__()
             self.name, self.path = name, path
+
+    class Measured(Message):
+        """What other formats of it came to."""
+
+        def __init__(self, trial: Trial) -> None:
+            super().__init__()
+            self.trial = trial
 
     class Ended(Message):
         """It is not; why."""
@@ -99,14 +109,19 @@ class FetchLine(Widget):
         worker = get_current_worker()
         try:
             with as_sentences():
-                pulled = bring(
+                brought = bring(
                     lambda progress: self.post_message(Progressed(progress)),
                     lambda: worker.is_cancelled,
                 )
         except AmuletError as error:
             self.post_message(self.Ended(sentence(str(error))))
+            return
+        from models.format_trial import Trial  # which has been imported if it is one
+
+        if isinstance(brought, Trial):
+            self.post_message(self.Measured(brought))
         else:
-            self.post_message(self.Arrived(pulled.name, as_text(pulled.path)))
+            self.post_message(self.Arrived(brought.name, as_text(brought.path)))
 
     @on(Progressed)
     def _show_progress(self, message: Progressed) -> None:
@@ -115,11 +130,16 @@ class FetchLine(Widget):
         if progress.stage == "writing":
             self._say(f"{progress.done:,} of {progress.total:,} tensors")
             return
+        if progress.stage == "measuring":
+            percent = 100 * progress.done // max(1, progress.total)
+            self._say(f"{progress.type.upper()} measured {percent}%")
+            return
         of = f" of {decimal(progress.total)}" if progress.total else ""
         stage = "" if progress.stage == "fetching" else f"{progress.stage} "
         self._say(f"{stage}{decimal(progress.done)}{of}")
 
     @on(Arrived)
+    @on(Measured)
     @on(Ended)
     def _hide(self) -> None:
         self.display = False

@@ -29,7 +29,7 @@ QUANTISATIONS = {
 
 
 def quantize(
-    source: str, target: str, quantisation: str, on_progress: Callable[[int, int], None]
+    source: str, target: str, quantisation: str, on_progress: Callable[[int, int], object]
 ) -> None:
     """Write a model in another quantisation with llama.cpp's own quantizer; blocks until done.
 
@@ -60,7 +60,7 @@ def quantize(
 class _TensorWatch(logging.Handler):
     """The quantizer tells its progress only in its log: a line "[ 12/ 272] name …" per tensor."""
 
-    def __init__(self, on_progress: Callable[[int, int], None]) -> None:
+    def __init__(self, on_progress: Callable[[int, int], object]) -> None:
         super().__init__()
         self._on_progress = on_progress
 

@@ -178,7 +178,7 @@ async def test_a_fetch_is_stopped_and_begun_again_by_command() -> None:
         await running.say("/pull hf:org/[b]tiny:Q8_0")
         await running.until("↓ hf:org/[b]tiny:Q8_0: 1.0 MB of 2.0 MB")
         await running.say("/pull other")
-        assert "is still being fetched; /pull stop cancels it" in running.notified[-1]
+        assert "still under way; /pull stop cancels it" in running.notified[-1]
         await running.say("/pull stop")
         await running.until("Stopped; what was fetched of hf:org/[b]tiny:Q8_0 is kept")
         assert running.notified[-1].endswith("tiny:Q8_0 is kept for later.")
@@ -223,7 +223,7 @@ async def test_one_key_writes_a_model_in_the_type_that_is_faster_here() -> None:
 
     async with chat(FakeEngine(), model_store=replace(model_store(), write=write)) as running:
         await running.say("/model")
-        await running.until("Press ^t to write a copy in Q4_0")
+        await running.until("Press ^t to write the Q4_0 copy.")
         await running.press("ctrl+t")
         await running.until(f"↓ {MODEL.path.name} in Q4_0: 3 of 272 tensors")
         assert written == [(str(MODEL.path), "q4_0")]
