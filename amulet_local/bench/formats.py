@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from amulet_local.errors import NotUsableError
 from amulet_local.generation.teacher_forcing import teacher_forced
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.realignment import log_softmax
@@ -36,6 +37,7 @@ _LONGEST_S = 10.0  # in which all steps are taken, of models that are slow
 _WARM_UP = 2  # steps, in which llama.cpp makes room
 _PIECE = 256  # tokens
 _FEWEST_PIECES = 2
+_BROKEN = 10.0  # nats a token more than the other file, and beyond
 
 
 class Measured(NamedTuple):
@@ -71,10 +73,15 @@ class Formats:
         """Measure another file of the same model.
 
         on_progress(done, in all). is_settled: asked with what is known after each piece of the
-        text; the rest is then left out. Raises what loading a model raises.
+        text; the rest is then left out. Raises what loading a model raises, and NotUsableError
+        where the file holds another model.
         """
         present = self._present
         with closing(_Format(copy, self._options)) as other:
+            if other.pieces != present.pieces:
+                raise NotUsableError(
+                    f"{copy} holds another model, which reads text in other tokens; rename it."
+                )
             pieces = len(present.pieces)
             in_all = _STEPS + pieces
             speed = _speed(present, other, lambda done: on_progress(done, in_all))
@@ -148,7 +155,8 @@ def _speed(present: _Format, other: _Format, on_progress: Callable[[int], object
 
 def _measured(speed: float, differences: NDArray[np.float64]) -> Measured:
     """differences: of the surprises, token by token, in nats."""
+    if not np.isfinite(differences).all():  # no number came out of a file that is broken
+        return Measured(speed, math.exp(_BROKEN), 0.0)
     more = float(differences.mean())
     error = float(differences.std()) / math.sqrt(len(differences))
-    bounded = math.exp(min(10.0, more))  # beyond, a file is broken
-    return Measured(speed, bounded, min(1.0, 2 * error))
+    return Measured(speed, math.exp(min(_BROKEN, more)), min(1.0, 2 * error))

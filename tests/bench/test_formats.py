@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from amulet_local.bench.formats import Formats, Measured, text
+from amulet_local.bench.formats import Formats, Measured, _measured, text
+from amulet_local.errors import NotUsableError
 from amulet_local.protocol.loading import LoadOptions
-from tests.tiny_models import write_llama
+from tests.tiny_models import write_llama, write_sentencepiece_llama
 
 OPTIONS = LoadOptions(context=512)
 
@@ -60,6 +63,21 @@ def test_no_more_text_is_read_than_is_needed(tiny: Path) -> None:
     _, whole = measured(tiny, tiny)
     _, short = measured(tiny, tiny, is_enough=True)
     assert len(short) < len(whole)
+
+
+@pytest.mark.model
+def test_a_model_that_reads_other_tokens_is_told(tiny: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.gguf"
+    write_sentencepiece_llama(other)
+    with pytest.raises(NotUsableError, match="holds another model"):
+        measured(tiny, other)
+
+
+@pytest.mark.parametrize("surprise", [math.nan, math.inf, 1000.0])
+def test_what_says_nothing_is_far_from_good(surprise: float) -> None:
+    found = _measured(2.0, np.array([0.1, surprise]))
+    assert found.perplexity > 1000
+    assert math.isfinite(found.margin)
 
 
 def test_there_is_text_enough_for_one_percent() -> None:
