@@ -122,6 +122,9 @@ def can_try(lockstep: Lockstep, streams: int, block: int) -> bool:
     if not lockstep.can_rewind or len(lockstep.all_streams) < streams:
         return False
     held = [len(stream.tokens) for stream in lockstep.all_streams]
+    context = lockstep.all_streams[0].context
+    if context.apart:
+        return max(held) + block <= context.length // context.sequences
     return max(held) + block <= lockstep.length and sum(held) + streams * block <= lockstep.cells
 
 

@@ -2,8 +2,9 @@
 
 Stream 0 is the base, each other carries a preference. Token ids go in, logits come out, one row a
 stream. Two arrangements of the same thing: one context with a sequence for each stream, where a
-step reads the weights once for all of them, or one context per stream. What a stream has evaluated
-is kept, so a new prompt costs only what changed. Nothing here knows of text, templates or sampling.
+step reads the weights once for all of them, or one context per stream; cells.py says whose the
+cells of the one context are. What a stream has evaluated is kept, so a new prompt costs only what
+changed. Nothing here knows of text, templates or sampling.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from contextlib import ExitStack
 
 from amulet_local.protocol.loading import Arrangement, LoadOptions
 from amulet_local.realignment import Row
+from amulet_local.runtime.cells import arrange, grow, make_room, more_cells
 from amulet_local.runtime.llama.context import Batch, Context
 from amulet_local.runtime.llama.errors import NoCellsError
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.load_defaults import usual_context
-from amulet_local.runtime.prefix_tree import common_prefix, shared_prefixes, tree_size
-from amulet_local.runtime.streams import Stream, can_rewind, grow, open_streams
+from amulet_local.runtime.prefix_tree import common_prefix, shared_prefixes
+from amulet_local.runtime.streams import Stream, can_rewind, open_streams
 
 Progress = Callable[[int, int], None]
 
@@ -49,6 +51,7 @@ class Lockstep:
             self._last_prompts: list[list[int]] = []
             self._last_logits: list[Row] = []
             self.can_rewind = can_rewind(self._contexts[0])
+            self._may_part = self.can_rewind and not (cells or model.window)
             self._owned = owned.pop_all()
             self.close = self._owned.close
 
@@ -62,7 +65,8 @@ class Lockstep:
         if self.arrangement == "one-context":
             (context,) = self._contexts
             held = [len(stream.tokens) for stream in self._streams]
-            grow(context, self._streams, held, context.length, count)
+            cells = self.length * count if context.apart else context.length
+            grow(context, self._streams, held, cells, count, apart=context.apart)
             self._streams += [Stream(context, k, []) for k in range(count - more, count)]
         else:
             opened = open_streams(self._owned, self._model, self._options, more, self.length)
@@ -153,7 +157,7 @@ class Lockstep:
         """Evaluate what the active streams lack of these prompts; the logits after each."""
         for stream, prompt in zip(self._active, wanted, strict=True):
             stream.cut(min(common_prefix(stream.tokens, prompt), len(prompt) - 1))
-        self._make_room(wanted)
+        self.make_room(wanted)
         self._share_prefixes(wanted, report)
         rows: list[Row] = []
         for context in self._contexts:
@@ -269,18 +273,13 @@ class Lockstep:
         """For who advances each by itself, and nothing through here meanwhile."""
         return tuple(self._streams)
 
-    def _make_room(self, prompts: Sequence[Sequence[int]]) -> None:
-        """Grow a shared context for prompts with little in common before they are evaluated, while
-        there is little to carry over."""
-        context = self._active[0].context
-        needed = tree_size(prompts if self.arrangement == "one-context" else prompts[:1])
-        if needed > context.length and context.length < self.most_cells:
-            self._grow(context, needed, [len(stream.tokens) for stream in self._streams])
-
-    def _grow(self, context: Context, needed: int, held: Sequence[int]) -> None:
-        """More cells than are needed now, by what a stream can hold; no more than all can."""
-        length = min(self.most_cells, max(needed, context.length) + self.length)
-        grow(context, self._streams, held, length)
+    def make_room(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Have cells for prompts of the active streams, in their order, before they are there."""
+        if self.arrangement == "one-context":  # else each has its own from the start
+            (context,) = self._contexts
+            if self._may_part:
+                arrange(context, self._streams, prompts, self.length, self.most_cells)
+            make_room(context, self._streams, prompts, self.length, self.most_cells)
 
     def _share_prefixes(self, prompts: Sequence[Sequence[int]], report: Callable[[], None]) -> None:
         """Evaluate once what prompts of one context have in common, as a tree, and copy it."""
@@ -288,6 +287,8 @@ class Lockstep:
         for stream, prompt in zip(self._active, prompts, strict=True):
             by_context.setdefault(stream.context, []).append((stream, prompt))
         for context, group in by_context.items():
+            if context.apart:
+                continue
             for together, shared in shared_prefixes(group):
                 (first, prompt), *others = together
                 for stream, _ in others:
@@ -331,7 +332,7 @@ class Lockstep:
             try:
                 context.decode(self._batch)
             except NoCellsError:  # the streams share less than was hoped for
-                self._grow(context, context.length, self._before)
+                more_cells(context, self._streams, self._before, self.length, self.most_cells)
                 context.decode(self._batch)
         except BaseException:
             for stream, length in zip(self._streams, self._before, strict=True):

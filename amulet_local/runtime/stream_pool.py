@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amulet_local.realignment import Row
+from amulet_local.runtime.cells import grow
 from amulet_local.runtime.llama.context import Batch
 from amulet_local.runtime.llama.errors import NoCellsError
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.prefix_tree import common_prefix
-from amulet_local.runtime.streams import Stream, grow
+from amulet_local.runtime.streams import Stream
 
 
 @dataclass(frozen=True)

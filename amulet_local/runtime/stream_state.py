@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from amulet_local.runtime.lockstep import Lockstep
+from amulet_local.runtime.prefix_tree import shared_with_earlier
 from amulet_local.sealing import NotOursError, StoppedError, read_sealed, write_sealed
 
 _BLOCK = 4 * 1024 * 1024  # bytes
@@ -71,8 +72,26 @@ def restore(lockstep: Lockstep, path: Path, key: str) -> int:
     streams = lockstep.all_streams
     if saved.key != key or len(saved.streams) != len(streams):
         return 0
-    for stream, (tokens, state) in zip(streams, saved.streams, strict=True):
-        held = stream.context.restore(stream.sequence, state)
-        stream.tokens = tokens if held else []
+    kept = [tokens for tokens, _ in saved.streams]
+    for stream in streams:
+        stream.cut(0)
+    lockstep.activate(number for number, tokens in enumerate(kept) if tokens)
+    lockstep.make_room([tokens for tokens in kept if tokens])
+    one_pool = len({stream.context for stream in streams}) == 1 and not streams[0].context.apart
+    shared = shared_with_earlier(kept) if one_pool else {}
+    # Backwards, so that cells for what is shared are given back before an earlier one takes them.
+    for number in reversed(range(len(streams))):
+        stream, (tokens, state) = streams[number], saved.streams[number]
+        if stream.context.restore(stream.sequence, state):
+            stream.tokens = tokens
+        _, end = shared.get(number, (0, 0))
+        if not (end and stream.is_whole and stream.context.remove_first(stream.sequence, end)):
+            shared.pop(number, None)
+    for number, (origin, end) in sorted(shared.items()):
+        stream, lender = streams[number], streams[origin]
+        if lender.is_whole:
+            stream.context.copy(lender.sequence, stream.sequence, end)
+        else:
+            stream.cut(0, uncertain=True)
     lockstep.activate(number for number, stream in enumerate(streams) if stream.tokens)
     return max(len(stream.tokens) for stream in streams)

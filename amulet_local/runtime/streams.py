@@ -6,7 +6,6 @@ tokens whose keys and values are cached there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
@@ -16,7 +15,6 @@ from amulet_local.runtime.llama.devices import offloads
 from amulet_local.runtime.llama.hardware import plain_attention_is_faster
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.load_defaults import BATCH, BATCH_PLAIN_ATTENTION, own_cells
-from amulet_local.runtime.prefix_tree import shared_with_earlier
 
 
 @dataclass
@@ -26,6 +24,11 @@ class Stream:
     context: Context
     sequence: int
     tokens: list[int]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds something, and its cache all of that: a sliding window drops cells."""
+        return self.context.first_position(self.sequence) == 0
 
     def cut(self, length: int, *, uncertain: bool = False) -> None:
         """Keep the first `length` tokens, or none where the memory cannot be cut there.
@@ -73,22 +76,6 @@ def open_streams(
         for _ in range(1 if together else count)
     ]
     return [Stream(contexts[0 if together else k], k if together else 0, []) for k in range(count)]
-
-
-def grow(
-    context: Context, streams: Sequence[Stream], held: Sequence[int], length: int, count: int = 0
-) -> None:
-    """More cells for a context, and sequences, with all that these streams hold of it. held: how
-    many of its tokens each holds. Raises what Context.grow raises."""
-    here = [
-        (stream, stream.tokens[:tokens])
-        for stream, tokens in zip(streams, held, strict=True)
-        if stream.context is context
-    ]
-    # Memory that was cut at its beginning, as a sliding window's is, is not shared again.
-    whole = all(context.first_position(stream.sequence) <= 0 for stream, _ in here)
-    shared = shared_with_earlier([tokens for _, tokens in here]) if whole else {}
-    context.grow(length, count, shared)
 
 
 def can_rewind(context: Context) -> bool:

@@ -36,6 +36,7 @@ FLASH_ATTENTION = {
     "on": llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
     "off": llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
 }
+_STATE_PARTS = 8  # bytes before the number of parts, see Context._parts
 
 
 class Batch:
@@ -79,9 +80,11 @@ class Batch:
 class Context:
     """One KV cache over a model, holding `sequences` sequences that share `length` cells.
 
-    length: cells in all. batch: the most rows of one decode; at least two, and one a sequence.
-    threads: for one row and for many alike. kv_on_host: even where layers are on devices. Raises
-    UsageError where llama.cpp cannot make such a context, NoDeviceMemoryError.
+    length: cells in all. apart: each sequence has an equal part of them to itself, and attends over
+    none of another's; what they have in common is then stored for each. batch: the most rows of one
+    decode; at least two, and one a sequence. threads: for one row and for many alike. kv_on_host:
+    even where layers are on devices. Raises UsageError where llama.cpp cannot make such a context,
+    NoDeviceMemoryError.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Context:
         *,
         length: int,
         sequences: int = 1,
+        apart: bool = False,
         batch: int = 512,
         threads: int = 0,
         flash_attention: str = "auto",
@@ -102,7 +106,7 @@ class Context:
             )
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_batch = parameters.n_ubatch = max(batch, sequences, 2)
-        parameters.kv_unified = True  # a prefix shared by sequences is stored once
+        parameters.kv_unified = not apart
         parameters.n_threads = parameters.n_threads_batch = threads or physical_cores()
         parameters.offload_kqv = not kv_on_host
         parameters.type_k = parameters.type_v = KV_TYPES[kv_type]
@@ -150,6 +154,11 @@ class Context:
         return int(llama_cpp.llama_n_ctx(self.handle))
 
     @property
+    def apart(self) -> bool:
+        """Whether each sequence has its cells to itself."""
+        return not self._parameters.kv_unified
+
+    @property
     def aborted(self) -> bool:
         """Whether it is to evaluate nothing; see `abort`."""
         return bool(self._abort_flag.raw[0])
@@ -165,30 +174,38 @@ class Context:
         return min(self.rows, int(self._parameters.n_outputs_max))
 
     def grow(
-        self, length: int, sequences: int = 0, shared: Mapping[int, tuple[int, int]] | None = None
+        self,
+        length: int,
+        sequences: int = 0,
+        shared: Mapping[int, tuple[int, int]] | None = None,
+        *,
+        apart: bool = False,
     ) -> None:
         """More cells, and more sequences where so many are asked for; what the sequences hold is
-        carried over.
+        carried over, as far as it finds cells.
 
         shared: by sequence, which earlier one it has how many first positions in common with; these
-        share their cells again, and all else gets cells of its own.
+        share their cells again, and all else gets cells of its own. apart: see the class; nothing
+        is shared then.
 
         Raises UsageError where the memory is lacking; the context is then as it was. Raises
         NoDeviceMemoryError where not even that can be made again; the context is then lost.
         """
-        before, held = self.length, self.sequences
-        shared = {k: of for k, of in (shared or {}).items() if self._remove_first(k, of[1])}
+        before, held, was_apart = self.length, self.sequences, self.apart
+        shared = {k: of for k, of in (shared or {}).items() if self.remove_first(k, of[1])}
         states = [self.state(sequence) for sequence in range(held)]
         self.close()  # before the larger one is made: both may not fit
         refusal = ""
         try:
             self._take(max(sequences, held))
+            self._parameters.kv_unified = not apart
             self._handle = self._make(length)
         except (UsageError, NoDeviceMemoryError) as error:
             refusal = str(error)
         if refusal:
             try:
                 self._take(held)
+                self._parameters.kv_unified = not was_apart
                 self._handle = self._make(before)
             except (UsageError, NoDeviceMemoryError) as error:
                 raise NoDeviceMemoryError(str(error)) from None
@@ -200,21 +217,41 @@ class Context:
             raise UsageError(refusal)
 
     def state(self, sequence: int) -> bytes:
-        """The keys and values of a sequence, for `restore`; empty if it holds nothing."""
-        if llama_cpp.llama_memory_seq_pos_max(self._memory, sequence) < 0:
+        """The keys and values of a sequence, for `restore` of this context or of one whose cells
+        are arranged otherwise; empty if it holds nothing."""
+        if not self.held(sequence):
             return b""
         size = llama_cpp.llama_state_seq_get_size(self.handle, sequence)
         buffer = (ctypes.c_uint8 * size)()
         written = llama_cpp.llama_state_seq_get_data(self.handle, buffer, size, sequence)
-        return bytes(memoryview(buffer)[:written])
+        parts, before = self._parts(sequence)
+        whole = memoryview(buffer)[:written]
+        own = whole[_STATE_PARTS + 4 + 4 * before : written - 4 * (parts - 1 - before)]
+        return b"".join((whole[:_STATE_PARTS], (1).to_bytes(4, sys.byteorder), own))
 
     def restore(self, sequence: int, state: bytes) -> bool:
-        """Let a sequence hold what `state` gave, in place of what it holds; False if refused."""
+        """Let a sequence hold what `state` gave, in place of what it holds; False if refused, or
+        where there are too few cells: it then holds nothing."""
         self.remove(sequence, 0)
         if not state:
             return True
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        return bool(llama_cpp.llama_state_seq_set_data(self.handle, buffer, len(state), sequence))
+        parts, before = self._parts(sequence)
+        whole = memoryview(state)
+        pieces = (
+            whole[:_STATE_PARTS],
+            parts.to_bytes(4, sys.byteorder),
+            bytes(4 * before),
+            whole[_STATE_PARTS + 4 :],
+            bytes(4 * (parts - 1 - before)),
+        )
+        buffer = (ctypes.c_uint8 * sum(map(len, pieces))).from_buffer_copy(b"".join(pieces))
+        return bool(llama_cpp.llama_state_seq_set_data(self.handle, buffer, len(buffer), sequence))
+
+    def _parts(self, sequence: int) -> tuple[int, int]:
+        """Into how many parts cells fall, and how many come before that of a sequence. A state
+        names their number behind its magic number and sequence; then comes, part by part, how many
+        cells the sequence has there, and these: 0 in all parts but its own."""
+        return (self.sequences, sequence) if self.apart else (1, 0)
 
     @property
     def _memory(self) -> llama_cpp.llama_memory_t:
@@ -264,16 +301,25 @@ class Context:
         """Forget a sequence from a position on; False where the memory cannot be cut there."""
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, -1))
 
-    def _remove_first(self, sequence: int, end: int) -> bool:
-        """Forget a sequence before a position; what lies behind stays as it is."""
+    def remove_first(self, sequence: int, end: int) -> bool:
+        """Forget a sequence before a position; what lies behind stays as it is. False as above."""
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, 0, end))
 
     def copy(self, source: int, target: int, end: int) -> None:
         """Let `target`, which has none of them, share the cells of `source` before `end`.
 
-        Recurrent memory copies its one state whatever `end` says.
+        Recurrent memory copies its one state whatever `end` says. Where sequences have their cells
+        to themselves, these are copied.
         """
+        if self.apart:  # of which llama.cpp copies none but whole pools, else it ends the process
+            self.restore(target, self.state(source))
+            self.remove(target, end)
+            return
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, end)
+
+    def held(self, sequence: int) -> int:
+        """How many tokens a sequence holds, those included that a sliding window has dropped."""
+        return int(llama_cpp.llama_memory_seq_pos_max(self._memory, sequence)) + 1
 
     def first_position(self, sequence: int) -> int:
         """The oldest position still held: sliding windows drop cells. -1 when empty."""
