@@ -1,8 +1,8 @@
 """Whose the cells of a context are, and how many: it grows with what its streams hold.
 
-In one pool, what streams have in common is stored once; but a row goes over every cell in use, and
-over those of other streams for nothing. So long prompts that share little get a pool each: two of
-8,000 tokens then cost a step 16,000 times a row's work on a cell, not 32,000 (docs/performance.md).
+In one pool, what streams have in common is stored once; but a row goes over every cell in use,
+those of other streams too, for nothing. So long prompts that share little get a pool each: two of
+8,000 tokens then cost a step 16,000 cells, not 32,000 (docs/performance.md, Long chats).
 """
 
 from __future__ import annotations
@@ -46,16 +46,12 @@ def arrange(
     most: int,
 ) -> None:
     """Give each stream a pool of its own where that spares a step much, and all of them one where
-    their prompts have most in common; else leave it as it is. A stream of which something was lost
-    on the way holds nothing."""
+    it does not, by these prompts alone, so that the same ones meet the same kernels; of one stream,
+    leave it as it is. A stream of which something was lost on the way holds nothing."""
     own = sum(map(len, prompts))
     spared = len(prompts) * tree_size(prompts) - own
-    apart = context.apart
-    if spared > max(_WORTH_MOVING, own // 2):
-        apart = True
-    elif len(prompts) > 1 and spared < own // 4:
-        apart = False
-    if apart == context.apart:
+    apart = spared > max(_WORTH_MOVING, own // 2)
+    if len(prompts) == 1 or apart == context.apart:
         return
     longest = max(len(text) for text in (*prompts, *(stream.tokens for stream in streams)))
     if apart:

@@ -108,6 +108,15 @@ def test_a_preference_that_moves_to_the_newest_message_shares_what_the_base_hold
     assert rows == 1 + 2 + 2
 
 
+def test_a_short_chat_behind_a_long_one_is_arranged_as_if_it_were_the_first(
+    lockstep: Lockstep, tiny_model: Model
+) -> None:
+    lockstep.prefill({0: BASE, 1: PREF})
+    short = {0: numbers(5, 30), 1: numbers(6, 40)}
+    assert say_what_fresh_ones_say(lockstep, tiny_model, short) == 70
+    assert not context_of(lockstep).apart
+
+
 def test_a_stream_that_goes_on_alone_changes_nothing(lockstep: Lockstep) -> None:
     lockstep.prefill({0: BASE, 1: PREF})
     lockstep.prefill({0: [*BASE, 3]})
