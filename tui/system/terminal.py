@@ -57,6 +57,14 @@ class SteadyDriver(LinuxDriver):
         if self._in_use:
             super().write(data)
 
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """Of the terminal that is drawn on, wherever standard output goes: columns, rows."""
+        with suppress(OSError):
+            size = os.get_terminal_size(cast(_Output, self._file).fileno())
+            if all(size):
+                return size
+        return super()._get_terminal_size()
+
     def start_application_mode(self) -> None:
         """Take the terminal."""
         if not self._in_use:
@@ -81,7 +89,7 @@ class SteadyDriver(LinuxDriver):
         if not self._in_use or self.exit_event.is_set():
             return
         signal.signal(signal.SIGWINCH, signal.SIG_DFL)
-        self._disable_mouse_support()  # type: ignore[no-untyped-call]
+        self._disable_mouse_support()
         self.exit_event.set()
         if self._key_thread is not None:
             self._key_thread.join()
