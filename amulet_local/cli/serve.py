@@ -126,10 +126,10 @@ def run(args: argparse.Namespace) -> int:
             )
             desk = Desk(engine, args.parallel, _WAITING * args.parallel)
             url = url_of(listening)
-            _greet(url, name, access)
             logging.basicConfig(level=logging.ERROR, format="amulet: %(message)s")
             # The server raises once more what ended it, when it has ended.
             with told(Address(url, name, this_process())), suppress(KeyboardInterrupt):
+                _greet(url, name, access)
                 serve(make_app(desk, house, limits, access), listening)
         finally:
             engine.close()
