@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,12 +92,20 @@ def renew_snapshots(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--renew-snapshots"))
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders that are not there yet, in one that is: most tests need no more than the name, and
+    to make a folder for each (see tmp_path) takes longer than many of them do."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty AMULET_HOME, so that no test sees or changes what the user has."""
-    folder = tmp_path / "home"
+    folder = next(homes)
     monkeypatch.setenv("AMULET_HOME", str(folder))
-    monkeypatch.setenv("HOME", str(tmp_path / "user"))  # where other programs keep models
+    monkeypatch.setenv("HOME", f"{folder}-user")  # where other programs keep models
     for name in _ELSEWHERE:
         monkeypatch.delenv(name, raising=False)
     return folder

@@ -29,9 +29,9 @@ def _the_folders_of_linux(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def user(tmp_path: Path) -> Path:
+def user() -> Path:
     """The user's home folder."""
-    return tmp_path / "user"
+    return Path.home()
 
 
 def put(folder: Path, name: str, width: int = 32) -> Path:
