@@ -150,18 +150,17 @@ class Running:
         self.app.screen._on_timer_update()
 
     async def settle(self) -> None:
-        """Have everything that was said heard and drawn: until the screen has stopped changing."""
-        quiet, before, drawn = -1, None, self.drawn
-        while quiet < 3:
+        """Have everything that was said heard and drawn: until nothing is drawn any more."""
+        quiet, drawn = -1, self.drawn
+        for _ in range(_LOOKS):
             self.screen.poll()
             if isinstance(self.app.screen, HeatScreen | CompareScreen):
                 self.app.screen.poll()
             await self.rest()
-            if drawn == self.drawn:
-                quiet += 1
-            else:  # which may have come to the same; to look is most of the work of a test
-                shown, drawn = self.shown(), self.drawn
-                quiet, before = (quiet + 1 if shown == before else 0), shown
+            quiet, drawn = (quiet + 1 if self.drawn == drawn else 0), self.drawn
+            if quiet == 3:
+                return
+        raise AssertionError("the screen is drawn at every look, though nothing changes")
 
     async def workers_done(self) -> None:
         """Have all that runs on threads end, by itself or since another took its place."""

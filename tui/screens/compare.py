@@ -142,7 +142,9 @@ class CompareScreen(ModalScreen[Taken | None]):
         for number, view in enumerate(self._views):
             view.show(names[number], comparison.parting(number), blind=comparison.blind)
         self.query_one(ColumnTabs).show(names, self._place)
-        self.query_one("#said", Static).update(Content(clean(self._telling())))
+        said, telling = self.query_one("#said", Static), Content(clean(self._telling()))
+        if said.content != telling:
+            said.update(telling)
         if self._doing != (comparison.running, comparison.blind):
             self._doing = (comparison.running, comparison.blind)
             self.refresh_bindings()

@@ -15,11 +15,16 @@ from tui.markdown.sanitising import clean
 class ColumnTabs(Static):
     """Where room is short, only the selected one's name is written in full."""
 
+    _shown: tuple[Sequence[str], int] | None = None
+
     def show(self, names: Sequence[str], place: int) -> None:
-        """place: of the selected one, counted from 0."""
+        """place: of the selected one, counted from 0. What is shown already is not drawn again."""
         cleaned: list[str] = list(map(clean, names))
         if sum(map(cell_len, cleaned)) + 3 * len(cleaned) > self.screen.size.width:
             cleaned = [name if at == place else f"{at + 1}" for at, name in enumerate(cleaned)]
+        if self._shown == (cleaned, place):
+            return
+        self._shown = (cleaned, place)
         tabs = [
             Content.styled(
                 f" {name} ",

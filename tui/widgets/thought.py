@@ -67,8 +67,9 @@ class ThoughtView(Widget):
     def draw(self) -> None:
         """Draw what is new."""
         there = bool(self.text.strip())
-        sign = "▾" if self.unfolded else "▸"
-        self._line.update(Content(f"{sign} {self._words}"), layout=there != self.display)
+        line = Content(f"{'▾' if self.unfolded else '▸'} {self._words}")
+        if line != self._line.content or there != self.display:
+            self._line.update(line, layout=there != self.display)
         self.display = there
         if self._body:
             self._body.draw()
