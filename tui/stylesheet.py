@@ -9,13 +9,13 @@ in which the app opens. Nothing here knows what the rules are about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, cast
 
 from textual.app import App
 from textual.cache import LRUCache
 from textual.css.model import RuleSet
-from textual.css.styles import RulesMap
+from textual.css.styles import RenderStyles, RulesMap
 from textual.css.stylesheet import Stylesheet
 from textual.css.types import CSSLocation
 from textual.dom import DOMNode
@@ -40,6 +40,25 @@ _NOTED = ("_has_hover_style", "_has_focus_within", "_has_order_style", "_has_odd
 _SHEETS = 16  # kept; the first widget of a kind brings sources of its own, which make another sheet
 _STATES = 2048  # kept for each, of some kilobytes; a chat with most screens opened has some 300
 _matches: LRUCache[tuple[RuleSet, ...], LRUCache[State, Match]] = LRUCache(_SHEETS)
+
+
+class _Parts(dict[str, RenderStyles]):
+    """What a node's component classes look like, by name; made for those that are asked for."""
+
+    def __init__(self, node: DOMNode, matches: Mapping[str, Match]) -> None:
+        super().__init__()
+        self.matches = matches
+        self._node = node
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.matches
+
+    def __missing__(self, name: str) -> RenderStyles:
+        part = DOMNode(classes=name)
+        part._attach(self._node)
+        part.styles.base.merge_rules(self.matches[name].kept)
+        self[name] = part.styles
+        return part.styles
 
 
 class ParsedOnce(Stylesheet):
@@ -97,14 +116,15 @@ class ParsedOnce(Stylesheet):
         self._process_component_classes(node)
 
     def _process_component_classes(self, node: DOMNode) -> None:
-        """Anew where one of them looks other than before; Textual makes a node for each."""
-        names, styles = node._get_component_classes(), node._component_styles
-        if names != styles.keys() or any(
-            (match := self._match(node, name)) is None
-            or styles[name].base.get_rules() != match.kept
-            for name in names
-        ):
+        """Note what each of them looks like; Textual makes a node for each, asked for or not."""
+        matches = {name: self._match(node, name) for name in node._get_component_classes()}
+        parts = node._component_styles
+        if None in matches.values():
+            node._component_styles = {**parts}
             super()._process_component_classes(node)
+        elif matches and not (isinstance(parts, _Parts) and parts.matches == matches):
+            node._component_styles = _Parts(node, cast("dict[str, Match]", matches))
+            node.refresh()
 
     def _match(self, node: DOMNode, component: str = "") -> Match | None:
         """What is known to match a node, or one of its component classes."""

@@ -77,7 +77,8 @@ async def test_a_second_app_parses_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 def styles_of(node: DOMNode) -> dict[str, object]:
     """What a node has from the stylesheet, and its component classes have."""
-    parts = {name: style.base.get_rules() for name, style in node._component_styles.items()}
+    styles = node._component_styles
+    parts = {name: styles[name].base.get_rules() for name in node._get_component_classes()}
     return {"": node.styles.base.get_rules(), **parts}
 
 
