@@ -24,6 +24,10 @@ class PickList(OptionList):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(LIST)
 
+    def on_resize(self) -> None:
+        """What is at hand stays in sight."""
+        self.call_after_refresh(self.scroll_to_highlight)
+
 
 class Picker(ModalScreen[Chosen | None], Generic[Chosen]):
     """Dismissed with what was chosen, or None. Keys move in the list while one types.
