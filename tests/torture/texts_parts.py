@@ -313,7 +313,7 @@ def _import(random: Random, folder: Path) -> str:
 
 
 PARTS = [
-    Part("templates", _template, quick=40, full=5_000),
-    Part("settings", _settings, quick=100, full=5_000),
-    Part("imports", _import, quick=100, full=5_000),
+    Part("templates", _template, quick=20, full=5_000),
+    Part("settings", _settings, quick=50, full=5_000),
+    Part("imports", _import, quick=50, full=5_000),
 ]

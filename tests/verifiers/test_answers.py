@@ -273,7 +273,7 @@ def test_another_object_is_none(reply: str) -> None:
 
 
 ANSWERS: list[Answer] = [Number(12), Word(("Paris",)), Copy(TEXT), Object(OBJECT)]
-LONG = 100_000  # characters; some hundred times the longest reply
+LONG = 25_000  # characters; some twenty times the longest reply
 
 
 def long(piece: str) -> str:

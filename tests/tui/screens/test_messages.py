@@ -169,7 +169,7 @@ async def test_a_question_of_one_long_line_is_folded_also_while_it_waits() -> No
 async def test_of_a_long_chat_the_newest_messages_are_held_and_more_where_one_goes() -> None:
     async with chat(FakeEngine()) as running:
         nodes: list[Node] = []
-        for number in range(60):
+        for number in range(45):
             for role in ("user", "assistant"):
                 parent = nodes[-1].id if nodes else None
                 message = Message(role, f"{role} {number}")
@@ -179,16 +179,16 @@ async def test_of_a_long_chat_the_newest_messages_are_held_and_more_where_one_go
         chat_actions.open_chat(running.screen, name)
         await running.settle()
         held = len(running.transcript.query(MessageView))
-        assert held < 60
-        assert "assistant 59" in running.shown()
+        assert held < 45
+        assert "assistant 44" in running.shown()
         running.transcript.focus()
         await running.settle()
         await running.press(*(["up"] * held))
         assert len(running.transcript.query(MessageView)) > held
         await running.press("g")
         assert "user 0" in running.shown()
-        assert len(running.transcript.query(MessageView)) == 120
+        assert len(running.transcript.query(MessageView)) == 90
         await running.press("escape")
         await running.say("And now?")
         assert "And now?" in running.shown()
-        assert len(running.transcript.query(MessageView)) < 60
+        assert len(running.transcript.query(MessageView)) < 45
