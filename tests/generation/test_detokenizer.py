@@ -151,7 +151,7 @@ def cut(text: str, stop: tuple[str, ...]) -> str:
     return text[: min((at for s in stop if s and (at := text.find(s)) >= 0), default=len(text))]
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(_PIECES, _STOPS)
 def test_the_text_is_all_bytes_decoded_at_once_and_cut_at_the_first_stop_string(
     pieces: list[bytes], stop: tuple[str, ...]
@@ -171,7 +171,7 @@ def characters(data: bytes) -> list[int]:
     return numbers
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(_PIECES, _STOPS)
 def test_the_tokens_left_are_those_with_no_byte_behind_the_text(
     pieces: list[bytes], stop: tuple[str, ...]

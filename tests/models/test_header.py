@@ -266,7 +266,7 @@ def test_a_vocabulary_that_only_seems_familiar_is_walked_through(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_no_damage_raises_anything_else(
     data: st.DataObject, tiny: bytes, tmp_path_factory: pytest.TempPathFactory

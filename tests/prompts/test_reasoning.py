@@ -207,7 +207,7 @@ OPENED = (
     opened=st.sampled_from(OPENED),
     answering=st.booleans(),
 )
-@hypothesis_settings(max_examples=400, deadline=None)
+@hypothesis_settings(max_examples=150, deadline=None)
 def test_it_is_the_same_wherever_the_pieces_end(
     text: str, cuts: list[int], opened: str, answering: bool
 ) -> None:

@@ -48,7 +48,7 @@ def test_other_words_with_a_colon_are_words(text: str) -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(st.sampled_from(MIXED), max_size=12))
 def test_any_mixture_is_read_and_its_code_copied_as_it_is_shown(pieces: list[str]) -> None:
     text = "".join(pieces)

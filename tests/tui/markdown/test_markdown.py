@@ -69,7 +69,7 @@ def without_colours(found: list[Block]) -> list[Block]:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(st.sampled_from(PIECES), max_size=40), st.data())
 def test_text_that_grows_ends_as_the_whole_text_does(
     pieces: list[str], data: st.DataObject
@@ -261,7 +261,7 @@ def test_all_parsing_comes_to_a_fixed_number_of_times_each_character() -> None:
     assert sum(lengths) < 60 * len(growing.text)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.sampled_from([*PIECES, "word "]), min_size=10, max_size=60))
 def test_nothing_is_lost_while_parsing_waits(pieces: list[str]) -> None:
     numbered = [f"{piece}w{number}w" for number, piece in enumerate(pieces)]
