@@ -143,9 +143,8 @@ class Question(MessageView):
         self._fold()
 
     def _fold(self) -> None:
-        shown, rest = clean(self.node.message.text), ""
-        if not self.unfolded:
-            shown, rest = _folded(shown)
+        text = clean(self.node.message.text)
+        shown, rest = (text, "") if self.unfolded else _folded(text)
         content = Content(f"{shown}{rest}; press space to show them" if rest else shown)
         wish = _wish_blocks(self.node.message.wish)
         self._text.update(self._found.in_content(content) if self._found else content)

@@ -162,7 +162,9 @@ async def test_a_question_of_one_long_line_is_folded_also_while_it_waits() -> No
         engine.go_on()
         await running.settle()
         assert "6,007 more characters; press space to show them" in running.words()
-        await running.press("shift+tab", "up", "space", "down")
+        await running.press("shift+tab", "up", "space")
+        await running.settle()
+        await running.press("down")
         assert "THE-END" in running.shown()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -17,7 +18,7 @@ def test_the_time_to_end_counts_from_the_key_however_late_the_app_comes_to_it(
 ) -> None:
     ended: list[int] = []
     monkeypatch.setattr(signals, "LIMIT_S", DAY_S)
-    monkeypatch.setattr(signals.os, "_exit", ended.append)
+    monkeypatch.setattr(os, "_exit", ended.append)
     ending, heard = signals.Ending(lambda _: True, lambda: None), threading.Event()
     monkeypatch.setattr(signals, "monotonic", lambda: 0.0)
     ending.asked(heard)
