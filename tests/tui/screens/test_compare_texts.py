@@ -53,6 +53,7 @@ async def test_each_column_is_marked_where_it_leaves_the_first() -> None:
             "road.",
             "it.",
         ]
+        running.shown()  # has it drawn
         marked = [
             "".join(
                 segment.text
