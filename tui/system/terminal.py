@@ -6,6 +6,7 @@ that is no UTF-8. Nothing here knows what is drawn.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import selectors
@@ -152,11 +153,13 @@ class SteadyDriver(LinuxDriver):
                 os.kill(os.getpid(), signal.SIGSTOP)
 
     def _is_ours(self) -> bool:
-        """Whether the app is in front. Where the terminal is gone, it is to end."""
+        """Whether the app is in front, as it always is where the terminal controls no session.
+        Where the terminal is gone, it is to end."""
         try:
             return os.tcgetpgrp(self.fileno) == os.getpgrp()
-        except OSError:
-            os.kill(os.getpid(), signal.SIGHUP)
+        except OSError as error:
+            if error.errno != errno.ENOTTY:
+                os.kill(os.getpid(), signal.SIGHUP)
             return True
 
     # -- what is typed ------------------------------------------------------------------------
