@@ -96,9 +96,10 @@ def test_a_word_to_leave_out_is_not_said_beyond_prompting(default_model: Path) -
     question, wish = "Why is the sky blue?", 'Do not use the word "sky".'
     engine = Engine(Load(str(default_model), LoadOptions(context=512)), lambda _: True)
     with closing(engine):
-        plain = reply(engine, ask(wished(question, ""), **PLAIN)).text
+        plain = reply(engine, ask(wished(question, ""), max_tokens=64, **PLAIN)).text
+        held_back = {"preference": "", "guard": 0.1, "max_tokens": 64}
         texts = [
-            reply(engine, ask(wished(question, wish), preference="", strength=s, guard=0.1)).text
+            reply(engine, ask(wished(question, wish), strength=s, **held_back)).text
             for s in (2.0, 3.0)
         ]
     said = re.compile(r"\bsky\b", re.IGNORECASE)

@@ -27,7 +27,7 @@ from models.quantisation import quantise
 from tests.checks import some
 from tests.models.gguf_files import write_model
 
-CONTEXT = 512
+CONTEXT = 256
 
 
 @contextmanager
