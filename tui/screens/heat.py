@@ -94,8 +94,9 @@ class HeatScreen(ModalScreen[Branch | None]):
         self._card.flat = event.size.width < _BESIDE
 
     def on_unmount(self) -> None:
-        """Nobody reads what the engine would still say."""
+        """Nobody reads what the engine would still say. The signal holds what hears it."""
         self._alternatives.close()
+        self.app.theme_changed_signal.unsubscribe(self)
 
     def _leave(self, branch: Branch | None) -> None:
         """Give way to the chat, and the engine with it, which is to write there."""
