@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
+from msgspec import structs
+from numpy.typing import NDArray
 
 from amulet_local.errors import UsageError
 from amulet_local.protocol.loading import LoadOptions
@@ -18,17 +21,25 @@ from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.stream_state import restore, save
 from tests import tiny_models
 from tests.checks import some
-from tests.runtime.test_lockstep import ARRANGEMENTS, fresh, held, numbers, same
+from tests.runtime.test_lockstep import ARRANGEMENTS, held, numbers, same
 
 pytestmark = pytest.mark.model
 
 BASE, PREF = numbers(1, 1200), numbers(2, 1100)
+# With flash attention, long prompts round by how they fell into batches.
+LONG = LoadOptions(context=2048, flash_attention="off")
 
 
 @pytest.fixture
 def lockstep(tiny_model: Model) -> Iterator[Lockstep]:
-    with closing(Lockstep(tiny_model, LoadOptions(context=2048))) as streams:
+    with closing(Lockstep(tiny_model, LONG)) as streams:
         yield streams
+
+
+def fresh(model: Model, prompt: list[int]) -> NDArray[np.float32]:
+    """The logits after a prompt that nothing else was evaluated with."""
+    with closing(Lockstep(model, LONG, streams=1)) as alone:
+        return alone.prefill({0: prompt})[0].copy()
 
 
 def context_of(lockstep: Lockstep) -> Context:
@@ -76,7 +87,7 @@ def test_the_same_is_written_in_a_pool_each_and_in_a_context_each(tiny_model: Mo
     work = Workspace(tiny_model.vocabulary.size)
     replies = []
     for streams in some(ARRANGEMENTS):
-        options = LoadOptions(context=2048, streams=streams)
+        options = structs.replace(LONG, streams=streams)
         with closing(Lockstep(tiny_model, options)) as lockstep:
             logits = lockstep.prefill({0: BASE, 1: PREF})
             tokens = []
@@ -178,7 +189,7 @@ def test_memory_that_cannot_be_moved_stays_in_one_pool(
     write: Callable[[Path], None], tmp_path: Path
 ) -> None:
     write(tmp_path / "model.gguf")
-    options = LoadOptions(context=2048)
+    options = LONG
     with (
         closing(Model(str(tmp_path / "model.gguf"))) as model,
         closing(Lockstep(model, options)) as lockstep,
@@ -204,7 +215,7 @@ def test_a_long_chat_that_was_kept_goes_on_as_it_was_arranged(
     """And takes no more cells: what streams share is stored once again."""
     lockstep.prefill(prompts)
     save(lockstep, tmp_path / "one.state", "tiny")
-    with closing(Lockstep(tiny_model, LoadOptions(context=2048))) as later:
+    with closing(Lockstep(tiny_model, LONG)) as later:
         assert restore(later, tmp_path / "one.state", "tiny") == max(map(len, prompts.values()))
         assert context_of(later).apart == apart
         assert held(later) == list(prompts.values())
