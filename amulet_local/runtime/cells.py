@@ -25,34 +25,41 @@ def make_room(
     prompts: Sequence[Sequence[int]],
     length: int,
     most: int,
+    *,
+    may_part: bool,
 ) -> None:
     """Have cells for prompts of some of its streams before they are evaluated, while there is
     little to carry over.
 
-    length: tokens that a stream may hold. most: cells. Raises what Context.grow raises.
+    length: tokens that a stream may hold. most: cells. may_part: whether streams may get a pool
+    each. Raises what Context.grow raises.
     """
+    together = tree_size(prompts)
+    if may_part and len(prompts) != 1:  # of one stream, it stays as it is
+        # By these prompts alone, so that the same ones meet the same kernels.
+        own = sum(map(len, prompts))
+        spared = len(prompts) * together - own
+        apart = spared > max(_WORTH_MOVING, own // 2)
+        if apart != context.apart:
+            _move(context, streams, prompts, length, most, apart=apart)
     if context.apart:
         if max(map(len, prompts)) > context.length // context.sequences:
             more_cells(context, streams, _held(streams), length, most)
-    elif (needed := tree_size(prompts)) > context.length < most:
-        more_cells(context, streams, _held(streams), length, most, needed)
+    elif together > context.length < most:
+        more_cells(context, streams, _held(streams), length, most, together)
 
 
-def arrange(
+def _move(
     context: Context,
     streams: Sequence[Stream],
     prompts: Sequence[Sequence[int]],
     length: int,
     most: int,
+    *,
+    apart: bool,
 ) -> None:
-    """Give each stream a pool of its own where that spares a step much, and all of them one where
-    it does not, by these prompts alone, so that the same ones meet the same kernels; of one stream,
-    leave it as it is. A stream of which something was lost on the way holds nothing."""
-    own = sum(map(len, prompts))
-    spared = len(prompts) * tree_size(prompts) - own
-    apart = spared > max(_WORTH_MOVING, own // 2)
-    if len(prompts) == 1 or apart == context.apart:
-        return
+    """Give each stream a pool of its own, or all of them one, where there is memory for it. A
+    stream of which something was lost on the way holds nothing."""
     longest = max(len(text) for text in (*prompts, *(stream.tokens for stream in streams)))
     if apart:
         needed = context.sequences * min(length, longest + own_cells(length))

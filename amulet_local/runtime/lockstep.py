@@ -15,7 +15,7 @@ from contextlib import ExitStack
 
 from amulet_local.protocol.loading import Arrangement, LoadOptions
 from amulet_local.realignment import Row
-from amulet_local.runtime.cells import arrange, grow, make_room, more_cells
+from amulet_local.runtime.cells import grow, make_room, more_cells
 from amulet_local.runtime.llama.context import Batch, Context
 from amulet_local.runtime.llama.errors import NoCellsError
 from amulet_local.runtime.llama.model import Model
@@ -277,9 +277,14 @@ class Lockstep:
         """Have cells for prompts of the active streams, in their order, before they are there."""
         if self.arrangement == "one-context":  # else each has its own from the start
             (context,) = self._contexts
-            if self._may_part:
-                arrange(context, self._streams, prompts, self.length, self.most_cells)
-            make_room(context, self._streams, prompts, self.length, self.most_cells)
+            make_room(
+                context,
+                self._streams,
+                prompts,
+                self.length,
+                self.most_cells,
+                may_part=self._may_part,
+            )
 
     def _share_prefixes(self, prompts: Sequence[Sequence[int]], report: Callable[[], None]) -> None:
         """Evaluate once what prompts of one context have in common, as a tree, and copy it."""

@@ -96,7 +96,7 @@ class StreamPool:
         or fewer where memory can be cut and no sliding window has dropped any."""
         if length == len(source.tokens):
             return True
-        return self.can_rewind and self._context.first_position(source.sequence) == 0
+        return self.can_rewind and source.is_whole
 
     def copy(self, source: Stream, target: Stream, length: int) -> None:
         """Let an empty stream hold the first tokens of one that `lends` them; they share cells."""
