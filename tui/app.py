@@ -20,6 +20,7 @@ from typing import ClassVar
 
 from rich.console import RenderableType
 from textual import constants, work
+from textual._styles_cache import StylesCache
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
@@ -57,6 +58,7 @@ from tui.themes import DARK, OWN, first_theme, remember
 from tui.unexpected import met, survive, told
 
 _PATIENCE_S = 2.0
+_FORGET_S = 30.0
 
 survive()
 
@@ -174,10 +176,19 @@ class AmuletApp(App[None]):
         """What is chosen is kept; what was drawn is drawn again after a shell was there."""
         self.theme_changed_signal.subscribe(self, lambda theme: remember(theme.name))
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
+        self.set_interval(_FORGET_S, self.forget_drawn)
 
     def on_ready(self) -> None:
         """From here on, the chat is there to go on with, whatever fails."""
         self._begun = True
+
+    def forget_drawn(self) -> None:
+        """Give up what was drawn by widgets that are gone.
+
+        Textual remembers two colours for each of the last thousand widgets, by a key that holds all
+        lines that the widget has drawn: tens of megabytes.
+        """
+        StylesCache.get_inner_outer.cache_clear()
 
     def get_driver_class(self) -> type[Driver]:
         """How the terminal is used; TEXTUAL_DRIVER counts first, as with any app of Textual's."""
