@@ -51,7 +51,8 @@ class Lockstep:
             self._last_prompts: list[list[int]] = []
             self._last_logits: list[Row] = []
             self.can_rewind = can_rewind(self._contexts[0])
-            self._may_part = self.can_rewind and not (cells or model.window)
+            self.window = model.window > 0
+            self._may_part = self.can_rewind and not (cells or self.window)
             self._owned = owned.pop_all()
             self.close = self._owned.close
 

@@ -1,8 +1,8 @@
 """Streams that come and go over one context: taken for a reply, given back, each at its own place.
 
-Token ids go in, logits come out. What a stream holds stays when it is given back, so that a later
-prompt with the same beginning need not be read again; the one given back longest ago is the first
-to be taken anew or emptied. Nothing here knows of text, replies or sampling.
+Token ids go in, logits come out. What a stream holds is kept when it is given back, so that a later
+prompt with the same beginning need not be read again: a little in its cells, the rest parked, the
+one given back longest ago first (see parking.py). Nothing here knows of text, replies or sampling.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from amulet_local.runtime.cells import grow
 from amulet_local.runtime.llama.context import Batch
 from amulet_local.runtime.llama.errors import NoCellsError
 from amulet_local.runtime.lockstep import Lockstep
+from amulet_local.runtime.parking import Parked, Parking
 from amulet_local.runtime.prefix_tree import common_prefix
 from amulet_local.runtime.streams import Stream
+
+_AT_HAND = 256  # tokens that wait in the pool: so many cells cost a step next to nothing
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class StreamPool:
         self.length, self.can_rewind = lockstep.length, lockstep.can_rewind
         self._most_cells = lockstep.most_cells
         self._idle = list(self._streams)  # given back longest ago first
+        self._parking = Parking(window=lockstep.window)
         self._added: dict[int, int] = {}  # tokens in the batch, by stream
         self._batch = Batch(self._context.rows)
         self.evaluated = self.steps = 0
@@ -65,8 +69,8 @@ class StreamPool:
         return len(self._idle)
 
     def take(self, prompts: Sequence[Sequence[int]]) -> list[Stream] | None:
-        """A stream for each prompt, with as much of its beginning as any stream holds, but never
-        all of it; None where too few are free."""
+        """A stream for each prompt, with as much of its beginning as is held, but never all of it;
+        None where too few are free."""
         if len(prompts) > len(self._idle):
             return None
         held = [self._longest_held(prompt) for prompt in prompts]
@@ -76,24 +80,24 @@ class StreamPool:
             if source in self._idle and 0 < shared == len(source.tokens):
                 self._idle.remove(source)
                 taken[k] = source
+        self._park(sources)
         for k, (source, shared) in enumerate(held):
             if taken[k] is None:
                 taken[k] = target = self._unused(sources)
                 if target is source:
                     target.cut(shared)
                 else:
-                    target.cut(0)  # which may have been a source, where no other was left
-                    if shared <= len(source.tokens):
-                        self.copy(source, target, shared)
+                    self._parking.park(target)  # it may have been a source, where no other was left
+                    self._lend(source, target, shared)
         return [stream for stream in taken if stream]
 
     def give_back(self, streams: Sequence[Stream]) -> None:
-        """Others may take these now; what they hold stays until then."""
+        """Others may take these now."""
         self._idle.extend(streams)
 
-    def lends(self, source: Stream, length: int) -> bool:
-        """Whether another stream can take over the first tokens that this one holds: all of them,
-        or fewer where memory can be cut and no sliding window has dropped any."""
+    def lends(self, source: Stream | Parked, length: int) -> bool:
+        """Whether a stream can take over the first tokens that are held here: all of them, or fewer
+        where memory can be cut and no sliding window has dropped any."""
         if length == len(source.tokens):
             return True
         return self.can_rewind and source.is_whole
@@ -150,18 +154,37 @@ class StreamPool:
             return True
         unused = next((stream for stream in self._idle if stream.tokens), None)
         if unused:
-            unused.cut(0)
+            self._parking.park(unused)
         return unused is not None
 
-    def _longest_held(self, prompt: Sequence[int]) -> tuple[Stream, int]:
-        """The stream that holds most of a prompt's beginning, and how much; free ones first."""
+    def _park(self, sources: set[int]) -> None:
+        """Move what waits out of the pool, but for a little and what is to be copied from."""
+        waiting = [stream for stream in self._idle if id(stream) not in sources]
+        tokens = sum(len(stream.tokens) for stream in waiting)
+        for stream in waiting:
+            if tokens <= _AT_HAND:
+                return
+            tokens -= len(stream.tokens)
+            self._parking.park(stream)
+
+    def _longest_held(self, prompt: Sequence[int]) -> tuple[Stream | Parked, int]:
+        """What holds most of a prompt's beginning, and how much; free streams first."""
         busy = [stream for stream in self._streams if stream not in self._idle]
-        best, most = self._idle[0], 0
-        for stream in [*reversed(self._idle), *busy]:
-            shared = min(common_prefix(stream.tokens, prompt), len(prompt) - 1)
-            if shared > most and self.lends(stream, shared):
-                best, most = stream, shared
+        every: list[Stream | Parked] = [*reversed(self._idle), *busy]
+        best, most = every[0], 0
+        for each in [*every, *reversed(self._parking.texts)]:
+            shared = min(common_prefix(each.tokens, prompt), len(prompt) - 1)
+            if shared > most and self.lends(each, shared):
+                best, most = each, shared
         return best, most
+
+    def _lend(self, source: Stream | Parked, target: Stream, length: int) -> None:
+        """Let an empty stream begin with what is held elsewhere, if it is still there."""
+        if isinstance(source, Parked):
+            if source in self._parking.texts:
+                self._parking.fetch(source, target, length)
+        elif length <= len(source.tokens):
+            self.copy(source, target, length)
 
     def _unused(self, sources: set[int]) -> Stream:
         """The free stream whose loss is least: an empty one, else the one given back longest ago

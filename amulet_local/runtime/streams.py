@@ -38,7 +38,7 @@ class Stream:
         if length == len(self.tokens) and not uncertain:
             return
         removed = self.context.remove(self.sequence, length)
-        if length and (not removed or self.context.first_position(self.sequence) > 0):
+        if length and not (removed and self.is_whole):
             self.context.remove(self.sequence, 0)
             self.tokens.clear()
         else:
