@@ -16,7 +16,14 @@ from pathlib import Path
 
 from amulet_local.chats import repair
 from amulet_local.chats.connecting import connect, connected, prepare
-from amulet_local.chats.database_errors import is_damage, is_of, not_kept, refusal, sentence
+from amulet_local.chats.database_errors import (
+    NotKeptError,
+    is_damage,
+    is_of,
+    not_kept,
+    refusal,
+    sentence,
+)
 from amulet_local.chats.migrations import NewerStoreError
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.files import private_folder
@@ -102,7 +109,11 @@ class Database:
         """The connection that writes, outside a transaction. Raises as `reading` does."""
         with self._lock, self._in_words():
             if self._file and self._path and _known(self._path) != self._file:
-                raise FileNotFoundError(2, "it was removed or replaced while in use")
+                raise NotKeptError(
+                    self._path,
+                    "it was removed or replaced while in use",
+                    "put it back, or restart Amulet to use what is there now",
+                )
             yield self._db
 
     # -- opening ------------------------------------------------------------------------------

@@ -320,6 +320,11 @@ def test_a_file_that_was_removed_is_told(hurried: History) -> None:
     assert comes(lambda: stuck(hurried))
     (told,) = hurried.news()
     assert "it was removed or replaced while in use" in told
+    with (
+        pytest.raises(UsageError, match="put it back, or restart Amulet"),
+        hurried._database.alone(),
+    ):
+        pass
     history_file().with_name("elsewhere").rename(history_file())
     assert comes(lambda: hurried.news() == [saving._LANDED])
     assert texts() == ["What?", "Into nowhere"]
