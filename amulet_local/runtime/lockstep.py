@@ -42,7 +42,7 @@ class Lockstep:
         )
         with ExitStack() as owned:
             self._streams = open_streams(owned, model, options, streams, self.length, cells)
-            self._model, self._options = model, options
+            self.model, self._options = model, options
             self._contexts = list(dict.fromkeys(stream.context for stream in self._streams))
             self.activate(())
             self._batch = Batch(min(context.rows for context in self._contexts))
@@ -51,8 +51,7 @@ class Lockstep:
             self._last_prompts: list[list[int]] = []
             self._last_logits: list[Row] = []
             self.can_rewind = can_rewind(self._contexts[0])
-            self.window = model.window > 0
-            self._may_part = self.can_rewind and not (cells or self.window)
+            self._may_part = self.can_rewind and not (cells or model.window)
             self._owned = owned.pop_all()
             self.close = self._owned.close
 
@@ -70,7 +69,7 @@ class Lockstep:
             grow(context, self._streams, held, cells, count, apart=context.apart)
             self._streams += [Stream(context, k, []) for k in range(count - more, count)]
         else:
-            opened = open_streams(self._owned, self._model, self._options, more, self.length)
+            opened = open_streams(self._owned, self.model, self._options, more, self.length)
             self._streams += opened
             self._contexts += [stream.context for stream in opened]
             if self._contexts[0].aborted:

@@ -19,7 +19,7 @@ from amulet_local.runtime.parking import Parked, Parking
 from amulet_local.runtime.prefix_tree import common_prefix
 from amulet_local.runtime.streams import Stream
 
-_AT_HAND = 256  # tokens that wait in the pool: so many cells cost a step next to nothing
+_PER_CELL = 500_000  # weights: cells of a model's weights / this make a step a twentieth longer
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class StreamPool:
         self.length, self.can_rewind = lockstep.length, lockstep.can_rewind
         self._most_cells = lockstep.most_cells
         self._idle = list(self._streams)  # given back longest ago first
-        self._parking = Parking(window=lockstep.window)
+        self._parking = Parking(window=lockstep.model.window > 0)
+        self._at_hand = lockstep.model.parameters // _PER_CELL  # tokens that may wait in cells
         self._added: dict[int, int] = {}  # tokens in the batch, by stream
         self._batch = Batch(self._context.rows)
         self.evaluated = self.steps = 0
@@ -162,7 +163,7 @@ class StreamPool:
         waiting = [stream for stream in self._idle if id(stream) not in sources]
         tokens = sum(len(stream.tokens) for stream in waiting)
         for stream in waiting:
-            if tokens <= _AT_HAND:
+            if tokens <= self._at_hand:
                 return
             tokens -= len(stream.tokens)
             self._parking.park(stream)

@@ -11,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 
 from amulet_local.protocol.loading import LoadOptions
-from amulet_local.runtime import stream_pool
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.parking import Parking
@@ -52,7 +51,7 @@ def test_what_waits_leaves_the_pool_and_comes_back_as_it_was(pool: StreamPool) -
     assert [missing for missing, _ in first] == [300] * len(TEXTS)
     again = [read(pool, [*text, 7]) for text in TEXTS]
     assert [missing for missing, _ in again] == [1] * len(TEXTS)
-    assert in_cells(pool) <= 2 * 301 + stream_pool._AT_HAND
+    assert in_cells(pool) <= 2 * 301 + pool._at_hand
     fresh = read(pool, [*numbers(9, 5), 7])[1]
     assert not same(again[0][1], fresh)
     pool._parking.texts.clear()

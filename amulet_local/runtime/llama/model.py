@@ -82,6 +82,7 @@ class Model:
             self.context_trained: int = llama_cpp.llama_model_n_ctx_train(handle)
             self.layers: int = llama_cpp.llama_model_n_layer(handle)
             self.window: int = llama_cpp.llama_model_n_swa(handle)
+            self.parameters: int = llama_cpp.llama_model_n_params(handle)
             owned.pop_all()
 
     def close(self) -> None:
