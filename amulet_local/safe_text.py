@@ -48,7 +48,11 @@ _TABLE |= {ord("\t"): "\t", ord("\n"): "\n", 0x2028: "\n", 0x2029: "\n"}
 _LINE = str.maketrans("\n\t", "  ")
 
 _MOST_MARKS = 30  # on one letter; Unicode's stream-safe text has no more (its annex 15)
+_FIRST_MARK = 0x300
 _LAST_MARK = 0x1FFFF  # the planes behind it have letters only, and what is left out anyway
+# Where fewer in a row are neither Latin letters nor arrows, lines or blocks, nothing floods, and
+# the marks need not be looked up, which takes a while.
+_MAY_FLOOD = re.compile(f"[^\0-\u02ff\u2100-\u2bff]{{{_MOST_MARKS + 1}}}")
 _RIGHT_TO_LEFT = re.compile(
     "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
@@ -67,7 +71,8 @@ def clean(text: str) -> SafeText:
         return SafeText(text)
     text = encodable(text).translate(_TABLE)
     if not text.isascii():
-        text = _floods().sub(lambda flood: flood[0][:_MOST_MARKS], text)
+        if _MAY_FLOOD.search(text):
+            text = _floods().sub(lambda flood: flood[0][:_MOST_MARKS], text)
         text = _ISOLATES.sub(lambda found: found[0] if len(found[0]) > 1 else "", text)
     return SafeText(text)
 
@@ -94,10 +99,10 @@ def file_stem(title: str) -> SafeText:
 
 @lru_cache(maxsize=1)
 def _floods() -> re.Pattern[str]:
-    """More marks in a row than a letter can have; found at the first text that is not ASCII."""
+    """More marks in a row than a letter can have; found at the first text that may have them."""
     marks = [
         chr(code)
-        for code in range(0x300, _LAST_MARK)
+        for code in range(_FIRST_MARK, _LAST_MARK)
         if unicodedata.category(chr(code)) in ("Mn", "Me")
     ]
     zero_width = "".join([*marks, "\u200c\u200d"])

@@ -65,6 +65,15 @@ def test_a_flood_of_marks_is_cut_to_what_a_letter_can_have() -> None:
     assert clean("a" + "\u200d" * 10_000 + "b") == "a" + "\u200d" * 30 + "b"
 
 
+def test_every_mark_can_flood() -> None:
+    every = [
+        chr(code) for code in range(0x20000) if unicodedata.category(chr(code)) in ("Mn", "Me")
+    ]
+    kept = [mark for mark in every if clean(mark)]
+    assert len(kept) > 1_000
+    assert [mark for mark in kept if clean(mark * 40) != mark * 30] == []
+
+
 def test_isolates_stay_in_pairs_alone() -> None:
     assert clean("a \u2068שלום\u2069 b") == "a \u2068שלום\u2069 b"
     assert clean("\u2068a\u2068b\u2069\u2069\u2069 \u2068\nc\u2069") == "a\u2068b\u2069 \nc"
