@@ -26,7 +26,9 @@ from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
-from gguf.constants import (
+from amulet_local.errors import NotUsableError, cause
+from amulet_local.runtime.llama.build import Type, knows_type, types
+from models.gguf_constants import (
     GGML_QUANT_SIZES,
     GGUF_DEFAULT_ALIGNMENT,
     GGUF_VERSION,
@@ -34,9 +36,6 @@ from gguf.constants import (
     GGUFValueType,
     Keys,
 )
-
-from amulet_local.errors import NotUsableError, cause
-from amulet_local.runtime.llama.build import Type, knows_type, types
 from models.reader import Reader
 
 MAGIC = b"GGUF"

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from gguf.constants import GGUFType, Keys, LlamaFileType
-
 from amulet_local.errors import NotUsableError
 from amulet_local.protocol.numbers import MOST_WHOLE
 from amulet_local.system import paths
 from models.cards import Kind, ModelCard, Shape, file_title, part_paths, printable
+from models.gguf_constants import GGUFType, Keys, LlamaFileType
 from models.header import Header, Omitted, Tensor, Value, read_header
 from models.soundness import contradiction
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gguf.constants import Keys
-
 from amulet_local.errors import NotUsableError
 from amulet_local.prompts.prompting import PromptWriter
 from amulet_local.prompts.templates import TemplateError
 from amulet_local.protocol.alignment import Placement
 from amulet_local.protocol.message import Message
+from models.gguf_constants import Keys
 from models.header import Header, Omitted, Value, read_header, read_string
 
 _BEGINS_BY_ITSELF = ("llama",)  # tokenizers that begin a text where the file does not say

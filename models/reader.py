@@ -15,15 +15,13 @@ from io import FileIO
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
-
 from amulet_local.errors import NotUsableError
 
 _WINDOW = 1 << 16  # bytes of strings passed over at once
 _PIECE = 2 * _WINDOW  # bytes in memory: small enough for the allocator to hand the same ones out
 _FEW = 256
+_SINGLY = 1_000  # strings; so many take no longer one by one than NumPy does to be imported
 _MANY = 10_000  # strings; fewer are walked through in no time
-_FIRST_BIT = np.array([8 - bits.bit_length() for bits in range(256)])
 
 _U32 = struct.Struct("<I")
 U64 = struct.Struct("<Q")
@@ -122,11 +120,16 @@ class Reader:
         self._passed = self._file.seek(end)
 
     def _walk_through(self, count: int) -> None:
+        if count <= _SINGLY:
+            deque(self.strings(count), maxlen=0)
+            return
+        from models.end_to_end import strings_end_to_end
+
         while count:
             if self._filled - self._at < _WINDOW:
                 self._read()
             window = memoryview(self.data)[self._at : min(self._at + _WINDOW, self._filled)]
-            passed, length = _end_to_end(window, count)
+            passed, length = strings_end_to_end(window, count)
             del window  # which would keep `data` from growing
             self._at += length
             count -= passed
@@ -193,27 +196,3 @@ class Reader:
             f"{self._path} is cut short: it ends inside its header, after {after:,} bytes; fetch "
             "or copy it again."
         )
-
-
-def _end_to_end(window: memoryview, most: int) -> tuple[int, int]:
-    """How many strings, at most `most`, lie end to end from the window's start, and their bytes.
-
-    A string shorter than 256 bytes starts with its length and seven zeros. Each one's end must be
-    the next place that looks so; where a long string or a zero inside a text breaks the chain, the
-    count ends.
-    """
-    data = np.frombuffer(window, np.uint8)
-    zeros = data == 0
-    for shift in (1, 2, 3):  # runs of two, of four, of seven
-        zeros = zeros[:-shift] & zeros[shift:]
-    # Starts are nine bytes apart or more, so that of eight places one at most is looked for.
-    eights = np.packbits(zeros)
-    filled = np.flatnonzero(eights)
-    starts = filled * 8 + _FIRST_BIT[eights[filled]] - 1
-    if not starts.size or starts[0]:
-        return 0, 0
-    ends = starts + U64.size + data[starts]
-    broken = np.flatnonzero(ends[:-1] != starts[1:])
-    count = min(most, int(broken[0]) + 1 if broken.size else starts.size)
-    count -= int(ends[count - 1]) > data.size
-    return count, int(ends[count - 1]) if count else 0

@@ -12,8 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeGuard
 
-from gguf.constants import Keys
-
+from models.gguf_constants import Keys
 from models.header import Tensor, Value
 
 _MOST_LAYERS = 512

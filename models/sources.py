@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from gguf.constants import GGMLQuantizationType
-
 from amulet_local.errors import NotUsableError
 from models.cards import ModelCard
+from models.gguf_constants import GGMLQuantizationType
 from models.header import read_header
 from models.quantisation import bits, plain_stem
 
