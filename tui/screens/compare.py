@@ -26,7 +26,7 @@ from amulet_local.presets.preset import Presets, read_preset
 from amulet_local.protocol.alignment import Strength
 from tui.actions import COMPARE, bindings, shown_key
 from tui.comparison.comparison import Column, Comparison, left_out, usual, with_preset
-from tui.comparison.verdicts import Favourite, most_telling_pair, told
+from tui.comparison.verdicts import Favourite, told
 from tui.markdown.sanitising import clean, sentence
 from tui.screens.preset_picker import Choice, PresetPicker
 from tui.session.session import Session
@@ -241,6 +241,8 @@ class CompareScreen(ModalScreen[Taken | None]):
 
     async def action_teach(self) -> None:
         """The two mixes whose vote would teach most."""
+        from tui.comparison.learning import most_telling_pair  # which needs NumPy
+
         pair = most_telling_pair(self.comparison.ballots(), self._selected.column.steering)
         await self._add_all([*map(Column.of, pair)])
 
