@@ -24,7 +24,6 @@ import numpy as np
 from amulet_local.cli import main
 from amulet_local.generation import decoding
 from amulet_local.realignment import (
-    PROMPT,
     Combination,
     Row,
     Rows,
@@ -32,6 +31,7 @@ from amulet_local.realignment import (
     combined,
     log_softmax,
 )
+from amulet_local.strengths import PROMPT
 
 Rule = Callable[[Row, Row, float], float]  # base, pref, strength -> strength at this token
 

@@ -20,7 +20,7 @@ from amulet_local.protocol.alignment import Alignment, Method, Sampling
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Finished, Load, Reply
-from amulet_local.realignment import AMULET
+from amulet_local.strengths import AMULET
 from models.lookup import resolve
 
 METHODS: tuple[Method, ...] = ("base", "pref", "amulet")

@@ -8,7 +8,7 @@ from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import Alignment, Sampling
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Finished, Reply, Step
-from amulet_local.realignment import AMULET
+from amulet_local.strengths import AMULET
 
 CONCISE = "Your answer should be concise as much as possible."
 HOLIDAY = Message("user", "What makes a good walking holiday?")

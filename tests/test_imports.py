@@ -126,6 +126,11 @@ def test_realignment_imports_numpy_alone(tree: Tree, changed: dict[str, str], li
     assert broken(tree, changed) == {REALIGNMENT}
 
 
+def test_strengths_do_without_numpy(tree: Tree, changed: dict[str, str]) -> None:
+    changed["amulet_local/strengths.py"] = "import numpy"
+    assert broken(tree, changed) == {REALIGNMENT}
+
+
 @pytest.mark.parametrize(
     ("line", "also"),
     [

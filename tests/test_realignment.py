@@ -12,19 +12,21 @@ from numpy.typing import NDArray
 
 from amulet_local.measures import LARGEST_SHARE, measure, shares
 from amulet_local.realignment import (
-    AMULET,
-    LINEAR,
-    Update,
     Workspace,
     guard_reference,
-    label,
     log_softmax,
-    overall,
     plausibility_floor,
-    pool,
     prompted,
     realign,
     recurrence,
+)
+from amulet_local.strengths import (
+    AMULET,
+    LINEAR,
+    Update,
+    label,
+    overall,
+    pool,
     strength_and_guard,
 )
 

@@ -24,11 +24,15 @@ from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.realignment import LINEAR, Combination, Workspace
+from amulet_local.realignment import (
+    Combination,
+    Workspace,
+)
 from amulet_local.runtime.autotune import some_tokens
 from amulet_local.runtime.llama.context import Batch, Context
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
+from amulet_local.strengths import LINEAR
 
 Task = Literal["prose", "copy-edit"]
 Prompts = dict[int, list[int]]

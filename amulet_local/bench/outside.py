@@ -15,9 +15,7 @@ from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.framing import read_event, write_frame
 from amulet_local.protocol.messages import Step
 from amulet_local.realignment import (
-    AMULET,
     Combination,
-    Update,
     Workspace,
     guard_reference,
     plausibility_floor,
@@ -25,6 +23,10 @@ from amulet_local.realignment import (
     recurrence,
 )
 from amulet_local.runtime.llama.model import Model
+from amulet_local.strengths import (
+    AMULET,
+    Update,
+)
 
 _COMBINATION = Combination((AMULET,), guard=0.1)
 

@@ -17,7 +17,7 @@ from amulet_local.chats.conversation import Node
 from amulet_local.chats.provenance import TokenMeasures, unpack
 from amulet_local.protocol.messages import Step
 from amulet_local.protocol.voices import held_back
-from amulet_local.realignment import BASE
+from amulet_local.strengths import BASE
 
 # Nats a token from which a reply is said to have followed somewhat, and clearly: the quarters of
 # replies at strength 2 in docs/instructions.md. How far it went, not whether it did as asked.

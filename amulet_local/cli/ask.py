@@ -35,8 +35,8 @@ from amulet_local.protocol.alignment import Alignment, Method, Sampling
 from amulet_local.protocol.messages import Reply
 from amulet_local.protocol.numbers import Positive
 from amulet_local.protocol.voices import held_back
-from amulet_local.realignment import strength_and_guard
 from amulet_local.settings import load_settings
+from amulet_local.strengths import strength_and_guard
 from models import lookup
 from models.memory import needs_of
 

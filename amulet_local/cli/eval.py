@@ -36,8 +36,8 @@ from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import Alignment, Sampling
 from amulet_local.protocol.messages import Reply
 from amulet_local.protocol.numbers import Natural, Positive
-from amulet_local.realignment import AMULET
 from amulet_local.settings import Settings, load_settings
+from amulet_local.strengths import AMULET
 
 _PRESETS = "creative,verbose,concise,uplifting"  # the paper's main four
 _METHODS = f"base,pref,beam,la,amulet,{PAPER.name}"

@@ -251,7 +251,7 @@ def apply_paper(args: argparse.Namespace) -> None:
     """
     if not args.paper:
         return
-    from amulet_local.realignment import AMULET  # NumPy takes a while to import
+    from amulet_local.strengths import AMULET
 
     for name, setting in {**_PAPER, "strength": AMULET}.items():
         if not hasattr(args, name):

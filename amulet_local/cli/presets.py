@@ -23,9 +23,9 @@ from amulet_local.presets.editing import new_preset, own_preset
 from amulet_local.presets.firmness import shown
 from amulet_local.presets.mixes import Mix, load_mixes, own_mix, read_mix, save_mix
 from amulet_local.presets.preset import GROUPS, MOST_BYTES, Preset, load_presets, read_preset
-from amulet_local.realignment import label
 from amulet_local.safe_text import line
 from amulet_local.settings import load_settings, mixes_folder, presets_folder
+from amulet_local.strengths import label
 from amulet_local.system.text_files import read_text
 
 

@@ -17,12 +17,12 @@ from amulet_local.prompts.prompting import Prompter
 from amulet_local.prompts.templates import TemplateError
 from amulet_local.protocol.messages import Reply
 from amulet_local.protocol.voices import check_strengths, held_back, places_of, voices_of
-from amulet_local.realignment import (
+from amulet_local.realignment import Combination
+from amulet_local.strengths import (
     BASE,
     BASE_STREAM,
     METHODS,
     PREF_STREAM,
-    Combination,
     overall,
     strength_and_guard,
 )

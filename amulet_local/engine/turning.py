@@ -8,8 +8,9 @@ from amulet_local.engine.requests import combination_of
 from amulet_local.generation.decoding import Combine
 from amulet_local.protocol.messages import Reply
 from amulet_local.protocol.voices import Strengths, turned_to, voices_of
-from amulet_local.realignment import BASE_STREAM, Combination
+from amulet_local.realignment import Combination
 from amulet_local.runtime.llama.vocabulary import Vocabulary
+from amulet_local.strengths import BASE_STREAM
 
 
 class Turning:

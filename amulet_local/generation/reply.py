@@ -28,8 +28,8 @@ from amulet_local.protocol.messages import (
     Stats,
     Step,
 )
-from amulet_local.realignment import overall
 from amulet_local.runtime.llama.vocabulary import Vocabulary
+from amulet_local.strengths import overall
 
 Emit = Callable[[Event], None]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from amulet_local.protocol.alignment import Strength
-from amulet_local.realignment import PROMPT
+from amulet_local.strengths import PROMPT
 
 Firmness = Literal["gently", "clearly", "firmly"]
 WORDS: tuple[Firmness, ...] = get_args(Firmness)

@@ -28,8 +28,11 @@ from amulet_local.protocol.alignment import (
     Strength,
 )
 from amulet_local.protocol.numbers import Fraction, Positive
-from amulet_local.realignment import AMULET, Update
 from amulet_local.settings import presets_folder
+from amulet_local.strengths import (
+    AMULET,
+    Update,
+)
 from amulet_local.system import paths
 from amulet_local.system.text_files import (
     TOML_ERRORS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amulet_local.realignment import PROMPT
+from amulet_local.strengths import PROMPT
 
 MARGIN = 1.5  # times as surprising as prompted ones
 LEAST = 0.95

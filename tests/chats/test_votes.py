@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amulet_local.chats.history import History, history_file
 from amulet_local.chats.votes import Ballot, Choice, Tally
-from amulet_local.realignment import AMULET
+from amulet_local.strengths import AMULET
 
 MODEL = "SmolLM2-135M-Instruct"
 BALLOT = [Choice("concise", strength) for strength in (0.0, 1.0, 3.0, AMULET)]

@@ -11,7 +11,7 @@ import pytest
 
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Died, Failed, Finished, Notice, Prefilling, Stats, Step
-from amulet_local.realignment import AMULET
+from amulet_local.strengths import AMULET
 from tests.asking import built_in_strength
 from tests.cli.asking import KEYS, MEASURES, STATS
 from tests.cli.conftest import Amulet, use

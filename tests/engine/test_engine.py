@@ -26,10 +26,11 @@ from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.loading import KvType, LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Finished, Load, Notice, Prefilling, Step
-from amulet_local.realignment import AMULET, log_softmax
+from amulet_local.realignment import log_softmax
 from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
+from amulet_local.strengths import AMULET
 from tests.asking import HOLIDAY, ask, collect, end, reply, steps
 from tests.checks import some
 from tests.tiny_models import write_llama

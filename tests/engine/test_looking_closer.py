@@ -16,7 +16,7 @@ from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Candidates, Event, Examined, Finished, Load, Pace, Reply
-from amulet_local.realignment import AMULET
+from amulet_local.strengths import AMULET
 from tests.asking import HOLIDAY, ask, collect, reply, steps
 from tests.checks import some
 from tests.tiny_models import write_llama

@@ -22,8 +22,8 @@ from amulet_local.protocol.alignment import MOST_FADERS, Alignment, Fader, Place
 from amulet_local.protocol.loading import Arrangement, LoadOptions
 from amulet_local.protocol.message import Message, wishing
 from amulet_local.protocol.messages import Event, Examined, Load, Reply
-from amulet_local.realignment import LINEAR
 from amulet_local.runtime.llama.model import Model
+from amulet_local.strengths import LINEAR
 from tests.asking import CONCISE, HOLIDAY, ask, collect, end, reply, steps
 from tests.checks import some
 from tests.tiny_models import write_llama

@@ -6,7 +6,7 @@ import pytest
 
 from amulet_local.errors import UsageError
 from amulet_local.evaluation.variants import PAPER, Variant, parse_variants
-from amulet_local.realignment import AMULET
+from amulet_local.strengths import AMULET
 
 
 def test_a_method_alone_takes_strength_and_guard_of_the_preference() -> None:

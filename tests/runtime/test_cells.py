@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 
 from amulet_local.errors import UsageError
 from amulet_local.protocol.loading import LoadOptions
-from amulet_local.realignment import AMULET, Workspace, realign
+from amulet_local.realignment import (
+    Workspace,
+    realign,
+)
 from amulet_local.runtime.block_costs import can_try
 from amulet_local.runtime.llama.context import Context
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.stream_state import restore, save
+from amulet_local.strengths import AMULET
 from tests import tiny_models
 from tests.checks import some
 from tests.runtime.test_lockstep import ARRANGEMENTS, held, numbers, same

@@ -14,7 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 from amulet_local.protocol.loading import Arrangement, LoadOptions
-from amulet_local.realignment import AMULET, Workspace, log_softmax, realign
+from amulet_local.realignment import (
+    Workspace,
+    log_softmax,
+    realign,
+)
 from amulet_local.runtime.llama.context import Batch, Context
 from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.llama.model import Model
@@ -22,6 +26,7 @@ from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.stream_state import restore, save
 from amulet_local.sealing import read_sealed
 from amulet_local.settings import data_folder
+from amulet_local.strengths import AMULET
 from tests import tiny_models
 from tests.checks import some
 

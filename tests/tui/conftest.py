@@ -12,7 +12,7 @@ from textual.screen import Screen
 
 from amulet_local.presets.editing import save_preset
 from amulet_local.presets.preset import load_presets
-from amulet_local.realignment import AMULET
+from amulet_local.strengths import AMULET
 from tui.comparison.comparison import Comparison
 
 

@@ -21,7 +21,7 @@ from textual.widgets import Static
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.followed import followed
 from amulet_local.protocol.alignment import STRONGEST
-from amulet_local.realignment import label
+from amulet_local.strengths import label
 from tui.actions import HEAT_SCREEN, bindings
 from tui.heatmap.alternatives import Alternatives
 from tui.heatmap.colours import fader_styles, legend, ramp

@@ -15,7 +15,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from amulet_local.presets.preset import GROUPS, Preset, Presets
-from amulet_local.realignment import label
+from amulet_local.strengths import label
 from tui.actions import PICKER, PRESETS, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence
 from tui.screens.picker import Picker

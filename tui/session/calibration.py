@@ -31,7 +31,7 @@ from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Died, Event, Failed, Finished, Reply, Step
-from amulet_local.realignment import PROMPT
+from amulet_local.strengths import PROMPT
 from tui.session.session import Session
 
 STRENGTHS = (PROMPT, 2.0, 2.5, 3.0, 4.0, 5.0)  # as many as are compared in one batch

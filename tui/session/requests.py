@@ -17,8 +17,8 @@ from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import Alignment, Fader, Method
 from amulet_local.protocol.message import Message, wishing
 from amulet_local.protocol.messages import LARGEST_SEED, Reply
-from amulet_local.realignment import strength_and_guard
 from amulet_local.settings import Settings
+from amulet_local.strengths import strength_and_guard
 from tui.session.changes import ChosenModel
 from tui.session.steering import FaderChoice, SteeringChoice
 

@@ -14,7 +14,7 @@ from amulet_local.presets.calibrated import usual_strength
 from amulet_local.presets.mixing import Chosen, Together
 from amulet_local.presets.preset import USUAL_SAMPLING, USUAL_STRENGTH, Preset
 from amulet_local.protocol.alignment import USUAL_GUARD, Fader, Placement, Sampling
-from amulet_local.realignment import overall
+from amulet_local.strengths import overall
 
 GUARDS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3)  # one after the other, by key
 _LONGEST_TITLE = 24

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from amulet_local.realignment import BASE
+from amulet_local.strengths import BASE
 from tui.heatmap.colours import LEAST_SHIFT
 from tui.heatmap.sparkline import bars, column_of, first_of, squeezed
 from tui.heatmap.tokens import Reading

@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from amulet_local.realignment import label
+from amulet_local.strengths import label
 from tui.markdown.sanitising import clean, speed
 from tui.session.changes import Activity, Status
 

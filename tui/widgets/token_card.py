@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from amulet_local.chats.provenance import TokenMeasures
 from amulet_local.protocol.messages import Candidate, Candidates
-from amulet_local.realignment import label
+from amulet_local.strengths import label
 from tui.actions import CARD, bindings
 from tui.heatmap.shares import faders_of
 from tui.heatmap.sparkline import level_bar

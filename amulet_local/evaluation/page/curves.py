@@ -24,7 +24,7 @@ from amulet_local.evaluation.page.drawing import (
     short,
 )
 from amulet_local.evaluation.results import Accuracy, AgainstPref, MethodReport, Report
-from amulet_local.realignment import PROMPT
+from amulet_local.strengths import PROMPT
 
 _TALL = 4.4
 _MOST_TIMES = 2.5

@@ -6,7 +6,7 @@ from textual import events
 
 from amulet_local.errors import UsageError
 from amulet_local.protocol.messages import Died, Failed, Loading, Notice, Prefilling
-from amulet_local.realignment import label
+from amulet_local.strengths import label
 from tests.asking import built_in_strength
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import LARGE, SMALL, chat

@@ -7,7 +7,7 @@ from textual.widgets import Input
 
 from amulet_local.chats.provenance import unpack
 from amulet_local.protocol.messages import Died, Failed
-from amulet_local.realignment import AMULET
+from amulet_local.strengths import AMULET
 from tests.fake_engine import HOLD, FakeEngine, Script
 from tests.tui.running import MODEL, SMALL, chat, store_with
 from tests.tui.screens.compare_screen import (

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from amulet_local.presets.preset import load_presets
-from amulet_local.realignment import AMULET
+from amulet_local.strengths import AMULET
 from tests.fake_engine import FakeEngine
 from tests.tui.running import chat
 from tests.tui.screens.compare_screen import ALL, comparing, comparison, screen

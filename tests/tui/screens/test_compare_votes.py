@@ -8,8 +8,8 @@ import pytest
 
 from amulet_local.chats.votes import Choice, Tally
 from amulet_local.presets.preset import load_presets, read_preset
-from amulet_local.realignment import AMULET
 from amulet_local.settings import presets_folder
+from amulet_local.strengths import AMULET
 from tests.fake_engine import FakeEngine
 from tests.tui.running import MODEL, chat
 from tests.tui.screens.compare_screen import ALL, SIZES, comparing, comparison, names, screen

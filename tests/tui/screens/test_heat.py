@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from amulet_local.protocol.message import Message
-from amulet_local.realignment import AMULET
+from amulet_local.strengths import AMULET
 from tests.checks import some
 from tests.fake_engine import CANDIDATES, HOLD, FakeEngine, Measured
 from tests.tui.running import SMALL, Running, chat

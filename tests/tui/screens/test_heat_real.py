@@ -16,8 +16,8 @@ from amulet_local.engine.client import EngineProcess
 from amulet_local.presets.preset import load_presets
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.loading import LoadOptions
-from amulet_local.realignment import LINEAR
 from amulet_local.settings import Settings
+from amulet_local.strengths import LINEAR
 from tests.checks import some
 from tests.tiny_models import write_llama
 from tests.tui.running import LARGE, store_with
