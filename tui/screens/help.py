@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -27,8 +27,9 @@ _ABOUT = (
 _WIDTH = 26  # of the keys
 
 
-class _Line(Static):
-    """The keys of an action, and what it does."""
+class _Keys(Static):
+    """The keys of a place's actions, and what they do; not a widget a line, which takes a second to
+    open."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"gutter", "address"}
 
@@ -44,11 +45,7 @@ class HelpScreen(ModalScreen[None]):
             yield Static(Content(_ABOUT), id="about")
             for place, actions in PLACES.items():
                 yield Static(Content(place), classes="place")
-                above: list[str] = []
-                for action in actions:
-                    keys = shown_keys(self.app, action)
-                    yield self._line(action, [] if keys == above else keys)
-                    above = keys
+                yield _Keys(Stack([*self._lines(actions)]))
 
     def on_mount(self) -> None:
         """Keys scroll it at once."""
@@ -57,14 +54,12 @@ class HelpScreen(ModalScreen[None]):
         window.border_subtitle = "Esc or q closes"
         window.focus()
 
-    def _line(self, action: Action, keys: Sequence[str]) -> _Line:
-        """keys: none where they are those of the line above, which has the same in another case."""
-        ways = [*keys, f"/{action.command}"] if action.command else keys
-        lead = "  ".join(ways).ljust(_WIDTH - 1) + " "
-        name = f"  ({action.key_id})" if action.keys else ""
-        text = action.help + name
-        styled = Styled(text, (Span(len(action.help), len(text), ".address"),))
-        return _Line(Stack([Hanging(Block("text", styled, lead, " " * _WIDTH, False))]))
+    def _lines(self, actions: Sequence[Action]) -> Iterator[Hanging]:
+        above: list[str] = []
+        for action in actions:
+            keys = shown_keys(self.app, action)
+            yield _line(action, [] if keys == above else keys)
+            above = keys
 
     def action_scroll(self, lines: int) -> None:
         """Up or down."""
@@ -81,3 +76,13 @@ class HelpScreen(ModalScreen[None]):
     def action_close(self) -> None:
         """Back to the chat."""
         self.dismiss()
+
+
+def _line(action: Action, keys: Sequence[str]) -> Hanging:
+    """keys: none where they are those of the line above, which has the same in another case."""
+    ways = [*keys, f"/{action.command}"] if action.command else keys
+    lead = "  ".join(ways).ljust(_WIDTH - 1) + " "
+    name = f"  ({action.key_id})" if action.keys else ""
+    text = action.help + name
+    styled = Styled(text, (Span(len(action.help), len(text), ".address"),))
+    return Hanging(Block("text", styled, lead, " " * _WIDTH, False))
