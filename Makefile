@@ -51,6 +51,7 @@ test: $(VENV)/.dev $(VENV)/.model ## Set up what is missing, run the whole suite
 # Goes on where it stopped; what it found is in build/torture/report.md.
 torture: export PYTHONDONTWRITEBYTECODE =
 torture: $(VENV)/.dev ## What no user would do, for hours: make torture PARTS="headers loads" SEED=2
+	$(if $(PARTS),,$(BIN)/python -m pytest --torture)
 	$(BIN)/python -m tests.torture $(PARTS) --seed $(or $(SEED),0)
 
 fresh: ## README's two commands on a clone in an empty home (PIP_CACHE_DIR=... to compile but once)

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import TypeVar
 
+import pytest
+from _pytest.mark import ParameterSet
+
 _PATIENCE_S = 240  # for slow and busy machines; what is waited for mostly comes in a second or few
 _LOOKS_PER_S = 25
 
@@ -19,6 +22,12 @@ def some(things: Iterable[T]) -> list[T]:
     found = list(things)
     assert found, "there is nothing to claim it of"
     return found
+
+
+def tortures(*rows: object) -> list[ParameterSet]:
+    """Rows of a table that only `make torture` tries, since each takes processes of its own, and
+    those beside them show every way that there is."""
+    return [pytest.param(row, marks=pytest.mark.torture) for row in rows]
 
 
 def calls(act: Callable[[], object]) -> int:

@@ -70,14 +70,24 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what opens the app: the tests that are coroutines, which share its loop."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what opens the app: the tests that are coroutines, which share its loop. What is marked
+    torture is run only where it is asked for, and by itself."""
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             item.add_marker(pytest.mark.app)
+    parts: tuple[list[pytest.Item], list[pytest.Item]] = ([], [])
+    for item in items:
+        parts[item.get_closest_marker("torture") is not None].append(item)
+    torture = config.getoption("--torture")
+    config.hook.pytest_deselected(items=parts[not torture])
+    items[:] = parts[torture]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--torture", action="store_true", help="run what is marked torture, and nothing else"
+    )
     parser.addoption(
         "--renew-snapshots", action="store_true", help="keep what screens look like now"
     )
