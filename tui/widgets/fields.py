@@ -8,15 +8,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from textual import events
 from textual.document._edit import Edit
+from textual.widget import Widget
 from textual.widgets import Input, TextArea
 from textual.widgets.text_area import EditResult
 
 from amulet_local.safe_text import clean
 
 
+async def edit_in_turn(field: Widget, event: events.Key) -> None:
+    """Do what a key does in a field (erase, move...) before the letters typed behind it.
+
+    By itself, Textual looks for what a key is bound to once all widgets around the field have
+    passed it on, while letters go in at once.
+    """
+    for binding in field._bindings.key_to_bindings.get(event.key, ()):
+        if await field.app.run_action(binding.action, field):
+            event.prevent_default()
+            event.stop()
+            return
+
+
 class Line(Input):
     """One line."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        await edit_in_turn(self, event)
 
     def validate_value(self, value: str) -> str:
         """Called with all that becomes its value."""
@@ -28,6 +46,9 @@ class Area(TextArea):
 
     def __init__(self, text: str = "", *, placeholder: str = "", **options: Any) -> None:
         super().__init__(clean(text), placeholder=placeholder, **options)
+
+    async def _on_key(self, event: events.Key) -> None:
+        await edit_in_turn(self, event)
 
     def load_text(self, text: str) -> None:
         """Have this text in place of what is there."""
