@@ -20,11 +20,15 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from amulet_local.errors import UsageError
 from amulet_local.system import paths
 from amulet_local.system.process_ids import is_alive, this_process
+
+Kind = TypeVar("Kind")
 
 _FOLDER, _FILE, _OTHERS = 0o700, 0o600, 0o077
 _LONGEST = 40  # characters of a name that its unfinished file has too
@@ -151,6 +155,15 @@ def read_bounded(path: Path, most: int) -> bytes:
     if len(body) > most:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return body
+
+
+def read_json(path: Path, most: int, kind: type[Kind]) -> Kind:
+    """What a file of at most so many bytes says in JSON. Raises OSError, and ValueError where it
+    says nothing of this kind, whatever else it holds."""
+    try:
+        return msgspec.json.decode(read_bounded(path, most), type=kind)
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
 
 
 def write_named(path: Path, body: bytes, *, overwrite: bool) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from amulet_local.errors import cause
-from amulet_local.files import read_bounded
+from amulet_local.files import read_bounded, read_json
 from amulet_local.path_text import as_text
 from amulet_local.system import paths
 from models.cards import part_paths
@@ -206,9 +206,8 @@ def _ollama(location: Location, unread: list[Unread]) -> Iterator[Sighting]:
 
 def _weights(manifest: Path) -> str:
     """The digest of the layer with the weights; "" where there is none, or no manifest."""
-    with suppress(OSError, msgspec.DecodeError):
-        manifest_text = read_bounded(manifest, _LARGEST_MANIFEST)
-        layers = msgspec.json.decode(manifest_text, type=_Manifest).layers
+    with suppress(OSError, ValueError):
+        layers = read_json(manifest, _LARGEST_MANIFEST, _Manifest).layers
         digests = [layer.digest for layer in layers if layer.media_type == _MODEL_LAYER]
         if len(digests) == 1 and _DIGEST.fullmatch(digests[0]):
             return digests[0]

@@ -23,7 +23,7 @@ import msgspec
 from msgspec.structs import replace
 
 from amulet_local.errors import NotUsableError
-from amulet_local.files import read_bounded, write_whole
+from amulet_local.files import read_json, write_whole
 from amulet_local.path_text import as_text, from_text
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.runtime.offload import Offload, free_memory
@@ -203,8 +203,8 @@ def kept(path: Path, options: LoadOptions) -> Trial | None:
     if not paths.is_dir(autotune_folder()):  # to name a file in it takes a while
         return None
     try:
-        trial = msgspec.json.decode(read_bounded(_file(path, options), _MOST_BYTES), type=Trial)
-    except (OSError, msgspec.DecodeError):
+        trial = read_json(_file(path, options), _MOST_BYTES, Trial)
+    except (OSError, ValueError):
         return None
     return trial if paths.is_file(from_text(trial.source)) else None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from amulet_local.files import read_bounded, write_whole
+from amulet_local.files import read_json, write_whole
 from amulet_local.path_text import from_text
 from amulet_local.settings import models_folder
 from amulet_local.system import paths
@@ -54,8 +54,8 @@ class Receipt(msgspec.Struct, frozen=True):
 
 def receipts() -> tuple[Receipt, ...]:
     """Those of all models that were fetched and are still there."""
-    with suppress(OSError, msgspec.DecodeError):
-        kept = msgspec.json.decode(read_bounded(_path(), _MOST_BYTES), type=tuple[Receipt, ...])
+    with suppress(OSError, ValueError):
+        kept = read_json(_path(), _MOST_BYTES, tuple[Receipt, ...])
         return tuple(each for each in kept if each.parts and paths.exists(each.path))
     return ()
 

@@ -16,6 +16,7 @@ from amulet_local.files import (
     Stamp,
     clear_remnants,
     part_of,
+    read_json,
     replacing,
     require_space,
     stamp,
@@ -94,6 +95,27 @@ def test_room_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         f"fetching tiny needs 3,000 MB in {tmp_path}, but only 2 MB are free there; make room, or "
         "set AMULET_MODELS to another folder."
     )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"[1, 2]",
+        b'{"a": "b"}',
+        b'{"\xff": 1}',
+        b"[" * 3_000,
+        b'{"a": ' * 3_000,
+        b"1" * 99,
+    ],
+    ids=lambda body: repr(body[:20]),
+)
+def test_json_that_says_nothing_of_the_kind_is_a_value_error(body: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(body)
+    with pytest.raises(ValueError, match=r"\S"):
+        read_json(path, 1 << 20, dict[str, int])
 
 
 def test_a_stamp_tells_a_changed_file_and_not_a_copy(tmp_path: Path) -> None:

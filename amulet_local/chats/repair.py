@@ -22,7 +22,7 @@ from amulet_local.files import part_of
 from amulet_local.system import paths
 
 _SMALL = 4 * 1024 * 1024  # bytes; looked through in a few milliseconds
-_UNREADABLE = (ValueError, IndexError, struct.error, MemoryError)
+_UNREADABLE = (ValueError, RecursionError, IndexError, struct.error, MemoryError)
 
 
 def suspect(path: Path) -> Path:

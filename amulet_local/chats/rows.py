@@ -20,7 +20,7 @@ from amulet_local.errors import NotUsableError
 from amulet_local.protocol.message import Message, Role
 
 Piece = tuple[str, Sequence[int], bytes, str]  # text, token ids, measures, thought
-UNREADABLE = (ValueError, struct.error)  # what decoding raises
+UNREADABLE = (ValueError, RecursionError, struct.error)  # what decoding raises
 COLUMNS = "id, parent, role, text, origin, ending, token_ids, measures, thought, thought_ids, wish"
 FOLLOWING = """
     WITH RECURSIVE following (id) AS (

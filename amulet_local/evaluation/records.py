@@ -14,15 +14,17 @@ from typing import TypeVar
 
 import msgspec
 
-from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.evaluation.variants import Method
-from amulet_local.files import private, private_folder, write_whole
+from amulet_local.files import private, private_folder, read_json, write_whole
 from amulet_local.protocol.alignment import Placement, Sampling
 from amulet_local.verifiers import Verifier
 
 Key = tuple[int, str, str]  # question, preference, variant; base's preference is ""
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+_LARGEST_SETTING = 1 << 24  # bytes; it repeats a system prompt
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,13 +158,20 @@ class Folder:
     def setting(self) -> Setting:
         """What its replies have in common."""
         try:
-            return msgspec.json.decode(self._setting.read_bytes(), type=Setting)
+            return read_json(self._setting, _LARGEST_SETTING, Setting)
         except FileNotFoundError:
             raise NotUsableError(
                 f"{self.path} contains no evaluation; start one with: amulet eval --out {self.path}"
             ) from None
-        except (OSError, ValueError) as error:
-            raise NotUsableError(f"{self._setting} cannot be read ({error}).") from None
+        except OSError as error:
+            remedy = advice(error, "choose another folder")
+            raise NotUsableError(
+                f"{self._setting} cannot be read ({cause(error)}); {remedy}."
+            ) from None
+        except ValueError as error:
+            raise NotUsableError(
+                f"{self._setting} is damaged ({error}); choose another folder."
+            ) from None
 
     def replies(self) -> dict[Key, WrittenReply]:
         """The replies so far."""
@@ -201,7 +210,7 @@ def _read(path: Path, kind: type[Struct]) -> list[Struct]:
     for number, line in enumerate(data[:whole].splitlines(), 1):
         try:
             records.append(decode(line))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NotUsableError(
                 f"line {number} of {path} cannot be read ({error}); delete it, and it will be made "
                 "again."

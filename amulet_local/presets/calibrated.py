@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from amulet_local.files import read_bounded, write_whole
+from amulet_local.files import read_json, write_whole
 from amulet_local.presets.firmness import USUAL_BEARING, USUAL_FIRMNESS, strength_of
 from amulet_local.presets.preset import Preset
 from amulet_local.presets.quality import Quality
@@ -101,9 +101,8 @@ def forget_strengths(model: str, names: list[str]) -> list[str]:
 
 def _read(model: str) -> dict[str, Calibrated]:
     try:
-        body = read_bounded(strengths_file(model), _MOST_BYTES)
-        return msgspec.json.decode(body, type=dict[str, Calibrated])
-    except (OSError, msgspec.DecodeError):  # none yet, or damaged: as good as none
+        return read_json(strengths_file(model), _MOST_BYTES, dict[str, Calibrated])
+    except (OSError, ValueError):  # none yet, or damaged: as good as none
         return {}
 
 

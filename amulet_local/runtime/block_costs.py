@@ -18,7 +18,7 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from amulet_local.files import read_bounded, write_whole
+from amulet_local.files import read_json, write_whole
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.runtime.llama.hardware import physical_cores
 from amulet_local.runtime.lockstep import Lockstep
@@ -160,6 +160,6 @@ def _read(file: Path) -> _Kept | None:
     if not paths.is_dir(autotune_folder()):
         return None
     try:
-        return msgspec.json.decode(read_bounded(file, _MOST_BYTES), type=_Kept)
-    except (OSError, msgspec.DecodeError):
+        return read_json(file, _MOST_BYTES, _Kept)
+    except (OSError, ValueError):
         return None

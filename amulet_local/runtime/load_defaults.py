@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec.structs import replace
 
-from amulet_local.files import read_bounded
+from amulet_local.files import read_json
 from amulet_local.protocol.loading import (
     LARGEST_BATCH,
     MOST_THREADS,
@@ -63,8 +63,8 @@ def with_autotuned(options: LoadOptions, model: str) -> LoadOptions:
     if not paths.is_dir(autotune_folder()):  # to name a file in it takes a while
         return options
     try:
-        found = msgspec.json.decode(read_bounded(autotune_file(model), _MOST_BYTES), type=Autotuned)
-    except (OSError, msgspec.DecodeError):
+        found = read_json(autotune_file(model), _MOST_BYTES, Autotuned)
+    except (OSError, ValueError):
         return options
     open_choices = {
         field: getattr(found, field)

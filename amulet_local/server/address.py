@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from amulet_local.files import private_folder, read_bounded, write_whole
+from amulet_local.files import private_folder, read_json, write_whole
 from amulet_local.settings import data_folder
 from amulet_local.system.process_ids import is_alive, this_process
 
@@ -41,8 +41,7 @@ def told(address: Address) -> Iterator[None]:
 def known_server() -> Address | None:
     """The server that was started last, if it runs."""
     try:
-        body = read_bounded(data_folder() / "server.json", _MOST_BYTES)
-        address = msgspec.json.decode(body, type=Address)
-    except (OSError, msgspec.DecodeError):
+        address = read_json(data_folder() / "server.json", _MOST_BYTES, Address)
+    except (OSError, ValueError):
         return None
     return address if is_alive(address.process) else None

@@ -232,17 +232,20 @@ def test_an_ollama_model_is_named_as_ollama_names_it(
 @pytest.mark.parametrize(
     "manifest",
     [
-        "",
-        "[]",
-        "{}",
-        '{"layers": [{"mediaType": 1}]}',
-        '{"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "../x"}]}',
+        b"",
+        b"[]",
+        b"{}",
+        b'{"layers": [{"mediaType": 1}]}',
+        b'{"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "../x"}]}',
+        b'{"layers": [{"mediaType": "\xff"}]}',
+        b'{"config": ' + b"[" * 3_000 + b"]" * 3_000 + b"}",
     ],
+    ids=lambda manifest: repr(manifest[:40]),
 )
-def test_a_manifest_that_is_none_is_passed_over(manifest: str, user: Path) -> None:
+def test_a_manifest_that_is_none_is_passed_over(manifest: bytes, user: Path) -> None:
     path = user / ".ollama/models/manifests/example.org/library/m/latest"
     path.parent.mkdir(parents=True)
-    path.write_text(manifest)
+    path.write_bytes(manifest)
     here, there = listing(), listing([user / ".ollama"])
     assert (here.models, here.left_out) == (there.models, there.left_out)
     assert listing().models == ()

@@ -1,0 +1,37 @@
+"""What an evaluation keeps is read again; a folder that is none, or is damaged, is a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amulet_local.errors import NotUsableError
+from amulet_local.evaluation.records import Folder
+
+_ODD = [b"", b"[]", b"{}", b"\xff", b'{"model": "\xff"}', b'{"x": ' + b"[" * 3_000]
+
+
+@pytest.mark.parametrize("body", _ODD, ids=lambda body: repr(body[:20]))
+def test_a_setting_that_is_none_is_a_sentence(body: bytes, tmp_path: Path) -> None:
+    (tmp_path / "setting.json").write_bytes(body)
+    with pytest.raises(
+        NotUsableError, match=r"^\S+setting\.json is damaged \(.+\); choose another"
+    ):
+        Folder(tmp_path).setting()
+
+
+def test_a_setting_that_cannot_be_read_is_told_without_numbers_and_once(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(NotUsableError) as refused:
+        Folder(file).setting()
+    reason = "(Not a directory); choose another folder."
+    assert str(refused.value) == f"{file / 'setting.json'} cannot be read {reason}"
+
+
+@pytest.mark.parametrize("line", _ODD, ids=lambda line: repr(line[:20]))
+def test_a_line_that_is_no_reply_is_told_by_its_number(line: bytes, tmp_path: Path) -> None:
+    (tmp_path / "replies.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(NotUsableError, match=r"^line 1 of \S+replies\.jsonl cannot be read"):
+        Folder(tmp_path).replies()
