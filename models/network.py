@@ -12,19 +12,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from huggingface_hub import constants
-from huggingface_hub.errors import (
+from amulet_local.errors import AmuletError, NotUsableError, UsageError, cause
+from models.cards import printable
+from models.hub import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
+    constants,
+    get_session,
+    get_token,
+    hf_raise_for_status,
 )
-from huggingface_hub.utils import get_session, hf_raise_for_status
-
-from amulet_local.errors import AmuletError, NotUsableError, UsageError, cause
-from models.cards import printable
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import Response
@@ -94,6 +95,18 @@ def require_session() -> None:
         raise UsageError(
             f"the proxy in {_named(_PROXIES)} cannot be used ({printable(str(error))}); fix or "
             "unset it."
+        ) from None
+
+
+def require_token() -> None:
+    """Raises UsageError where the user's token for the hub cannot be read or sent."""
+    try:
+        (get_token() or "").encode("ascii")
+    except (OSError, ValueError) as error:
+        reason = cause(error) if isinstance(error, OSError) else "it is not plain text"
+        where = "HF_TOKEN" if os.environ.get("HF_TOKEN") else printable(constants.HF_TOKEN_PATH)
+        raise UsageError(
+            f"the token in {where} cannot be used ({reason}); fix or remove it."
         ) from None
 
 
@@ -190,7 +203,8 @@ def _unreached(name: str, error: Exception) -> AmuletError:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     reason = printable(str(error)) or type(error).__name__
     if kinds & {"InvalidURL", "UnsupportedProtocol", "LocalProtocolError", "UnicodeError"}:
-        return UsageError(f"the address of {name} cannot be used ({reason}); check it.")
+        which = "it" if "://" in name else "HF_ENDPOINT"
+        return UsageError(f"the address of {name} cannot be used ({reason}); check {which}.")
     if "TooManyRedirects" in kinds:
         return NotUsableError(f"the address of {name} redirects in a loop; look for another.")
     if "DecodingError" in kinds:

@@ -15,9 +15,6 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
-from huggingface_hub import HfApi, constants, hf_hub_url, snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import LocalEntryNotFoundError
-from huggingface_hub.utils import build_hf_headers
 from msgspec import structs
 
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
@@ -27,8 +24,9 @@ from models import catalogue, receipts, wheel
 from models.cards import printable
 from models.catalogue import Hosted, Packaged
 from models.fetch import OnProgress, Progress
+from models.hub import LocalEntryNotFoundError, build_hf_headers, constants
 from models.hub_files import choose, is_gguf
-from models.network import reaching, require_session
+from models.network import reaching, require_session, require_token
 from models.receipts import Part, Receipt
 from models.staging import RemoteFile, fetch_files
 from models.transfer import look
@@ -136,7 +134,10 @@ class _Puller:
         """quantisation, or the whole name of a file, chooses among its models."""
         if constants.is_offline_mode():
             return self._from_cache(repository, quantisation or name, entry)
+        from huggingface_hub import HfApi, hf_hub_url, try_to_load_from_cache  # behind models.hub
+
         require_session()
+        require_token()
         with reaching(repository):
             info = HfApi(constants.ENDPOINT).model_info(
                 repository,
@@ -169,6 +170,8 @@ class _Puller:
 
     def _from_cache(self, repository: str, wanted: str, entry: Hosted | None) -> Pulled:
         """Offline, the hub's cache is all there is."""
+        from huggingface_hub import snapshot_download  # behind models.hub
+
         with reaching(repository):
             try:
                 found = snapshot_download(

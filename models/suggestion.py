@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from huggingface_hub import constants
 from rich.filesize import decimal
 
 from amulet_local.files import free_space
@@ -24,6 +23,7 @@ from amulet_local.runtime.offload import free_memory
 from amulet_local.settings import models_folder
 from models import catalogue
 from models.catalogue import Hosted
+from models.hub import constants
 from models.library import usable_devices
 from models.staging import half_fetched
 

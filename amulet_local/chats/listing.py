@@ -10,6 +10,7 @@ from itertools import groupby
 
 from amulet_local.chats.search import SPACE
 from amulet_local.errors import NotUsableError, UsageError
+from amulet_local.system.text_files import shortened
 
 _TITLE = 60  # characters
 _SUMMARIES = """
@@ -83,7 +84,7 @@ def find(db: sqlite3.Connection, name: str) -> Summary:
     found = _begins_with(db, name, 4)
     if not found or not name:
         raise NotUsableError(
-            f"no chat has an id that begins with {name!r}; list them with: amulet chats"
+            f"no chat has an id that begins with {shortened(name)!r}; list them with: amulet chats"
         )
     if len(found) > 1 and found[0].id != name:
         names = ", ".join(chat.id for chat in found[:3])

@@ -28,11 +28,13 @@ from amulet_local.errors import UsageError
 from amulet_local.protocol.alignment import Strength
 from amulet_local.protocol.loading import MOST_DEVICES, LoadOptions, Share
 from amulet_local.protocol.numbers import MOST_WHOLE
+from amulet_local.system.text_files import shortened
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 PAPER_TOKENS = 128
+_LONGEST_COMPLAINT = 300  # characters; it may repeat what was typed
 
 _LOADING = {
     "context": "context length in tokens (0: what suits the model)",
@@ -68,7 +70,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Called by argparse."""
-        raise UsageError(f"{message.removeprefix('argument ')}; see: {self.prog} --help")
+        told = shortened(message.removeprefix("argument "), _LONGEST_COMPLAINT)
+        raise UsageError(f"{told}; see: {self.prog} --help")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from huggingface_hub.utils import get_session
 
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
+from amulet_local.system.child_processes import environment, python
 from models import network
 from models.fetch import FetchCancelledError
 from models.pull import pull
@@ -357,6 +359,36 @@ def test_an_address_that_is_none_is_told(hub: Hub, address: str) -> None:
     assert "stored" not in refused(address, AmuletError)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HF_ENDPOINT", "http://["),
+        ("HF_ENDPOINT", "http://x:99999"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "soon"),
+    ],
+)
+def test_a_variable_over_which_the_hubs_library_is_not_imported_is_named(
+    variable: str, value: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        python("-m", "amulet_local", "models", "pull", "default"),
+        env=environment() | {variable: value, "AMULET_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.startswith("amulet: a variable that huggingface_hub reads cannot be used")
+    assert done.stderr.endswith(f"; fix or unset {variable}.\n")
+    assert done.returncode == UsageError.exit_code
+
+
+@pytest.mark.parametrize("endpoint", ["", "x", "gopher://x"])
+def test_an_endpoint_that_no_request_can_go_to_is_named(
+    hub: Hub, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    assert refused(f"hf:{REPOSITORY}", UsageError).endswith("; check HF_ENDPOINT.")
+
+
 @pytest.mark.parametrize("endpoint", ["gopher://x", "x", "http://[::1", "http://host.invalid"])
 def test_an_endpoint_that_is_none_is_told(
     hub: Hub, endpoint: str, monkeypatch: pytest.MonkeyPatch
@@ -369,7 +401,20 @@ def test_a_token_that_no_header_can_carry_is_told(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "t\u00f6ken\u2603")
-    refused(f"hf:{REPOSITORY}", AmuletError)
+    text = refused(f"hf:{REPOSITORY}", UsageError)
+    assert text == "the token in HF_TOKEN cannot be used (it is not plain text); fix or remove it."
+
+
+def test_a_token_that_cannot_be_read_is_told_with_its_file(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(b"\xff")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(path))
+    text = refused(f"hf:{REPOSITORY}", UsageError)
+    assert text == f"the token in {path} cannot be used (it is not plain text); fix or remove it."
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(path / "below"))
+    assert "(Not a directory)" in refused(f"hf:{REPOSITORY}", UsageError)
 
 
 def test_a_server_that_says_nothing_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
