@@ -28,6 +28,7 @@ from amulet_local.chats.migrations import NewerStoreError
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.files import private_folder
 from amulet_local.system import paths
+from amulet_local.system.interrupts import interrupts_wait
 
 PATIENCE_S = 5.0  # for another process that writes
 
@@ -151,9 +152,11 @@ class Database:
 
     @contextmanager
     def _in_words(self) -> Iterator[None]:
-        """What goes wrong below, as errors of Amulet."""
+        """What goes wrong below, as errors of Amulet. Ctrl+C waits: raised in a function that
+        SQLite calls, it would come out as an error of SQLite's, and pass for damage."""
         try:
-            yield
+            with interrupts_wait():
+                yield
         except NewerStoreError:
             raise NotUsableError(
                 f"the chats in {self._path} were saved by a newer Amulet; update this one, or set "

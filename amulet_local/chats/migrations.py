@@ -10,6 +10,8 @@ import re
 import sqlite3
 from collections.abc import Callable
 
+from amulet_local.system.interrupts import interrupts_wait
+
 # Scripts that put no spaces between words.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 SEPARATOR = "\u200b"  # a space without width
@@ -26,11 +28,16 @@ class NewerStoreError(Exception):
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Make the store ready for use. Raises NewerStoreError, sqlite3.Error."""
+    """Make the store ready for use. Raises NewerStoreError, sqlite3.Error; on Ctrl+C, which ends
+    it soon, KeyboardInterrupt, and the store is as it was."""
     db.create_function("spaced", 1, spaced, deterministic=True)
     db.execute("PRAGMA trusted_schema = ON")  # else triggers may not call it
-    if _version(db) == len(STEPS):
-        return
+    if _version(db) != len(STEPS):
+        with interrupts_wait(db.interrupt):
+            _take_steps(db)
+
+
+def _take_steps(db: sqlite3.Connection) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         version = _version(db)  # another process may have been first

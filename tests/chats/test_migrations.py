@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import signal
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -49,6 +52,60 @@ def test_every_version_becomes_the_newest(version: int, monkeypatch: pytest.Monk
         store.add(new_chat_id(), Conversation().question("Where?", "in short"))
         assert found(store, "short") == ["Where? !! in short"]
     assert rows("PRAGMA user_version") == [(len(steps),)]
+
+
+@pytest.fixture
+def interrupts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """While it is set, Ctrl+C comes whenever SQLite calls into Python."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    wanted, plain = Event(), migrations.spaced
+
+    def spaced(text: str) -> str:
+        if wanted.is_set():
+            signal.raise_signal(signal.SIGINT)
+        return plain(text)
+
+    monkeypatch.setattr(migrations, "spaced", spaced)
+    yield wanted
+    signal.signal(signal.SIGINT, usual)
+
+
+def test_ctrl_c_during_a_migration_ends_it_and_leaves_the_store_as_it_was(
+    interrupts: Event,
+) -> None:
+    path = history_file()
+    path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path)) as db:
+        migrations.STEPS[0](db)
+        db.execute("PRAGMA user_version = 1")
+        db.execute("INSERT INTO chats (id, title, changed) VALUES ('x', 'What?', 1.0)")
+        db.execute(
+            """INSERT INTO messages (id, chat, role, text, token_ids, measures)
+            VALUES ('m', 'x', 'user', 'What?', '', '')"""
+        )
+        db.commit()
+    interrupts.set()
+    for unkept in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            History(path, unkept=unkept)
+    assert rows("PRAGMA user_version") == [(1,)]
+    interrupts.clear()
+    with History(path) as store:
+        assert titles(store) == ["What?"]
+        assert store.notice == ""
+    assert not list(path.parent.glob("*damaged*"))
+
+
+def test_ctrl_c_while_a_message_is_saved_waits_until_it_is(interrupts: Event) -> None:
+    with History(history_file()) as store:
+        chat = keep(store, "Where?")
+        interrupts.set()
+        with pytest.raises(KeyboardInterrupt):
+            keep(store, "What?", chat=chat)
+        interrupts.clear()
+        assert found(store, "what") == ["What?"]
+        assert store.notice == ""
+    assert not list(history_file().parent.glob("*suspect*"))
 
 
 def test_replies_of_before_mixes_keep_their_meaning(monkeypatch: pytest.MonkeyPatch) -> None:

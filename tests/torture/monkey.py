@@ -65,17 +65,9 @@ def _script(random: Random) -> list[Item]:
     script: list[Item] = list(random.choice([REPLY, (), ("",)]))
     for _ in range(random.randrange(4)):
         text = random.choice([hostile(random), "plain ", "\n", "\ud7ff"])
-        script.append(
-            random.choice(
-                [
-                    text,
-                    Measured(text, random.choice([0.0, 1e308]), random.random() < 0.5),
-                    Thinks(text),
-                    Failed("refused.", 2, 1),
-                    Died("gone", lighter=True),
-                ]
-            )
-        )
+        measured = Measured(text, random.choice([0.0, 1e308]), random.random() < 0.5)
+        items: list[Item] = [text, measured, Thinks(text), Died("gone", lighter=True)]
+        script.append(random.choice([*items, Failed("refused.", 2, 1)]))
     return [*script, HOLD] if random.random() < 0.3 else script
 
 

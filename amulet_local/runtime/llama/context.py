@@ -21,10 +21,10 @@ from amulet_local.runtime.llama.errors import (
     NoDeviceMemoryError,
 )
 from amulet_local.runtime.llama.hardware import physical_cores
-from amulet_local.runtime.llama.interrupts import interrupts_wait
 from amulet_local.runtime.llama.log import forget_errors, lacks_memory, reason
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.load_defaults import OUTPUTS
+from amulet_local.system.interrupts import interrupts_wait
 
 KV_TYPES = {
     "f16": llama_cpp.GGML_TYPE_F16,

@@ -13,9 +13,9 @@ from amulet_local.errors import NotUsableError
 from amulet_local.path_text import from_text
 from amulet_local.runtime.llama.devices import handles, offloads
 from amulet_local.runtime.llama.errors import AbortedError, NoDeviceMemoryError
-from amulet_local.runtime.llama.interrupts import interrupts_wait
 from amulet_local.runtime.llama.log import forget_errors, initialise, lacks_memory, reason
 from amulet_local.runtime.llama.vocabulary import Vocabulary
+from amulet_local.system.interrupts import interrupts_wait
 
 
 class Model:

@@ -9,15 +9,21 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def interrupts_wait() -> Iterator[Callable[[], bool]]:
-    """Ctrl+C waits for the end of a native call that calls back into Python, since an exception
-    that a callback raises is dropped there. Yields whether one waits."""
+def interrupts_wait(cut: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
+    """Ctrl+C waits for the end of native calls that call back into Python, since an exception that
+    a callback raises is dropped there, or taken for another. cut: called as one comes, to have such
+    a call end soon. Yields whether one waits."""
     usual = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(usual):
         yield lambda: False
         return
     waiting: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _frame: waiting.append(number))
+
+    def note(number: int, _frame: object) -> None:
+        waiting.append(number)
+        cut()
+
+    signal.signal(signal.SIGINT, note)
     try:
         yield lambda: bool(waiting)
     finally:
