@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -287,7 +288,8 @@ def _import(random: Random, folder: Path) -> str:
             del holder[place]
         else:
             same = [value for value in _ODD if type(value) is type(holder[place])]
-            holder[place] = random.choice(same or _ODD if random.random() < 0.8 else _ODD)
+            # A copy, since a later change may be one of what was put there.
+            holder[place] = deepcopy(random.choice(same or _ODD if random.random() < 0.8 else _ODD))
         if not _holders(document):
             break
     data = bytearray(json.dumps(document).encode())
