@@ -46,6 +46,14 @@ def test_the_config_may_begin_with_a_byte_order_mark(codec: str) -> None:
         (b"\n" + b"a." * 99_999 + b"b = 1", "is not valid (line 2: a key has more than 32 parts"),
         (b"k" * 99_999 + b" = 1", f"is not valid (line 1: {'k' * 59}…: there is no such key)"),
         (b"x = " + b"[" * 5000, "is not valid (its values are nested too deeply)"),
+        (b"\n'' = 1", "is not valid (line 2: '': there is no such key)"),
+        (b"'a b' = 1", "is not valid (line 1: 'a b': there is no such key)"),
+        (b'"\\n" = 1', r"is not valid ('\n': there is no such key)"),
+        (b"' - at !' = 1", "is not valid (line 1: ' - at !': there is no such key)"),
+        (b"' - at `$`' = 1", "is not valid (line 1: ' - at `$`': there is no such key)"),
+        (b"[engine]\n'' = 1", "is not valid (line 2: '': there is no such key)"),
+        (b"[engine]\nstreams = 'a - at !'", "is not valid (line 2: streams: it cannot be 'a - "),
+        (b"model = 2026-01-01", "is not valid (line 1: model: expected text, got a date)"),
     ],
 )
 def test_a_config_that_cannot_be_used_is_told_with_the_line_and_the_reason(

@@ -91,8 +91,17 @@ _PLAIN_WORDS = {  # for those of msgspec
     "`array`": "a list",
     "`object`": "a table",
     "`object | null`": "a table",
+    "`float | str`": "a number or a word",
+    "`date`": "a date",
+    "`datetime`": "a date and a time",
+    "`time`": "a time",
     "Invalid enum value": "It cannot be",
 }
+
+# msgspec's, of a key that may be anything which TOML takes in quotes, and where it stands.
+_ABOUT_KEYS = re.compile(
+    r"(?s)Object (missing required|contains unknown) field `(.*?)`(?: - at `(\$[^`]*)`)?"
+)
 
 TOML_ERRORS = (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError)
 
@@ -160,13 +169,14 @@ def _syntax(message: str, text: str) -> str:
 
 def _wrong_key(message: str, text: str, kind: type[msgspec.Struct]) -> str:
     """msgspec's message with the key that it is about, and its line, in front."""
-    reason, _, place = message.partition(" - at ")
-    if missing := re.fullmatch("Object missing required field `(.+)`", reason):
-        return f"the key {missing[1]} is missing"
-    if unknown := re.fullmatch("Object contains unknown field `(.+)`", reason):
-        near = get_close_matches(unknown[1], kind.__struct_encode_fields__, 1)
+    if found := _ABOUT_KEYS.fullmatch(message):
+        what, key, place = found.groups()
+        if what == "missing required":
+            return f"the key {key} is missing"
+        near = get_close_matches(key, kind.__struct_encode_fields__, 1)
         hint = f"; did you mean {near[0]}?" if near and not place else ""
-        return at_key(unknown[1], f"there is no such key{hint}", text)
+        return at_key(key, f"there is no such key{hint}", text)
+    reason, _, place = message.rpartition(" - at ")
     reason = shortened(reason, _LONGEST_REASON)
     for theirs, ours in _PLAIN_WORDS.items():
         reason = reason.replace(theirs, ours)
@@ -195,9 +205,10 @@ def _choices(kind: type[msgspec.Struct], names: Sequence[str]) -> str:
 
 def at_key(key: str, reason: str, text: str) -> str:
     """A reason with the key in front, and the first line where it seems to be set."""
-    name = re.escape(key)
-    key = shortened(key)
-    setting = re.compile(rf"""[^#"']*(?<![\w-])({name}|"{name}"|'{name}')\s*[]=]""")
+    name, plain = re.escape(key), _PLAIN_KEY.fullmatch(key)
+    key = shortened(key) if plain else repr(shortened(key))
+    bare = rf"(?<![\w-]){name}|" if plain else ""
+    setting = re.compile(rf"""[^#"']*({bare}"{name}"|'{name}')\s*[]=]""")
     for number, line in enumerate(text.splitlines(), 1):
         if setting.match(line):
             return f"line {number}: {key}: {reason}"
