@@ -172,11 +172,12 @@ def write_named(path: Path, body: bytes, *, overwrite: bool) -> None:
     A link is followed; devices and pipes are written to as they are. overwrite: else there must be
     none. Raises FileExistsError, and OSError where it cannot be written; its folder must be there.
     """
+    if paths.exists(path) and not paths.is_file(path):
+        with paths.opened(path, "wb") as device:  # by this name: a link to an open pipe has no end
+            device.write(body)
+        return
     path = paths.real(path)
     path.parent.stat()
-    if paths.exists(path) and not paths.is_file(path):
-        path.write_bytes(body)
-        return
     clear_remnants(parts_of(path))
     if overwrite:
         if paths.exists(path) and not os.access(path, os.W_OK):

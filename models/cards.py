@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePath
+from typing import Literal, TypeVar
 
 from amulet_local.errors import NotUsableError
 from amulet_local.path_text import as_text, encodable
 from amulet_local.runtime.llama.build import knows_architecture
 
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 Kind = Literal[
     "chat",
     "projector",
@@ -129,7 +130,7 @@ def file_title(path: Path) -> str:
     return printable(as_text(match["stem"] if match else path.stem))
 
 
-def part_paths(path: Path) -> list[Path]:
+def part_paths(path: AnyPath) -> list[AnyPath]:
     """The files of the model that a file belongs to, going by its name; itself if not split."""
     match = _PART.fullmatch(path.name)
     if not match or int(match["count"]) > _MOST_PARTS:

@@ -7,11 +7,11 @@ what there is to choose from.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import PurePosixPath
 
 from amulet_local.errors import NotUsableError, UsageError
-from models.cards import printable
+from models.cards import part_paths, printable
 
 _SPLIT = re.compile(r"-(?P<number>\d{5})-of-\d{5}$")
 _QUANTISATION = re.compile(
@@ -50,7 +50,19 @@ def choose(repository: str, names: Iterable[str], wanted: str) -> list[str]:
         raise UsageError(
             f"{repository} has several models: {_offer(fitting)}; add one after a colon."
         )
-    return next(iter(fitting.values()))
+    files = next(iter(fitting.values()))
+    return whole(repository, files[0], files)
+
+
+def whole(repository: str, name: str, names: Container[str]) -> list[str]:
+    """All parts of the model that a file is, or is a part of, in order."""
+    parts = list(map(str, part_paths(PurePosixPath(name))))
+    if missing := [part for part in parts if part not in names]:
+        raise NotUsableError(
+            f"{repository} lacks a part of that model, {printable(missing[0])}; choose another of "
+            "its models, or look for another repository."
+        )
+    return parts
 
 
 def is_gguf(path: PurePosixPath) -> bool:

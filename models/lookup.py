@@ -27,6 +27,7 @@ from models.names import by_file, catalogue_files, fold, short_names
 from models.receipts import receipts
 
 _OFFERED = 5
+_ELSEWHERE = re.compile(r"hf:|https?://", re.IGNORECASE)
 _NAMELESS = re.compile(r"sha256-[0-9a-f]{64}|(ggml-)?model.*\.gguf", re.IGNORECASE)
 
 
@@ -70,6 +71,8 @@ def resolve_own(name: str) -> Path:
     Raises NotUsableError where there is none or more than one, UsageError where the file is
     somewhere else.
     """
+    if not name:
+        raise UsageError("the name of a model is missing; list the models here with: amulet models")
     sightings = all_sightings()
     own = [sighting for sighting in sightings if sighting.program == OWN]
     if entry := catalogue.find(name):
@@ -94,8 +97,10 @@ def remove(name: str) -> list[Path]:
 
     Raises as `resolve_own` does, and UsageError where a file cannot be removed.
     """
-    parts = [part for part in part_paths(resolve_own(name)) if paths.exists(part)]
+    parts = [part for part in part_paths(resolve_own(name)) if os.path.lexists(part)]
     for part in parts:
+        if paths.is_dir(part) and not part.is_symlink():
+            raise NotUsableError(f"{part} is a folder; remove it yourself.")
         try:
             part.unlink()
         except OSError as error:
@@ -188,6 +193,8 @@ def _not_found(name: str, sightings: Sequence[Sighting]) -> str:
         return f"{path} is a folder; choose a GGUF file in it."
     if paths.exists(path) and not paths.is_file(path):
         return f"{path} is not a regular file; choose a GGUF file."
+    if _ELSEWHERE.match(name):
+        return f"{printable(name)} is not on this computer; fetch it with: amulet models pull"
     if path.suffix.casefold() == ".gguf" or path.is_absolute() or name.startswith((".", "~")):
         return f"there is no file {path}; check the path, or list models with: amulet models"
     if near := _near(name, [each for names in short_names(by_file(sightings)) for each in names]):

@@ -93,7 +93,7 @@ def require_session() -> None:
         ) from None
     except Exception as error:
         raise UsageError(
-            f"the proxy in {_named(_PROXIES)} cannot be used ({printable(str(error))}); fix or "
+            f"the proxy in {_named(_PROXIES)} cannot be used ({_without_password(error)}); fix or "
             "unset it."
         ) from None
 
@@ -159,7 +159,10 @@ def require_success(name: str, response: Response) -> None:
 def refused(name: str, response: Response) -> NotUsableError:
     """What a status that brings no contents means, anywhere."""
     status = response.status_code
-    fault = "the server has a problem: try again later" if status >= 500 else "check the name"
+    if status >= 500:
+        fault = "the server has a problem: try again later"
+    else:
+        fault = "check the name" if status >= 400 else "look for another source"
     hint = _HINTS.get(status, fault)
     pause = response.headers.get("Retry-After", "")
     seconds = int(pause) if re.fullmatch("[0-9]{1,9}", pause) else 0
@@ -208,7 +211,10 @@ def _unreached(name: str, error: Exception) -> AmuletError:
     if "TooManyRedirects" in kinds:
         return NotUsableError(f"the address of {name} redirects in a loop; look for another.")
     if "DecodingError" in kinds:
-        return NotUsableError(f"{name} is compressed in a way that cannot be read ({reason}).")
+        return NotUsableError(
+            f"{name} is compressed in a way that cannot be read ({reason}); look for another "
+            "source."
+        )
     if "ProxyError" in kinds:
         hint = _HINTS[407] if "407" in reason else f"check {_named(_PROXIES)}"
         return NotUsableError(f"{name} cannot be fetched: the proxy refused ({reason}); {hint}.")
@@ -227,6 +233,11 @@ def _unreached(name: str, error: Exception) -> AmuletError:
         f"the server's answer about {name} makes no sense ({type(error).__name__}: {reason}); "
         "check the address, HF_ENDPOINT and whether your network requires a login."
     )
+
+
+def _without_password(error: Exception) -> str:
+    """What a library says of an address, which may hold one."""
+    return printable(re.sub(r"//[^/]*@", "//", str(error)))
 
 
 def _check_network() -> str:

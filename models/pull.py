@@ -12,24 +12,28 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import cast
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Annotated, cast
+from urllib.parse import unquote, urlsplit, urlunsplit
 
+import msgspec
 from msgspec import structs
 
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.path_text import as_text, encodable
 from amulet_local.settings import models_folder
 from models import catalogue, receipts, wheel
-from models.cards import printable
+from models.cards import part_paths, printable
 from models.catalogue import Hosted, Packaged
 from models.fetch import OnProgress, Progress
 from models.hub import LocalEntryNotFoundError, build_hf_headers, constants
-from models.hub_files import choose, is_gguf
+from models.hub_files import choose, is_gguf, whole
 from models.network import reaching, require_session, require_token
 from models.receipts import Part, Receipt
 from models.staging import RemoteFile, fetch_files
 from models.transfer import look
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoSibling
 
 _HUB = "hf:"
 _REPOSITORY = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?::(?P<quantisation>[\w.-]+))?")
@@ -50,6 +54,19 @@ class Pulled:
     size: int
     sha256: str
     fetched: bool
+
+
+class _Told(msgspec.Struct):
+    """What the hub tells of a file."""
+
+    size: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None
+    sha256: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-fA-F]{64}\Z")] | None
+
+    @classmethod
+    def of(cls, sibling: RepoSibling) -> _Told:
+        """Raises msgspec.ValidationError where it is none of that, as its library does not look."""
+        sha256 = sibling.lfs and sibling.lfs.sha256
+        return msgspec.convert({"size": sibling.size, "sha256": sha256}, cls)
 
 
 def pull(
@@ -146,18 +163,20 @@ class _Puller:
                 timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
             )
             siblings = {each.rfilename: each for each in info.siblings or ()}
-            known = name in siblings
-            chosen = [name] if known else choose(repository, siblings, quantisation or name)
+            if name in siblings:
+                chosen = whole(repository, name, siblings)
+            else:
+                chosen = choose(repository, siblings, quantisation or name)
             commit = info.sha or "main"
             files = []
             for each in chosen:
-                sibling = siblings[each]
+                told = _Told.of(siblings[each])
                 files.append(
                     RemoteFile(
                         hf_hub_url(repository, each, revision=commit),
                         f"{repository}/{PurePosixPath(each).name}",
-                        sibling.size or 0,
-                        sibling.lfs.sha256 if sibling.lfs else "",
+                        told.size or 0,
+                        (told.sha256 or "").lower(),
                     )
                 )
             licence = str(getattr(info.card_data, "license", "") or "")
@@ -224,11 +243,13 @@ class _Puller:
             raise UsageError(
                 "# must be followed by sha256= and 64 digits; correct it or leave it out."
             )
-        found = look(address, address)
-        receipt = Receipt(self._what, (), found.tag)
-        return self._fetch(
-            receipt, [RemoteFile(address, path.name, found.size, digest, found.tag)], {}
-        )
+        files = []
+        for number, part in enumerate(part_paths(path), 1):
+            url = address if part == path else _of_part(address, number)
+            found = look(url, url)
+            sha256 = digest if part == path else ""
+            files.append(RemoteFile(url, part.name, found.size, sha256, found.tag))
+        return self._fetch(Receipt(self._what, (), files[0].tag), files, {})
 
     def _fetch(
         self, receipt: Receipt, files: Sequence[RemoteFile], headers: dict[str, str]
@@ -237,6 +258,13 @@ class _Puller:
             self._what, receipt, files, headers, self._on_progress, self._cancelled
         )
         return _pulled(self._what, receipt, fetched=True)
+
+
+def _of_part(address: str, number: int) -> str:
+    """The address of another part of a split model, by that of one."""
+    parts = urlsplit(address)
+    path = re.sub(r"-\d{5}(-of-\d{5}\.\w+)\Z", rf"-{number:05}\1", parts.path)
+    return urlunsplit(parts._replace(path=path))
 
 
 def _pulled(what: str, receipt: Receipt, *, fetched: bool) -> Pulled:

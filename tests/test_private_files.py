@@ -195,6 +195,22 @@ def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
         write_named(tmp_path, b"newest", overwrite=True)
 
 
+def test_a_pipe_is_written_to_where_somebody_reads_and_else_nobody_waits(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="nobody reads from this pipe"):
+        write_named(pipe, b"said", overwrite=True)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_named(pipe, b"said", overwrite=True)
+    assert os.read(reader, 9) == b"said"
+    os.close(reader)
+    reading, writing = os.pipe()
+    write_named(Path(f"/dev/fd/{writing}"), b"said", overwrite=True)  # as `>(command)` is named
+    assert os.read(reading, 9) == b"said"
+    os.close(reading)
+    os.close(writing)
+
+
 def test_a_file_that_must_not_be_written_is_not_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

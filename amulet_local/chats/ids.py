@@ -16,8 +16,8 @@ _RANDOM_BITS = 80
 _LENGTH = 26
 _SHORT = 10
 
-ID_PATTERN = f"^0[{_DIGITS}]{{{_LENGTH - 1}}}$"  # the 0 lasts until the year 3084
-CHAT_PATTERN = "^[A-Za-z0-9][A-Za-z0-9-]{0,63}$"
+ID_PATTERN = rf"\A0[{_DIGITS}]{{{_LENGTH - 1}}}\Z"  # the 0 lasts until the year 3084
+CHAT_PATTERN = r"\A[A-Za-z0-9][A-Za-z0-9-]{0,63}\Z"
 
 _lock = threading.Lock()
 _last = 0

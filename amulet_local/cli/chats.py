@@ -129,7 +129,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     with _history(unkept=True) as history:
-        chat = Chat(history, args.id)
+        chat = Chat(history, history.find(args.id).id)
     if args.json:
         path = chat.conversation.path()
         messages = [_described(chat, node) for node in path]
@@ -158,7 +158,7 @@ def _export(args: argparse.Namespace) -> int:
     output: Path | None = args.output
     kind = args.format or (kind_of(output) if output else "md")
     with _history(unkept=True) as history:
-        chat = Chat(history, args.id)
+        chat = Chat(history, history.find(args.id).id)
     facts = {"id": chat.id, "format": kind}
     if output:
         export_chat(chat, output, kind, overwrite=True)

@@ -280,6 +280,7 @@ def value(annotation: object) -> Callable[[str], Any]:
         wanted += f" to {most:,}" if base is int else f" to {most:g}"
 
     def read(text: str) -> Any:
+        text = words(text)
         try:
             number = msgspec.convert(text.strip(), annotation, strict=False)
         except msgspec.ValidationError:

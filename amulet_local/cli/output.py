@@ -108,6 +108,10 @@ def console(*, stderr: bool = False, quiet: bool = False) -> Console:
     class Safe(Console):
         """Tables, questions and bars alike come to be printed through here."""
 
+        def on_broken_pipe(self) -> None:
+            """Leave it to the command, as with all that is printed otherwise."""
+            raise
+
         def render(
             self, renderable: RenderableType, options: ConsoleOptions | None = None
         ) -> Iterable[Segment]:

@@ -87,7 +87,7 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     max_tokens: Positive = 2048
     stop: tuple[str, ...] = ()
     trace: bool = False
-    chat: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{0,64}$")] = ""
+    chat: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9-]{0,64}\Z")] = ""
     begun: Message | None = None
     thinking: bool = False
     thought: tuple[int, ...] = ()

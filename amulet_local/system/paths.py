@@ -8,11 +8,12 @@ OSError; `usable` comes before that where there is a sentence to say.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from amulet_local.errors import NotUsableError, UsageError
 
@@ -111,9 +112,10 @@ def is_dir(path: str | os.PathLike[str]) -> bool:
     return found is not None and stat.S_ISDIR(found.st_mode)
 
 
-def opened(path: Path) -> BinaryIO:
-    """A file to be read. A pipe is read as long as somebody writes to it; one that nobody writes to
-    is empty, where the system would wait for a writer. Raises OSError."""
+def opened(path: Path, mode: Literal["rb", "wb"] = "rb") -> BinaryIO:
+    """A file to be read, or written. At a pipe the system would wait for who is at its other end:
+    one that nobody writes to is empty instead, and one that nobody reads cannot be written to.
+    Raises OSError."""
 
     def without_waiting(name: str, flags: int) -> int:
         file = os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
@@ -121,7 +123,12 @@ def opened(path: Path) -> BinaryIO:
             os.set_blocking(file, True)
         return file
 
-    return open(path, "rb", opener=without_waiting)
+    try:
+        return open(path, mode, opener=without_waiting)
+    except OSError as error:
+        if error.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(path).st_mode):  # noqa: PTH116
+            raise OSError(errno.ENXIO, "nobody reads from this pipe", str(path)) from None
+        raise
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:

@@ -175,6 +175,8 @@ def _put_in_message(document: dict[str, Any], place: int, key: str, value: objec
         lambda d: _put(_another(d), "version", 3),
         lambda d: _put(d, "more", "keys"),
         lambda d: _put(d, "id", "../../escape"),
+        lambda d: _put(d, "id", "line\n"),
+        lambda d: _put_in_message(d, 1, "id", new_id() + "\n"),
         lambda d: _put(d, "messages", []),
         lambda d: _put(d, "messages", d["messages"] * 2),
         lambda d: _put(d, "messages", d["messages"][1:]),

@@ -91,12 +91,14 @@ def test_what_nobody_sees_does_not_reach_the_terminal(amulet: Amulet) -> None:
     assert "a\u200eb\u2067c\U000e0041d\u202ee" in amulet("chats", "export", chat).out  # into a file
 
 
-def test_a_chat_that_is_not_there_is_a_sentence(amulet: Amulet) -> None:
+@pytest.mark.parametrize("name", ["nowhere", ""])
+def test_a_chat_that_is_not_there_is_a_sentence(name: str, amulet: Amulet) -> None:
+    keep("Where to?")
     for command in ("show", "export", "remove"):
-        result = amulet("chats", command, "nowhere")
+        result = amulet("chats", command, name)
         assert (result.code, result.out) == (3, "")
         assert result.err == (
-            "amulet: no chat has an id that begins with 'nowhere'; list them with: amulet chats\n"
+            f"amulet: no chat has an id that begins with {name!r}; list them with: amulet chats\n"
         )
 
 

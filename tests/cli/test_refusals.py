@@ -28,6 +28,8 @@ from tests.fake_engine import FakeEngine
         ("--top-k -1", 2, "--top-k: must be a whole number"),
         ("--top-p 2", 2, "--top-p: must be a number from 0 to 1"),
         ("--seed -1", 2, "--seed: must be a whole number from 0 to 4,294,967,294"),
+        ("--seed 1\udcff", 2, "--seed: must be a whole number from 0 to 4,294,967,294, not"),
+        ("--gpu-layers \udcff", 2, "--gpu-layers: must be a number of layers, or all, or auto"),
         ("--seed 4294967295", 2, "--seed: must be a whole number"),
         ("--context -1", 2, "--context: must be a whole number from 0"),
         ("--gpu-layers -2", 2, "--gpu-layers: must be a number of layers, or all, or auto"),

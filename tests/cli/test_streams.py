@@ -75,6 +75,21 @@ def test_with_all_streams_closed_the_exit_code_tells() -> None:
     assert run(["presets", "show", "nosuch"], 0, 1, 2).returncode == 3
 
 
+@pytest.mark.parametrize("arguments", [*RESULTS, ["models"], ["presets", "--json"]])
+def test_a_reader_that_is_gone_is_no_error(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "amulet_local", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_full_disk_behind_standard_output_is_one_sentence() -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
         done = subprocess.run(

@@ -362,6 +362,32 @@ def test_a_link_is_removed_and_not_its_target(folder: Path, tmp_path: Path) -> N
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("target", ["loop.gguf", "nowhere.gguf"])
+def test_a_link_that_leads_nowhere_is_removed(target: str, folder: Path) -> None:
+    link = folder / "loop.gguf"
+    link.symlink_to(target)
+    assert remove("loop") == [link]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_is_called_like_a_model_is_none_to_remove(folder: Path) -> None:
+    (folder / "a.gguf").mkdir()
+    with pytest.raises(NotUsableError, match="is a folder; remove it yourself"):
+        remove("a")
+
+
+def test_without_a_name_nothing_is_removed(folder: Path) -> None:
+    write_model(folder / "a.gguf")
+    with pytest.raises(UsageError, match="the name of a model is missing"):
+        remove("")
+
+
+@pytest.mark.parametrize("name", ["hf:org/tiny", "HF:org/tiny:Q8_0", "https://a.example/m.gguf"])
+def test_what_is_elsewhere_is_to_be_fetched(name: str, folder: Path) -> None:
+    with pytest.raises(NotUsableError, match="fetch it with: amulet models pull"):
+        resolve(name)
+
+
 @pytest.mark.parametrize("name", ["default", "none", "none.gguf"])
 def test_what_is_not_there_cannot_be_removed(name: str, folder: Path) -> None:
     with pytest.raises(NotUsableError):

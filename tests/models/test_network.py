@@ -243,6 +243,12 @@ def test_a_status_is_told_as_what_it_means(hub: Hub, status: int) -> None:
         assert "stored" not in text
 
 
+@pytest.mark.parametrize("status", [203, 204, 206, 304])
+def test_a_success_that_brings_no_file_is_not_blamed_on_the_name(hub: Hub, status: int) -> None:
+    hub.refusals = [status]
+    assert f"(status {status}); look for another source" in refused(f"{hub.url}/{NAME}")
+
+
 def test_a_pause_that_a_server_asks_for_is_told(hub: Hub) -> None:
     hub.headers, hub.refusals = {"Retry-After": "3600"}, [429] * 50
     assert "wait 3,600 seconds" in refused(f"hf:{REPOSITORY}")
@@ -279,6 +285,9 @@ def closed_port() -> int:
         "http://[::1",
         "://",
         "https://user:secret@127.0.0.1:99999",
+        " http://user:secret@127.0.0.1:1",
+        "http//user:se@cret@127.0.0.1",
+        "htp://user:se/cret@127.0.0.1:1",
     ],
 )
 def test_a_proxy_that_is_none_is_told_with_its_variable(
@@ -287,7 +296,7 @@ def test_a_proxy_that_is_none_is_told_with_its_variable(
     monkeypatch.setenv("ALL_PROXY", proxy)
     text = refused(what, AmuletError)
     assert "ALL_PROXY" in text
-    assert "secret" not in text
+    assert "cret" not in text
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 from collections import namedtuple
@@ -195,6 +196,59 @@ def test_a_split_model_comes_as_a_whole(hub: Hub, tmp_path: Path) -> None:
     assert pulled.path.name == "m-00001-of-00002.gguf"
     assert inspect(pulled.path).size == pulled.size == sum(map(len, parts.values()))
     assert seen[-1] == Progress("verifying", pulled.size, pulled.size)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_split_model_comes_as_a_whole_by_the_address_of_any_part(
+    number: int, hub: Hub, tmp_path: Path
+) -> None:
+    for part in (1, 2):
+        path = write_part(tmp_path, part)
+        hub.files[path.name] = path.read_bytes()
+    name = f"m-0000{number}-of-00002.gguf"
+    for address in (f"{hub.url}/{name}?a=/b", f"{hub.url}/{REPOSITORY}/resolve/main/{name}"):
+        pulled = pull(address)
+        assert pulled.path.name == "m-00001-of-00002.gguf"
+        assert inspect(pulled.path).size == pulled.size
+
+
+def test_a_split_model_without_all_its_parts_is_told_before(hub: Hub, tmp_path: Path) -> None:
+    hub.files = {"q/m-00001-of-00002.gguf": write_part(tmp_path, 1).read_bytes()}
+    file = "q/m-00001-of-00002.gguf"
+    for what in (f"hf:{REPOSITORY}", f"{hub.url}/{REPOSITORY}/resolve/main/{file}"):
+        assert "org/tiny lacks a part of that model, q/m-00002-of-00002.gguf" in refused(what)
+    assert "m-00002-of-00002.gguf cannot be fetched" in refused(f"{hub.url}/{file}")
+    assert here() == set()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"size": "12"},
+        {"size": [12]},
+        {"size": -5},
+        {"size": 1e30},
+        {"size": 2**63},
+        {"lfs": {"sha256": 5, "size": 1, "pointerSize": 1}},
+        {"lfs": {"sha256": "abc", "size": 1, "pointerSize": 1}},
+        {"lfs": {"sha256": "a" * 64 + "\n", "size": 1, "pointerSize": 1}},
+    ],
+)
+def test_a_hub_that_tells_what_cannot_be_makes_no_sense(
+    told: dict[str, object], hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sibling = {"rfilename": "Tiny.Q8_0.gguf", **told}
+    monkeypatch.setattr(hub, "tree", lambda: {"id": REPOSITORY, "siblings": [sibling]})
+    assert "answer about org/tiny makes no sense" in refused(f"hf:{REPOSITORY}")
+    assert here() == set()
+
+
+def test_a_checksum_may_have_capital_letters(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = hub.tree()
+    digest = hashlib.sha256(hub.files["Tiny.Q8_0.gguf"]).hexdigest()
+    capital = json.loads(json.dumps(tree).replace(digest, digest.upper()))
+    monkeypatch.setattr(hub, "tree", lambda: capital)
+    assert pull(f"hf:{REPOSITORY}").sha256 == digest
 
 
 def test_the_token_is_used(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

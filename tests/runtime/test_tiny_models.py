@@ -197,6 +197,12 @@ def test_the_context_it_was_trained_for_can_be_chosen(tmp_path: Path) -> None:
         assert model.context_trained == 300
 
 
+@pytest.mark.parametrize("context", [0, 2**31, 2**32 - 1])
+def test_a_context_that_no_model_is_trained_for_says_nothing(context: int, tmp_path: Path) -> None:
+    with opened(tiny_models.write_llama, tmp_path, context=context) as model:
+        assert model.context_trained == 0
+
+
 def test_only_sentencepiece_begins_with_a_token_and_llama_2_with_a_space(
     tiny: Model, kind: str
 ) -> None:

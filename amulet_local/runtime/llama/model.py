@@ -79,7 +79,8 @@ class Model:
             self.handle = handle
             self.gpu_layers = gpu_layers
             self.vocabulary = Vocabulary(handle)
-            self.context_trained: int = llama_cpp.llama_model_n_ctx_train(handle)
+            # Negative where a file claims more than llama.cpp counts to, which says nothing.
+            self.context_trained: int = max(0, llama_cpp.llama_model_n_ctx_train(handle))
             self.layers: int = llama_cpp.llama_model_n_layer(handle)
             self.window: int = llama_cpp.llama_model_n_swa(handle)
             self.parameters: int = llama_cpp.llama_model_n_params(handle)
