@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 import jinja2.ext
 import jinja2.meta
-from jinja2.nodes import Const, Name, Node, Scope
+from jinja2.nodes import Compare, Const, Name, Node, Scope
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -28,7 +28,7 @@ Switch = tuple[Given, Given]  # what is given to have thinking off, and on
 _GIVEN: tuple[Given, ...] = ({"tools": None, "documents": None}, {})
 
 # Switches of thinking, by their names, and the values they know.
-_OF_THINKING = re.compile("think|thought|reason|deliberat")
+_OF_THINKING = re.compile("think|thought|reason|deliberat|(^|_)cot(_|$)")
 _OF_NOT_THINKING = re.compile("no_|non|not_|without|disable|skip|suppress|hide")
 _A_DEGREE = re.compile("effort|level|strength|intensity|depth")
 _OFF = (
@@ -66,7 +66,8 @@ class CompiledTemplate:
         self._special = {"bos_token": bos_token, "eos_token": eos_token}
         self._template = environment.from_string(source)
         tree = environment.parse(source)
-        self._words = {node.value for node in tree.find_all(Const) if node.value in _VALUES}
+        self._words = _words_in(tree)
+        self._modes = _modes_in(tree)
         set_by_itself = {node.name for node in tree.find_all(Name) if node.ctx == "store"}
         names = jinja2.meta.find_undeclared_variables(tree)  # which changes the tree
         self._names = sorted(names, key=lambda name: (name != "thinking", name))
@@ -107,7 +108,8 @@ class CompiledTemplate:
         if self._differs(usual):
             return usual
         for name in self._names:
-            for values in _values(name, self._words):
+            words = self._words if _OF_THINKING.search(name) else self._modes.get(name, ())
+            for values in _values(name, words):
                 off, on = (
                     said if value is None else {**said, name: value}
                     for said, value in zip(usual, values, strict=True)
@@ -128,18 +130,35 @@ class CompiledTemplate:
         return False
 
 
+def _words_in(tree: Node) -> set[str]:
+    return {node.value for node in tree.find_all(Const) if node.value in _VALUES}
+
+
+def _modes_in(tree: Node) -> dict[str, set[str]]:
+    """The words that each name is compared with, where one of them speaks of thinking: then the
+    name, whatever it is, has thinking as one of its modes."""
+    modes: dict[str, set[str]] = {}
+    for comparison in tree.find_all(Compare):
+        words = _words_in(comparison)
+        if any(map(_OF_THINKING.search, words)):
+            for node in comparison.find_all(Name):
+                modes.setdefault(node.name, set()).update(words)
+    return modes
+
+
 def _values(name: str, words: Collection[str]) -> Iterator[tuple[object, object]]:
-    """The values that could switch thinking off and on, for a name that speaks of it; None for not
+    """The values that could switch thinking off and on, for a name that may do so; None for not
     given. words: the texts that a template compares with; only those are values that it knows."""
-    if not _OF_THINKING.search(name):
-        return
     if "budget" in name:
         yield 0, None
         return
     for off in (word for word in _OFF if word in words):
         yield from ((off, on) for on in _ON if on in words)
         yield off, None
-    if not _A_DEGREE.search(name):
+    if _A_DEGREE.search(name):
+        return
+    yield from ((None, on) for on in _ON if on in words)
+    if _OF_THINKING.search(name):
         yield (True, False) if _OF_NOT_THINKING.match(name) else (False, True)
 
 

@@ -65,17 +65,19 @@ _TAG = re.compile(
       <(?:\w{{1,16}}[:_])? {_WORD} (?::\w{{1,16}})?>    # <think>, <seed:think>, <think:x>
     | \[{_WORD}\]                                       # [THINK]
     | ◁{_WORD}▷
-    | <\|(?:start|begin)_(?:of_)?{_WORD}\|>             # <|START_THINKING|>, <|begin_of_thought|>
+    # <|START_THINKING|>, <|begin_of_thought|>, <|x:begin_think:x|>
+    | <\|(?:\w{{1,16}}:)?(?:start|begin)_(?:of_)?{_WORD}(?::\w{{1,16}})?\|>
     | <\|{_WORD}_(?:start|begin)\|>
     | <\|inner_prefix\|>
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 _TAG_END = (
-    rf"</(?:\w+[:_])?{_WORD}(?::\w+)?>|\[/{_WORD}\]|◁/{_WORD}▷|<\|end_(?:of_)?{_WORD}\|>"
+    rf"</(?:\w+[:_])?{_WORD}(?::\w+)?>|\[/{_WORD}\]|◁/{_WORD}▷"
+    rf"|<\|(?:\w+:)?end_(?:of_)?{_WORD}(?::\w+)?\|>"
     rf"|<\|{_WORD}_end\|>|<\|inner_suffix\|>"
 )
-TAG_BEGUN = re.compile(r"<[\w:]{0,48}|<\|\w{0,24}\|?|\[[A-Za-z]{0,9}|◁\w{0,9}")
+TAG_BEGUN = re.compile(r"<[\w:]{0,48}|<\|[\w:]{0,60}\|?|\[[A-Za-z]{0,9}|◁\w{0,9}")
 
 # Sentences that some write instead of tags, and what ends the thought then.
 SENTENCES = {

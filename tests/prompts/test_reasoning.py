@@ -69,6 +69,7 @@ REPLIES = {
     "LongCat": "<longcat_think>\nWalk or ride?\n</longcat_think>\nWalk.",
     "thought": "<thought>\nWalk or ride?\n</thought>\nWalk.",
     "Magistral": "[THINK]Walk or ride?[/THINK]Walk.",
+    "PLaMo": "<|plamo:begin_think:plamo|>Walk or ride?<|plamo:end_think:plamo|>Walk.",
     "Kimi VL": "◁think▷Walk or ride?◁/think▷Walk.",
     "Command R7B": (
         "<|START_THINKING|>Walk or ride?<|END_THINKING|><|START_RESPONSE|>Walk.<|END_RESPONSE|>"

@@ -414,6 +414,13 @@ def test_a_template_that_reads_contents_either_way_is_given_texts() -> None:
             "A",
             "T",
         ),
+        ("{{ 'T' if thinking_mode is defined and thinking_mode == 'on' else 'A' }}", "A", "T"),
+        ("{{ 'T' if mode == 'thinking' else 'A' }}", "A", "T"),
+        ("{{ 'A' if chat_mode | default('think') == 'no_think' else 'T' }}", "A", "T"),
+        ("{{ 'T' if enable_cot else 'A' }}", "A", "T"),
+        # A word that something else is compared with is no value of these names.
+        ("{% if messages[0].type == 'thinking' %}{% endif %}{{ tools or '' }}", "", ""),
+        ("{% if (tools or '') == 'thinking' %}{% endif %}{{ documents or '' }}", "", ""),
         # How hard to think is no switch: neither is anything of what others may have thought.
         ("{{ 'Effort: ' + (reasoning_effort | default('medium')) }}", *["Effort: medium"] * 2),
         ("{{ 'x' if preserve_thinking and messages | length > 1 }}", "", ""),
