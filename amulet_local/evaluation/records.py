@@ -142,10 +142,16 @@ class Folder:
 
     def settle(self, setting: Setting) -> None:
         """Make the folder, or go on with it. Raises UsageError where it has other settings."""
-        private_folder(self.path)
-        if not self._setting.exists():
-            write_whole(self._setting, msgspec.json.format(msgspec.json.encode(setting)))
-            return
+        try:
+            private_folder(self.path)
+            if not self._setting.exists():
+                write_whole(self._setting, msgspec.json.format(msgspec.json.encode(setting)))
+                return
+        except OSError as error:
+            remedy = advice(error, "choose another folder with --out")
+            raise UsageError(
+                f"nothing can be written to {self.path} ({cause(error)}); {remedy}."
+            ) from None
         kept = self.setting()
         for field in Setting.__struct_fields__:
             here, asked = getattr(kept, field), getattr(setting, field)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 
@@ -13,6 +14,7 @@ from amulet_local.server.connections import BoundedConnection
 
 _LARGEST_HEADERS = 32 * 1024  # bytes
 _KEEP_ALIVE_S = 30
+_OF_PORTS = (errno.EADDRINUSE, errno.EACCES)  # while whatever else is wrong is wrong with the host
 _GRACE_S = 5  # for replies under way once the server is to end
 
 
@@ -23,8 +25,10 @@ def listening_socket(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=128)
     except (OSError, UnicodeError, OverflowError) as error:
         why = cause(error) if isinstance(error, OSError) else "it is not an address"
+        of_port = isinstance(error, OSError) and error.errno in _OF_PORTS
         raise UsageError(
-            f"the server cannot listen on {host}, port {port} ({why}); choose another with --port."
+            f"the server cannot listen on {host or repr(host)}, port {port} ({why}); choose "
+            f"another with {'--port' if of_port else '--host'}."
         ) from None
 
 

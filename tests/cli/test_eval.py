@@ -168,6 +168,8 @@ def test_the_papers_setting_goes_for_all_methods(amulet: Amulet, tiny: str, out:
         (("--skip", "40"), 2, "--skip 40 leaves none of the 40 questions"),
         (("--paper",), 2, "--paper already sets --max-tokens;"),
         (("--temperature", "-1"), 2, "--temperature"),
+        (("--out", "/dev/null"), 2, "nothing can be written to /dev/null (File exists); choose"),
+        (("--out", "/dev/null/x"), 2, "nothing can be written to /dev/null/x (Not a directory)"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(
@@ -201,6 +203,9 @@ def test_a_report_of_nothing_says_how_to_begin(amulet: Amulet, tmp_path: Path) -
     result = amulet("eval", "--report", str(tmp_path))
     assert result.code == 3
     assert "contains no evaluation" in result.err
+    result = amulet("eval", "--report", "/dev/null")
+    assert result.code == 3
+    assert "setting.json cannot be read (Not a directory); choose another folder" in result.err
 
 
 def test_missing_packages_are_named_with_how_to_get_them(

@@ -27,6 +27,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
         (["--parallel", "99"], 2, "to 32"),
         (["--port", "70000"], 2, "to 65,535"),
         (["--host", "no such host"], 2, "cannot listen on no such host"),
+        (["--host", ""], 2, "cannot listen on '', port 0"),
+        (["--host", "192.0.2.1"], 2, "choose another with --host"),
         (["-p", "nothing-like-it"], 3, "there is no preset called 'nothing-like-it'"),
         (["--key-file", "/"], 3, "/ is not a file"),
     ],
@@ -53,6 +55,7 @@ def test_a_port_that_is_taken_is_told(amulet: Amulet, model: str) -> None:
         refused = amulet("serve", "-m", model, "--port", port)
     assert refused.code == 2
     assert f"cannot listen on 127.0.0.1, port {port}" in refused.err
+    assert "choose another with --port" in refused.err
 
 
 def test_memory_is_estimated_for_all_replies_at_once(model: str) -> None:

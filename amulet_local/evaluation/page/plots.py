@@ -77,7 +77,7 @@ def lengths(report: Report, name: str) -> str:
     """Words of the replies: the range as a line, the middle half as a bar, the median as a dot."""
     preferences = in_order(each.preference for each in report.methods)
     variants = report.variants
-    longest = max(each.words.high for each in report.methods)
+    longest = max([1, *(each.words.high for each in report.methods)])
     with _panels(name, preferences, variants, 0.84) as (panels, result):
         for axes, preference in panels:
             axes.xaxis.grid(True)
