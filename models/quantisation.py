@@ -36,7 +36,6 @@ _K_BLOCK = 256  # weights; in rows of other lengths, other types take the place 
 _FAST = ("Q4_0", "IQ4_NL", "Q4_K_S", "Q4_K_M")  # kept by llama.cpp in an order for several rows
 _SLOW = ("Q4_1", "Q5_0", "Q5_1", "Q5_K_S", "Q5_K_M", "Q6_K", "Q8_0", "F16", "BF16", "F32")
 _FLOATS = ("F16", "BF16", "F32")
-_LARGE = 2_000_000_000  # weights
 
 _BITS = {"f32": 32.0, "bf16": 16.0, "f16": 16.0, "q8_0": 8.5, "q6_k": 6.6}
 _FEW_BITS = re.compile(r"(i?q|tq)[1-5]", re.IGNORECASE)
@@ -153,16 +152,13 @@ def worth_trying(card: ModelCard, placing: Offload) -> tuple[str, ...]:
     Two streams make batches of two rows and more, and llama.cpp multiplies Q4_0 and Q4_K by several
     rows at a time on processors with AVX2 or ARM's dot product: 1.3 to 1.7 times a plain step,
     against 1.6 to 2.0 for types without such kernels (SmolLM2-135M; `amulet bench` tells it here).
-    Q8_0 loses next to nothing, whatever it is made from: floats are read from memory for twice as
-    long, and the kernels of Q4_1 and of five bits work for longer, unless the model is large and
-    waits for its memory. On a GPU the type matters little, and fewer than four bits are chosen for
-    want of memory.
+    Floats are read from memory for twice as long as Q8_0, which loses next to nothing. On a GPU the
+    type matters little, and fewer than four bits are chosen for want of memory.
     """
     if card.kind != "chat" or placing.layers:
         return ()
-    slow = repacks() and _is_slow(card)
-    types = [*_repacked_types(card)] if slow else []
-    if card.quantisation in _FLOATS or (slow and card.weights < _LARGE):
+    types = [*_repacked_types(card)] if repacks() and _is_slow(card) else []
+    if card.quantisation in _FLOATS:
         types.append("q8_0")
     return tuple(type_ for type_ in types if type_ != card.quantisation.lower())
 
