@@ -64,12 +64,13 @@ class Together:
             while True:
                 while len(batch) < self._parallel and (asked := coming()):
                     self._join(batch, asked, emit)
-                if not batch:
+                if batch:
+                    batch.step()
+                    most = max(most, batch.unread) if batch.unread else 0
+                    if most:
+                        emit(Prefilling(most - batch.unread, most))
+                elif not self._pool.tidy():
                     return
-                batch.step()
-                most = max(most, batch.unread) if batch.unread else 0
-                if most:
-                    emit(Prefilling(most - batch.unread, most))
         except AbortedError:
             batch.end("cancelled")
         except NoDeviceMemoryError:

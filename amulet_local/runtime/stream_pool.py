@@ -43,6 +43,7 @@ class StreamPool:
         self.length, self.can_rewind = lockstep.length, lockstep.can_rewind
         self._most_cells = lockstep.most_cells
         self._idle = list(self._streams)  # given back longest ago first
+        self._latest: set[int] = set()  # by id, of those given back last
         self._parking = Parking(window=lockstep.model.window > 0)
         self._at_hand = lockstep.model.parameters // _PER_CELL  # tokens that may wait in cells
         self._added: dict[int, int] = {}  # tokens in the batch, by stream
@@ -81,7 +82,8 @@ class StreamPool:
             if source in self._idle and 0 < shared == len(source.tokens):
                 self._idle.remove(source)
                 taken[k] = source
-        self._park(sources)
+        while waiting := self._too_much(sources):
+            self._parking.park(waiting)
         for k, (source, shared) in enumerate(held):
             if taken[k] is None:
                 taken[k] = target = self._unused(sources)
@@ -95,6 +97,14 @@ class StreamPool:
     def give_back(self, streams: Sequence[Stream]) -> None:
         """Others may take these now."""
         self._idle.extend(streams)
+        self._latest = {id(stream) for stream in streams}
+
+    def tidy(self) -> bool:
+        """Move a text that waits out of the pool, but not what was given back last, which is likely
+        to go on; False where nothing needs to be moved. For when there is nothing else to do."""
+        if waiting := self._too_much(self._latest):
+            self._parking.park(waiting)
+        return waiting is not None
 
     def lends(self, source: Stream | Parked, length: int) -> bool:
         """Whether a stream can take over the first tokens that are held here: all of them, or fewer
@@ -158,15 +168,12 @@ class StreamPool:
             self._parking.park(unused)
         return unused is not None
 
-    def _park(self, sources: set[int]) -> None:
-        """Move what waits out of the pool, but for a little and what is to be copied from."""
-        waiting = [stream for stream in self._idle if id(stream) not in sources]
+    def _too_much(self, kept: set[int]) -> Stream | None:
+        """The first stream to be parked where more waits in the pool than may: of those given back
+        longest ago, but for some by id."""
+        waiting = [each for each in self._idle if each.tokens and id(each) not in kept]
         tokens = sum(len(stream.tokens) for stream in waiting)
-        for stream in waiting:
-            if tokens <= self._at_hand:
-                return
-            tokens -= len(stream.tokens)
-            self._parking.park(stream)
+        return waiting[0] if tokens > self._at_hand else None
 
     def _longest_held(self, prompt: Sequence[int]) -> tuple[Stream | Parked, int]:
         """What holds most of a prompt's beginning, and how much; free streams first."""

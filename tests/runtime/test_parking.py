@@ -103,3 +103,17 @@ def test_what_was_used_longest_ago_gives_way(tiny_model: Model) -> None:
         park(TEXTS[2])
         assert [text.tokens for text in parking.texts] == [TEXTS[0], TEXTS[2]]
         assert not stream.tokens
+
+
+def test_with_nothing_else_to_do_all_but_what_came_last_is_moved_out(pool: StreamPool) -> None:
+    texts = [[*text, *text] for text in TEXTS[:3]]
+    streams = [stream for text in texts for stream in pool.take([text]) or []]
+    for stream, text in zip(streams, texts, strict=True):
+        pool.evaluate([Part(stream, text[:450])])
+    for stream in streams:
+        pool.give_back([stream])
+    pool._at_hand = 0
+    assert pool.tidy()
+    assert pool.tidy()
+    assert not pool.tidy()
+    assert [bool(stream.tokens) for stream in streams] == [False, False, True]
