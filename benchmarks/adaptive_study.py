@@ -23,14 +23,7 @@ import numpy as np
 
 from amulet_local.cli import main
 from amulet_local.generation import decoding
-from amulet_local.realignment import (
-    Combination,
-    Row,
-    Rows,
-    Workspace,
-    combined,
-    log_softmax,
-)
+from amulet_local.realignment import Combination, Row, Rows, Workspace, combined, log_softmax
 from amulet_local.strengths import PROMPT
 
 Rule = Callable[[Row, Row, float], float]  # base, pref, strength -> strength at this token

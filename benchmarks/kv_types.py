@@ -17,13 +17,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol.loading import KvType, LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.realignment import (
-    Combination,
-    Row,
-    Workspace,
-    combined,
-    log_softmax,
-)
+from amulet_local.realignment import Combination, Row, Workspace, combined, log_softmax
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.strengths import LINEAR

@@ -20,15 +20,7 @@ from amulet_local.realignment import (
     realign,
     recurrence,
 )
-from amulet_local.strengths import (
-    AMULET,
-    LINEAR,
-    Update,
-    label,
-    overall,
-    pool,
-    strength_and_guard,
-)
+from amulet_local.strengths import AMULET, LINEAR, Update, label, overall, pool, strength_and_guard
 
 updates = st.builds(
     Update,

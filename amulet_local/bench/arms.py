@@ -24,10 +24,7 @@ from amulet_local.prompts.prompting import DEFAULT_SYSTEM, Prompter
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
-from amulet_local.realignment import (
-    Combination,
-    Workspace,
-)
+from amulet_local.realignment import Combination, Workspace
 from amulet_local.runtime.autotune import some_tokens
 from amulet_local.runtime.llama.context import Batch, Context
 from amulet_local.runtime.llama.model import Model

@@ -23,10 +23,7 @@ from amulet_local.realignment import (
     recurrence,
 )
 from amulet_local.runtime.llama.model import Model
-from amulet_local.strengths import (
-    AMULET,
-    Update,
-)
+from amulet_local.strengths import AMULET, Update
 
 _COMBINATION = Combination((AMULET,), guard=0.1)
 

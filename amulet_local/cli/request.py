@@ -27,12 +27,7 @@ from amulet_local.protocol.alignment import Alignment, Fader, Method, Sampling
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import LARGEST_SEED, Reply
 from amulet_local.settings import Settings
-from amulet_local.strengths import (
-    AMULET,
-    BASE,
-    METHODS,
-    Update,
-)
+from amulet_local.strengths import AMULET, BASE, METHODS, Update
 
 
 def read_question(typed: str | None, wishes: Sequence[str], *, below: bool) -> Message:

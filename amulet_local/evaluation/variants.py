@@ -15,10 +15,7 @@ import msgspec
 
 from amulet_local.errors import UsageError
 from amulet_local.protocol.alignment import STRONGEST
-from amulet_local.strengths import (
-    AMULET,
-    strength_and_guard,
-)
+from amulet_local.strengths import AMULET, strength_and_guard
 from amulet_local.strengths import METHODS as RULES
 
 Method = Literal["base", "pref", "beam", "la", "amulet"]

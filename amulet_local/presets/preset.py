@@ -29,10 +29,7 @@ from amulet_local.protocol.alignment import (
 )
 from amulet_local.protocol.numbers import Fraction, Positive
 from amulet_local.settings import presets_folder
-from amulet_local.strengths import (
-    AMULET,
-    Update,
-)
+from amulet_local.strengths import AMULET, Update
 from amulet_local.system import paths
 from amulet_local.system.text_files import (
     TOML_ERRORS,

@@ -19,13 +19,7 @@ from msgspec import structs
 from amulet_local.errors import UsageError
 from amulet_local.protocol.alignment import Alignment
 from amulet_local.protocol.messages import Reply
-from amulet_local.strengths import (
-    METHODS,
-    PREF_STREAM,
-    PROMPT,
-    pool,
-    strength_and_guard,
-)
+from amulet_local.strengths import METHODS, PREF_STREAM, PROMPT, pool, strength_and_guard
 
 Strengths = Sequence[float | None]  # of faders; None is muted
 

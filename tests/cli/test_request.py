@@ -13,10 +13,7 @@ from amulet_local.protocol.alignment import USUAL_GUARD, Sampling
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Finished, Stats
-from amulet_local.strengths import (
-    AMULET,
-    Update,
-)
+from amulet_local.strengths import AMULET, Update
 from tests.asking import built_in_strength
 from tests.cli.asking import asked, configure, make_preset
 from tests.cli.conftest import Amulet, use

@@ -13,10 +13,7 @@ from amulet_local.generation.decoding import choose
 from amulet_local.generation.sampling import Sampler
 from amulet_local.generation.withholding import withheld
 from amulet_local.protocol.alignment import Sampling
-from amulet_local.realignment import (
-    Combination,
-    Workspace,
-)
+from amulet_local.realignment import Combination, Workspace
 from amulet_local.runtime.llama.errors import DecodeError
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.llama.sampler import SamplerChain

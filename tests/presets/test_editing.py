@@ -15,10 +15,7 @@ from amulet_local.presets.editing import new_preset, own_preset, save_preset
 from amulet_local.presets.preset import USUAL_STRENGTH, Preset, load_presets, preset_of, read_preset
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.settings import presets_folder
-from amulet_local.strengths import (
-    AMULET,
-    LINEAR,
-)
+from amulet_local.strengths import AMULET, LINEAR
 
 
 def put(name: str, text: str) -> Path:

@@ -24,11 +24,7 @@ from amulet_local.presets.preset import (
 )
 from amulet_local.protocol.alignment import USUAL_GUARD, Sampling
 from amulet_local.settings import presets_folder
-from amulet_local.strengths import (
-    AMULET,
-    LINEAR,
-    Update,
-)
+from amulet_local.strengths import AMULET, LINEAR, Update
 from tests.checks import some
 
 PAPER = (

@@ -22,11 +22,7 @@ from amulet_local.prompts.thought_marks import mark_tokens, opened_thought
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Event, Examined, Finished, Load
-from amulet_local.realignment import (
-    Combination,
-    Row,
-    Workspace,
-)
+from amulet_local.realignment import Combination, Row, Workspace
 from amulet_local.strengths import AMULET
 from tests.asking import HOLIDAY, ask, collect, reply, steps
 from tests.tiny_models import write_llama

@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 
 from amulet_local.errors import UsageError
 from amulet_local.protocol.loading import LoadOptions
-from amulet_local.realignment import (
-    Workspace,
-    realign,
-)
+from amulet_local.realignment import Workspace, realign
 from amulet_local.runtime.block_costs import can_try
 from amulet_local.runtime.llama.context import Context
 from amulet_local.runtime.llama.model import Model

@@ -14,11 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from amulet_local.protocol.loading import Arrangement, LoadOptions
-from amulet_local.realignment import (
-    Workspace,
-    log_softmax,
-    realign,
-)
+from amulet_local.realignment import Workspace, log_softmax, realign
 from amulet_local.runtime.llama.context import Batch, Context
 from amulet_local.runtime.llama.errors import AbortedError
 from amulet_local.runtime.llama.model import Model

@@ -21,13 +21,7 @@ from amulet_local.presets.preset import Preset
 from amulet_local.protocol.alignment import Method
 from amulet_local.protocol.message import wishing
 from amulet_local.protocol.messages import MOST_COMPARED, Died, Event, Failed, Finished, Reply, Step
-from amulet_local.strengths import (
-    BASE,
-    LINEAR,
-    PROMPT,
-    label,
-    strength_and_guard,
-)
+from amulet_local.strengths import BASE, LINEAR, PROMPT, label, strength_and_guard
 from tui.session.requests import origin_of
 from tui.session.session import Session
 from tui.session.steering import SteeringChoice, heard

@@ -11,10 +11,7 @@ from itertools import zip_longest
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.followed import CLEARLY, SOMEWHAT, followed
 from amulet_local.chats.provenance import Origin, Reason, TokenMeasures, unpack
-from amulet_local.strengths import (
-    BASE,
-    label,
-)
+from amulet_local.strengths import BASE, label
 from tui.heatmap.colours import LEAST_SHIFT
 from tui.heatmap.sparkline import bars, squeezed
 from tui.markdown.sanitising import clean, count, speed

@@ -46,9 +46,9 @@ def attach(text: str, folder: Path, context: int) -> Attached:
     files: list[tuple[str, int]] = []
     for match in _NAMED.finditer(text):
         name = match[1].replace("\\ ", " ").rstrip(".,;:!?)")
-        path = folder / paths.expand(name)
         if not name:  # a mark before punctuation is no name, least of all this folder's
             continue
+        path = folder / paths.expand(name)
         if not paths.is_file(path) or name in (known for known, _ in files):
             if paths.is_dir(path):
                 raise UsageError(f"the folder {name} cannot be attached; choose a text file in it.")

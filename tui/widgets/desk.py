@@ -20,10 +20,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from amulet_local.strengths import (
-    BASE,
-    MARKS,
-)
+from amulet_local.strengths import BASE, MARKS
 from tui.actions import DESK, bindings
 from tui.markdown.sanitising import clean
 from tui.session.steering import FaderChoice, heard

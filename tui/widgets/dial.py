@@ -16,10 +16,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from amulet_local.strengths import (
-    BASE,
-    MARKS,
-)
+from amulet_local.strengths import BASE, MARKS
 from tui.actions import DIAL, bindings
 
 LOW, HIGH = -2.0, 8.0

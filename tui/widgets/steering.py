@@ -12,10 +12,7 @@ from textual.widgets import Static
 from amulet_local.chats.followed import told_held_back
 from amulet_local.presets.mixing import total
 from amulet_local.protocol.voices import held_back
-from amulet_local.strengths import (
-    BASE,
-    label,
-)
+from amulet_local.strengths import BASE, label
 from tui.markdown.sanitising import clean
 from tui.session.requests import alignment_of
 from tui.session.steering import SteeringChoice

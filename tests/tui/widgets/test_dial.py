@@ -11,10 +11,7 @@ from textual import events
 
 from amulet_local.presets.calibrated import Calibrated, keep_strength
 from amulet_local.presets.preset import USUAL_STRENGTH, load_presets
-from amulet_local.strengths import (
-    AMULET,
-    MARKS,
-)
+from amulet_local.strengths import AMULET, MARKS
 from tests.asking import built_in_strength
 from tests.checks import some
 from tests.fake_engine import HOLD, FakeEngine
