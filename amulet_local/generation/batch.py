@@ -104,9 +104,9 @@ class RunningBatch:
         """
         for member in [each for each in self._members if each.item.stopped()]:
             self._leave(member, "cancelled")
-        self._admit()
         for member in [each for each in self._running if each.block]:
             self._write(member)
+        self._admit()  # after that, since logits may be lost as streams are taken
         while parts := self._parts():
             try:
                 rows = iter(self._pool.evaluate([part for _, part in parts]))

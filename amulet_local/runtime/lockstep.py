@@ -47,11 +47,12 @@ class Lockstep:
             self.activate(())
             self._batch = Batch(min(context.rows for context in self._contexts))
             self.evaluated = self.steps = 0  # rows decoded and blocks advanced, for who counts
+            self.is_fixed = bool(cells)  # whether it has all cells from the start
             self.most_cells = cells or self.length * self._contexts[0].sequences
             self._last_prompts: list[list[int]] = []
             self._last_logits: list[Row] = []
             self.can_rewind = can_rewind(self._contexts[0])
-            self._may_part = self.can_rewind and not (cells or model.window)
+            self._may_part = self.can_rewind and not (self.is_fixed or model.window)
             self._owned = owned.pop_all()
             self.close = self._owned.close
 

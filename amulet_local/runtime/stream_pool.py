@@ -1,19 +1,28 @@
 """Streams that come and go over one context: taken for a reply, given back, each at its own place.
 
 Token ids go in, logits come out. What a stream holds is kept when it is given back, so that a later
-prompt with the same beginning need not be read again: a little in its cells, the rest parked, the
-one given back longest ago first (see parking.py). Nothing here knows of text, replies or sampling.
+prompt with the same beginning need not be read again. Nothing here knows of text, replies or
+sampling.
+
+Where cells are given once and for all, each stream has an equal part of them to itself, so that a
+row goes over its own text alone; all share one pool once a text outgrows its part. There a row goes
+over all that is in use, so only a little of what waits stays, and the rest is parked, the one given
+back longest ago first (see parking.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
+from amulet_local.errors import UsageError
 from amulet_local.realignment import Row
 from amulet_local.runtime.cells import grow
 from amulet_local.runtime.llama.context import Batch
 from amulet_local.runtime.llama.errors import NoCellsError
+from amulet_local.runtime.load_defaults import PADDING
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.parking import Parked, Parking
 from amulet_local.runtime.prefix_tree import common_prefix
@@ -42,6 +51,9 @@ class StreamPool:
         (self._context,) = {stream.context for stream in self._streams}
         self.length, self.can_rewind = lockstep.length, lockstep.can_rewind
         self._most_cells = lockstep.most_cells
+        # Cells that each stream may have to itself, 0 where that cannot be.
+        parts = lockstep.is_fixed and self.can_rewind and not lockstep.model.window
+        self._part = self._most_cells // len(self._streams) // PADDING * PADDING if parts else 0
         self._idle = list(self._streams)  # given back longest ago first
         self._latest: set[int] = set()  # by id, of those given back last
         self._parking = Parking(window=lockstep.model.window > 0)
@@ -49,6 +61,8 @@ class StreamPool:
         self._added: dict[int, int] = {}  # tokens in the batch, by stream
         self._batch = Batch(self._context.rows)
         self.evaluated = self.steps = 0
+        if self._part:
+            self._move(apart=True)
 
     @property
     def capacity(self) -> int:
@@ -72,9 +86,11 @@ class StreamPool:
 
     def take(self, prompts: Sequence[Sequence[int]]) -> list[Stream] | None:
         """A stream for each prompt, with as much of its beginning as is held, but never all of it;
-        None where too few are free."""
+        None where too few are free. Logits do not outlast it."""
         if len(prompts) > len(self._idle):
             return None
+        if self._context.apart and max(map(len, prompts)) > self._part:
+            self._move(apart=False)
         held = [self._longest_held(prompt) for prompt in prompts]
         sources = {id(source) for source, _ in held}
         taken: list[Stream | None] = [None] * len(prompts)
@@ -100,11 +116,18 @@ class StreamPool:
         self._latest = {id(stream) for stream in streams}
 
     def tidy(self) -> bool:
-        """Move a text that waits out of the pool, but not what was given back last, which is likely
-        to go on; False where nothing needs to be moved. For when there is nothing else to do."""
+        """Move a text that waits out of a pool that all share, but not what was given back last,
+        which is likely to go on, or give each stream its part again; False where there is nothing
+        to be moved. For when there is nothing else to do."""
         if waiting := self._too_much(self._latest):
             self._parking.park(waiting)
-        return waiting is not None
+            return True
+        longest = max(len(stream.tokens) for stream in self._streams)
+        if self._context.apart or not self._part or longest > self._part // 2:
+            return False
+        with suppress(UsageError):  # no memory for it, and it is as it was
+            self._move(apart=True)
+        return self._context.apart
 
     def lends(self, source: Stream | Parked, length: int) -> bool:
         """Whether a stream can take over the first tokens that are held here: all of them, or fewer
@@ -126,9 +149,12 @@ class StreamPool:
         evaluation. Raises AbortedError, DecodeError, and NoCellsError where the streams that are
         taken leave no room; nothing is then appended.
         """
+        if self._context.apart:
+            self._close_gaps()
         self._batch.clear()
         self._added = {id(part.stream): 0 for part in parts}
-        for part in parts:
+        order = sorted(range(len(parts)), key=lambda place: parts[place].stream.sequence)
+        for part in [parts[place] for place in order]:
             self._added[id(part.stream)] += len(part.tokens)
             stream, start = part.stream, len(part.stream.tokens)
             self._batch.add(part.tokens, start, stream.sequence, outputs=part.outputs)
@@ -143,9 +169,13 @@ class StreamPool:
             for part in reversed(parts):
                 part.stream.cut(len(part.stream.tokens) - len(part.tokens), uncertain=True)
             raise
+        finally:
+            self._added.clear()
         self.steps += 1
         self.evaluated += self._batch.size
-        return list(self._context.logits(sum(part.outputs for part in parts)))
+        rows = iter(self._context.logits(sum(part.outputs for part in parts)))
+        told = {place: list(islice(rows, parts[place].outputs)) for place in order}
+        return [row for place in range(len(parts)) for row in told[place]]
 
     def _decode(self) -> None:
         while True:
@@ -159,18 +189,31 @@ class StreamPool:
 
     def _make_room(self) -> bool:
         """More cells, or fewer in use; False where neither can be."""
+        if self._context.apart:
+            self._move(apart=False)
+            return True
         if self._context.length < self._most_cells:
-            held = [len(stream.tokens) - self._added.get(id(stream), 0) for stream in self._streams]
-            grow(self._context, self._streams, held, self._most_cells)
+            grow(self._context, self._streams, self._held(), self._most_cells)
             return True
         unused = next((stream for stream in self._idle if stream.tokens), None)
         if unused:
             self._parking.park(unused)
         return unused is not None
 
+    def _move(self, *, apart: bool) -> None:
+        """Give each stream its part of the cells, or all of them to all, with what they hold."""
+        cells = self._part * len(self._streams) if apart else self._most_cells
+        grow(self._context, self._streams, self._held(), cells, apart=apart)
+
+    def _held(self) -> list[int]:
+        """How many tokens each stream holds, those left out that are being evaluated."""
+        return [len(stream.tokens) - self._added.get(id(stream), 0) for stream in self._streams]
+
     def _too_much(self, kept: set[int]) -> Stream | None:
         """The first stream to be parked where more waits in the pool than may: of those given back
         longest ago, but for some by id."""
+        if self._context.apart:
+            return None
         waiting = [each for each in self._idle if each.tokens and id(each) not in kept]
         tokens = sum(len(stream.tokens) for stream in waiting)
         return waiting[0] if tokens > self._at_hand else None
@@ -202,3 +245,17 @@ class StreamPool:
         stream = empty or spare or self._idle[0]
         self._idle.remove(stream)
         return stream
+
+    def _close_gaps(self) -> None:
+        """Have those in use be neighbours: llama.cpp evaluates rows of others one after the other,
+        where each has its own cells. Moving a text takes less than one such step."""
+        busy = [stream for stream in self._streams if stream not in self._idle]
+        first = min(stream.sequence for stream in busy)
+        wanted = range(first, first + len(busy))
+        outside = [stream for stream in busy if stream.sequence not in wanted]
+        between = [stream for stream in self._idle if stream.sequence in wanted]
+        for one, other in zip(outside, between, strict=True):
+            states = [self._context.state(stream.sequence) for stream in (one, other)]
+            one.sequence, other.sequence = other.sequence, one.sequence
+            for stream, state in zip((one, other), states, strict=True):
+                self._context.restore(stream.sequence, state)

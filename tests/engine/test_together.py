@@ -75,9 +75,21 @@ def requests(count: int, **changes: object) -> list[Reply]:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """With so few cells that all streams share them."""
     path = tmp_path_factory.mktemp("tiny") / "llama.gguf"
     write_llama(path)
     loaded = Engine(Load(str(path), OPTIONS, parallel=4), lambda _: True)
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """With 256 cells for each stream, which LONG outgrows."""
+    path = tmp_path_factory.mktemp("tiny") / "llama.gguf"
+    write_llama(path)
+    options = structs.replace(OPTIONS, context=1536)
+    loaded = Engine(Load(str(path), options, parallel=4), lambda _: True)
     yield loaded
     loaded.close()
 
@@ -101,20 +113,35 @@ def test_while_a_long_prompt_is_read_it_is_told_how_far(tmp_path: Path) -> None:
     assert done == sorted(set(done))
 
 
-def test_a_reply_is_the_same_alone_and_among_others(engine: Engine, tiny_engine: Engine) -> None:
+@pytest.mark.parametrize("cells", ["engine", "roomy"])
+def test_a_reply_is_the_same_alone_and_among_others(
+    request: pytest.FixtureRequest, cells: str, tiny_engine: Engine
+) -> None:
+    engine: Engine = request.getfixturevalue(cells)
     every = requests(11)
     plain = structs.replace(every[4].alignment, preference="")
     every[4] = structs.replace(every[4], alignment=plain)
     mix = (Fader("Be brief.", 2.0), Fader("Be rude.", -1.5), Fader("Be kind.", 1.0))
     mixed = structs.replace(every[6].alignment, preference="", mix=mix)
     every[6] = structs.replace(every[6], alignment=mixed)
-    together = serve(engine, [Client(request, after=7 * k) for k, request in enumerate(every)])
+    together = serve(engine, [Client(each, after=7 * k) for k, each in enumerate(every)])
     assert [together[k].token_ids for k in range(11)] == [
-        alone(engine, request).token_ids for request in every
+        alone(engine, each).token_ids for each in every
     ]
     events: list[Event] = []  # and as an engine for one reply at a time writes it
     tiny_engine.reply(every[1], events.append)
     assert together[1].token_ids in [e.token_ids for e in events if isinstance(e, Finished)]
+
+
+def test_short_ones_among_one_that_outgrows_its_cells(roomy: Engine) -> None:
+    """As it comes with a long question, and as it is written."""
+    short = requests(6, system="Be kind.")
+    every = [each for each in short if each.messages[0].text[:4] != LONG[:4]]
+    grows = structs.replace(short[0], id=9, max_tokens=400)
+    assert alone(roomy, grows).stats.context_tokens > 256
+    together = serve(roomy, [Client(each, after=9 * k) for k, each in enumerate([grows, *every])])
+    for each in (grows, *every):
+        assert together[each.id].token_ids == alone(roomy, each).token_ids
 
 
 def test_a_draw_with_a_seed_is_the_same_among_others(engine: Engine) -> None:

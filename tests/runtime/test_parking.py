@@ -27,7 +27,8 @@ TEXTS = [numbers(seed, 300) for seed in range(6)]
 
 @pytest.fixture
 def pool(tiny_model: Model) -> Iterator[StreamPool]:
-    with closing(Lockstep(tiny_model, OPTIONS, streams=4, cells=2048)) as lockstep:
+    """Of cells that all streams share: too few for each to have some to itself."""
+    with closing(Lockstep(tiny_model, OPTIONS, streams=8, cells=2040)) as lockstep:
         yield StreamPool(lockstep)
 
 
