@@ -103,6 +103,7 @@ def grow(
         for stream, tokens in zip(streams, held, strict=True)
         if stream.context is context
     ]
+    here.sort(key=lambda pair: pair[0].sequence)  # which is its place among those of the context
     # Memory that was cut at its beginning, as a sliding window's is, is not shared again.
     whole = all(context.first_position(stream.sequence) <= 0 for stream, _ in here)
     shared = shared_with_earlier([tokens for _, tokens in here]) if whole and not apart else {}

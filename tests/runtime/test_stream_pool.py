@@ -111,3 +111,25 @@ def test_streams_in_use_are_neighbours(pool: StreamPool, tiny_model: Model) -> N
     again = taken(pool, [*texts[1], 7])
     assert len(again.tokens) == len(texts[1])
     assert same(after(pool, again, [*texts[1], 7]), fresh(tiny_model, [*texts[1], 7]))
+
+
+def test_neighbours_that_moved_keep_what_they_share_as_one_outgrows_its_part(
+    pool: StreamPool, tiny_model: Model
+) -> None:
+    begun = numbers(9, 200)
+    texts = [[*begun, 1], [*begun, 2, 3], numbers(6, 203), numbers(7, 204)]
+    streams = [taken(pool, text) for text in texts]
+    for stream, text in zip(streams, texts, strict=True):
+        after(pool, stream, text)
+    pool.give_back(streams[1:3])
+    kept, written = (streams[0], streams[3]), (texts[0], texts[3])
+    for token in numbers(5, 60):
+        for text in written:
+            text.append(token)
+        rows = [row.copy() for row in pool.evaluate([Part(stream, [token], 1) for stream in kept])]
+    assert not apart(pool)
+    for text, row in zip(written, rows, strict=True):
+        assert same(row, fresh(tiny_model, text))
+    again = taken(pool, [*texts[2], 7])
+    assert len(again.tokens) == len(texts[2])
+    assert same(after(pool, again, [*texts[2], 7]), fresh(tiny_model, [*texts[2], 7]))
