@@ -54,8 +54,9 @@ from amulet_local.runtime import loader
 from amulet_local.runtime.autotune import keep_autotuned
 from amulet_local.runtime.block_costs import BlockCosts, step_ratio
 from amulet_local.runtime.llama.errors import AbortedError
-from amulet_local.runtime.load_defaults import with_autotuned
+from amulet_local.runtime.load_defaults import padded, with_autotuned
 from amulet_local.runtime.lockstep import Lockstep, Progress
+from amulet_local.runtime.prefix_tree import tree_size
 from amulet_local.runtime.prompt_cache import PromptCache
 
 
@@ -232,11 +233,14 @@ class Engine:
                 self._lockstep.length - max(lengths),
                 max(request.max_tokens for request in requests),
             )
-            options = structs.replace(
-                self._options, streams="one-context", context=max(lengths) + room
-            )
+            own = padded(max(lengths) + room)
+            options = structs.replace(self._options, streams="one-context", context=own)
+            shared = tree_size([prompt for item in items for prompt in item.prompts])
+            # Cells for each alone, unless much of what they hold is the same.
+            apart = len(lengths) * own <= 2 * (shared + len(lengths) * room)
+            cells = len(lengths) * own if apart else 0
             lockstep = opened.enter_context(
-                closing(Lockstep(self._model, options, streams=len(lengths)))
+                closing(Lockstep(self._model, options, len(lengths), cells))
             )
             with self._stoppable(lockstep):
                 write_batch(lockstep, items, room, self._work, _telling(emit))

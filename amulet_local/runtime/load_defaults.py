@@ -44,6 +44,11 @@ def own_cells(length: int) -> int:
     return max(PADDING, length // 8 // PADDING * PADDING)
 
 
+def padded(cells: int) -> int:
+    """As many, as llama.cpp rounds them up."""
+    return -(-cells // PADDING) * PADDING
+
+
 def layers_asked(options: LoadOptions) -> int:
     """Layers to put on devices, -1 for all, where nothing finds out how many fit."""
     return -1 if options.gpu_layers == "auto" else options.gpu_layers
