@@ -121,8 +121,8 @@ def attempt(random: Random, _folder: Path) -> str:
     for _ in range(random.choice([1, 1, 2, 4])):
         _mutate(body, random)
     # What was drawn is not to write for long.
-    if isinstance(body.get("max_tokens"), int) and body["max_tokens"] > 50:
-        body["max_tokens"] = 8
+    if isinstance(body.get("max_tokens"), int) and not 0 <= body["max_tokens"] <= 50:
+        body["max_tokens"] = 8  # a negative number sets no bound
     if body.get("max_tokens") is None:
         body["max_completion_tokens" if "chat" in path else "max_tokens"] = 8
     raw = json.dumps(body).encode("utf-8", "surrogatepass")
