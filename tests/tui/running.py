@@ -237,3 +237,4 @@ async def chat(
                 await running.settle()
                 yield running
         session.replies.end()
+        app.forget_drawn()  # or the lines of a thousand widgets are looked at in every collection
