@@ -10,6 +10,8 @@ import numpy as np
 from gguf import GGUFValueType, GGUFWriter
 from gguf.gguf_writer import GGUFValue
 
+from models.header import MOST_KEPT_ITEMS
+
 VOCABULARY = ["<s>", "</s>", "good", "walk"]
 SHAPES = {"token_embd.weight": (4, 32), "blk.0.attn_q.weight": (32, 32), "output.weight": (4, 32)}
 
@@ -41,7 +43,7 @@ def write_model(
     if tokens is not None:
         writer.add_tokenizer_model("gpt2")
         writer.add_token_list(tokens)
-        writer.add_array("test.scores", [0.5] * 2000)
+        writer.add_array("test.scores", [0.5] * (MOST_KEPT_ITEMS + 1))
     extra(writer)
     for name, shape in tensors.items():
         writer.add_tensor(name, np.zeros(shape, np.float32))

@@ -31,11 +31,13 @@ _VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FI
 
 
 @pytest.fixture(autouse=True)
-def plain_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No proxy but what a test sets; the session is made anew, as it reads variables once."""
+def plain_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No proxy but what a test sets; the session is made anew, as it reads variables once. No
+    certificates: those of the system take longer to read than all else that most tests do."""
     for name in _VARIABLES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     close_session()
     yield
     close_session()

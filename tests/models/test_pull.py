@@ -6,6 +6,7 @@ The hub is a server on this machine; huggingface_hub is the real one.
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import shutil
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import huggingface_hub.file_download
 import msgspec
@@ -59,16 +61,16 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         template = constants.HUGGINGFACE_CO_URL_TEMPLATE.removeprefix(constants.ENDPOINT)
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + template)
         monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        server.files["Tiny.Q8_0.gguf"] = model(tmp_path)
+        server.files["Tiny.Q8_0.gguf"] = model()
         yield server
 
 
-def model(folder: Path, width: int = 1 << 16) -> bytes:
+@functools.cache
+def model(width: int = 1 << 16) -> bytes:
     """A model of some 256 KB."""
-    path = write_model(folder / "made.gguf", tensors={**SHAPES, "big": (width, 1)})
-    data = path.read_bytes()
-    path.unlink()
-    return data
+    tensors = {**SHAPES, "big": (width, 1)}
+    with TemporaryDirectory() as folder:
+        return write_model(Path(folder) / "made.gguf", tensors=tensors).read_bytes()
 
 
 def here() -> set[str]:
@@ -130,7 +132,7 @@ _entries = catalogue.entries()
 )
 @pytest.mark.parametrize("as_is", [str.lower, str.upper])
 def test_every_hosted_entry_is_found_by_its_type_alone(
-    entry: Hosted, as_is: Callable[[str], str], hub: Hub, tmp_path: Path
+    entry: Hosted, as_is: Callable[[str], str], hub: Hub
 ) -> None:
     """Whatever a publisher calls files, and whichever other types are beside it."""
     stem = entry.repository.split("/")[1].removesuffix("-GGUF").removesuffix("-gguf")
@@ -138,14 +140,14 @@ def test_every_hosted_entry_is_found_by_its_type_alone(
     types = {"Q2_K", "Q4_0", "Q4_K_S", "UD-Q4_K_M", "Q5_K_M", "Q8_0", "fp16", entry.quantisation}
     hub.files = {f"{stem}-{as_is(kind)}.gguf": b"" for kind in types}
     wanted = f"{stem}-{as_is(entry.quantisation)}.gguf"
-    hub.files[wanted] = data = model(tmp_path)
+    hub.files[wanted] = data = model()
     pulled = pull(entry.name)
     assert pulled.path == models_folder() / entry.repository / wanted
     assert pulled.sha256 == hashlib.sha256(data).hexdigest()
     assert (pulled.name, resolve(entry.name)) == (entry.name, pulled.path)
 
 
-def test_a_type_may_stand_within_a_name(hub: Hub, tmp_path: Path) -> None:
+def test_a_type_may_stand_within_a_name(hub: Hub) -> None:
     """As Google's files have it."""
     data = hub.files.pop("Tiny.Q8_0.gguf")
     hub.files |= {"tiny-E2B_q8_0-it.gguf": data, "tiny-E2B-it-mmproj.gguf": b"GGUF"}
@@ -164,8 +166,8 @@ def test_a_model_that_has_left_the_catalogue_keeps_its_name_here(
     assert remove("tiny") == [path]
 
 
-def test_a_quantisation_is_chosen(hub: Hub, tmp_path: Path) -> None:
-    hub.files["Tiny.Q4_K_M.gguf"] = model(tmp_path, 100)
+def test_a_quantisation_is_chosen(hub: Hub) -> None:
+    hub.files["Tiny.Q4_K_M.gguf"] = model(100)
     hub.files["mmproj-Tiny.F16.gguf"] = b"GGUF"
     assert pull(f"hf:{REPOSITORY}").path.name == "Tiny.Q4_K_M.gguf"
     assert pull(f"hf:{REPOSITORY}:q8_0").path.name == "Tiny.Q8_0.gguf"
