@@ -8,6 +8,7 @@ screens.
 
 from __future__ import annotations
 
+import functools
 import string
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ class Paint:
     def __str__(self) -> str:
         return " ".join(filter(None, [self.ink, f"on {self.ground}", self.weight]))
 
-    @property
+    @functools.cached_property
     def contrast(self) -> float:
         """How much the letter stands out."""
         return contrast(Color.parse(self.ink or self.ground), Color.parse(self.ground))
@@ -110,18 +111,24 @@ def _by_name(named: tuple[str, str]) -> int:
     return _NAMES.index(named[1])
 
 
-def _in_words(themes: Sequence[str], paints: Sequence[Paint]) -> str:
+@functools.cache  # of thousands of cells, few are painted in a way of their own
+def _in_words(themes: tuple[str, ...], paints: tuple[Paint, ...]) -> str:
     return "   ".join(f"{theme}: {paint}" for theme, paint in zip(themes, paints, strict=True))
 
 
 def _paints(text: str, style: Style) -> Iterator[Paint]:
-    """Of every cell. A space has no ink, unless there is a line through or below it."""
-    weights = [name for name in _WEIGHTS if getattr(style, name)]
-    drawn = {"underline", "strike", "reverse"} & set(weights)
+    """Of every cell."""
     for letter in text:
-        bare = letter == " " and not drawn
-        ink, weight = ("", "") if bare else (_hex(style.color), " ".join(weights))
-        yield from [Paint(ink, _hex(style.bgcolor), weight)] * cell_len(letter)
+        yield from [_paint(style, letter == " ")] * cell_len(letter)
+
+
+@functools.cache
+def _paint(style: Style, space: bool) -> Paint:
+    """A space has no ink, unless there is a line through or below it."""
+    weights = [name for name in _WEIGHTS if getattr(style, name)]
+    bare = space and not {"underline", "strike", "reverse"} & set(weights)
+    ink, weight = ("", "") if bare else (_hex(style.color), " ".join(weights))
+    return Paint(ink, _hex(style.bgcolor), weight)
 
 
 def _hex(colour: object) -> str:
