@@ -15,19 +15,17 @@ import pytest
 
 from amulet_local import cli
 from amulet_local.cli.output import StatusLine, console
-from tests.checks import some
+from tests.checks import some, tortures
 from tests.cli.conftest import Amulet
 from tests.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.slow
 
-RESULTS = (
+RESULTS = (  # a table, JSON, and what is told by argparse
     ["presets"],
     ["models", "--json"],
-    ["chats", "list"],
-    ["doctor"],
-    ["--version"],
     ["--help"],
+    *tortures(["chats", "list"], ["doctor"], ["--version"], ["models"], ["presets", "--json"]),
 )
 ALL: tuple[list[str], ...] = (
     ["ask", "hi"], ["models"], ["models", "pull", "default"], ["presets"], ["presets", "new", "x"],
@@ -75,7 +73,7 @@ def test_with_all_streams_closed_the_exit_code_tells() -> None:
     assert run(["presets", "show", "nosuch"], 0, 1, 2).returncode == 3
 
 
-@pytest.mark.parametrize("arguments", [*RESULTS, ["models"], ["presets", "--json"]])
+@pytest.mark.parametrize("arguments", RESULTS)
 def test_a_reader_that_is_gone_is_no_error(arguments: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -17,7 +17,7 @@ from amulet_local.prompts.template_process import NoAnswersError, the_process
 from amulet_local.prompts.template_worker import Answers, Request
 from amulet_local.prompts.templates import MOST_SOURCE, ChatTemplate, TemplateError
 from amulet_local.protocol.message import Message
-from tests.checks import comes
+from tests.checks import comes, tortures
 
 pytestmark = pytest.mark.slow
 
@@ -71,35 +71,16 @@ HOSTILE: dict[str, tuple[str, str]] = {
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
         "failed|did not finish",  # whichever limit is met first
     ),
-    "two macros that call each other twice": (
-        "{% macro m(n) %}{% if n %}{{ m(n - 1) ~ m(n - 1) }}{% endif %}{% endmacro %}{{ m(99) }}",
-        "did not finish",
-    ),
     "a constant text": ("{{ 'x' * 10 ** 9 }}", "memory"),
-    "a text that is folded twice": ("{{ ('x' * 10 ** 5) * 10 ** 5 }}", "memory"),
-    "a constant list": ("{{ [0] * 10 ** 9 }}", "memory"),
-    "a constant tuple": ("{{ (0,) * 10 ** 9 }}", "memory"),
     "a constant number": ("{{ 9 ** (9 ** 9) }}", SLOW_OR_LARGE),
-    "a shift": ("{{ (2 ** 62) ** (2 ** 62) }}", SLOW_OR_LARGE),
     "a product": ("{{ messages[0].content * 10 ** 9 }}", "memory"),
     "a list that doubles": (BOMB, SLOW_OR_LARGE),
     "join": ("{{ range(99999) | join('x' * 99999) }}", SLOW_OR_LARGE),
-    "center": ("{{ 'x' | center(10 ** 9) }}", "memory"),
-    "a method": ("{{ 'x'.ljust(10 ** 9) }}", "memory"),
-    "indent": ("{{ ('x\n' * 99999) | indent(99999) }}", SLOW_OR_LARGE),
     "format": ("{{ '%999999999d' | format(1) }}", "memory"),
-    "a width": ("{{ '{:>999999999}'.format(1) }}", "memory"),
-    "precision": ("{{ '%.999999999f' % 1 }}", "memory|failed"),
-    "wordwrap": ("{{ ('x ' * 9 ** 7) | wordwrap(1) }}", SLOW_OR_LARGE),
-    "replace": ("{{ ('x' * 99999) | replace('', 'x' * 99999) }}", SLOW_OR_LARGE),
     "a huge range": ("{% for a in range(10 ** 18) %}{% endfor %}", "failed"),
     "a long number": ("{{ " + "9" * 5_000 + " }}", "not valid"),
-    "a long number made": ("{{ 10 ** 5000 }}", "failed|not valid"),
     "a long number read": ("{{ ('9' * 5000) | int }}", "omits"),
     "deep blocks": (DEEP, "not valid"),
-    "deep brackets": ("{{ " + "(" * 9_999 + "1" + ")" * 9_999 + " }}", "not valid"),
-    "deep lists": ("{{ " + "[" * 9_999 + "]" * 9_999 + " }}", "not valid"),
-    "deep negations": ("{{ " + "not " * 9_999 + "1 }}", "not valid"),
     "a deep sum": ("{{ " + "1 + " * 9_999 + "1 }}", "not valid|omits"),
     "a deep value": (
         "{% set n = namespace(x=[]) %}{% for i in range(9999) %}{% set n.x = [n.x] %}{% endfor %}"
@@ -107,15 +88,37 @@ HOSTILE: dict[str, tuple[str, str]] = {
         "nested too deeply|did not finish",
     ),
     "raw that does not end": ("{% raw %}{{ messages }}", "not valid"),
-    "raw in raw": ("{% raw %}{% raw %}{% endraw %}{% endraw %}", "not valid"),
     "raw text alone": ("{% raw %}{{ messages }}{% endraw %}", "omits"),
-    "a comment that does not end": ("{# " * 99, "not valid"),
     "no text": ("{{ '\\ud800' }}", "failed"),
     "a long text": ("{% for a in range(9999) %}" + "x" * 999 + "{% endfor %}", "longer than"),
     "a long source": ("x" * (MOST_SOURCE + 1), "longer than"),
     "a long complaint": ("{{ raise_exception('x' * 10 ** 6) }}", "failed"),
-    "a complaint of many lines": ("{{ raise_exception('x\n' * 99) }}", "failed"),
     "messages of its own": ("{% for m in messages %}\ue0009999\ue001{% endfor %}", "omits"),
+}
+# More of the same kinds.
+MORE_HOSTILE: dict[str, tuple[str, str]] = {
+    "two macros that call each other twice": (
+        "{% macro m(n) %}{% if n %}{{ m(n - 1) ~ m(n - 1) }}{% endif %}{% endmacro %}{{ m(99) }}",
+        "did not finish",
+    ),
+    "a text that is folded twice": ("{{ ('x' * 10 ** 5) * 10 ** 5 }}", "memory"),
+    "a constant list": ("{{ [0] * 10 ** 9 }}", "memory"),
+    "a constant tuple": ("{{ (0,) * 10 ** 9 }}", "memory"),
+    "a shift": ("{{ (2 ** 62) ** (2 ** 62) }}", SLOW_OR_LARGE),
+    "center": ("{{ 'x' | center(10 ** 9) }}", "memory"),
+    "a method": ("{{ 'x'.ljust(10 ** 9) }}", "memory"),
+    "indent": ("{{ ('x\n' * 99999) | indent(99999) }}", SLOW_OR_LARGE),
+    "a width": ("{{ '{:>999999999}'.format(1) }}", "memory"),
+    "precision": ("{{ '%.999999999f' % 1 }}", "memory|failed"),
+    "wordwrap": ("{{ ('x ' * 9 ** 7) | wordwrap(1) }}", SLOW_OR_LARGE),
+    "replace": ("{{ ('x' * 99999) | replace('', 'x' * 99999) }}", SLOW_OR_LARGE),
+    "a long number made": ("{{ 10 ** 5000 }}", "failed|not valid"),
+    "deep brackets": ("{{ " + "(" * 9_999 + "1" + ")" * 9_999 + " }}", "not valid"),
+    "deep lists": ("{{ " + "[" * 9_999 + "]" * 9_999 + " }}", "not valid"),
+    "deep negations": ("{{ " + "not " * 9_999 + "1 }}", "not valid"),
+    "raw in raw": ("{% raw %}{% raw %}{% endraw %}{% endraw %}", "not valid"),
+    "a comment that does not end": ("{# " * 99, "not valid"),
+    "a complaint of many lines": ("{{ raise_exception('x\n' * 99) }}", "failed"),
     "a width of the clock": ("{{ strftime_now('%999999999d') }}", "memory|omits|failed|longer"),
     "a sum of texts": ("{{ ['x' * 99999] | map('upper') | list | sum(start=[]) }}", "failed"),
     "tojson": ("{{ (range(99999) | list * 9999) | tojson }}", SLOW_OR_LARGE),
@@ -123,11 +126,11 @@ HOSTILE: dict[str, tuple[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", [*HOSTILE, *tortures(*MORE_HOSTILE)])
 def test_a_hostile_template_is_told_of_and_a_transcript_takes_its_place(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, said = HOSTILE[name]
+    source, said = (HOSTILE | MORE_HOSTILE)[name]
     limit = 0.2 if "did not finish" in said else 0.5
     monkeypatch.setattr("amulet_local.prompts.templates.TIME_LIMIT_S", limit)
     writer = PromptWriter(source)
