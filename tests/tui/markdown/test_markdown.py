@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it.token import Token
 
-from tests.checks import some
+from tests.checks import some, tortures
 from tui.markdown.dialect import parse
 from tui.markdown.growing import GrowingMarkdown
 from tui.markdown.parsing import CODE_LINES, Block, blocks, links
@@ -178,27 +178,30 @@ def test_code_in_any_language_is_shown(language: str) -> None:
 
 GROWS = {
     "items": ("", "- item with *some* words\n"),
-    "items in items": ("- a\n", "  - item with some words\n"),
-    "quotes": ("", "> a quoted line\n"),
     "rows": ("| h | i |\n|---|---|\n", "| a | b |\n"),
     "code": ("```python\n", "    code = 1\n"),
     "code in Markdown": ("```md\n", "```py\nx\n```\n"),
-    "code that may go on": ("```\n```py\n```\n", "words\n\n"),
-    "lines": ("", "a line of words\n"),
     "one line": ("", "words and "),
     "a word": ("", "letters"),
     "mathematics": ("\\[\n", "a_1 + b\n"),
-    "addresses": ("", "a://b https://c.d "),
     "brackets": ("", "[ "),
+    "definitions": ("", "[a]: b\n"),
+    "combining characters": ("", "a\u0301"),
+    "blank lines": ("", "\n"),
+}
+# More of the same kinds.
+MORE_GROWS = {
+    "items in items": ("- a\n", "  - item with some words\n"),
+    "quotes": ("", "> a quoted line\n"),
+    "code that may go on": ("```\n```py\n```\n", "words\n\n"),
+    "lines": ("", "a line of words\n"),
+    "addresses": ("", "a://b https://c.d "),
     "emphasis": ("", "*a_b "),
     "backticks": ("", "` a "),
     "entities": ("", "&amp;"),
-    "definitions": ("", "[a]: b\n"),
     "HTML": ("", "<div>\n"),
-    "combining characters": ("", "a\u0301"),
     "tabs": ("", "a\t"),
     "spaces": ("", " "),
-    "blank lines": ("", "\n"),
     "headings": ("", "# a"),
 }
 
@@ -217,9 +220,9 @@ def parsed() -> Iterator[list[int]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", GROWS)
+@pytest.mark.parametrize("what", [*GROWS, *tortures(*MORE_GROWS)])
 def test_a_token_late_in_a_long_reply_is_as_good_as_never_parsed(what: str) -> None:
-    first, piece = GROWS[what]
+    first, piece = (GROWS | MORE_GROWS)[what]
     growing = GrowingMarkdown()
     growing.add(first + piece * (20_000 // len(piece)))
     with parsed() as lengths:
@@ -229,9 +232,9 @@ def test_a_token_late_in_a_long_reply_is_as_good_as_never_parsed(what: str) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", GROWS)
+@pytest.mark.parametrize("what", [*GROWS, *tortures(*MORE_GROWS)])
 def test_until_it_is_parsed_what_is_new_is_shown_as_it_was_written(what: str) -> None:
-    first, piece = GROWS[what]
+    first, piece = (GROWS | MORE_GROWS)[what]
     growing, shown = GrowingMarkdown(), list[Block]()
     whole = first + piece * (20_000 // len(piece))
     shown[0:] = growing.add(whole)[1]
