@@ -133,7 +133,7 @@ def _wait(engine: EngineProcess, *kinds: type[Event]) -> Event:
 
 
 PARTS = [
-    Part("headers", _look, quick=50, full=10_000),
-    Part("lists", _list, quick=5, full=300),
+    Part("headers", _look, quick=25, full=10_000),
+    Part("lists", _list, quick=3, full=300),
     Part("loads", _load, quick=0, full=10_000, limit_s=120.0),
 ]

@@ -315,8 +315,8 @@ def _crowd(random: Random, folder: Path) -> str:
 
 
 PARTS = [
-    Part("refused-writes", _write, quick=2, full=2_000, limit_s=300.0),
+    Part("refused-writes", _write, quick=1, full=2_000, limit_s=300.0),
     Part("disks", _disk, quick=0, full=300, limit_s=300.0),
-    Part("damaged-stores", _damage, quick=15, full=5_000, limit_s=120.0),
+    Part("damaged-stores", _damage, quick=8, full=5_000, limit_s=120.0),
     Part("crowds", _crowd, quick=0, full=60, limit_s=600.0),
 ]
