@@ -10,7 +10,7 @@ from textual._styles_cache import StylesCache
 from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat
 
-_OPENED = 5
+_OPENED = 4
 _HELD = 3  # Textual remembers the last one, and timers that were stopped hold another for a moment
 
 

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from amulet_local.chats.search import Snippet
-from tests.checks import some
+from tests.checks import some, tortures
 from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat
 from tui.markdown.drawing import Hanging
@@ -38,7 +38,9 @@ async def reply(running: Running, text: str) -> Reply:
     return made
 
 
-@pytest.mark.parametrize("what", REPLIES)
+@pytest.mark.parametrize(
+    "what", ["paragraphs", "one line", "code", "rows", *tortures("lines", "items", "mathematics")]
+)
 async def test_a_token_late_in_a_long_reply_touches_two_pages_and_few_blocks(what: str) -> None:
     first, piece = REPLIES[what]
     async with chat(FakeEngine()) as running:
