@@ -25,8 +25,8 @@ def some(things: Iterable[T]) -> list[T]:
 
 
 def tortures(*rows: object) -> list[ParameterSet]:
-    """Rows of a table that only `make torture` tries, since each takes processes of its own, and
-    those beside them show every way that there is."""
+    """Rows of a table that only `make torture` tries, since each takes a process or a tenth of a
+    second, and those beside them show every way that there is."""
     return [pytest.param(row, marks=pytest.mark.torture) for row in rows]
 
 

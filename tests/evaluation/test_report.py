@@ -139,11 +139,14 @@ def test_methods_are_compared_question_by_question(folder: Folder) -> None:
 
 
 @pytest.mark.slow
-def test_where_the_order_decided_is_counted_and_said(folder: Folder) -> None:
-    report = make_report(folder, "judge")
+def test_where_the_order_decided_is_counted_and_said_and_so_is_what_was_skipped(
+    folder: Folder,
+) -> None:
+    report = make_report(folder, "judge", [Skipped(7, "concise", "la", "it was too long")])
     assert order_decided(report) == (8, 40)  # one question of five, for 4 methods and 2 preferences
     page = make_page(report, folder.replies().values())
     assert "In 8 of 40 comparisons the judge's choice depended on the order of the replies" in page
+    assert "it was too long" in page
     unasked = make_report(folder, "small")
     assert order_decided(unasked) == (0, 0)
     assert "depended on the order of the replies" not in make_page(
@@ -201,7 +204,9 @@ def test_a_judgement_of_another_text_does_not_count(folder: Folder) -> None:
 
 
 @pytest.mark.slow
-def test_the_page_is_one_file_that_loads_and_runs_nothing_else(folder: Folder) -> None:
+def test_the_page_is_one_file_with_every_reply_that_loads_and_runs_nothing_else(
+    folder: Folder,
+) -> None:
     page = make_page(make_report(folder, "judge"), folder.replies().values())
     scripts = re.findall(r"<script[^>]*>", page)
     assert scripts == ['<script type="application/json" id="data">', "<script>"]
@@ -212,29 +217,14 @@ def test_the_page_is_one_file_that_loads_and_runs_nothing_else(folder: Folder) -
     assert links == []
     assert page.count("<svg") == 5
     assert "#010" not in page  # every stand-in colour has become the page's
-
-
-@pytest.mark.slow
-def test_the_page_holds_every_reply_as_it_was(folder: Folder) -> None:
-    page = make_page(make_report(folder, "judge"), folder.replies().values())
+    assert page == make_page(make_report(folder, "judge"), folder.replies().values())
+    # Every reply is in it as it was.
     found = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
     assert found is not None
     data = json.loads(found[1])
     assert len(data["questions"]) == 5
     assert data["variants"] == list(METHODS)
     assert "".join(data["replies"]["concise"]["pref"]["0"]["pieces"]).startswith(EVIL)
-
-
-@pytest.mark.slow
-def test_what_was_skipped_is_on_the_page(folder: Folder) -> None:
-    report = make_report(folder, "judge", [Skipped(7, "concise", "la", "it was too long")])
-    assert "it was too long" in make_page(report, folder.replies().values())
-
-
-@pytest.mark.slow
-def test_the_same_folder_makes_the_same_page(folder: Folder) -> None:
-    pages = [make_page(make_report(folder, "judge"), folder.replies().values()) for _ in range(2)]
-    assert pages[0] == pages[1]
 
 
 def test_a_folder_with_nothing_written_makes_a_page(tmp_path: Path, folder: Folder) -> None:
