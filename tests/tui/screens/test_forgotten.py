@@ -31,6 +31,7 @@ async def test_screens_that_were_left_are_not_held() -> None:
         opened = [await open_and_leave(running, key) for key in keys for _ in range(_OPENED)]
         gc.collect()
         held = Counter(type(each) for each in gc.get_objects())
+        assert held[type(running.screen)] == 1
         kinds = set(opened)
         assert len(kinds) == len(keys)
         assert {kind: held[kind] for kind in kinds if held[kind] > _HELD} == {}
