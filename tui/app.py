@@ -7,7 +7,6 @@ terminal is given back whole and the engine's process is closed.
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,6 @@ from typing import ClassVar
 
 from rich.console import RenderableType
 from textual import constants, work
-from textual._styles_cache import StylesCache
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
@@ -52,6 +50,7 @@ from tui.session.session import Session
 from tui.session.steering import FaderChoice, SteeringChoice
 from tui.stylesheet import ParsedOnce
 from tui.system.clipboard import copy
+from tui.system.garbage import LOOK_S, Leftovers, collect_rarely, forget_drawn
 from tui.system.links import open_address, openable
 from tui.system.signals import Ending
 from tui.themes import DARK, OWN, first_theme, remember
@@ -85,7 +84,7 @@ def run_chat(
     steering = SteeringChoice.to_mix([FaderChoice.of(each, "") for each in faders], together)
     steering = steering.at(strength) if faders and strength is not None else steering
     notices += [*presets.problems, *key_problems(settings.keys)]
-    _collect_rarely()
+    collect_rarely()
     give_back_large_blocks()
     engine = EngineProcess(needs_of)
     with History(history_file(), unkept=True, in_turn=True) as history:
@@ -115,14 +114,6 @@ def run_chat(
     if app.failure or lost:
         raise AmuletError(app.failure or lost)
     return app.return_code or 0
-
-
-def _collect_rarely() -> None:
-    """Keep full collections out of sight: with a long chat on the screen one takes 0.2 s or more,
-    and at Python's defaults one comes every few seconds while a reply streams.
-    """
-    gc.freeze()  # what is there now stays, and need not be looked at
-    gc.set_threshold(700, 10, 100)
 
 
 class AmuletApp(App[None]):
@@ -160,7 +151,7 @@ class AmuletApp(App[None]):
         self.theme = theme
         self.stylesheet = ParsedOnce(variables=self.get_css_variables())
         self._chat = ChatScreen(session, engine, model_store, model, notices)
-        self._gate = Gate()
+        self._gate, self._leftovers = Gate(), Leftovers()
         self._quit_asked_at = -_PATIENCE_S
         self._begun = False
         self._told_at: dict[tuple[type, str], float] = {}  # errors by their place, when last told
@@ -176,19 +167,12 @@ class AmuletApp(App[None]):
         """What is chosen is kept; what was drawn is drawn again after a shell was there."""
         self.theme_changed_signal.subscribe(self, lambda theme: remember(theme.name))
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
-        self.set_interval(_FORGET_S, self.forget_drawn)
+        self.set_interval(_FORGET_S, forget_drawn)
+        self.set_interval(LOOK_S, self._leftovers.look)
 
     def on_ready(self) -> None:
         """From here on, the chat is there to go on with, whatever fails."""
         self._begun = True
-
-    def forget_drawn(self) -> None:
-        """Give up what was drawn by widgets that are gone.
-
-        Textual remembers two colours for each of the last thousand widgets, by a key that holds all
-        lines that the widget has drawn: tens of megabytes.
-        """
-        StylesCache.get_inner_outer.cache_clear()
 
     def get_driver_class(self) -> type[Driver]:
         """How the terminal is used; TEXTUAL_DRIVER counts first, as with any app of Textual's."""

@@ -21,6 +21,7 @@ def connect(path: Path | str, patience: float = 0.0) -> sqlite3.Connection:
             os.close(private(str(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA secure_delete = ON")  # zeros in place of what is deleted
+    db.execute("PRAGMA cache_size = -500")  # KiB of pages; the system has them all, mostly
     db.execute("PRAGMA temp_store = MEMORY")  # nothing of it in other folders
     return db
 

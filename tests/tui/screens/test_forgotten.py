@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import weakref
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+import pytest
 from textual._styles_cache import StylesCache
 
 from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat
+from tui.system.garbage import Leftovers, forget_drawn
 
 _OPENED = 4
+_LOOKS, _BETWEEN_LOOKS_S = 5000, 0.02  # a minute and more where the machine is busy
 _HELD = 3  # Textual remembers the last one, and timers that were stopped hold another for a moment
 
 
@@ -22,6 +29,34 @@ async def open_and_leave(running: Running, key: str) -> type:
     await running.press("escape")
     assert running.app.screen is running.screen
     return opened
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Nothing is collected but by the app itself."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def are_gone(left: Sequence[weakref.ref[Any]]) -> bool:
+    """All but the last, which is remembered, before long."""
+    for _ in range(_LOOKS):
+        if len([each for each in left if each()]) <= 1:
+            return True
+        await asyncio.sleep(_BETWEEN_LOOKS_S)
+    return False
+
+
+async def test_what_screens_leave_goes_once_nothing_happens(uncollected: None) -> None:
+    async with chat(FakeEngine(["One."])) as running:
+        await running.say("Hello?")
+        left = []
+        for _ in range(_OPENED):
+            await running.press("ctrl+l")
+            left.append(weakref.ref(running.app.screen))
+            await running.press("escape")
+        assert await are_gone(left)
 
 
 async def test_screens_that_were_left_are_not_held() -> None:
@@ -37,20 +72,23 @@ async def test_screens_that_were_left_are_not_held() -> None:
         assert {kind: held[kind] for kind in kinds if held[kind] > _HELD} == {}
 
 
-async def test_what_was_drawn_of_screens_that_were_left_is_not_held() -> None:
+async def test_what_was_drawn_of_screens_that_were_left_is_not_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A line that is drawn takes some kilobytes, by all that Textual remembers of it."""
 
     def drawn() -> int:
         gc.collect()
         return len([each for each in gc.get_objects() if type(each) is StylesCache])
 
+    monkeypatch.setattr(Leftovers, "look", lambda _: None)  # which forgets it, too
     async with chat(FakeEngine(["One."])) as running:
         await running.say("Hello?")
         await open_and_leave(running, "ctrl+p")
-        running.app.forget_drawn()
+        forget_drawn()
         first = drawn()
         for _ in range(_OPENED):
             await open_and_leave(running, "ctrl+p")
         assert drawn() > first + _OPENED
-        running.app.forget_drawn()
+        forget_drawn()
         assert drawn() < first + _OPENED
