@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 
 from textual.app import App
 from textual.cache import LRUCache
-from textual.css.model import RuleSet
+from textual.css.model import RuleSet, SelectorType
 from textual.css.styles import RenderStyles, RulesMap
 from textual.css.stylesheet import Stylesheet
 from textual.css.types import CSSLocation
@@ -66,6 +66,7 @@ class ParsedOnce(Stylesheet):
 
     _given: object = None  # the variables, as a part of a key
     _known: LRUCache[State, Match]  # for the rules that there are now
+    _named: set[str]  # the ids that they ask for; a notification has one of its own
     _states: dict[DOMNode, State] | None = None  # while many nodes are updated
 
     def parse(self) -> None:
@@ -76,6 +77,13 @@ class ParsedOnce(Stylesheet):
         if (known := _matches.get(sheet)) is None:
             known = _matches[sheet] = LRUCache(_STATES)
         self._known = known
+        self._named = {
+            selector.name
+            for rule in sheet
+            for chain in rule.selector_set
+            for selector in chain.selectors
+            if selector.type is SelectorType.ID
+        }
 
     def reparse(self) -> None:
         """Apply new variables. Raises what `parse` raises, and keeps its rules then."""
@@ -152,7 +160,8 @@ class ParsedOnce(Stylesheet):
                 told = (node.mouse_hover, node.has_focus, node.disabled, node.allow_focus())
             elif isinstance(node, App):
                 told = (node.app_focus, node.theme, node.is_inline, node.ansi_color, node.no_color)
-            known = states[node] = (type(node), node.id, node.classes, told, above)
+            name = node.id if node.id in self._named else None
+            known = states[node] = (type(node), name, node.classes, told, above)
         return known
 
     def _parse_rules(

@@ -118,3 +118,16 @@ async def test_every_widget_looks_as_if_it_were_matched_anew() -> None:
         await running.press("ctrl+l")
         assert running.app.screen.query(OptionList)
         assert differing(running) == []
+
+
+async def test_all_notifications_are_matched_as_one() -> None:
+    """Each has an id of its own, for which no rule asks."""
+    counts = []
+    async with chat(FakeEngine()) as running:
+        sheet = running.app.stylesheet
+        assert isinstance(sheet, ParsedOnce)
+        for number in range(6):
+            running.app.notify(f"Number {number}.")
+            await running.until(f"Number {number}.")
+            counts.append(len(sheet._known))
+    assert len(set(counts[2:])) == 1, counts
