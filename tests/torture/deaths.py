@@ -227,17 +227,22 @@ def _obeyed(
     if ends or phase == "quitting":
         found = [] if waits(lambda: not run.opened.living()) else ["something lives on"]
         return [*found, *([] if "KILL" in signals and who == "app" else run.left())]
-    if who == "engine" and sent and signals != "CONT" and signals != "STOP CONT":
+    if who == "engine" and sent and signals not in ("STOP", "CONT", "STOP CONT"):
         told = (b"engine stopped", b"to restart it", b"The engine")
         if not comes(lambda: run.shows(*told, since=drawn) or answered(run.home) > 1):
             return ["nothing is said of it"]
     if phase in ("comparing", "looking"):
         run.opened.type(ESCAPE)
         time.sleep(0.5)
-    if signals == "STOP":
-        comes(lambda: run.shows(b"to restart it", since=drawn))
-        run.opened.type(RESTART)
-        comes(lambda: run.shows(b"being loaded again", since=drawn))
+    if signals == "STOP" and sent:
+        run.opened.type(CLEAR + b"Is anybody there?\r")  # else an idle engine would owe no word
+        stuck, ended = b"to restart it", b"engine stopped"  # by the app, where it was loading
+        if not comes(lambda: run.shows(stuck, ended, since=drawn)):
+            return [f"nothing is said of it:\n{run.drawn()}"]
+        if run.shows(stuck, since=drawn):
+            run.opened.type(RESTART)
+            if not comes(lambda: run.shows(b"being loaded again", since=drawn)):
+                return [f"it is not restarted:\n{run.drawn()}"]
     elif phase in ("reading", "streaming") and who == "app":
         comes(lambda: answered(run.home) > 0 or run.ended())
     return [*filter(None, [run.ask()]), *run.leave(waits)]
