@@ -6,6 +6,7 @@ huggingface_hub, with the user's proxies and certificates. What is asked for is 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from amulet_local.errors import AmuletError, NotUsableError, UsageError, cause
+from amulet_local.system import paths
 from models.cards import printable
 from models.hub import (
     GatedRepoError,
@@ -77,6 +79,7 @@ def require_session() -> None:
     Raises UsageError where a proxy or certificate that they name cannot be used.
     """
     try:
+        _require_an_end(os.environ.get("SSL_CERT_FILE", ""))
         get_session()
     except ImportError:
         which = next((v for v in _set(_PROXIES) if "socks" in os.environ[v]), "a setting")
@@ -98,9 +101,17 @@ def require_session() -> None:
         ) from None
 
 
+def _require_an_end(path: str) -> None:
+    """Raises OSError where what a library will read whole is a pipe or a device, in which it might
+    wait or read without end."""
+    if paths.exists(path) and not (paths.is_file(path) or paths.is_dir(path) or path == os.devnull):
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
+
+
 def require_token() -> None:
     """Raises UsageError where the user's token for the hub cannot be read or sent."""
     try:
+        _require_an_end(constants.HF_TOKEN_PATH)
         (get_token() or "").encode("ascii")
     except (OSError, ValueError) as error:
         reason = cause(error) if isinstance(error, OSError) else "it is not plain text"

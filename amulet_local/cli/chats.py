@@ -59,7 +59,13 @@ def add_parser(subparsers: Subparsers) -> None:
     export.add_argument(
         "--format", choices=FORMATS, help="json includes all branches (default: md)"
     )
-    export.add_argument("-o", "--output", metavar="FILE", type=Path, help="the file to write")
+    export.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="the file to write; - is standard output, as without it",
+    )
     export.set_defaults(run=_export)
 
     importing = commands.add_parser("import", help="add a chat exported as JSON")
@@ -155,7 +161,7 @@ def _search(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    output: Path | None = args.output
+    output: Path | None = None if args.output == Path("-") else args.output
     kind = args.format or (kind_of(output) if output else "md")
     with _history(unkept=True) as history:
         chat = Chat(history, history.find(args.id).id)

@@ -157,6 +157,19 @@ def test_markdown_is_what_export_writes_if_nothing_else_is_said(
     assert file.read_text("utf-8") == out
 
 
+def test_a_dash_is_standard_output(
+    amulet: Amulet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    chat = keep("Where to?", "To Wales.")
+    before = {*tmp_path.iterdir()}
+    for more in ([], ["--json"], ["--format", "json"]):
+        assert amulet("chats", "export", chat, "-o", "-", *more).out == (
+            amulet("chats", "export", chat, *more).out
+        )
+    assert {*tmp_path.iterdir()} == before
+
+
 def test_files_that_cannot_be_used_are_a_sentence(amulet: Amulet, tmp_path: Path) -> None:
     chat = keep("Where to?")
     result = amulet("chats", "export", chat, "-o", str(tmp_path / "no" / "folder.md"))

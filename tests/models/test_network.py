@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -346,6 +347,34 @@ def test_a_certificate_file_that_cannot_be_used_is_told_with_its_variable(
     assert "SSL_CERT_FILE" in text
     assert "certificates" in text
     assert "stored" not in text
+
+
+@pytest.fixture(params=["pipe", "device"])
+def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """What somebody who reads it waits for, or gets from, without end."""
+    if request.param == "device":
+        return Path("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+def test_certificates_without_an_end_are_told(
+    hub: Hub, what: str, endless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(endless))
+    assert refused(what, UsageError) == (
+        f"the certificates that SSL_CERT_FILE names, {endless}, cannot be used (it is not a "
+        "regular file); fix or unset that."
+    )
+
+
+def test_a_token_without_an_end_is_told(
+    hub: Hub, endless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(endless))
+    assert refused(f"hf:{REPOSITORY}", UsageError) == (
+        f"the token in {endless} cannot be used (it is not a regular file); fix or remove it."
+    )
 
 
 ADDRESSES = [
