@@ -241,7 +241,8 @@ def _obeyed(
             return [f"nothing is said of it:\n{run.drawn()}"]
         if run.shows(stuck, since=drawn):
             run.opened.type(RESTART)
-            if not comes(lambda: run.shows(b"being loaded again", since=drawn)):
+            again = b"being loaded", b"loaded again"  # a line may end between the words
+            if not comes(lambda: run.shows(*again, since=drawn)):
                 return [f"it is not restarted:\n{run.drawn()}"]
     elif phase in ("reading", "streaming") and who == "app":
         comes(lambda: answered(run.home) > 0 or run.ended())
