@@ -109,7 +109,8 @@ def run_chat(
         finally:
             ending.begin(app.return_code or 0)
             session.replies.end()  # before the engine, for which there may be no time
-            lost = history.close()
+            if lost := history.close():
+                lost = f"{lost} {session.unsaved.rescue(session.chat)}".rstrip()
             engine.close()
     if app.failure or lost:
         raise AmuletError(app.failure or lost)

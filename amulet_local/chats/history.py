@@ -26,8 +26,10 @@ from amulet_local.chats.search import Hit, Snippet, find_messages, mark_words
 from amulet_local.chats.votes import Votes
 from amulet_local.errors import AmuletError
 from amulet_local.settings import data_folder, habits_folder
+from amulet_local.system import paths
 from amulet_local.system.process_ids import this_process
 
+_UNSAVED = "chats-unsaved-"
 THERE = "SELECT 1 FROM chats WHERE id = ? AND deleted IS NULL"
 
 
@@ -109,9 +111,11 @@ class History:
 
     @property
     def set_aside(self) -> list[Path]:
-        """Damaged files of chats that were set aside, beside this one."""
-        files = set_aside_of(self._path) if self._path else []
-        return [file for file in files if file.suffix == ".sqlite"]
+        """What holds chats beside this file: damaged ones, and chats that could not be saved."""
+        if not self._path:
+            return []
+        damaged = [file for file in set_aside_of(self._path) if file.suffix == ".sqlite"]
+        return [*damaged, *_unsaved(self._path.parent)]
 
     def close(self) -> str:
         """Let go of the file. Returns what could not be saved, in a sentence, or nothing."""
@@ -241,8 +245,8 @@ class History:
         return erasing.erase(self._database)
 
     def wipe(self) -> bool:
-        """Remove all chats and drafts for good, with what was kept of them, and damaged files that
-        were set aside; the votes, which hold no words, stay. Returns as `destroy` does."""
+        """Remove all chats and drafts for good, with what was kept of them, and all that was set
+        aside; the votes, which hold no words, stay. Returns as `destroy` does."""
         with self._database.writing() as db:
             erasing.mark(db)
             for table in ("drafts", "pieces", "chats"):
@@ -250,7 +254,7 @@ class History:
         if self._path:
             forget_all(self._path.parent / KEPT)
             forget_habits(self._path.parent / habits_folder().name)
-            for file in set_aside_of(self._path):
+            for file in (*set_aside_of(self._path), *_unsaved(self._path.parent)):
                 with suppress(OSError):
                     file.unlink(missing_ok=True)
         return erasing.erase(self._database)
@@ -345,3 +349,12 @@ class History:
 def history_file() -> Path:
     """Where the user's chats are."""
     return data_folder() / "chats.sqlite"
+
+
+def unsaved_file(chat: str) -> Path:
+    """Where a chat is kept, as an export, that could not be saved when Amulet closed."""
+    return data_folder() / f"{_UNSAVED}{chat}.json"
+
+
+def _unsaved(folder: Path) -> list[Path]:
+    return paths.matching(folder, f"{_UNSAVED}*.json")

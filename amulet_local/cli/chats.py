@@ -197,7 +197,7 @@ def _remove(args: argparse.Namespace) -> int:
         if agreed:
             _tell_traces(erased=history.destroy(chat.id))
             for aside in history.set_aside:
-                say(f"the damaged file {aside} may still contain it; delete that too if you want.")
+                say(f"the file {aside} may still contain it; delete that too if you want.")
     if args.json:
         print_json({"removed": [chat.id] if agreed else []})
     else:

@@ -10,11 +10,12 @@ from contextlib import closing, contextmanager
 import pytest
 
 from amulet_local.chats import saving
-from amulet_local.chats.history import History, history_file
+from amulet_local.chats.export import import_chat
+from amulet_local.chats.history import History, history_file, unsaved_file
 from amulet_local.presets.preset import load_presets
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.settings import Settings
-from tests.checks import comes
+from tests.checks import comes, some
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.session.sessions import MODEL, Clock, ask, hear, said
 from tui.session import stored_chats
@@ -38,7 +39,7 @@ def begin(engine: FakeEngine, store: History) -> Session:
 
 
 @contextmanager
-def locked(store: History, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def locked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Another program writes to the file, which is told at once."""
     monkeypatch.setattr(saving, "_PATIENCE_S", 0.0)
     monkeypatch.setattr(saving, "_TOLD_AFTER_S", 0.0)
@@ -46,7 +47,11 @@ def locked(store: History, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("COMMIT")
-    assert comes(lambda: not store.held_up)
+
+
+def unlocked(store: History) -> bool:
+    """Whether all is saved, before long."""
+    return comes(lambda: not store.held_up)
 
 
 def stored(statement: str) -> list[str]:
@@ -88,7 +93,7 @@ def test_a_locked_file_holds_up_nobody_and_all_of_it_lands(
     engine = FakeEngine()
     session = begin(engine, store)
     ask(session, engine, "Before")
-    with locked(store, monkeypatch):
+    with locked(monkeypatch):
         ask(session, engine, "Meanwhile")
         assert comes(lambda: store.held_up)
         assert session.status.unsaved
@@ -99,6 +104,7 @@ def test_a_locked_file_holds_up_nobody_and_all_of_it_lands(
         ask(session, engine, "In another chat")
         assert BranchChanged() in session.open_chat(chat, load_presets())
         assert said(session)[::2] == ["Before", "Meanwhile"]
+    assert unlocked(store)
     assert comes(lambda: Noticed(saving._LANDED, True) in session.unsaved.news())
     assert not session.status.unsaved
     questions = "SELECT text FROM messages WHERE role = 'user' ORDER BY number"
@@ -114,8 +120,54 @@ def test_a_fork_can_be_gone_on_with_while_the_file_is_locked(
     engine = FakeEngine()
     session = begin(engine, store)
     ask(session, engine, "Before")
-    with locked(store, monkeypatch):
+    with locked(monkeypatch):
         session.fork(session.path[-1].id)
         ask(session, engine, "In the fork")
         assert said(session)[::2] == ["Before", "In the fork"]
+    assert unlocked(store)
     assert comes(lambda: store.count() == 2)
+
+
+def test_chats_that_the_store_could_not_take_are_kept_beside_it(
+    store: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FakeEngine()
+    session = begin(engine, store)
+    with locked(monkeypatch):
+        ask(session, engine, "In one chat")
+        assert comes(lambda: store.held_up)
+        session.new_chat()
+        ask(session, engine, "In another")
+        chats = [session.unsaved.open(chat.id) for chat in session.unsaved._left.values()]
+        assert store.close()
+        told = session.unsaved.rescue(session.chat)
+    chats.append(session.chat)
+    assert told == "What you saw is kept; to add it to your chats: " + " and ".join(
+        f"amulet chats import {unsaved_file(chat.id)}" for chat in chats
+    )
+    with History(history_file()) as again:
+        assert again.count() == 0
+        for chat in some(chats):
+            assert import_chat(again, unsaved_file(chat.id)).id == chat.id
+        assert {chat.title for chat in again.chats()} == {"In one chat", "In another"}
+        assert {*again.set_aside} == {unsaved_file(chat.id) for chat in chats}
+        again.wipe()
+        assert again.set_aside == []
+
+
+def test_nothing_is_kept_beside_the_store_of_a_chat_that_is_never_stored(store: History) -> None:
+    engine = FakeEngine()
+    session = begin(engine, store)
+    assert session.unsaved.rescue(session.chat) == ""
+    session.new_chat(other=True)
+    ask(session, engine, "Between us")
+    assert session.temporary
+    assert session.unsaved.rescue(session.chat) == ""
+
+
+def test_where_the_disk_is_in_the_way_nothing_is_promised(store: History) -> None:
+    engine = FakeEngine()
+    session = begin(engine, store)
+    ask(session, engine)
+    unsaved_file(session.chat.id).mkdir()
+    assert session.unsaved.rescue(session.chat) == ""
