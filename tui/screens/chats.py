@@ -18,7 +18,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static
 
@@ -29,6 +28,7 @@ from amulet_local.errors import AmuletError
 from tui.actions import CHATS, PICKER, SEARCH, Action, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence
 from tui.screens.chat_forms import export_form, import_form, rename_form
+from tui.screens.dialog import Dialog
 from tui.session import stored_chats
 from tui.session.session import Session
 from tui.unexpected import as_sentences
@@ -55,7 +55,7 @@ class Place:
     words: str = ""
 
 
-class ChatsScreen(ModalScreen[Place | None]):
+class ChatsScreen(Dialog[Place | None]):
     """Dismissed with the Place to open, or None.
 
     rename, remove: do that, of the chat of an id; they tell what fails, and are False then.
@@ -248,14 +248,9 @@ class ChatsScreen(ModalScreen[Place | None]):
 
     def _open(self, row: Row) -> None:
         if isinstance(row, Summary):
-            self._end(Place(row.id))
+            self.dismiss(Place(row.id))
         else:
-            self._end(Place(row.chat, row.message, self._words))
-
-    def _end(self, place: Place | None) -> None:
-        """Give way to the chat; a second click or key, meant for this screen, comes too late."""
-        if self.is_current:
-            self.dismiss(place)
+            self.dismiss(Place(row.chat, row.message, self._words))
 
     def action_close(self) -> None:
         """End the search, or leave things as they are."""
@@ -265,7 +260,7 @@ class ChatsScreen(ModalScreen[Place | None]):
         elif self._search.has_focus and self._list.rows:
             self.set_focus(self._list)
         else:
-            self._end(None)
+            self.dismiss(None)
 
     # -- changing -----------------------------------------------------------------------------
 
@@ -339,7 +334,7 @@ class ChatsScreen(ModalScreen[Place | None]):
     def _open_imported(self, chat: Chat | None) -> None:
         if chat:
             self.notify(f"Imported: {chat.title}")
-            self._end(Place(chat.id))
+            self.dismiss(Place(chat.id))
 
 
 def _chat(row: Row) -> str:

@@ -15,7 +15,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import HorizontalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from amulet_local.chats.conversation import Node
@@ -28,6 +27,7 @@ from tui.actions import COMPARE, bindings, shown_key
 from tui.comparison.comparison import Column, Comparison, left_out, usual, with_preset
 from tui.comparison.verdicts import Favourite, told
 from tui.markdown.sanitising import clean, sentence
+from tui.screens.dialog import Dialog
 from tui.screens.preset_picker import Choice, PresetPicker
 from tui.session.session import Session
 from tui.session.steering import SteeringChoice
@@ -52,7 +52,7 @@ class Taken:
     steering: SteeringChoice
 
 
-class CompareScreen(ModalScreen[Taken | None]):
+class CompareScreen(Dialog[Taken | None]):
     """question: to be answered by the ways to steer around this one; either has something to
     follow, be it a wish."""
 

@@ -14,7 +14,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.style import Style
 from textual.widgets import Static
 
@@ -28,6 +27,7 @@ from tui.heatmap.colours import fader_styles, legend, ramp
 from tui.heatmap.shares import faders_of
 from tui.heatmap.tokens import Reading
 from tui.markdown.sanitising import clean, count
+from tui.screens.dialog import Dialog
 from tui.session.session import Session
 from tui.widgets.curves import Curves
 from tui.widgets.dial import step
@@ -51,7 +51,7 @@ class Branch:
     strength: float
 
 
-class HeatScreen(ModalScreen[Branch | None]):
+class HeatScreen(Dialog[Branch | None]):
     """title: how the reply was steered, in words. Needs a reading with tokens."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(HEAT_SCREEN)

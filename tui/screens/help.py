@@ -9,13 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content, Span
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.actions import HELP, PLACES, Action, bindings, shown_keys
 from tui.markdown.drawing import Hanging, Stack
 from tui.markdown.parsing import Block
 from tui.markdown.styled import Styled
+from tui.screens.dialog import Dialog
 
 _ABOUT = (
     "A preset is a preference in words. The dial says how strongly every word of the reply is "
@@ -34,7 +34,7 @@ class _Keys(Static):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"gutter", "address"}
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """Closed by any of its keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(HELP)

@@ -15,7 +15,6 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
@@ -23,6 +22,7 @@ from amulet_local.errors import AmuletError
 from amulet_local.system import paths
 from tui.actions import LINE, bindings, shown_key
 from tui.markdown.sanitising import clean, sentence
+from tui.screens.dialog import Dialog
 from tui.system.completion import propose_path
 from tui.unexpected import as_sentences
 from tui.widgets.fields import Line
@@ -34,7 +34,7 @@ class Unsure(Exception):  # noqa: N818
     """No error but a question; Enter, pressed once more, says yes to it."""
 
 
-class LineForm(ModalScreen[T | None], Generic[T]):
+class LineForm(Dialog[T | None], Generic[T]):
     """Dismissed with what `act` returns for the line, or None.
 
     suggester: proposes how to go on. at_once: do it with the line as it is, and stay only if that
@@ -121,8 +121,7 @@ class LineForm(ModalScreen[T | None], Generic[T]):
 
     @on(Done)
     def _end(self, message: Done) -> None:
-        if self.is_current:  # not left meanwhile
-            self.dismiss(message.result)
+        self.dismiss(message.result)
 
     def _say(self, text: str, classes: str = "") -> None:
         told = self.query_one("#told", Static)

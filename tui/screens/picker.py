@@ -9,11 +9,11 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 
 from tui.actions import LIST, bindings
 from tui.markdown.sanitising import clean
+from tui.screens.dialog import Dialog
 from tui.widgets.fields import Line
 
 Chosen = TypeVar("Chosen")
@@ -29,7 +29,7 @@ class PickList(OptionList):
         self.call_after_refresh(self.scroll_to_highlight)
 
 
-class Picker(ModalScreen[Chosen | None], Generic[Chosen]):
+class Picker(Dialog[Chosen | None], Generic[Chosen]):
     """Dismissed with what was chosen, or None. Keys move in the list while one types.
 
     PLACEHOLDER: of the filter. PARTS: ids of the texts about the one at hand.

@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, Static, TextArea
 
@@ -27,6 +26,7 @@ from amulet_local.presets.preset import (
 from amulet_local.protocol.alignment import USUAL_GUARD, Placement
 from tui.actions import FORM, bindings, shown_key
 from tui.markdown.sanitising import sentence
+from tui.screens.dialog import Dialog
 from tui.widgets.dial import Dial
 from tui.widgets.fields import Area, Line
 
@@ -50,7 +50,7 @@ _NUMBERS = ("strength", "guard")
 _SUGGESTED = {"placement": get_args(Placement), "group": tuple(GROUPS)}
 
 
-class PresetForm(ModalScreen[Preset | None]):
+class PresetForm(Dialog[Preset | None]):
     """Dismissed with the preset as it was saved, or None.
 
     preset: what to begin with; a name makes it a change of that preset. words: of a new preset.
