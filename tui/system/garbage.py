@@ -15,7 +15,7 @@ from textual._styles_cache import StylesCache
 from textual.strip import Strip
 
 LOOK_S = 0.5  # how often Leftovers is asked to look
-_MUCH = 10_000  # blocks of memory, about a megabyte
+_MORE = 1.03  # times as many blocks of memory; a collection takes longer, the more there are
 _STILL = 1_000  # blocks that come and go between two looks while nothing happens
 
 
@@ -45,7 +45,7 @@ class Leftovers:
     def look(self) -> None:
         """Collect, if there is much more than after the last time, and no more than just before."""
         before, self._seen = self._seen, sys.getallocatedblocks()
-        if abs(self._seen - before) <= _STILL and self._seen - self._kept > _MUCH:
+        if abs(self._seen - before) <= _STILL and self._seen > self._kept * _MORE:
             forget_drawn()
             gc.collect()
             self._kept = self._seen = sys.getallocatedblocks()

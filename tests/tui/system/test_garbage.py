@@ -13,7 +13,7 @@ from textual.strip import Strip
 
 from tui.system.garbage import Leftovers, forget_drawn
 
-A_SCREEN = 20_000  # blocks
+USUALLY, A_SCREEN = 400_000, 20_000  # blocks
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_when_all_is_collected(
     blocks: Sequence[int], collected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, collections = [0], []
-    monkeypatch.setattr(sys, "getallocatedblocks", lambda: 1_000_000 + now[0])
+    monkeypatch.setattr(sys, "getallocatedblocks", lambda: USUALLY + now[0])
     monkeypatch.setattr(gc, "collect", lambda: collections.append(now[0]))
     leftovers = Leftovers()
     for now[0] in blocks:
