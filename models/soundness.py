@@ -63,6 +63,11 @@ def _contradictions(get: Get, architecture: str, tensors: Sequence[Tensor]) -> I
     scaling = get(Keys.Rope.SCALING_TYPE)
     if isinstance(scaling, str) and scaling not in _ROPE_SCALINGS:
         yield "its way to scale positions is not known"
+    if get(Keys.Tokenizer.MODEL) == "bert":  # whose bytes llama.cpp does not tell
+        yield "its tokens are those of an encoder"
+    window, pattern = get(Keys.Attention.SLIDING_WINDOW), get(Keys.Attention.SLIDING_WINDOW_PATTERN)
+    if architecture == "gemma3" and window and pattern == 1:  # each first of one sees everything
+        yield "it has a sliding window, and no layer that uses it"
     yield from _of_experts(get, architecture)
     yield from _of_heads(get, architecture, tensors)
     for tensor in tensors:

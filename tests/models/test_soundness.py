@@ -71,7 +71,7 @@ def test_what_can_be_loaded_is_not_refused(writer: int, tmp_path: Path) -> None:
     inspect(changed(writer, lambda _: None, tmp_path))
 
 
-LLAMA, PHI, GPT_OSS, MAMBA, HYBRID = 0, 4, 5, 6, 7
+LLAMA, SENTENCEPIECE, PHI, GPT_OSS, MAMBA, HYBRID, WINDOW = 0, 1, 4, 5, 6, 7, 8
 
 
 @pytest.mark.slow
@@ -96,6 +96,8 @@ LLAMA, PHI, GPT_OSS, MAMBA, HYBRID = 0, 4, 5, 6, 7
         (MAMBA, typed("blk.0.ssm_conv1d.weight", F16, 2), "cannot have the type F16"),
         (HYBRID, typed("blk.0.shortconv.conv.weight", F16, 2), "cannot have the type F16"),
         (GPT_OSS, typed("blk.0.attn_sinks.weight", F16, 2), "cannot have the type F16"),
+        (SENTENCEPIECE, said("tokenizer.ggml.model", "bert", 8), "are those of an encoder"),
+        (WINDOW, said("gemma3.attention.sliding_window_pattern", 1), "no layer that uses it"),
         (GPT_OSS, said("gpt-oss.expert_count", 1), "it uses 2 of 1 experts"),
         (GPT_OSS, said("gpt-oss.expert_count", 2_000), "it claims 2,000 experts"),
         (GPT_OSS, said("gpt-oss.expert_used_count", 0), "it uses 0 of 4 experts"),

@@ -232,8 +232,9 @@ def _obeyed(
         if not comes(lambda: run.shows(*told, since=drawn) or answered(run.home) > 1):
             return ["nothing is said of it"]
     if phase in ("comparing", "looking"):
+        left = len(run.opened.output)
         run.opened.type(ESCAPE)
-        time.sleep(0.5)
+        within_three_seconds(lambda: run.shows(b"Ask anything", since=left))  # else as Alt with it
     if signals == "STOP" and sent:
         run.opened.type(CLEAR + b"Is anybody there?\r")  # else an idle engine would owe no word
         stuck, ended = b"to restart it", b"engine stopped"  # by the app, where it was loading
