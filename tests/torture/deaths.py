@@ -139,6 +139,13 @@ class Run:
             time.sleep(chance.uniform(0.0, 0.4))
         return victim is not None
 
+    def back(self) -> None:
+        """To the chat, from a screen over it; what is typed before it is there would be Alt with a
+        key, on a machine that is busy."""
+        drawn = len(self.opened.output)
+        self.opened.type(ESCAPE)
+        within_three_seconds(lambda: self.shows(b"Ask anything", since=drawn))
+
     def ask(self) -> str:
         """Say something, and wait for the reply; why there is none."""
         comes(lambda: self.shows(b"ready", b"stopped"))
@@ -232,9 +239,7 @@ def _obeyed(
         if not comes(lambda: run.shows(*told, since=drawn) or answered(run.home) > 1):
             return ["nothing is said of it"]
     if phase in ("comparing", "looking"):
-        left = len(run.opened.output)
-        run.opened.type(ESCAPE)
-        within_three_seconds(lambda: run.shows(b"Ask anything", since=left))  # else as Alt with it
+        run.back()
     if signals == "STOP" and sent:
         run.opened.type(CLEAR + b"Is anybody there?\r")  # else an idle engine would owe no word
         stuck, ended = b"to restart it", b"engine stopped"  # by the app, where it was loading

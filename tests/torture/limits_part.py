@@ -35,8 +35,12 @@ def trial(phase: str, kind: str, chance: Random, folder: Path) -> list[str]:
             _limit(engine, kind, chance)
         if phase == "looking":
             run.opened.type(LEFT + LEFT)
-        if phase in ("loading", "looking"):
-            run.opened.type(b"\x1bIs anybody there?\r")
+        if phase == "comparing":  # which may need nothing more, and end without a word
+            within_three_seconds(lambda: run.shows(*_TOLD, since=drawn))
+        if phase in ("comparing", "looking"):
+            run.back()
+        if phase in ("comparing", "looking", "loading"):
+            run.opened.type(b"Is anybody there?\r")
         found = []
         if not comes(lambda: run.shows(*_TOLD, since=drawn) or answered(run.home) > before):
             found.append("nothing is said of it")
@@ -44,9 +48,6 @@ def trial(phase: str, kind: str, chance: Random, folder: Path) -> list[str]:
             return [*found, "the app has ended"]
         if engine:
             _lift(engine, kind)
-        if phase == "comparing":
-            run.opened.type(b"\x1b")
-            time.sleep(0.5)
         return [*found, *filter(None, [run.ask()]), *run.leave(within_three_seconds)]
     finally:
         run.close()
