@@ -1,4 +1,7 @@
-"""Memory that goes back to the system once it is freed, where the C library can be told so."""
+"""Memory that goes back to the system once it is freed, where the C library can be told so.
+
+Nothing happens with other C libraries than glibc.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,15 @@ def give_back_large_blocks() -> None:
 
     By itself, glibc takes blocks from the heap that are as large as any that was freed before, up
     to 32 MB, and gaps between those that stay are never given back: a process that opens and closes
-    contexts only grows. Nothing happens with other C libraries.
+    contexts only grows.
     """
     if sys.platform == "linux":
         with suppress(AttributeError):
             ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
+
+
+def give_back_freed() -> None:
+    """Have whole pages that are free, between blocks that are not, go back."""
+    if sys.platform == "linux":
+        with suppress(AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)

@@ -27,3 +27,24 @@ def test_large_blocks_do_not_leave_gaps() -> None:
         [sys.executable, "-c", TRIAL], capture_output=True, text=True, check=True
     )
     assert int(trial.stdout) < 10 << 20
+
+
+GAPS = """
+import psutil
+from amulet_local.system.heap import give_back_freed
+
+process = psutil.Process()
+before = process.memory_info().rss
+blocks = [b"x" * 50_000 for _ in range(1_000)]
+del blocks[::2]
+full = process.memory_info().rss
+give_back_freed()
+print(full - before, process.memory_info().rss - before)
+"""
+
+
+def test_free_pages_between_what_stays_go_back() -> None:
+    trial = subprocess.run([sys.executable, "-c", GAPS], capture_output=True, text=True, check=True)
+    full, left = map(int, trial.stdout.split())
+    assert full > 45 << 20
+    assert left < 30 << 20

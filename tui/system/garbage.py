@@ -11,12 +11,20 @@ from __future__ import annotations
 import gc
 import sys
 
+from rich.cells import cached_cell_len
 from textual._styles_cache import StylesCache
+from textual.geometry import Region
 from textual.strip import Strip
+
+from amulet_local.system.heap import give_back_freed
 
 LOOK_S = 0.5  # how often Leftovers is asked to look
 _MORE = 1.03  # times as many blocks of memory; a collection takes longer, the more there are
 _STILL = 1_000  # blocks that come and go between two looks while nothing happens
+_REMEMBERED = (
+    *(StylesCache.get_inner_outer, Strip.render_ansi, cached_cell_len),
+    *(function for function in vars(Region).values() if hasattr(function, "cache_clear")),
+)
 
 
 def collect_rarely() -> None:
@@ -26,14 +34,16 @@ def collect_rarely() -> None:
 
 
 def forget_drawn() -> None:
-    """Give up what was drawn by widgets that are gone.
+    """Give up what was drawn and laid out.
 
     Textual remembers two colours for each of the last thousand widgets, by a key that holds all
-    lines that the widget has drawn, and an escape sequence for each of the last 16,000 styles,
-    which have the place of the text in them: tens of megabytes.
+    lines that the widget has drawn, an escape sequence for each of the last 16,000 styles, which
+    have the place of the text in them, and how wide the last texts were and how the last
+    rectangles met, some thousands of each: tens of megabytes, which fill for an hour. All of it is
+    found out again in some milliseconds.
     """
-    StylesCache.get_inner_outer.cache_clear()
-    Strip.render_ansi.cache_clear()
+    for function in _REMEMBERED:
+        function.cache_clear()
 
 
 class Leftovers:
@@ -48,4 +58,5 @@ class Leftovers:
         if abs(self._seen - before) <= _STILL and self._seen > self._kept * _MORE:
             forget_drawn()
             gc.collect()
+            give_back_freed()
             self._kept = self._seen = sys.getallocatedblocks()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 from rich.color import ColorSystem
 from rich.style import Style
+from textual.geometry import Region
 from textual.strip import Strip
 
 from tui.system.garbage import Leftovers, forget_drawn
@@ -53,3 +54,11 @@ def test_styles_that_were_drawn_are_not_held() -> None:
     assert held() >= first + 100
     forget_drawn()
     assert held() < first + 10
+
+
+def test_what_was_laid_out_is_not_held() -> None:
+    region = Region(3, 5, 7, 11)
+    assert region.intersection(Region(0, 0, 9, 9)) == Region(3, 5, 6, 4)
+    assert Region.intersection.cache_info().currsize > 0
+    forget_drawn()
+    assert Region.intersection.cache_info().currsize == 0
