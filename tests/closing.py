@@ -33,15 +33,21 @@ _ASKS_FOR_SIZES, _TELLS_SIZES = b"\x1b[?2048$p", b"\x1b[?2048;2$y"
 
 
 class Closable:
-    """The app in a terminal of its own, whose other end is here."""
+    """The app in a terminal of its own, whose other end is here.
 
-    def __init__(self, arguments: list[str], variables: Mapping[str, str]) -> None:
+    folder: where it is started, and what it exports goes.
+    """
+
+    def __init__(
+        self, arguments: list[str], variables: Mapping[str, str], folder: Path | None = None
+    ) -> None:
         self._mark = uuid4().hex
         self._ours, theirs = os.openpty()
         termios.tcsetwinsize(theirs, (24, 80))
         self._as_found = termios.tcgetattr(theirs)
         self.app = subprocess.Popen(
             [sys.executable, "-m", "amulet_local", *arguments],
+            cwd=folder,
             env=os.environ | variables | {"TERM": "xterm-256color", _MARK: self._mark},
             preexec_fn=lambda: os.login_tty(theirs),
         )

@@ -85,7 +85,7 @@ class _User:
         (self.home / "config").mkdir(parents=True)
         (self.home / "config" / "config.toml").write_text(_CONFIG, "utf-8")
         variables = {"AMULET_HOME": str(self.home), "HOME": str(folder)}
-        self.opened = Closable(["-m", str(self.model), "-p", "concise"], variables)
+        self.opened = Closable(["-m", str(self.model), "-p", "concise"], variables, folder)
         assert comes(lambda: self.shows(b"ready")), "the app does not open"
         app = psutil.Process(self.opened.app.pid)
         (engine,) = (child for child in app.children() if ENGINE in child.cmdline())

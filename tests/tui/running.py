@@ -33,6 +33,7 @@ from tui.session.changes import ChosenModel
 from tui.session.model_store import ModelStore, StoredModel
 from tui.session.session import Session
 from tui.session.steering import SteeringChoice
+from tui.system.garbage import forget_drawn
 from tui.themes import DARK
 from tui.widgets.dial import Dial
 from tui.widgets.prompt import Prompt
@@ -237,4 +238,4 @@ async def chat(
                 await running.settle()
                 yield running
         session.replies.end()
-        app.forget_drawn()  # or the lines of a thousand widgets are looked at in every collection
+        forget_drawn()  # or the lines of a thousand widgets are looked at in every collection
