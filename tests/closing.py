@@ -29,6 +29,7 @@ _LOOKS = 50
 _MODES = re.compile(rb"\x1b\[\?([\d;]+)([hl])|\x1b\[([<>])\d*u")
 _STYLES = re.compile(rb"\x1b\[[\d;]*m")
 _USUALLY_ON = {"7", "25"}  # line wrap, cursor
+_LAST_WORDS_S = 10  # in which they are read
 _ASKS_FOR_SIZES, _TELLS_SIZES = b"\x1b[?2048$p", b"\x1b[?2048;2$y"
 
 
@@ -105,7 +106,9 @@ class Closable:
 
     def modes(self) -> set[str]:
         """What of the terminal is not as it was found: by the sequences that were written, and by
-        the settings of its line."""
+        the settings of its line; once the app has ended, by all that it wrote."""
+        if self.app.poll() is not None and self._reads.is_set():
+            self._reader.join(_LAST_WORDS_S)
         left = _modes_after(self._modes, self.output)
         if termios.tcgetattr(self._ours) != self._as_found:
             left.add("line settings")
