@@ -41,6 +41,17 @@ def until(terminal: Closable, text: bytes) -> None:
     assert comes(lambda: text in terminal.output)
 
 
+def heard(terminal: Closable, keys: bytes, about: Callable[[], bool]) -> bool:
+    """Whether it becomes so by these keys, typed again and again: what is typed while the app takes
+    the terminal once more is dropped."""
+
+    def is_so() -> bool:
+        terminal.type(keys)
+        return about()
+
+    return comes(is_so)
+
+
 def begun(terminal: Closable) -> None:
     until(terminal, b"\x1b[?1049h")
 
@@ -152,10 +163,8 @@ def test_a_suspended_app_leaves_the_terminal_as_it_was_and_comes_back(opened: Cl
     for _ in range(3):
         opened.app.send_signal(signal.SIGCONT)
         time.sleep(0.1)
-    opened.type(b"still here")
-    until(opened, b"still here")
-    opened.type(CTRL_Q)
-    assert comes(lambda: not opened.living())
+    assert heard(opened, b"still here", lambda: b"still here" in opened.output)
+    assert heard(opened, CTRL_Q, lambda: not opened.living())
     assert opened.app.wait() == 0
     assert opened.modes() == set()
 
