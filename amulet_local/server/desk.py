@@ -16,7 +16,7 @@ from typing import NamedTuple
 from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import AmuletError
 from amulet_local.protocol.messages import Died, Event, Failed, Finished, Prefilling, Reply, Step
-from amulet_local.server.failures import ApiError, busy, engine_gone, too_long
+from amulet_local.server.failures import ApiError, busy, engine_gone, not_loaded, too_long
 from amulet_local.server.slots import Slots
 
 _STUCK_S = 120  # after which an engine that gives no sign of life (see Pulse) is ended
@@ -119,13 +119,20 @@ class Desk:
     def _route(self, event: Event) -> None:
         if isinstance(event, Died):
             logging.error("the engine ended: %s", event.text)
-            for request in list(self._open):
-                self._settle(request, event)
-        elif isinstance(event, Finished) or (isinstance(event, Failed) and event.id is not None):
+            self._settle_all(event)
+        elif isinstance(event, Failed) and event.id is None:  # of loading, after a death
+            logging.error("the model cannot be loaded: %s", event.text)
+            self._settle_all(event)
+            self._engine.restart()  # the next request has another one try
+        elif isinstance(event, Finished | Failed):
             assert event.id is not None
             self._settle(event.id, event)
         elif isinstance(event, Step) and (asked := self._open.get(event.id)):
             asked.heard.put_nowait(event)
+
+    def _settle_all(self, event: Died | Failed) -> None:
+        for request in list(self._open):
+            self._settle(request, event)
 
     def _settle(self, request: int, event: Event) -> None:
         if asked := self._open.pop(request, None):
@@ -145,6 +152,8 @@ class Desk:
 
 def _error_of(failed: Failed) -> ApiError:
     """What a client hears of a command that could not be carried out; paths are not told."""
+    if failed.id is None:
+        return not_loaded()
     if failed.too_long:
         return too_long(failed.text)
     if failed.exit_code == _USAGE:

@@ -60,6 +60,17 @@ def engine_gone(reason: str = "") -> ApiError:
     )
 
 
+def not_loaded() -> ApiError:
+    """An engine that was started anew could not load the model; the next request tries again."""
+    return ApiError(
+        "The model cannot be loaded any more; what the server prints says why.",
+        status=503,
+        kind="server_error",
+        code="model_not_loaded",
+        retry_after=BUSY_S,
+    )
+
+
 def too_long(details: str) -> ApiError:
     """The prompt does not fit the context. Clients know that by the code, or by these words."""
     return ApiError(

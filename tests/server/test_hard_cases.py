@@ -202,6 +202,25 @@ def test_an_engine_that_dies_is_told_of_and_the_next_request_has_another(tmp_pat
         assert server.metric("slots_taken") == 0
 
 
+def test_a_model_that_is_gone_when_the_engine_is_started_anew_may_come_back(tmp_path: Path) -> None:
+    with serving(tmp_path, "--parallel", "2") as server:
+        before = text_of(server.whole())
+        model = tmp_path / f"{MODEL}.gguf"
+        away = model.rename(tmp_path / "away")
+        server.engine.kill()
+
+        def told() -> str | None:
+            """What a request comes to: the death may be heard of after it was asked."""
+            answer = server.chat().json()
+            return answer["error"]["code"] if "error" in answer else text_of(answer)
+
+        assert comes(lambda: told() == "model_not_loaded")
+        assert told() == "model_not_loaded"
+        away.rename(model)
+        assert comes(lambda: told() == before)
+        assert server.metric("slots_taken") == 0
+
+
 def test_model_names_of_clients_that_have_none(server: Serving) -> None:
     for name in ("", None, "default", MODEL.upper()):
         assert server.whole(model=name, max_tokens=1)["model"] == MODEL
