@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
@@ -59,4 +60,12 @@ def serve(app: ASGIApp, listening: socket.socket) -> None:
         timeout_graceful_shutdown=_GRACE_S,
         h11_max_incomplete_event_size=_LARGEST_HEADERS,
     )
+    logging.getLogger("uvicorn.error").addFilter(is_news)  # which Config has set up
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether it tells of what nobody foresaw. That a client read nothing for too long, and that a
+    reply was given up as the server ended, would each be told as an error, with a traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    return error is not None and not isinstance(error, TimeoutError | asyncio.CancelledError)
