@@ -129,9 +129,10 @@ SomeBody = TypeVar("SomeBody", bound=Body)
 
 
 def read_body(raw: bytes, kind: type[SomeBody]) -> SomeBody:
-    """A body as it came. Raises ApiError, which names the field but repeats nothing of it."""
+    """A body as it came; some clients begin theirs with a byte order mark. Raises ApiError, which
+    names the field but repeats nothing of it."""
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return msgspec.json.decode(raw.decode("utf-8-sig"), type=kind)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `")
         param = path.rpartition("$")[2].strip("`").lstrip(".") or None
@@ -140,5 +141,7 @@ def read_body(raw: bytes, kind: type[SomeBody]) -> SomeBody:
         told = re.sub(r"'[^']*'", "", text).replace("`", "").strip()
         where = f"{param}: " if param else ""
         raise ApiError(f"{where}{told}.", param=param) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UnicodeDecodeError:
+        raise ApiError("The body is not UTF-8; send it in that encoding, uncompressed.") from None
+    except (msgspec.DecodeError, RecursionError):
         raise ApiError("The body is not valid JSON.") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -117,6 +118,18 @@ def test_a_wrong_body_is_told_in_openais_form(
     assert answer.status_code == 400
     assert set(error) == {"message", "type", "code", "param"}
     assert str(error["param"]).split("[")[0] == str(param)
+
+
+def test_a_body_that_is_no_utf8_is_told_so_and_a_byte_order_mark_is_none(server: Serving) -> None:
+    """As Windows PowerShell sends what is not ASCII, and as others compress what is long."""
+    body = json.dumps(chat_body(messages=[{**USER, "content": "Café?"}]), ensure_ascii=False)
+    with server.client() as client:
+        for raw in (body.encode("latin-1"), body.encode("utf-16"), gzip.compress(body.encode())):
+            answer = client.post("/v1/chat/completions", content=raw)
+            assert answer.status_code == 400
+            assert "not UTF-8" in answer.json()["error"]["message"]
+        marked = client.post("/v1/chat/completions", content=body.encode("utf-8-sig"))
+    assert marked.status_code == 200
 
 
 @pytest.mark.parametrize(
