@@ -63,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "standard output is closed, so there is nowhere to write the result; leave it open."
             )
             return AmuletError.exit_code
-        place = f"{error.filename}: " if error.filename else ""
+        named = error.filename2 or error.filename  # of a rename, what it was to be
+        place = f"{named}: " if named else ""
         remedy = advice(error, "fix that and try again")
         say(f"the operating system reported an error ({place}{cause(error)}); {remedy}.")
         return AmuletError.exit_code

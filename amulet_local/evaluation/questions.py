@@ -86,8 +86,8 @@ def _parse(text: str) -> list[Question]:
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
-    """Lines that hold something, with their numbers from 1."""
-    numbered = enumerate(text.splitlines(), 1)
+    """Lines that hold something, with their numbers from 1. Other breaks may stand in a question."""
+    numbered = enumerate(text.split("\n"), 1)
     return [(number, line.strip()) for number, line in numbered if line.strip()]
 
 

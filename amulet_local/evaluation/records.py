@@ -18,6 +18,7 @@ from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.evaluation.variants import Method
 from amulet_local.files import private, private_folder, read_json, write_whole
 from amulet_local.protocol.alignment import Placement, Sampling
+from amulet_local.system import paths
 from amulet_local.verifiers import Verifier
 
 Key = tuple[int, str, str]  # question, preference, variant; base's preference is ""
@@ -203,14 +204,19 @@ def _append(path: Path, record: msgspec.Struct) -> None:
 
 def _read(path: Path, kind: type[Struct]) -> list[Struct]:
     """The records of a file, in order; a last line cut short is taken out of the file."""
+    if paths.exists(path) and not paths.is_file(path):  # a pipe would be waited for
+        raise NotUsableError(f"{path} is not a file; choose another folder.")
     try:
         data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            with path.open("r+b") as file:
+                file.truncate(whole)
     except FileNotFoundError:
         return []
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        with path.open("r+b") as file:
-            file.truncate(whole)
+    except OSError as error:
+        remedy = advice(error, "choose another folder")
+        raise NotUsableError(f"{path} cannot be read ({cause(error)}); {remedy}.") from None
     decode: Callable[[bytes], Struct] = msgspec.json.Decoder(kind).decode
     records = []
     for number, line in enumerate(data[:whole].splitlines(), 1):

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -174,6 +176,17 @@ def test_what_the_system_refuses_is_a_sentence(
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith(f"amulet: the operating system reported an error (/there: {told}")
     assert result.err.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_put_in_place_is_told_by_its_own_name(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch, engine: FakeEngine, tmp_path: Path
+) -> None:
+    (tmp_path / "part").touch()
+    (tmp_path / "whole").mkdir()
+    rename = partial((tmp_path / "part").rename, tmp_path / "whole")
+    monkeypatch.setattr(engine, "reply", lambda _: rename())
+    told = f"({tmp_path / 'whole'}: Is a directory); fix that and try again."
+    assert amulet("ask", "?").err == f"amulet: the operating system reported an error {told}\n"
 
 
 @pytest.mark.slow

@@ -40,6 +40,14 @@ def test_the_question_with_its_instruction_stands_in_the_place_of_the_question(
     assert preference == Preference("format", words, 3.0, 0.2, instead=True)
 
 
+def test_breaks_that_json_has_in_a_string_end_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "format.jsonl"
+    line = {**LINE, "question": "Why is\u2028the sky\x85blue?"}
+    path.write_text(json.dumps(line, ensure_ascii=False) + "\n", "utf-8")
+    ((question, _),) = read_instructions(path)
+    assert question.question == "Why is\u2028the sky\x85blue?"
+
+
 def test_an_instruction_in_words_of_its_own_is_a_preference_like_any_other(tmp_path: Path) -> None:
     line = {**LINE, "question_with_instruction": "", "preference": "Use no commas."}
     ((_, preference),) = read_instructions(written(tmp_path, line))

@@ -44,6 +44,13 @@ def test_plain_lines_are_numbered(tmp_path: Path) -> None:
     assert read_questions(path) == [Question(0, "Why?"), Question(1, "How?")]
 
 
+@pytest.mark.parametrize("mark", ["\u2028", "\x85"])
+def test_breaks_that_json_has_in_a_string_end_no_line(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_text(f'{{"question": "Why{mark}me?"}}\n', encoding="utf-8")
+    assert read_questions(path) == [Question(0, f"Why{mark}me?")]
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,25 @@ def test_a_line_that_is_no_reply_is_told_by_its_number(line: bytes, tmp_path: Pa
     (tmp_path / "replies.jsonl").write_bytes(line + b"\n")
     with pytest.raises(NotUsableError, match=r"^line 1 of \S+replies\.jsonl cannot be read"):
         Folder(tmp_path).replies()
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (os.mkfifo, "is not a file; choose another folder."),
+        (Path.mkdir, "is not a file; choose another folder."),
+        (
+            lambda path: path.symlink_to(path),
+            "cannot be read (Too many levels of symbolic links); choose another folder.",
+        ),
+    ],
+    ids=["pipe", "folder", "loop"],
+)
+def test_what_stands_in_place_of_the_replies_is_told_and_not_waited_for(
+    make: Callable[[Path], None], told: str, tmp_path: Path
+) -> None:
+    replies = tmp_path / "replies.jsonl"
+    make(replies)
+    with pytest.raises(NotUsableError) as refused:
+        Folder(tmp_path).replies()
+    assert str(refused.value) == f"{replies} {told}"
