@@ -86,7 +86,7 @@ def _parse(text: str) -> list[Question]:
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
-    """Lines that hold something, with their numbers from 1. Other breaks may stand in a question."""
+    """Lines that hold something, with their numbers from 1; a question may have other breaks."""
     numbered = enumerate(text.split("\n"), 1)
     return [(number, line.strip()) for number, line in numbered if line.strip()]
 
