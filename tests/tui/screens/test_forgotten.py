@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -18,13 +17,12 @@ from tui.system.garbage import Leftovers, forget_drawn
 
 _OPENED = 4
 _LOOKS, _BETWEEN_LOOKS_S = 5000, 0.02  # a minute and more where the machine is busy
-_HELD = 3  # Textual remembers the last one, and timers that were stopped hold another for a moment
 
 
-async def open_and_leave(running: Running, key: str) -> type:
+async def open_and_leave(running: Running, key: str) -> weakref.ref[Any]:
     await running.press(key)
-    opened = type(running.app.screen)
-    assert opened is not type(running.screen)
+    opened = weakref.ref(running.app.screen)
+    assert opened() is not running.screen
     assert running.shown()
     await running.press("escape")
     assert running.app.screen is running.screen
@@ -39,9 +37,12 @@ def uncollected() -> Iterator[None]:
     gc.enable()
 
 
-async def are_gone(left: Sequence[weakref.ref[Any]]) -> bool:
-    """All but the last, which is remembered, before long."""
+async def are_gone(
+    left: Sequence[weakref.ref[Any]], collect: Callable[[], object] = lambda: None
+) -> bool:
+    """All but the last, which Textual remembers, before long."""
     for _ in range(_LOOKS):
+        collect()
         if len([each for each in left if each()]) <= 1:
             return True
         await asyncio.sleep(_BETWEEN_LOOKS_S)
@@ -51,11 +52,7 @@ async def are_gone(left: Sequence[weakref.ref[Any]]) -> bool:
 async def test_what_screens_leave_goes_once_nothing_happens(uncollected: None) -> None:
     async with chat(FakeEngine(["One."])) as running:
         await running.say("Hello?")
-        left = []
-        for _ in range(_OPENED):
-            await running.press("ctrl+l")
-            left.append(weakref.ref(running.app.screen))
-            await running.press("escape")
+        left = [await open_and_leave(running, "ctrl+l") for _ in range(_OPENED)]
         assert await are_gone(left)
 
 
@@ -63,13 +60,8 @@ async def test_screens_that_were_left_are_not_held() -> None:
     async with chat(FakeEngine(["One."], *[["Two."]] * 3 * _OPENED)) as running:
         await running.say("Hello?")
         keys = ("ctrl+f", "ctrl+y", "ctrl+l", "ctrl+p", "ctrl+g")
-        opened = [await open_and_leave(running, key) for key in keys for _ in range(_OPENED)]
-        gc.collect()
-        held = Counter(type(each) for each in gc.get_objects())
-        assert held[type(running.screen)] == 1
-        kinds = set(opened)
-        assert len(kinds) == len(keys)
-        assert {kind: held[kind] for kind in kinds if held[kind] > _HELD} == {}
+        left = {key: [await open_and_leave(running, key) for _ in range(_OPENED)] for key in keys}
+        assert [key for key in keys if not await are_gone(left[key], gc.collect)] == []
 
 
 async def test_what_was_drawn_of_screens_that_were_left_is_not_held(
