@@ -40,7 +40,7 @@ def new_preset(name: str) -> Path:
     if not NAME.fullmatch(name):
         raise UsageError(
             f"a preset cannot be called {shortened(name)!r}; use lower-case letters, digits and "
-            "hyphens."
+            "hyphens, at most 100."
         )
     _must_be_new(name, f"change it with: amulet presets edit {name}")
     return _write(_own(name), _TEMPLATE)

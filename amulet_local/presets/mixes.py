@@ -175,7 +175,7 @@ def save_mix(
     if not NAME.fullmatch(name):
         raise UsageError(
             f"a mix cannot be called {shortened(name)!r}; use lower-case letters, digits and "
-            "hyphens."
+            "hyphens, at most 100."
         )
     if name in presets.presets or name in presets.broken:
         raise UsageError(f"there is already a preset called {name}; choose another name.")

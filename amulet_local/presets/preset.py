@@ -59,7 +59,7 @@ USUAL_STRENGTH = strength_of(USUAL_FIRMNESS)
 USUAL_SAMPLING = Sampling(dry_multiplier=0.8, penalty_last_n=512)  # realigned replies loop more
 
 BUILT_IN = Path(__file__).parent / "builtin"
-NAME = re.compile("[a-z0-9-]+")
+NAME = re.compile("[a-z0-9-]{1,100}")  # the name of a file with something behind it
 MOST_BYTES = 64 * 1024
 
 Words = Annotated[str, msgspec.Meta(pattern=r"\S")]
@@ -207,7 +207,7 @@ def preset_of(name: str, values: dict[str, Any]) -> Preset:
     if not NAME.fullmatch(name):
         raise UsageError(
             f"a preset cannot be called {shortened(name)!r}; use lower-case letters, digits and "
-            "hyphens."
+            "hyphens, at most 100."
         )
     try:
         for number in ("strength", "guard"):

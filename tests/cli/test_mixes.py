@@ -182,7 +182,12 @@ def test_a_broken_mix_is_told_of_below_the_list(amulet: Amulet) -> None:
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("No Name", "cannot be called"), ("concise", "already a preset"), ("work", "already a mix")],
+    [
+        ("No Name", "cannot be called"),
+        ("m" * 5000, f"cannot be called '{'m' * 59}…'; use lower-case letters"),
+        ("concise", "already a preset"),
+        ("work", "already a mix"),
+    ],
 )
 def test_a_mix_needs_a_name_of_its_own(amulet: Amulet, name: str, told: str) -> None:
     make_mix("work", '[[fader]]\npreset = "concise"')

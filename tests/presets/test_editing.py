@@ -37,7 +37,7 @@ def test_a_new_preset_can_be_used_at_once() -> None:
     assert load_presets().get("my-own").usual_strength == USUAL_STRENGTH
 
 
-@pytest.mark.parametrize("name", ["", "Mine", "../mine", "a b", "a/b", ".", "ä"])
+@pytest.mark.parametrize("name", ["", "Mine", "../mine", "a b", "a/b", ".", "ä", "a" * 101])
 def test_a_name_that_would_leave_the_folder_or_the_alphabet_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="lower-case letters"):
         new_preset(name)
