@@ -9,7 +9,7 @@ in which the app opens. Nothing here knows what the rules are about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, cast
 
 from textual.app import App
@@ -39,7 +39,8 @@ class Match(NamedTuple):
 _NOTED = ("_has_hover_style", "_has_focus_within", "_has_order_style", "_has_odd_or_even")
 _SHEETS = 16  # kept; the first widget of a kind brings sources of its own, which make another sheet
 _STATES = 2048  # kept for each, of some kilobytes; a chat with most screens opened has some 300
-_matches: LRUCache[tuple[RuleSet, ...], LRUCache[State, Match]] = LRUCache(_SHEETS)
+_Found = tuple[LRUCache[State, Match], frozenset[str]]  # what matches, and the ids in selectors
+_sheets: LRUCache[tuple[RuleSet, ...], _Found] = LRUCache(_SHEETS)
 
 
 class _Parts(dict[str, RenderStyles]):
@@ -66,7 +67,7 @@ class ParsedOnce(Stylesheet):
 
     _given: object = None  # the variables, as a part of a key
     _known: LRUCache[State, Match]  # for the rules that there are now
-    _named: set[str]  # the ids that they ask for; a notification has one of its own
+    _named: frozenset[str]  # the ids that they ask for; a notification has one of its own
     _states: dict[DOMNode, State] | None = None  # while many nodes are updated
 
     def parse(self) -> None:
@@ -74,16 +75,9 @@ class ParsedOnce(Stylesheet):
         self._given = frozenset(self._variables.items())
         super().parse()
         sheet = tuple(self.rules)
-        if (known := _matches.get(sheet)) is None:
-            known = _matches[sheet] = LRUCache(_STATES)
-        self._known = known
-        self._named = {
-            selector.name
-            for rule in sheet
-            for chain in rule.selector_set
-            for selector in chain.selectors
-            if selector.type is SelectorType.ID
-        }
+        if (found := _sheets.get(sheet)) is None:
+            found = _sheets[sheet] = LRUCache(_STATES), _ids_in(sheet)
+        self._known, self._named = found
 
     def reparse(self) -> None:
         """Apply new variables. Raises what `parse` raises, and keeps its rules then."""
@@ -177,3 +171,13 @@ class ParsedOnce(Stylesheet):
             rules = super()._parse_rules(*source)
             _parsed[self._given, source] = rules
         return rules
+
+
+def _ids_in(sheet: Sequence[RuleSet]) -> frozenset[str]:
+    return frozenset(
+        selector.name
+        for rule in sheet
+        for chain in rule.selector_set
+        for selector in chain.selectors
+        if selector.type is SelectorType.ID
+    )

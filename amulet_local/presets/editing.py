@@ -19,6 +19,7 @@ from amulet_local.presets.preset import (
     MOST_BYTES,
     NAME,
     Preset,
+    check_name,
     load_presets,
     not_found,
     read_preset,
@@ -26,7 +27,7 @@ from amulet_local.presets.preset import (
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.settings import presets_folder
 from amulet_local.system import paths
-from amulet_local.system.text_files import read_text, shortened
+from amulet_local.system.text_files import read_text
 
 _NOT_IN_FILES = ("name", "path", "built_in")
 
@@ -37,11 +38,7 @@ def new_preset(name: str) -> Path:
     Raises UsageError where the name cannot be used or is taken, NotUsableError where the folder
     cannot be written to.
     """
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"a preset cannot be called {shortened(name)!r}; use lower-case letters, digits and "
-            "hyphens, at most 100."
-        )
+    check_name(name, "preset")
     _must_be_new(name, f"change it with: amulet presets edit {name}")
     return _write(_own(name), _TEMPLATE)
 

@@ -18,7 +18,7 @@ from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.files import replacing
 from amulet_local.presets.firmness import Firmness
 from amulet_local.presets.mixing import Chosen, Together, without_doubles
-from amulet_local.presets.preset import MOST_BYTES, NAME, Presets
+from amulet_local.presets.preset import MOST_BYTES, NAME, Presets, check_name
 from amulet_local.protocol.alignment import MOST_FADERS, Placement, Sampling, Strength
 from amulet_local.protocol.numbers import Fraction
 from amulet_local.settings import mixes_folder
@@ -172,11 +172,7 @@ def save_mix(
     Raises UsageError where the name cannot be used or is taken, NotUsableError where the file
     cannot be written.
     """
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"a mix cannot be called {shortened(name)!r}; use lower-case letters, digits and "
-            "hyphens, at most 100."
-        )
+    check_name(name, "mix")
     if name in presets.presets or name in presets.broken:
         raise UsageError(f"there is already a preset called {name}; choose another name.")
     path = _file(name)

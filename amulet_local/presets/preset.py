@@ -199,16 +199,21 @@ def read_preset(path: Path) -> Preset:
     return Preset(**values, name=path.stem, path=path, built_in=path.parent == BUILT_IN)
 
 
+def check_name(name: str, what: str) -> None:
+    """Raises UsageError where a preset or a mix (`what`) cannot have this name."""
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"a {what} cannot be called {shortened(name)!r}; use lower-case letters, digits and "
+            "hyphens, at most 100."
+        )
+
+
 def preset_of(name: str, values: dict[str, Any]) -> Preset:
     """A preset that may become a file, from what a form says; numbers may be texts.
 
     Raises UsageError, naming the field, where a value is not possible.
     """
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"a preset cannot be called {shortened(name)!r}; use lower-case letters, digits and "
-            "hyphens, at most 100."
-        )
+    check_name(name, "preset")
     try:
         for number in ("strength", "guard"):
             with suppress(ValueError):

@@ -52,7 +52,8 @@ class Lockstep:
             self._last_prompts: list[list[int]] = []
             self._last_logits: list[Row] = []
             self.can_rewind = can_rewind(self._contexts[0])
-            self._may_part = self.can_rewind and not (self.is_fixed or model.window)
+            # Whether its streams may have cells to themselves.
+            self.can_part = self.can_rewind and not model.window
             self._owned = owned.pop_all()
             self.close = self._owned.close
 
@@ -284,7 +285,7 @@ class Lockstep:
                 prompts,
                 self.length,
                 self.most_cells,
-                may_part=self._may_part,
+                may_part=self.can_part and not self.is_fixed,
             )
 
     def _share_prefixes(self, prompts: Sequence[Sequence[int]], report: Callable[[], None]) -> None:

@@ -52,7 +52,7 @@ class StreamPool:
         self.length, self.can_rewind = lockstep.length, lockstep.can_rewind
         self._most_cells = lockstep.most_cells
         # Cells that each stream may have to itself, 0 where that cannot be.
-        parts = lockstep.is_fixed and self.can_rewind and not lockstep.model.window
+        parts = lockstep.is_fixed and lockstep.can_part
         self._part = self._most_cells // len(self._streams) // PADDING * PADDING if parts else 0
         self._idle = list(self._streams)  # given back longest ago first
         self._latest: set[int] = set()  # by id, of those given back last
@@ -189,11 +189,8 @@ class StreamPool:
 
     def _make_room(self) -> bool:
         """More cells, or fewer in use; False where neither can be."""
-        if self._context.apart:
+        if self._context.apart or self._context.length < self._most_cells:
             self._move(apart=False)
-            return True
-        if self._context.length < self._most_cells:
-            grow(self._context, self._streams, self._held(), self._most_cells)
             return True
         unused = next((stream for stream in self._idle if stream.tokens), None)
         if unused:
