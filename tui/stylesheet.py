@@ -134,7 +134,7 @@ class ParsedOnce(Stylesheet):
             self.parse()
         state = self._state(node)
         if component:
-            state = (DOMNode, None, frozenset((component,)), frozenset(), state)
+            state = (DOMNode, None, frozenset((component,)), (), state)
         return self._known.get(state)
 
     def _remember(self, node: DOMNode, rules: RulesMap) -> None:

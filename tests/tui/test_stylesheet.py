@@ -75,6 +75,19 @@ async def test_a_second_app_parses_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         assert running.app.current_theme.name == LIGHT.name
 
 
+async def test_a_second_app_matches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with chat(FakeEngine()):
+        pass
+
+    def match(_: Stylesheet, node: DOMNode, **__: object) -> None:
+        raise AssertionError(f"{node} is matched")
+
+    monkeypatch.setattr(Stylesheet, "apply", match)
+    monkeypatch.setattr(Stylesheet, "_process_component_classes", match)
+    async with chat(FakeEngine()):
+        pass
+
+
 def styles_of(node: DOMNode) -> dict[str, object]:
     """What a node has from the stylesheet, and its component classes have."""
     styles = node._component_styles
