@@ -37,16 +37,25 @@ def uncollected() -> Iterator[None]:
     gc.enable()
 
 
+async def soon(about: Callable[[], bool]) -> bool:
+    """Whether it becomes so. A stopped timer holds what it was for until it had been due."""
+    for _ in range(_LOOKS):
+        if about():
+            return True
+        await asyncio.sleep(_BETWEEN_LOOKS_S)
+    return False
+
+
 async def are_gone(
     left: Sequence[weakref.ref[Any]], collect: Callable[[], object] = lambda: None
 ) -> bool:
     """All but the last, which Textual remembers, before long."""
-    for _ in range(_LOOKS):
+
+    def about() -> bool:
         collect()
-        if len([each for each in left if each()]) <= 1:
-            return True
-        await asyncio.sleep(_BETWEEN_LOOKS_S)
-    return False
+        return len([each for each in left if each()]) <= 1
+
+    return await soon(about)
 
 
 async def test_what_screens_leave_goes_once_nothing_happens(uncollected: None) -> None:
@@ -83,4 +92,4 @@ async def test_what_was_drawn_of_screens_that_were_left_is_not_held(
             await open_and_leave(running, "ctrl+p")
         assert drawn() > first + _OPENED
         forget_drawn()
-        assert drawn() < first + _OPENED
+        assert await soon(lambda: drawn() < first + _OPENED)
