@@ -178,9 +178,13 @@ def test_an_arrow_that_runs_back_up_is_caught(
 
 
 @pytest.mark.parametrize(
-    "indent", ["", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "]
+    ("package", "indent"),
+    [
+        ("amulet_local/system", ""),
+        ("models", ""),
+        ("tui/widgets", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "),
+    ],
 )
-@pytest.mark.parametrize("package", ["amulet_local/system", "models", "tui/widgets"])
 def test_a_circle_is_caught(tree: Tree, changed: dict[str, str], package: str, indent: str) -> None:
     here = package.replace("/", ".")
     changed[f"{package}/hen.py"] = f"import {here}.egg"

@@ -2,7 +2,9 @@
 stopped, edited, asked for again, compared and looked into, chats outgrow the context and go.
 
 After a warm-up, neither the app nor its engine may grow: the median memory, descriptors and threads
-of the last quarter are compared with those of the first. The last reply is a fresh engine's.
+of the last quarter are compared with those of the first. The warm-up begins with every act in a
+chat that fills its context, with all the presets in the mix, so that what is in use at once at most
+has been there, and what comes on top is kept for nothing. The last reply is a fresh engine's.
 
 TORTURE_MINUTES makes it shorter; what was measured after each act is kept in long-use.csv, beside
 the report.
@@ -43,6 +45,7 @@ _FEWEST = 100  # acts after the warm-up, for memory to be judged
 _MOST_GROWTH = 1.05
 _SEEN = 0.9  # of what should be shown; a wave of other work on the machine may hide some of it
 _TOKENS = 300
+_FILL = 6  # long messages and their replies are more than a context holds
 _VOCABULARY = 8_000
 # Without flash attention, larger batches round almost as single rows do.
 _OPTIONS = LoadOptions(flash_attention="off")
@@ -111,6 +114,12 @@ class _User:
             "rename": lambda: self.sees(b"", self.command("rename", self.text(3))),
             "lists": lambda: self.sees(b"", _PRESETS, ESCAPE, _HELP, ESCAPE, b"/model\r"),
         }
+
+    def largest(self) -> list[str]:
+        """Acts after which no other needs more memory."""
+        mixed = [self.command("mix", name) for name in _NAMES]
+        assert self.sees(b"", *mixed)
+        return [*["ask at length"] * _FILL, *self.acts]
 
     # -- keys ------------------------------------------------------------------------------------
 
@@ -209,8 +218,9 @@ def _use(random: Random, folder: Path) -> str:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(["time", "act", *(f"{who} {each}" for who in user.processes
                                              for each in Measured._fields)])  # fmt: skip
+            planned = user.largest()
             while not over.is_set():
-                act = random.choice(list(user.acts))
+                act = planned.pop(0) if planned else random.choice(list(user.acts))
                 (seen if user.acts[act]() else missed)[act] += 1
                 user.rest()
                 assert user.opened.app.poll() is None, f"the app ends with {act}"

@@ -347,7 +347,7 @@ def test_the_chat_opens_without_native_code_and_without_what_it_may_not_need() -
 @pytest.mark.model
 async def test_a_chat_with_the_real_engine(default_model: Path) -> None:
     engine = EngineProcess()
-    # Greedy and verbose, so that the second reply is sure to be still under way when it is stopped.
+    # Greedy, verbose and of a hundred chapters: the second reply is under way when it is stopped.
     verbose = structs.replace(load_presets().get("verbose"), sampling=Sampling(temperature=0.0))
     history = History(history_file())
     steering = SteeringChoice.to_preset(verbose, BASE)
@@ -371,7 +371,7 @@ async def test_a_chat_with_the_real_engine(default_model: Path) -> None:
             first = session.path[1].message
             assert first.text
             assert first.token_ids
-            prompt.insert("What makes a good walking holiday?")
+            prompt.insert("Write a story of a lighthouse with one hundred chapters.")
             await pilot.press("enter")
             await until("▸ writing")
             await pilot.press("escape")
