@@ -111,9 +111,13 @@ class ParsedOnce(Stylesheet):
         base = node.styles.base
         if type(node) is DOMNode:  # a new one, for a component class: nothing is drawn by it
             base.merge_rules(match.kept)
-        elif (animate and "transitions" in match.kept) or base.get_rules() != match.kept:
+        elif animate and "transitions" in match.kept:
             self.replace_rules(node, match.rules, animate=animate)
-        else:
+        else:  # not those that stay: to set a rule has the node drawn anew
+            before, kept = base.get_rules(), match.kept
+            for name in before.keys() | kept.keys():
+                if before.get(name) != kept.get(name):
+                    setattr(base, name, match.rules.get(name))
             node.notify_style_update()
         self._process_component_classes(node)
 
