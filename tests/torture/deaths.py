@@ -167,6 +167,16 @@ class Run:
         found = [] if waits(lambda: not self.opened.living()) else ["it does not end by the key"]
         return [*found, *self.left()]
 
+    def living(self) -> str:
+        """What lives on, and what it is at, for whoever looks for the reason."""
+        told = ""
+        for process in self.opened.living():
+            with suppress(psutil.Error), process.oneshot():
+                age = time.time() - process.create_time()
+                told += f"\n{process.cmdline()[1:5]}, {process.status()}, {process.num_threads()} "
+                told += f"threads, {sum(process.cpu_times()[:2]):.1f} s of {age:.1f}"
+        return f"something lives on:{told}\n{self.drawn()}"
+
     def left(self) -> list[str]:
         """What of the terminal is not as it was, and what was written that nobody should read."""
         found = [] if self.gone else [f"the terminal: {mode}" for mode in self.opened.modes()]
@@ -232,7 +242,7 @@ def _obeyed(
     sent = run.send(who, signals, chance)
     ends = who == "app" and (signals == "close" or not {*signals.split()}.isdisjoint(ENDING))
     if ends or phase == "quitting":
-        found = [] if waits(lambda: not run.opened.living()) else ["something lives on"]
+        found = [] if waits(lambda: not run.opened.living()) else [run.living()]
         return [*found, *([] if "KILL" in signals and who == "app" else run.left())]
     if who == "engine" and sent and signals not in ("STOP", "CONT", "STOP CONT"):
         told = (b"engine stopped", b"to restart it", b"The engine")
