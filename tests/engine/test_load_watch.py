@@ -31,7 +31,11 @@ say(Loaded("m", "m", "llama", 256, 9, 3, 0, "CPU", "one-context", 1, True, True,
 time.sleep(60)
 """
 _TURNS = "for turn in range(40):\n    time.sleep(0.1)\n    "
-STUCK = {"caught in a loop": "while True: pass", "waiting for ever": "time.sleep(600)"}
+# Half of the time, so that other tests have the rest.
+STUCK = {
+    "caught in a loop": "while True: sum(range(99_999)); time.sleep(0.005)",
+    "waiting for ever": "time.sleep(600)",
+}
 AT_WORK = {
     "telling how far it is": _TURNS + "say(Loading(turn / 40))",
     "taking memory": _TURNS + "held.append(bytearray(1 << 20))",

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
@@ -23,12 +24,20 @@ _ENDING = [
     for name in ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT")
     if hasattr(signal, name)
 ]
+_JOB = [getattr(signal, name) for name in ("SIGTSTP", "SIGCONT") if hasattr(signal, name)]
 _heard: list[int] = []
+_job: deque[int] = deque(maxlen=1)
 
 
 def ending() -> bool:
     """Whether a signal to end the process has come; for the main thread, which hears it first."""
     return bool(_heard)
+
+
+def goes_on() -> bool:
+    """Whether the newest of SIGTSTP and SIGCONT is the latter; a moment after they have come. For
+    the main thread, which is told of those that came together by their numbers, not in turn."""
+    return bool(_job) and _job[0] == signal.SIGCONT
 
 
 class Ending:
@@ -71,7 +80,8 @@ class Ending:
 
     def _listen(self, heard: socket.socket) -> None:
         while (number := heard.recv(1)[0]) not in _ENDING:
-            pass
+            if number in _JOB:
+                _job.append(number)
         orderly = True
         with suppress(RuntimeError):  # the loop has ended already
             orderly = self._leave(SIGNALLED + number)

@@ -25,7 +25,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Key
 from textual.message import Message
 
-from tui.system.signals import ending
+from tui.system.signals import ending, goes_on
 
 _AT_ONCE = 1 << 12  # bytes
 _PATIENCE_S = 0.1  # in which an escape sequence has come whole, and signals that came together
@@ -130,7 +130,9 @@ class SteadyDriver(LinuxDriver):
         shell waits for that one. It would take the terminal too early if that stopped first."""
         if self._in_use and self._auto_restart and not ending():
             self.suspend_application_mode()
-            os.killpg(0, signal.SIGSTOP)
+            if not goes_on():  # else nobody would tell us to once more
+                self._came_back = True
+                os.killpg(0, signal.SIGSTOP)
             self._come_back()
 
     def _go_on(self) -> None:
@@ -143,13 +145,14 @@ class SteadyDriver(LinuxDriver):
 
     def _come_back(self) -> None:
         """Take the terminal again once the shell lets us; unless the app is to end."""
-        self._came_back = self._must_signal_resume = True
+        self._must_signal_resume = True
         while not self._in_use and not ending():
             if self._is_ours():
                 self.resume_application_mode()
                 continue
             time.sleep(_PATIENCE_S)  # a signal to end that has waited is heard by another thread
             if not ending():
+                self._came_back = True
                 os.kill(os.getpid(), signal.SIGSTOP)
 
     def _is_ours(self) -> bool:

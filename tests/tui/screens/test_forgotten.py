@@ -15,7 +15,7 @@ from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat
 from tui.system.garbage import Leftovers, forget_drawn
 
-_OPENED = 4
+_OPENED = 3
 _LOOKS, _BETWEEN_LOOKS_S = 5000, 0.02  # a minute and more where the machine is busy
 
 

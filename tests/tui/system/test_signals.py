@@ -169,6 +169,28 @@ def test_a_suspended_app_leaves_the_terminal_as_it_was_and_comes_back(opened: Cl
     assert opened.modes() == set()
 
 
+def test_told_to_stop_and_to_go_on_at_once_it_goes_on(opened: Closable) -> None:
+    ready(opened)
+    for _ in range(6):
+        opened.app.send_signal(signal.SIGTSTP)
+        time.sleep(0.002)  # else the system itself drops the first
+        opened.app.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+        assert psutil.Process(opened.app.pid).status() != psutil.STATUS_STOPPED
+    assert heard(opened, b"still here", lambda: b"still here" in opened.output)
+
+
+def test_after_each_stop_the_terminal_is_taken_again(opened: Closable) -> None:
+    """Another program may have had it meanwhile."""
+    ready(opened)
+    for _ in range(3):
+        opened.app.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, opened.app.pid, os.WSTOPPED)
+        opened.forget()
+        opened.app.send_signal(signal.SIGCONT)
+        assert comes(lambda: b"\x1b[?1049h" in opened.output)
+
+
 @pytest.mark.parametrize(
     "signals",
     [
