@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,7 +51,7 @@ class Closable:
             [sys.executable, "-m", "amulet_local", *arguments],
             cwd=folder,
             env=os.environ | variables | {"TERM": "xterm-256color", _MARK: self._mark},
-            preexec_fn=lambda: os.login_tty(theirs),
+            preexec_fn=lambda: _begin_in(theirs),
         )
         os.close(theirs)
         self._reads = threading.Event()
@@ -133,6 +134,14 @@ class Closable:
                 process.kill()
         self.app.wait()
         return left
+
+
+def _begin_in(terminal: int) -> None:
+    """As a shell begins a job: signals that whoever runs this may ignore, such as a script that has
+    put it in the background, have their usual effect."""
+    os.login_tty(terminal)
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _modes_after(modes: set[str], output: bytes) -> set[str]:

@@ -52,7 +52,7 @@ from tui.stylesheet import ParsedOnce
 from tui.system.clipboard import copy
 from tui.system.garbage import LOOK_S, Leftovers, collect_rarely, forget_drawn
 from tui.system.links import open_address, openable
-from tui.system.signals import Ending
+from tui.system.signals import Ending, exiting
 from tui.themes import DARK, OWN, first_theme, remember
 from tui.unexpected import met, survive, told
 
@@ -92,7 +92,8 @@ def run_chat(
         session = Session(engine, history, settings, options, steering, temporary=temporary)
         if thinking is not None:
             session.think(thinking)
-        theme = first_theme(settings.theme)
+        with exiting():
+            theme = first_theme(settings.theme)
         model = model or last_model()
         app = AmuletApp(session, engine, ModelStore(), model, notices, settings.keys, theme)
 

@@ -32,6 +32,7 @@ PHASES = (
     *("saving", "pulling", "quitting"),
 )
 _BEFORE_THE_ENGINE = ("starting", "migrating")
+_OVER = ("comparing", "looking")  # the chat
 ENDING = ("KILL", "TERM", "HUP", "INT", "QUIT")
 SIGNALS = {
     "app": (*ENDING, "close", "CONT", "STOP CONT", "TSTP CONT", "TSTP TERM CONT", "STOP TERM CONT"),
@@ -246,9 +247,15 @@ def _obeyed(
         return [*found, *([] if "KILL" in signals and who == "app" else run.left())]
     if who == "engine" and sent and signals not in ("STOP", "CONT", "STOP CONT"):
         told = (b"engine stopped", b"to restart it", b"The engine")
-        if not comes(lambda: run.shows(*told, since=drawn) or answered(run.home) > 1):
-            return ["nothing is said of it"]
-    if phase in ("comparing", "looking"):
+
+        def is_told() -> bool:
+            return run.shows(*told, since=drawn) or answered(run.home) > 1
+
+        if phase in _OVER and not within_three_seconds(is_told):
+            run.back()  # a comparison at its end needs no engine
+        if not comes(is_told):
+            return [f"nothing is said of it:\n{run.drawn()}"]
+    if phase in _OVER:
         run.back()
     if signals == "STOP" and sent:
         run.opened.type(CLEAR + b"Is anybody there?\r")  # else an idle engine would owe no word

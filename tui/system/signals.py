@@ -12,8 +12,8 @@ import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from math import inf
 from time import monotonic
 
@@ -38,6 +38,22 @@ def goes_on() -> bool:
     """Whether the newest of SIGTSTP and SIGCONT is the latter; a moment after they have come. For
     the main thread, which is told of those that came together by their numbers, not in turn."""
     return bool(_job) and _job[0] == signal.SIGCONT
+
+
+@contextmanager
+def exiting() -> Iterator[None]:
+    """Meanwhile, SIGTERM, SIGHUP, SIGINT and SIGQUIT raise SystemExit, so that what is changed for
+    a moment is put back. For the main thread."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(SIGNALLED + number)
+
+    before = {number: signal.signal(number, leave) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Ending:

@@ -50,6 +50,7 @@ class SteadyDriver(LinuxDriver):
     def __init__(self, *args: Any, **options: Any) -> None:
         self._in_use = False
         self._came_back = False  # which the signal to go on has still to be heard of
+        self._taking = threading.Lock()
         super().__init__(*args, **options)
         self._file = cast(Any, _Output(_terminal()))  # as much of a file as is used
 
@@ -68,11 +69,12 @@ class SteadyDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """Take the terminal."""
-        if not self._in_use:
-            self._in_use = True
-            super().start_application_mode()  # type: ignore[no-untyped-call]
-            writer = self._writer_thread  # a new one, unless the shell has taken the terminal back
-            self._in_use = writer is not None and writer.is_alive()
+        with self._taking:
+            if not self._in_use:
+                self._in_use = True
+                super().start_application_mode()  # type: ignore[no-untyped-call]
+                writer = self._writer_thread  # a new one, unless the shell has the terminal again
+                self._in_use = writer is not None and writer.is_alive()
 
     def stop_application_mode(self) -> None:
         """Have the terminal as it was found. Where others have it, its line is theirs, and only the
@@ -100,8 +102,9 @@ class SteadyDriver(LinuxDriver):
                 termios.tcflush(self.fileno, termios.TCIFLUSH)
 
     def give_back(self) -> None:
-        """Have the terminal as it was found, at once, if it is still there and can be written to;
-        for any thread."""
+        """Have the terminal as it was found, at once, if it is still there and can be written to,
+        and never take it again; for any thread, right before the process ends."""
+        self._taking.acquire(timeout=_PATIENCE_S)  # what is just being taken is given back, too
         if not self._in_use:
             return
         cast(_Output, self._file).shut()

@@ -169,6 +169,15 @@ def test_a_suspended_app_leaves_the_terminal_as_it_was_and_comes_back(opened: Cl
     assert opened.modes() == set()
 
 
+def test_a_signal_while_the_terminal_is_asked_for_its_colour_leaves_it_as_it_was(
+    opened: Closable,
+) -> None:
+    until(opened, b"]11;?")
+    opened.app.send_signal(signal.SIGTERM)
+    assert opened.app.wait() == 128 + signal.SIGTERM
+    assert opened.modes() == set()
+
+
 def test_told_to_stop_and_to_go_on_at_once_it_goes_on(opened: Closable) -> None:
     ready(opened)
     for _ in range(6):
