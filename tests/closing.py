@@ -117,12 +117,13 @@ class Closable:
 
     def living(self) -> list[psutil.Process]:
         """What lives of the app, its engine included."""
-        self.app.poll()
         found = []
+        if self.app.poll() is None:  # it has no environment any more while it ends
+            found.append(psutil.Process(self.app.pid))
         for pid in psutil.pids():
             with suppress(psutil.Error, IndexError):  # gone while it was looked at
                 process = psutil.Process(pid)
-                if process.environ().get(_MARK) == self._mark:
+                if process not in found and process.environ().get(_MARK) == self._mark:
                     found.append(process)
         return found
 
