@@ -38,8 +38,8 @@ class Match(NamedTuple):
 
 _NOTED = ("_has_hover_style", "_has_focus_within", "_has_order_style", "_has_odd_or_even")
 _SHEETS = 16  # kept; the first widget of a kind brings sources of its own, which make another sheet
-_STATES = 2048  # kept for each, of some kilobytes; a chat with most screens opened has some 300
-_Found = tuple[LRUCache[State, Match], frozenset[str]]  # what matches, and the ids in selectors
+_STATES = 4096  # kept for each; a chat in which every screen was opened many times has some 1,000
+_Found = tuple[dict[State, Match], frozenset[str]]  # what matches, and the ids in selectors
 _sheets: LRUCache[tuple[RuleSet, ...], _Found] = LRUCache(_SHEETS)
 
 
@@ -66,7 +66,7 @@ class ParsedOnce(Stylesheet):
     """A stylesheet that remembers, for all apps of this process, what it has parsed and matched."""
 
     _given: object = None  # the variables, as a part of a key
-    _known: LRUCache[State, Match]  # for the rules that there are now
+    _known: dict[State, Match]  # for the rules that there are now
     _named: frozenset[str]  # the ids that they ask for; a notification has one of its own
     _states: dict[DOMNode, State] | None = None  # while many nodes are updated
 
@@ -76,7 +76,7 @@ class ParsedOnce(Stylesheet):
         super().parse()
         sheet = tuple(self.rules)
         if (found := _sheets.get(sheet)) is None:
-            found = _sheets[sheet] = LRUCache(_STATES), _ids_in(sheet)
+            found = _sheets[sheet] = {}, _ids_in(sheet)
         self._known, self._named = found
 
     def reparse(self) -> None:
@@ -145,7 +145,12 @@ class ParsedOnce(Stylesheet):
         plain = DOMNode()
         self.replace_rules(plain, rules)
         noted = {name: getattr(node, name) for name in _NOTED}
-        self._known[self._state(node)] = Match(rules, plain.styles.base.get_rules(), noted)
+        match = Match(rules, plain.styles.base.get_rules(), noted)
+        if len(self._known) >= _STATES:
+            self._known.clear()
+        # Most states look like another; each look takes some kilobytes.
+        same = next((known for known in self._known.values() if known == match), match)
+        self._known[self._state(node)] = same
 
     def _state(self, node: DOMNode) -> State:
         """All that the rules which are remembered ask of a node and of those above it."""

@@ -11,10 +11,12 @@ from __future__ import annotations
 import gc
 import sys
 
+import rich.style
 from rich.cells import cached_cell_len
 from textual._styles_cache import StylesCache
 from textual.geometry import Region
 from textual.strip import Strip
+from textual.style import Style
 
 from amulet_local.system.heap import give_back_freed
 
@@ -22,7 +24,8 @@ LOOK_S = 0.5  # how often Leftovers is asked to look
 _MORE = 1.03  # times as many blocks of memory; a collection takes longer, the more there are
 _STILL = 1_000  # blocks that come and go between two looks while nothing happens
 _REMEMBERED = (
-    *(StylesCache.get_inner_outer, Strip.render_ansi, cached_cell_len),
+    *(StylesCache.get_inner_outer, Strip.render_ansi, Strip.blank, cached_cell_len),
+    *(rich.style.Style._add, Style.__add__),
     *(function for function in vars(Region).values() if hasattr(function, "cache_clear")),
 )
 
@@ -38,9 +41,9 @@ def forget_drawn() -> None:
 
     Textual remembers two colours for each of the last thousand widgets, by a key that holds all
     lines that the widget has drawn, an escape sequence for each of the last 16,000 styles, which
-    have the place of the text in them, and how wide the last texts were and how the last
-    rectangles met, some thousands of each: tens of megabytes, which fill for an hour. All of it is
-    found out again in some milliseconds.
+    have the place of the text in them, and how wide the last texts were, what styles were put
+    together and how the last rectangles met, some thousands of each: tens of megabytes, which fill
+    for an hour. All of it is found out again in some milliseconds.
     """
     for function in _REMEMBERED:
         function.cache_clear()
