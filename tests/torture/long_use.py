@@ -45,6 +45,7 @@ _FEWEST = 100  # acts after the warm-up, for memory to be judged
 _MOST_GROWTH = 1.05
 _SEEN = 0.9  # of what should be shown; a wave of other work on the machine may hide some of it
 _TOKENS = 300
+_LAST_WORDS = 1_000
 _FILL = 6  # long messages and their replies are more than a context holds
 _VOCABULARY = 8_000
 # Without flash attention, larger batches round almost as single rows do.
@@ -144,6 +145,10 @@ class _User:
         time.sleep(self.random.uniform(0.5, 3.0))
         self.opened.forget()
 
+    def last_words(self) -> str:
+        """What was drawn last, by an app that has ended."""
+        return self.opened.drawn()[-_LAST_WORDS:].decode(errors="replace")
+
     # -- what is waited for -----------------------------------------------------------------------
 
     def shows(self, text: bytes) -> bool:
@@ -223,7 +228,8 @@ def _use(random: Random, folder: Path) -> str:
                 act = planned.pop(0) if planned else random.choice(list(user.acts))
                 (seen if user.acts[act]() else missed)[act] += 1
                 user.rest()
-                assert user.opened.app.poll() is None, f"the app ends with {act}"
+                code = user.opened.app.poll()
+                assert code is None, f"the app ends with {code}, by {act}: {user.last_words()}"
                 assert user.processes["engine"].is_running(), f"the engine dies of {act}"
                 measured.append([Measured.of(process) for process in user.processes.values()])
                 numbers = [number for each in measured[-1] for number in each]
