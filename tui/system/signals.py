@@ -76,7 +76,8 @@ class Ending:
         signal.set_wakeup_fd(told.detach(), warn_on_full_buffer=False)
         for number in _ENDING:  # without a handler, none is told of
             signal.signal(number, lambda number, _: _heard.append(number))
-        threading.Thread(target=self._listen, args=(heard,), daemon=True).start()
+        # By its number, which stays open: else Python tells of a signal at the very end.
+        threading.Thread(target=self._listen, args=(heard.detach(),), daemon=True).start()
 
     def begin(self, code: int) -> None:
         """The end begins: the process has its time, and no more. It counts from the key that asked
@@ -94,8 +95,8 @@ class Ending:
         if self._begun.acquire(blocking=False):
             self._end_unless(threading.Event(), code, limit_s)
 
-    def _listen(self, heard: socket.socket) -> None:
-        while (number := heard.recv(1)[0]) not in _ENDING:
+    def _listen(self, heard: int) -> None:
+        while (number := os.read(heard, 1)[0]) not in _ENDING:
             if number in _JOB:
                 _job.append(number)
         orderly = True

@@ -189,6 +189,17 @@ def test_told_to_stop_and_to_go_on_at_once_it_goes_on(opened: Closable) -> None:
     assert heard(opened, b"still here", lambda: b"still here" in opened.output)
 
 
+def test_a_signal_at_the_very_end_is_not_told_of(opened: Closable) -> None:
+    ready(opened)
+    opened.type(CTRL_Q)
+    for name in ("TSTP", "TERM", "CONT"):
+        time.sleep(0.05)
+        opened.app.send_signal(getattr(signal, f"SIG{name}"))
+    assert comes(lambda: not opened.living())
+    assert opened.modes() == set()
+    assert b"Exception" not in opened.output
+
+
 def test_after_each_stop_the_terminal_is_taken_again(opened: Closable) -> None:
     """Another program may have had it meanwhile."""
     ready(opened)
