@@ -42,6 +42,7 @@ _DESCRIPTIONS: dict[Kind, str] = {
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 _MOST_PARTS = 1_000  # of a model; a name may claim a hundred times as many
 _LONGEST_TEXT = 80
+_WHOSE = re.compile(r"//[^/\s]*@")
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,16 @@ def require_chat_model(card: ModelCard) -> None:
 
 
 def printable(text: str) -> str:
-    """Text from outside as one line of at most 80 characters, none of which steers a terminal."""
-    shown = encodable(text)[: _LONGEST_TEXT + 1]
+    """Text from outside as one line of at most 80 characters, none of which steers a terminal;
+    without the password that an address in it may have."""
+    shown = encodable(without_password(text))[: _LONGEST_TEXT + 1]
     shown = "".join(character if character.isprintable() else " " for character in shown).strip()
     return shown if len(shown) <= _LONGEST_TEXT else f"{shown[: _LONGEST_TEXT - 1]}…"
+
+
+def without_password(text: str) -> str:
+    """The same, but that addresses in it have neither a user's name nor a password."""
+    return _WHOSE.sub("//", text)
 
 
 def file_title(path: Path) -> str:

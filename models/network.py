@@ -96,7 +96,7 @@ def require_session() -> None:
         ) from None
     except Exception as error:
         raise UsageError(
-            f"the proxy in {_named(_PROXIES)} cannot be used ({_without_password(error)}); fix or "
+            f"the proxy in {_named(_PROXIES)} cannot be used ({printable(str(error))}); fix or "
             "unset it."
         ) from None
 
@@ -244,11 +244,6 @@ def _unreached(name: str, error: Exception) -> AmuletError:
         f"the server's answer about {name} makes no sense ({type(error).__name__}: {reason}); "
         "check the address, HF_ENDPOINT and whether your network requires a login."
     )
-
-
-def _without_password(error: Exception) -> str:
-    """What a library says of an address, which may hold one."""
-    return printable(re.sub(r"//[^/]*@", "//", str(error)))
 
 
 def _check_network() -> str:

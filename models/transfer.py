@@ -123,6 +123,12 @@ def _attempt(
         try:
             for block in blocks(name, response):
                 done += target.write(block)
+                if done > known > 0:
+                    target.truncate(0)
+                    raise NotUsableError(
+                        f"{printable(name)} does not end where its server said ({known:,} bytes); "
+                        "nothing was kept; look for another source."
+                    )
                 on_bytes(done)
         except BrokenOffError:
             if packed:  # ranges count packed bytes

@@ -26,7 +26,8 @@ class _Watch:
 
     def __call__(self, progress: Fetched) -> None:
         if self.stage is None and not self._console.is_terminal:
-            self._console.print(f"Fetching {self._name} ({decimal(progress.total)})")
+            size = f" ({decimal(progress.total)})" if progress.total else ""  # not all servers say
+            self._console.print(f"Fetching {self._name}{size}")
         self.stage = progress.stage
         self._bar.update(
             self._task,

@@ -29,7 +29,7 @@ from amulet_local.safe_text import line
 from amulet_local.settings import load_settings, models_folder
 from amulet_local.system import paths
 from models import catalogue, library, lookup
-from models.cards import ModelCard, file_title, printable
+from models.cards import ModelCard, file_title, printable, without_password
 from models.library import LeftOut, LocalModel
 from models.memory import estimate, memory_advice
 from models.quantisation import TYPES
@@ -152,7 +152,7 @@ def _pull(args: argparse.Namespace) -> int:
     from amulet_local.cli.fetching import watching
     from models.pull import pull
 
-    with watching(args.name, quiet=args.json) as watch:
+    with watching(without_password(args.name), quiet=args.json) as watch:
         pulled = pull(args.name, watch)
     if args.json:
         facts = {**asdict(pulled), "path": as_text(pulled.path)}

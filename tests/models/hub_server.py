@@ -31,6 +31,7 @@ class Hub:
     packed: send files packed by gzip, whatever was asked for. length: what Content-Length is off
     by; None for none. tags: of the file, one for each request, the last for all further ones.
     elsewhere: another server's address, to which requests for files are sent on.
+    more: what is sent behind a file, of whose size its length, tag and checksum know nothing.
     headers: further ones for files. piece: bytes that are sent at once. proxy: be one that wants a
     password.
     """
@@ -50,6 +51,7 @@ class Hub:
     length: int | None = 0
     tags: list[str] = field(default_factory=lambda: ['"tag"'])
     elsewhere: str = ""
+    more: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     piece: int = 1 << 30
     proxy: bool = False
@@ -161,6 +163,7 @@ def hub_server() -> Iterator[Hub]:
                 body = body[: hub.cut_after]
                 self.close_connection = True
             self.close_connection = self.close_connection or hub.length != 0
+            body += hub.more
             with suppress(ConnectionError):  # whoever asked has read enough
                 for at in range(0, len(body), hub.piece):
                     self.wfile.write(body[at : at + hub.piece])

@@ -20,6 +20,7 @@ from amulet_local.system.child_processes import environment, python
 from models import network
 from models.fetch import FetchCancelledError
 from models.pull import pull
+from models.staging import half_fetched
 from tests.models.hub_server import REPOSITORY, Hub, hub_server
 from tests.models.test_pull import CHUNK, here, hub, refused
 
@@ -99,6 +100,13 @@ def test_a_length_that_is_too_small_brings_no_half_model(hub: Hub, what: str) ->
     hub.length = -1000
     assert "stored" not in refused(what)
     assert NAME not in here()
+
+
+def test_a_file_that_does_not_end_fills_no_disk(hub: Hub) -> None:
+    hub.length, hub.more = None, bytes(8 * CHUNK)
+    assert "does not end where its server said (" in refused(f"hf:{REPOSITORY}")
+    assert NAME not in here()
+    assert half_fetched() == 0
 
 
 def test_a_length_that_is_no_number_is_told(hub: Hub, what: str) -> None:

@@ -21,6 +21,7 @@ import msgspec
 import pytest
 from huggingface_hub import constants
 
+from amulet_local.cli import main
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
 from amulet_local.settings import models_folder
 from models import catalogue
@@ -395,6 +396,63 @@ def test_a_url_is_fetched_and_held_to_its_checksum(hub: Hub) -> None:
     pulled = pull(f"{url}#sha256={hashlib.sha256(data).hexdigest()}")
     assert pulled.path == models_folder() / "Tiny.Q8_0.gguf"
     assert pulled.path.read_bytes() == data
+
+
+def test_a_url_takes_the_place_of_no_other_model(hub: Hub) -> None:
+    """Nor of a file, link or folder of the user's own."""
+    url = f"{hub.url}/Tiny.Q8_0.gguf"
+    kept = pull(url).path
+    with hub_server() as other:
+        other.files["Tiny.Q8_0.gguf"] = model(1 << 15)
+        assert f"{kept} is there already" in refused(f"{other.url}/Tiny.Q8_0.gguf", UsageError)
+        assert other.asked == ["GET /Tiny.Q8_0.gguf"]
+    assert kept.read_bytes() == hub.files["Tiny.Q8_0.gguf"]
+    hub.files |= {"mine.gguf": model(), "link.gguf": model(), "folder.gguf": model()}
+    (models_folder() / "mine.gguf").write_text("precious")
+    (models_folder() / "link.gguf").symlink_to("nowhere")
+    (models_folder() / "folder.gguf").mkdir()
+    for name in ("mine", "link", "folder"):
+        assert "is there already" in refused(f"{hub.url}/{name}.gguf", UsageError)
+    assert (models_folder() / "mine.gguf").read_text() == "precious"
+
+
+def test_a_damaged_file_is_fetched_again_from_its_url(hub: Hub) -> None:
+    url = f"{hub.url}/Tiny.Q8_0.gguf"
+    path = pull(url).path
+    os.truncate(path, 1000)
+    assert pull(url).fetched
+    assert path.read_bytes() == hub.files["Tiny.Q8_0.gguf"]
+
+
+def test_a_url_may_be_typed_loosely(hub: Hub) -> None:
+    assert pull(f" {hub.url.replace('http', 'HTTP')}/Tiny.Q8_0.gguf\n").fetched
+
+
+def test_a_password_in_an_address_is_shown_nowhere(
+    hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = hub.url.replace("//", "//someone:secret@")
+    assert "secret" not in refused(f"{url}/none.gguf")
+    assert "secret" not in refused(f"{url}:x/none.gguf", AmuletError)
+    for _ in range(2):
+        assert main(["models", "pull", f"{url}/Tiny.Q8_0.gguf"]) == 0
+        assert "secret" not in "".join(capsys.readouterr())
+    assert main(["models", "pull", f"{url}/none.gguf"]) == 3
+    shown = "".join(capsys.readouterr())
+    assert f"{hub.url}/none.gguf cannot be fetched" in shown
+
+
+def test_a_server_that_tells_no_size_is_not_said_to_have_told_one(
+    hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.length = None
+    url = f"{hub.url}/Tiny.Q8_0.gguf"
+    assert main(["models", "pull", url]) == 0
+    assert capsys.readouterr().err == f"Fetching {url}\n"
+
+
+def test_an_address_of_another_kind_is_told_which_are_known() -> None:
+    assert "an address that begins with https:// or http://" in refused("ftp://host/m.gguf")
 
 
 def test_a_url_of_the_hub_has_the_hubs_checksum(hub: Hub) -> None:

@@ -12,6 +12,7 @@ from textual.message import Message
 
 from amulet_local.errors import AmuletError
 from amulet_local.path_text import as_text
+from models.cards import without_password
 from tui.actions import CHAT, shown_key
 from tui.screens import format_actions
 from tui.screens.chat_view import ChatView
@@ -101,4 +102,4 @@ def pull(view: ChatView, what: str) -> None:
     if what == "stop":
         view.fetching.cancel()
     else:
-        bring(view, what, partial(view.model_store.pull, what))
+        bring(view, without_password(what), partial(view.model_store.pull, what))
