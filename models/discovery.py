@@ -141,18 +141,20 @@ def _named(parts: Name) -> tuple[Name, ...]:
 
 
 def _hub(location: Location, unread: list[Unread]) -> Iterator[Sighting]:
-    """`models--org--name/snapshots/revision/file`: of several revisions the one in use."""
+    """`models--org--name/snapshots/revision/file`: of several revisions that have
+    the file, the one in use."""
     try:
         folders = sorted(location.folder.glob("models--*/snapshots/*/"))
     except OSError as error:
         unread.append(Unread(location.folder, cause(error)))
         return
-    newest: dict[Name, tuple[tuple[bool, float], Path]] = {}
+    newest: dict[Name, tuple[tuple[bool, bool, float], Path]] = {}
     for snapshot in folders:
         repository = snapshot.parent.parent
-        rank = (_current_revision(repository) == snapshot.name, _changed(snapshot))
+        current, changed = _current_revision(repository) == snapshot.name, _changed(snapshot)
         names = repository.name.split("--")[1:]
         for path in _files(snapshot, unread):
+            rank = (paths.exists(path), current, changed)  # its blob may be gone
             parts = (location.key, *names, *path.relative_to(snapshot).with_suffix("").parts)
             newest[parts] = max(newest.get(parts, (rank, path)), (rank, path))
     for parts, (_, path) in newest.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from amulet_local.settings import models_folder
 from amulet_local.system import paths
 from models import catalogue
 from models.card_cache import CardCache
-from models.cards import file_title, part_paths, printable
+from models.cards import file_title, obstacle, part_paths, printable
 from models.catalogue import Entry, Packaged, is_complete
 from models.discovery import Sighting
 from models.library import all_sightings, listing
@@ -51,7 +51,7 @@ def resolve(name: str) -> Path:
     if former := _former(name):
         return former
     path = _path(name)
-    return path if stat.S_ISREG(_mode(path)) else _only_match(name, all_sightings())
+    return path if stat.S_ISREG(_mode(path)) else _only_match(name, all_sightings(), _listed)
 
 
 def called(path: Path) -> str:
@@ -140,16 +140,33 @@ def _matches(name: str, sightings: Iterable[Sighting]) -> list[Sighting]:
     ]
 
 
-def _only_match(name: str, sightings: Sequence[Sighting]) -> Path:
+def _only_match(
+    name: str,
+    sightings: Sequence[Sighting],
+    likely: Callable[[Sequence[Sighting]], list[Sighting]] = list,
+) -> Path:
+    """likely: which of several are meant, if any of them is."""
     matches = _matches(name, sightings)
     if len(matches) > 1:
-        matches = _apart(matches)
+        matches = _apart(likely(matches) or matches)
     if len(matches) > 1:
         names = ", ".join(names[0] for names in short_names(by_file(matches)))
         raise NotUsableError(f"{printable(name)!r} could mean any of {names}; give the full name.")
     if not matches:
         raise NotUsableError(_not_found(name, sightings))
     return matches[0].path
+
+
+def _listed(sightings: Sequence[Sighting]) -> list[Sighting]:
+    """Those that the list of models has, whose names there tell them from each other only."""
+    known = CardCache()
+    seen = known.look_at(sighting.path for sighting in sightings)
+    known.save()
+    return [
+        sighting
+        for sighting, each in zip(sightings, seen, strict=True)
+        if each.card and not obstacle(each.card)
+    ]
 
 
 def _apart(sightings: Iterable[Sighting]) -> list[Sighting]:

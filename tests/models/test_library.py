@@ -253,6 +253,19 @@ def test_a_name_is_as_long_as_tells_it_apart(folder: Path) -> None:
         resolve("m")
 
 
+def test_a_file_that_is_not_listed_makes_no_name_ambiguous(folder: Path) -> None:
+    for owner in ("cut", "gone", "whole"):
+        (folder / owner).mkdir()
+    model = write_model(folder / "whole" / "m.gguf")
+    os.truncate(write_model(folder / "cut" / "m.gguf"), 1000)
+    (folder / "gone" / "m.gguf").symlink_to("nowhere")
+    assert names() == ["m"]
+    assert resolve("m") == model
+    assert resolve("cut/m") == folder / "cut" / "m.gguf"
+    with pytest.raises(NotUsableError, match="'m' could mean any of"):
+        resolve_own("m")  # which is to be removed
+
+
 def test_a_name_of_the_catalogue_is_never_another_files(folder: Path) -> None:
     write_model(folder / "default.gguf")
     assert names() == ["amulet/default"]

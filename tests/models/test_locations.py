@@ -196,6 +196,16 @@ def test_of_several_revisions_the_one_in_use_counts(user: Path) -> None:
     assert len(listing().models) == 1
 
 
+def test_of_several_revisions_one_whose_blob_is_gone_does_not_count(user: Path) -> None:
+    hub = user / ".cache/huggingface/hub"
+    older = put_in_hub(hub, "a/b", "m.gguf", "older")
+    current = put_in_hub(hub, "a/b", "m.gguf", "current")
+    current.unlink()
+    current.symlink_to("nowhere")
+    assert resolve("m") == older
+    assert len(listing().models) == 1
+
+
 def test_a_file_whose_blob_is_gone_is_left_out(user: Path) -> None:
     path = put_in_hub(user / ".cache/huggingface/hub", "a/b", "m.gguf")
     path.resolve().unlink()
