@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import llama_cpp
 
+from amulet_local.runtime.llama.errors import NoCellsError
 from amulet_local.runtime.llama.log import initialise, take_log
 
 
@@ -29,13 +30,19 @@ class HighLevelChat:
         self._llama.close()
 
     def write(self, messages: list[dict[str, str]], tokens: int) -> Iterator[float]:
-        """The times at which the pieces of a greedy reply arrive (time.perf_counter)."""
+        """The times at which the pieces of a greedy reply arrive (time.perf_counter).
+
+        Raises NoCellsError where the prompt is longer than the context.
+        """
         stream = self._llama.create_chat_completion(
             messages,  # type: ignore[arg-type]
             max_tokens=tokens,
             temperature=0.0,
             stream=True,
         )
-        for chunk in stream:
-            if "content" in chunk["choices"][0]["delta"]:  # type: ignore[index]
-                yield time.perf_counter()
+        try:
+            for chunk in stream:
+                if "content" in chunk["choices"][0]["delta"]:  # type: ignore[index]
+                    yield time.perf_counter()
+        except ValueError:  # what it says of that has changed between versions
+            raise NoCellsError from None

@@ -12,17 +12,20 @@ from amulet_local.bench.arms import Arm, ArmResult, lockstep_arm, make_arms, ngr
 from amulet_local.bench.outside import outside_ms
 from amulet_local.bench.timing import TimeLeft, Timing
 from amulet_local.bench.turns import KvMemory, Turn, measure_kv, measure_turns, turns_work
+from amulet_local.errors import UsageError
 from amulet_local.generation.speculative import USUAL_STEP_COST, linear_cost
 from amulet_local.prompts.prompting import Prompter
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.runtime.autotune import block_ms
 from amulet_local.runtime.block_costs import cost_of, table_of
 from amulet_local.runtime.llama.devices import add_servers
+from amulet_local.runtime.llama.errors import NoCellsError
 from amulet_local.runtime.llama.hardware import physical_cores
 from amulet_local.runtime.llama.model import Model
 from amulet_local.runtime.load_defaults import layers_asked, with_autotuned
 
 _CONTEXT = 3072
+_SMALLEST = 256  # llama.cpp makes contexts of multiples of it
 TOKENS = 40
 REPEAT = 3
 _QUICK_S = 30.0  # beside loading
@@ -64,8 +67,13 @@ class QuickReport(msgspec.Struct, frozen=True):
 def _loaded(
     path: str, options: LoadOptions, say: Callable[[str], None]
 ) -> Iterator[tuple[Model, Prompter, LoadOptions, ExitStack]]:
-    """The model with its prompter, the options by which it is measured, and what frees the arms."""
+    """The model with its prompter, the options by which it is measured, and what frees the arms.
+
+    Raises UsageError where the context has no room for what is done meanwhile.
+    """
     usual = msgspec.structs.replace(options, context=options.context or _CONTEXT)
+    if usual.context < _SMALLEST:
+        raise UsageError(f"--context is too small to measure in; give it {_SMALLEST} or more.")
     chosen = with_autotuned(usual, path)
     say("loading")
     add_servers(chosen.rpc)
@@ -73,7 +81,13 @@ def _loaded(
         closing(Model(path, gpu_layers=layers_asked(chosen), devices=chosen.devices)) as model,
         ExitStack() as opened,
     ):
-        yield model, Prompter(model.vocabulary, model.chat_template), chosen, opened
+        try:
+            yield model, Prompter(model.vocabulary, model.chat_template), chosen, opened
+        except NoCellsError:
+            raise UsageError(
+                f"a context of {chosen.context:,} tokens has no room for what is measured; give a "
+                "larger --context, or fewer --tokens."
+            ) from None
 
 
 def run_quick(path: str, options: LoadOptions, say: Callable[[str], None]) -> QuickReport:

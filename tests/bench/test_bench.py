@@ -70,6 +70,22 @@ def test_a_run_measures_every_way_to_decode(tiny: Path) -> None:
     assert said
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--context", "1"), "--context is too small to measure in; give it 256 or more."),
+        (("--context", "256"), "a context of 256 tokens has no room for what is measured; give a "),
+        (("--context", "1024"), "a context of 1,024 tokens has no room for what is measured"),
+        (("--tokens", "9999"), "a context of 3,072 tokens has no room for what is measured"),
+    ],
+)
+def test_a_context_without_room_is_told(
+    more: tuple[str, str], said: str, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "-m", str(tiny), "--tokens", "4", "--repeat", "1", *more]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_the_time_left_follows_from_how_fast_the_work_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("amulet_local.bench.timing.time.perf_counter", lambda: now[0])
