@@ -87,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(say)
     model = as_text(chat_model(args.model or settings.model))
     names = [name.strip() for name in (args.preset or "").split(",") if name.strip()]
+    if args.preset is not None and not names:
+        raise UsageError("-p is empty; list the presets with: amulet presets")
     if args.forget:
         gone = forget_strengths(model, names)
         said = ", ".join(name or _IN_GENERAL for name in gone)

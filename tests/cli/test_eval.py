@@ -250,6 +250,17 @@ def test_a_strength_is_found_kept_and_forgotten(amulet: Amulet, tiny: str) -> No
     assert calibrated_strength(tiny, concise) is None
 
 
+@pytest.mark.parametrize("empty", ["", " , "])
+def test_presets_that_are_none_calibrate_and_forget_nothing(
+    amulet: Amulet, tiny: str, empty: str
+) -> None:
+    """As a variable of a script may be empty."""
+    for more in ([], ["--forget"]):
+        result = amulet(*calibrate(tiny, "-p", empty, *more))
+        assert result.code == 2
+        assert "-p is empty; list the presets with: amulet presets" in result.err
+
+
 def test_without_a_preset_it_finds_what_the_model_bears_in_general(
     amulet: Amulet, tiny: str
 ) -> None:
