@@ -7,6 +7,7 @@ None, so that settings and presets can speak in its place.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import (
@@ -71,7 +72,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Called by argparse."""
         told = shortened(message.removeprefix("argument "), _LONGEST_COMPLAINT)
+        if told.endswith(": expected one argument"):
+            option = told.partition(":")[0].split("/")[-1]
+            told += f" (one that begins with - is written as {option}=VALUE)"
         raise UsageError(f"{told}; see: {self.prog} --help")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Called by argparse, whose own keeps it to itself that nothing could be written."""
+        (file or sys.stderr).write(message)
 
 
 @dataclass(frozen=True)

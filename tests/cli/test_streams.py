@@ -88,10 +88,14 @@ def test_a_reader_that_is_gone_is_no_error(arguments: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_full_disk_behind_standard_output_is_one_sentence() -> None:
+@pytest.mark.parametrize("unbuffered", [[], ["-u"]])
+@pytest.mark.parametrize("arguments", [["presets"], ["--help"], ["--version"]])
+def test_a_full_disk_behind_standard_output_is_one_sentence(
+    arguments: list[str], unbuffered: list[str]
+) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
         done = subprocess.run(
-            [sys.executable, "-m", "amulet_local", "presets"],
+            [sys.executable, *unbuffered, "-m", "amulet_local", *arguments],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
