@@ -65,6 +65,14 @@ def whole(repository: str, name: str, names: Container[str]) -> list[str]:
     return parts
 
 
+def place(repository: str, name: str) -> str:
+    """Where a file of a repository is stored, below the models folder: in folders as there, since
+    several may have one name. Folders that lead elsewhere, or are hidden, are left out."""
+    *folders, file = PurePosixPath(name).parts
+    usual = [f for f in folders if f.isprintable() and f[0] not in "./" and not set(f) & set("\\:")]
+    return "/".join((repository, *usual, file))
+
+
 def is_gguf(path: PurePosixPath) -> bool:
     """Whether a file of that name is a model that can be stored under it."""
     return path.suffix.casefold() == ".gguf" and path.name.isprintable()

@@ -26,7 +26,7 @@ from models.cards import part_paths, printable, without_password
 from models.catalogue import Hosted, Packaged
 from models.fetch import OnProgress, Progress
 from models.hub import LocalEntryNotFoundError, build_hf_headers, constants
-from models.hub_files import choose, is_gguf, whole
+from models.hub_files import choose, is_gguf, place, whole
 from models.network import reaching, require_session, require_token
 from models.receipts import Part, Receipt
 from models.staging import RemoteFile, fetch_files
@@ -174,7 +174,7 @@ class _Puller:
                 files.append(
                     RemoteFile(
                         hf_hub_url(repository, each, revision=commit),
-                        f"{repository}/{PurePosixPath(each).name}",
+                        place(repository, each),
                         told.size or 0,
                         (told.sha256 or "").lower(),
                     )

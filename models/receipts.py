@@ -1,7 +1,8 @@
 """Where each file in the models folder came from: one small JSON file beside them.
 
-A receipt is written when a fetch is complete. It tells under which name of the catalogue a file
-goes, and what it must be to be intact. Losing it loses no model.
+A receipt is written when a fetch is complete, just before its files get their names. It tells under
+which name of the catalogue a file goes, and what it must be to be intact. Losing it loses no model,
+but a file without one is taken for the user's own, and never replaced.
 """
 
 from __future__ import annotations
@@ -54,9 +55,14 @@ class Receipt(msgspec.Struct, frozen=True):
 
 def receipts() -> tuple[Receipt, ...]:
     """Those of all models that were fetched and are still there."""
+    return tuple(each for each in begun() if paths.exists(each.path))
+
+
+def begun() -> tuple[Receipt, ...]:
+    """Those, and of models of which a file may be there: the fetch was ended as it stored them."""
     with suppress(OSError, ValueError):
         kept = read_json(_path(), _MOST_BYTES, tuple[Receipt, ...])
-        return tuple(each for each in kept if each.parts and paths.exists(each.path))
+        return tuple(each for each in kept if each.parts)
     return ()
 
 

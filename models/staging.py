@@ -79,15 +79,14 @@ def fetch_files(
         for file, part in zip(files, parts, strict=True):
             _verify(file, part, done, report)
             done += _size(part)
-        kept: list[Part] = []
+        kept = [Part(f.path, _size(p), f.sha256) for f, p in zip(files, parts, strict=True)]
+        receipt = structs.replace(receipt, parts=tuple(kept))
+        receipts.keep(receipt)  # first: what lies there without one is not ours
         # The first file last: a model is there once its first file is.
         for file, part in reversed(list(zip(files, parts, strict=True))):
             path = folder / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
-            kept.insert(0, Part(file.path, _size(part), file.sha256))
             part.replace(path)
-        receipt = structs.replace(receipt, parts=tuple(kept))
-        receipts.keep(receipt)
     return receipt
 
 
@@ -97,21 +96,21 @@ def half_fetched() -> int:
 
 
 def _require_free(source: str, files: Sequence[RemoteFile], folder: Path) -> None:
-    """Raises UsageError where a file would take the place of another source's, or of the user's
-    own. Files of a repository lie in a folder of its name, so that only addresses can do that."""
+    """Raises UsageError where a file would take the place of the user's own, or of one from another
+    address; those of a repository lie in a folder of its name."""
     address = source.partition("#")[0]
     known = {
-        part.file
-        for each in receipts.receipts()
-        if each.source.partition("#")[0] == address
-        for part in each.parts
+        part.file: receipt.source.partition("#")[0]
+        for receipt in receipts.begun()
+        for part in receipt.parts
     }
     for file in files:
         path = folder / file.path
-        if PurePosixPath(file.path).name == file.path not in known and os.path.lexists(path):
+        ours = file.path in known and ("/" in file.path or known[file.path] == address)
+        if not ours and os.path.lexists(path):
             raise UsageError(
-                f"{path} is there already, and was not fetched from this address; rename or "
-                "remove it, or set AMULET_MODELS to another folder."
+                f"{path} is there already, and was not fetched from there; rename or remove it, or "
+                "set AMULET_MODELS to another folder."
             )
 
 

@@ -27,6 +27,7 @@ from amulet_local.settings import models_folder
 from models import catalogue
 from models.catalogue import Hosted
 from models.fetch import FetchCancelledError, Progress
+from models.hub_files import place
 from models.inspection import inspect
 from models.library import listing
 from models.lookup import remove, resolve
@@ -396,6 +397,52 @@ def test_a_url_is_fetched_and_held_to_its_checksum(hub: Hub) -> None:
     pulled = pull(f"{url}#sha256={hashlib.sha256(data).hexdigest()}")
     assert pulled.path == models_folder() / "Tiny.Q8_0.gguf"
     assert pulled.path.read_bytes() == data
+
+
+def test_a_repository_takes_the_place_of_no_file_of_ones_own(hub: Hub) -> None:
+    path = models_folder() / REPOSITORY / "Tiny.Q8_0.gguf"
+    path.parent.mkdir(parents=True)
+    path.write_text("precious")
+    assert "is there already" in refused(f"hf:{REPOSITORY}", UsageError)
+    assert path.read_text() == "precious"
+    assert [each for each in hub.asked if "resolve" in each] == []
+
+
+def test_files_of_one_name_in_a_repository_stay_apart(hub: Hub) -> None:
+    names = ["Q4/model.gguf", "Q8/model.gguf", "model.gguf"]
+    hub.files = {name: model(1 << (12 + number)) for number, name in enumerate(names)}
+    fetched = [pull(f"{hub.url}/{REPOSITORY}/resolve/main/{name}").path for name in names]
+    assert fetched == [models_folder() / REPOSITORY / name for name in names]
+    assert [path.read_bytes() for path in fetched] == list(hub.files.values())
+
+
+def test_no_folder_of_a_repository_leads_elsewhere() -> None:
+    for name in ("../m.gguf", "/m.gguf", ".x/./m.gguf", "C:/a\\..\\b/m.gguf", "a\n/m.gguf"):
+        assert place(REPOSITORY, name) == f"{REPOSITORY}/m.gguf"
+    assert place(REPOSITORY, "../a/.b/c d/m.gguf") == f"{REPOSITORY}/a/c d/m.gguf"
+
+
+def test_a_fetch_that_was_killed_as_it_stored_its_files_goes_on(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.files = {}
+    for number in (1, 2):
+        part = write_part(tmp_path, number)
+        hub.files[part.name] = part.read_bytes()
+    first, second = sorted(hub.files)
+    replace = Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        if target.name == first:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    for what in (f"{hub.url}/{first}", f"hf:{REPOSITORY}"):
+        with monkeypatch.context() as dying:
+            dying.setattr(Path, "replace", killed)
+            with pytest.raises(KeyboardInterrupt):
+                pull(what)
+        assert pull(what).path.with_name(second).read_bytes() == hub.files[second]
 
 
 def test_a_url_takes_the_place_of_no_other_model(hub: Hub) -> None:
