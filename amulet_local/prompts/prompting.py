@@ -110,8 +110,11 @@ class PromptWriter:
 
     def opened_thought(self, *, thinking: bool = True) -> str:
         """How a prompt has begun the reply already, be it with a thought; see
-        thinking.opened_thought. Raises TemplateError."""
-        return opened_thought(self._render(_ASKED, thinking=thinking))
+        thought_marks.opened_thought. "" where the template cannot render a question."""
+        try:
+            return opened_thought(self._question(thinking))
+        except TemplateError:
+            return ""
 
     @property
     def thinks(self) -> bool:
@@ -120,10 +123,17 @@ class PromptWriter:
         if self._knows_of_thoughts:
             return True
         try:
-            on, off = (self._render(_ASKED, thinking=thinking) for thinking in (True, False))
+            on, off = map(self._question, (True, False))
         except TemplateError:
             return False
         return on != off
+
+    def _question(self, thinking: bool) -> str:
+        """The prompt of a first question, behind a system message where the template wants one."""
+        try:
+            return self._render(_ASKED, thinking)
+        except TemplateError:
+            return self._render(_CHAT[:2], thinking)
 
     def _find_answer_mark(self) -> str:
         """What the template writes between the beginning of a past reply and its answer, where no

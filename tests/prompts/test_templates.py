@@ -453,3 +453,29 @@ def test_a_switch_is_found_where_contents_are_lists_of_parts() -> None:
     source = ALL + "{{ '<think>' if thinking else '</think>' }}"
     assert PromptWriter(source).text("", CHAT).endswith("Go</think>")
     assert PromptWriter(source).opened_thought() == "<think>"
+
+
+def test_a_template_that_demands_a_system_message_is_used() -> None:
+    source = (
+        "{% if messages[0].role != 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+        "{% if enable_thinking %}<think>{% endif %}"
+    )
+    writer = PromptWriter(source)
+    assert writer.problem == ""
+    assert writer.thinks
+    assert writer.opened_thought(thinking=True) == "<think>"
+    assert writer.text("Be kind.", [Message("user", "Hi.")]) == "[system]Be kind.[user]Hi."
+
+
+def test_a_template_that_cannot_render_a_question_fails_only_where_one_is_asked() -> None:
+    source = (
+        "{% if messages | length < 3 %}{{ raise_exception('short') }}{% endif %}"
+        "{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
+    writer = PromptWriter(source)
+    assert writer.problem == ""
+    assert not writer.thinks
+    assert writer.opened_thought() == ""
+    with pytest.raises(TemplateError, match="short"):
+        writer.text("", [Message("user", "Hi.")])
