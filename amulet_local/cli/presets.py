@@ -206,12 +206,17 @@ def _change(path: Path) -> int:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if editor and sys.stdin.isatty() and sys.stdout.isatty():
         try:
-            subprocess.run([*shlex.split(editor), str(path)], check=False)
+            ended = subprocess.run([*shlex.split(editor), str(path)], check=False).returncode
         except (OSError, ValueError):
             raise UsageError(
                 f"the editor {editor!r} cannot be started; set EDITOR to another one, or edit "
                 f"{path} yourself."
             ) from None
+        if ended:
+            raise UsageError(
+                f"the editor {editor!r} ended with an error ({ended}), so that nothing may have "
+                f"changed; edit {path} again, or remove it."
+            )
         _check(path)
         write(f'It is ready; try it: amulet ask "question" -p {path.stem}\n')
     else:

@@ -18,7 +18,7 @@ from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.files import replacing
 from amulet_local.presets.firmness import Firmness
 from amulet_local.presets.mixing import Chosen, Together, without_doubles
-from amulet_local.presets.preset import MOST_BYTES, NAME, Presets, check_name
+from amulet_local.presets.preset import MOST_BYTES, NAME, Presets, check_name, remedy
 from amulet_local.protocol.alignment import MOST_FADERS, Placement, Sampling, Strength
 from amulet_local.protocol.numbers import Fraction
 from amulet_local.settings import mixes_folder
@@ -134,9 +134,7 @@ def read_mix(path: Path, presets: Presets) -> Mix:
             keys.sampling or usual.sampling,
         )
         return Mix(path.stem, path, keys.title or path.stem, keys.description, faders, together)
-    raise NotUsableError(
-        f"the mix {path} cannot be used ({reason}); fix it with: amulet presets edit {path.stem}"
-    )
+    raise NotUsableError(f"the mix {path} cannot be used ({reason}); {remedy(path)}")
 
 
 def _chosen(keys: _FaderKeys, mix: str, presets: Presets) -> Chosen:

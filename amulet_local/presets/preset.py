@@ -193,8 +193,7 @@ def read_preset(path: Path) -> Preset:
         values = _parse(_text(path))
     except _BadFileError as error:
         raise NotUsableError(
-            f"the preset {path} cannot be used ({error}); fix it with: "
-            f"amulet presets edit {path.stem}"
+            f"the preset {path} cannot be used ({error}); {remedy(path)}"
         ) from None
     return Preset(**values, name=path.stem, path=path, built_in=path.parent == BUILT_IN)
 
@@ -243,6 +242,13 @@ def explodes(update: Update) -> bool:
 
 
 # -- reading --------------------------------------------------------------------------------------
+
+
+def remedy(path: Path) -> str:
+    """What to do about a preset's or a mix's file that cannot be used."""
+    if paths.is_file(path):
+        return f"fix it with: amulet presets edit {path.stem}"
+    return "remove whatever is there, and make it anew."
 
 
 class _BadFileError(Exception):

@@ -150,6 +150,23 @@ def test_an_editor_that_cannot_be_started_is_named(
     assert "cannot be started; set EDITOR" in result.err
 
 
+def test_an_editor_that_fails_is_told(amulet: Amulet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISUAL", "sh -c 'exit 3'")
+    result = amulet("presets", "new", "mine", terminal=True)
+    assert (result.code, result.out) == (2, "")
+    assert "ended with an error (3), so that nothing may have changed" in result.err
+
+
+@pytest.mark.parametrize("act", ["rm", "rm $1; mkdir"])
+def test_a_file_that_an_editor_leaves_no_file_is_not_to_be_edited(
+    act: str, amulet: Amulet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISUAL", f"sh -c '{act} $1' x")
+    result = amulet("presets", "new", "mine", terminal=True)
+    assert result.code == 3
+    assert result.err.endswith("(it is not a file); remove whatever is there, and make it anew.\n")
+
+
 def test_a_taken_or_impossible_name_is_refused(amulet: Amulet) -> None:
     assert "amulet presets edit concise" in amulet("presets", "new", "concise").err
     assert "lower-case letters" in amulet("presets", "new", "../x").err
