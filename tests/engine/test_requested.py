@@ -77,6 +77,16 @@ def test_a_reply_fits_its_schema(tiny_engine: Engine, steered: dict[str, object]
         assert finished.reason == "stop"
 
 
+def test_marks_that_json_escapes_are_written_as_json_has_them(tiny_engine: Engine) -> None:
+    """In values and in names; what is not ASCII stands for itself."""
+    for odd in ("C:\\new", 'say "hi"', "one\ntwo\t", "\\\\", "\x07\x7f", "Tür 😀", "\u2028"):
+        schema = {"type": "object", "properties": {odd: {"const": odd}}, "required": [odd]}
+        request = ask(schema=json.dumps(schema), max_tokens=120)
+        text = reply(tiny_engine, request).text
+        assert json.loads(text) == {odd: odd}
+    assert json.loads(reply(tiny_engine, ask(schema='{"const": "😀"}')).text) == "😀"
+
+
 @pytest.mark.parametrize(
     "schema",
     [

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import llama_cpp
 import numpy as np
-from llama_cpp.llama_grammar import json_schema_to_gbnf
+from llama_cpp.llama_grammar import SchemaConverter
 
 from amulet_local.errors import UsageError
 from amulet_local.realignment import Row
@@ -19,6 +21,7 @@ _DEEPEST = 24
 _MOST_NODES = 1000
 _MOST_REPEATED = 200
 _LONGEST_GRAMMAR = 64 * 1024  # characters
+_MARKS = re.compile(r'[\\"]')  # which a grammar reads as its own
 _COUNTS = ("minItems", "maxItems", "minLength", "maxLength")
 
 
@@ -64,11 +67,25 @@ class Grammar:
         self._chain.accept(token)
 
 
+class _Converter(SchemaConverter):
+    """llama-cpp-python's own has backslashes in values and names read as the grammar's, so that
+    what fits is no JSON, and writes what is not ASCII in halves."""
+
+    def _format_literal(self, literal: str) -> str:
+        """A text in JSON, as a literal of a grammar."""
+        written = json.dumps(json.loads(literal), ensure_ascii=False)
+        return '"' + _MARKS.sub(r"\\\g<0>", written) + '"'
+
+
 def _grammar_of(schema: str) -> str:
     try:
         parsed = json.loads(schema)
         _check(parsed)
-        grammar: str = json_schema_to_gbnf(json.dumps(parsed))
+        converter = cast(Any, _Converter)(
+            prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False
+        )
+        converter.visit(converter.resolve_refs(parsed, "stdin"), "")
+        grammar: str = converter.format_grammar()
     except UsageError:
         raise
     except RecursionError:
