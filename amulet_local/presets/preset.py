@@ -59,6 +59,7 @@ USUAL_STRENGTH = strength_of(USUAL_FIRMNESS)
 USUAL_SAMPLING = Sampling(dry_multiplier=0.8, penalty_last_n=512)  # realigned replies loop more
 
 BUILT_IN = Path(__file__).parent / "builtin"
+BY_SYSTEM = "system"  # what stands for a client's own system message in a model's name
 NAME = re.compile("[a-z0-9-]{1,100}")  # the name of a file with something behind it
 MOST_BYTES = 64 * 1024
 
@@ -204,6 +205,11 @@ def check_name(name: str, what: str) -> None:
         raise UsageError(
             f"a {what} cannot be called {shortened(name)!r}; use lower-case letters, digits and "
             "hyphens, at most 100."
+        )
+    if name == BY_SYSTEM:
+        raise UsageError(
+            f"a {what} cannot be called {name}, which stands for a client's own system message in "
+            "amulet serve; choose another name."
         )
 
 

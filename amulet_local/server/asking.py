@@ -86,7 +86,8 @@ def completion_requests(
 def _usual(body: Body, most: int | None, limits: Limits) -> dict[str, Any]:
     """The fields that both kinds have."""
     if most == 0:
-        raise ApiError("max_tokens must be at least 1.", param="max_tokens")
+        name = "max_tokens" if body.max_tokens == 0 else "max_completion_tokens"
+        raise ApiError(f"{name} must be at least 1.", param=name)
     stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
     return {
         "max_tokens": limits.max_tokens if most is None or most < 0 else min(most, limits.context),

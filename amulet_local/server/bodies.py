@@ -131,6 +131,8 @@ SomeBody = TypeVar("SomeBody", bound=Body)
 def read_body(raw: bytes, kind: type[SomeBody]) -> SomeBody:
     """A body as it came; some clients begin theirs with a byte order mark. Raises ApiError, which
     names the field but repeats nothing of it."""
+    if not raw:
+        raise ApiError("The request has no body; send JSON, and its length or chunks.")
     try:
         return msgspec.json.decode(raw.decode("utf-8-sig"), type=kind)
     except msgspec.ValidationError as error:

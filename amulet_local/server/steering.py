@@ -21,7 +21,7 @@ from amulet_local.errors import AmuletError
 from amulet_local.presets.calibrated import usual_strength
 from amulet_local.presets.mixes import load_mixes
 from amulet_local.presets.mixing import Chosen, Together, scaled, without_doubles
-from amulet_local.presets.preset import Presets, load_presets
+from amulet_local.presets.preset import BY_SYSTEM, Presets, load_presets
 from amulet_local.prompts.prompting import DEFAULT_SYSTEM
 from amulet_local.protocol.alignment import (
     MOST_FADERS,
@@ -29,6 +29,7 @@ from amulet_local.protocol.alignment import (
     Alignment,
     Fader,
     Sampling,
+    Strength,
 )
 from amulet_local.protocol.loading import LONGEST_CONTEXT
 from amulet_local.server.bodies import Body
@@ -36,7 +37,6 @@ from amulet_local.server.failures import ApiError
 
 USUAL_GUIDANCE = 1.5  # where there is a negative prompt and no scale
 _RECENT_S = 2.0
-BY_SYSTEM = "system"  # what stands for the client's own system message in a model's name
 
 
 class RecentPresets:
@@ -206,20 +206,26 @@ class _NamedModel:
         if plain.casefold() not in ("", "default", "amulet", house.model.casefold()):
             raise _no_model(house)
         words, colon, number = behind.partition(":")
+        if words != BY_SYSTEM and behind and f"{house.model}@{words}" not in model_names(house):
+            raise _no_model(house)
         if colon:
-            try:
-                self.strength = float(number)
-            except ValueError:
-                raise _no_model(house) from None
-            if not math.isfinite(self.strength) or abs(self.strength) > STRONGEST:
-                raise _no_model(house)
+            self.strength = _strength(number)
         if words == BY_SYSTEM:
             usual = usual_strength(house.path, None)
             self.by_system = usual if self.strength is None else self.strength
-        elif behind and f"{house.model}@{words}" in model_names(house):
+        else:
             self.preference = words
-        elif behind:
-            raise _no_model(house)
+
+
+def _strength(number: str) -> float:
+    try:
+        return msgspec.convert(number.strip(), Strength, strict=False)
+    except msgspec.ValidationError:
+        raise ApiError(
+            "The strength behind the model's name must be a number from "
+            f"{-STRONGEST:g} to {STRONGEST:g}.",
+            param="model",
+        ) from None
 
 
 def _no_model(house: House) -> ApiError:

@@ -184,6 +184,7 @@ def test_a_broken_mix_is_told_of_below_the_list(amulet: Amulet) -> None:
     ("name", "told"),
     [
         ("No Name", "cannot be called"),
+        ("system", "a mix cannot be called system, which stands for a client's own system message"),
         ("m" * 5000, f"cannot be called '{'m' * 59}…'; use lower-case letters"),
         ("concise", "already a preset"),
         ("work", "already a mix"),

@@ -88,7 +88,6 @@ def test_odd_chats_are_answered(server: Serving, messages: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        (b"", None),
         (b"[]", None),
         (b"{", None),
         (b"\xff\xfe", None),
@@ -97,6 +96,7 @@ def test_odd_chats_are_answered(server: Serving, messages: list[Any]) -> None:
         (b'{"messages": "hello"}', "messages"),
         (b"{}", "messages"),
         (json.dumps(chat_body(max_tokens=0)).encode(), "max_tokens"),
+        (json.dumps(chat_body(max_completion_tokens=0)).encode(), "max_completion_tokens"),
         (json.dumps(chat_body(temperature=-1)).encode(), "temperature"),
         (json.dumps(chat_body(temperature="hot")).encode(), "temperature"),
         (json.dumps(chat_body(n=99)).encode(), "n"),
@@ -118,6 +118,13 @@ def test_a_wrong_body_is_told_in_openais_form(
     assert answer.status_code == 400
     assert set(error) == {"message", "type", "code", "param"}
     assert str(error["param"]).split("[")[0] == str(param)
+
+
+def test_a_body_that_did_not_come_is_called_missing(server: Serving) -> None:
+    """As where a proxy has left out its length."""
+    with server.client() as client:
+        answer = client.post("/v1/chat/completions")
+    assert (answer.status_code, "no body" in answer.json()["error"]["message"]) == (400, True)
 
 
 def test_a_body_that_is_no_utf8_is_told_so_and_a_byte_order_mark_is_none(server: Serving) -> None:

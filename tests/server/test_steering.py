@@ -82,13 +82,18 @@ def test_a_name_carries_it_for_clients_that_can_only_choose_one(
     assert faders(model=name) == expected
 
 
-@pytest.mark.parametrize(
-    "name", ["gpt-4o", "tiny@nothing", "tiny@concise:x", "tiny@concise:nan", "tiny@:2"]
-)
+@pytest.mark.parametrize("name", ["gpt-4o", "tiny@nothing", "tiny@nothing:nan", "tiny@:2"])
 def test_a_model_that_is_not_here_is_named(name: str) -> None:
     with pytest.raises(ApiError, match="use tiny") as raised:
         steered(model=name)
     assert (raised.value.status, raised.value.code) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize("strength", ["nan", "inf", "1e999", "1001", "x", "", "2,5", "2.5:3"])
+def test_a_strength_in_a_name_that_cannot_be_is_called_so(strength: str) -> None:
+    for kind in ("concise", "system"):
+        with pytest.raises(ApiError, match=r"strength behind .* a number from -1000 to 1000"):
+            steered(model=f"tiny@{kind}:{strength}")
 
 
 def test_fields_count_before_names() -> None:
