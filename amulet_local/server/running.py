@@ -65,7 +65,7 @@ def serve(app: ASGIApp, listening: socket.socket) -> None:
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Whether it tells of what nobody foresaw. That a client read nothing for too long, and that a
-    reply was given up as the server ended, would each be told as an error, with a traceback."""
+    """Whether it tells of what nobody foresaw. That a reply was given up as the server ended would
+    be told as an error, with a traceback."""
     error = record.exc_info[1] if record.exc_info else None
-    return error is not None and not isinstance(error, TimeoutError | asyncio.CancelledError)
+    return error is not None and not isinstance(error, asyncio.CancelledError)

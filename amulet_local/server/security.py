@@ -22,6 +22,7 @@ from amulet_local.server.responses import error_response
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(:[0-9]{1,5})?", re.IGNORECASE)
+_WHOLE = re.compile(r"https?://([^/]*)(/.*)?", re.IGNORECASE | re.DOTALL)
 _OPEN = "/health"  # says nothing of anybody, to anybody
 _REMEMBERED_S = 600
 
@@ -48,11 +49,15 @@ class Guarded:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        if whole := _WHOLE.fullmatch(scope["path"]):  # as clients of proxies send it
+            hosts = [whole[1]]  # which counts then, by RFC 9112
+            scope = {**scope, "path": whole[2] or "/"}
         origin = headers.get("origin", "")
         allowed = origin in self._access.origins
         response: Response
         try:
-            self._check_host(headers.getlist("host"))
+            self._check_host(hosts)
             if origin and not allowed:
                 raise ApiError(
                     "Pages of this origin may not use the server; allow it with --allow-origin.",

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from contextlib import suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,30 @@ def test_a_name_that_was_rebound_to_this_machine_is_refused(server: Serving, hos
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8017", "127.0.0.1:1", "[::1]:8017"])
 def test_names_of_this_machine_are_heard(server: Serving, host: str) -> None:
     assert status(server, host=host) == 200
+
+
+def test_a_whole_address_in_the_place_of_a_path_is_heard_if_it_is_of_this_machine(
+    server: Serving,
+) -> None:
+    """As a client sends it that takes the server for a proxy; the Host header is left aside."""
+    host, port = server.url.removeprefix("http://").split(":")
+
+    def asked(address: str, header: str) -> int:
+        connection = HTTPConnection(host, int(port))
+        connection.putrequest("GET", address, skip_host=True)
+        connection.putheader("Host", header)
+        connection.endheaders()
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    assert asked(f"{server.url}/v1/models", "localhost") == 200
+    assert asked(f"{server.url}/v1/models?a=b", "evil.example") == 200
+    assert asked("HTTP://localhost/health", "localhost") == 200
+    assert asked("http://evil.example/v1/models", "localhost") == 403
+    assert asked("http://evil.example/localhost", "localhost") == 403
+    assert asked("http:///v1/models", "localhost") == 403
+    assert asked(server.url, "localhost") == 404
 
 
 def test_pages_of_other_origins_are_refused(server: Serving) -> None:
