@@ -8,6 +8,7 @@ here, so that they agree. What differs:
 - A backslash is left out only before what is markup here and seldom LaTeX: \*, \_, \#, \$, …;
   before all else (\, \( \[ \{ \\) it stays, since models write LaTeX outside of its marks, too.
 - Fences hold fences: see fences.py.
+- A row keeps what it has beyond the columns of its table.
 - Reference definitions are off: they are not shown, and a later one changes earlier text.
 - Only http://, https:// and mailto: make an address a link without marks around it.
 
@@ -18,11 +19,13 @@ was written.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 from markdown_it import MarkdownIt
 from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock, table
+from markdown_it.rules_block.table import escapedSplit
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
@@ -89,7 +92,25 @@ def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """See _MOST_COLUMNS."""
     if start + 1 >= end or state.src.count("|", *span(state, start + 1)) > _MOST_COLUMNS + 1:
         return False
-    return table(state, start, end, silent)
+    before = len(state.tokens)
+    if not table(state, start, end, silent):
+        return False
+    _keep_cells(state, state.tokens[before:])
+    return True
+
+
+def _keep_cells(state: StateBlock, tokens: Sequence[Token]) -> None:
+    """What a row has beyond the last column stands in that, where GitHub drops it: a | in code,
+    for instance, ends a cell."""
+    columns = sum(token.type == "th_open" for token in tokens)
+    last = Token("inline", "", 0)
+    for token in tokens:
+        if token.type == "inline":
+            last = token
+        elif token.type == "tr_close" and last.map:
+            cells = escapedSplit(state.src[slice(*span(state, last.map[0]))].strip())
+            further = "|".join(cells[(not cells[0]) + columns - 1 : None if cells[-1] else -1])
+            last.content = further.strip()
 
 
 # -- lines ----------------------------------------------------------------------------------------

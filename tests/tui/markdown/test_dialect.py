@@ -34,6 +34,30 @@ def test_no_cell_is_lost_in_a_table_with_many_columns(columns: int) -> None:
     assert [cell for cell in cells if seen.count(cell) != 2] == []
 
 
+@pytest.mark.parametrize("gutter", ["", "> ", "- "])
+def test_what_a_row_has_beyond_the_columns_stands_in_the_last_one(gutter: str) -> None:
+    rows = [
+        "| Name | Use |",
+        "|---|---|",
+        "| a | b | c | d |",
+        "e | `f|g` |",
+        "| h \\| i |",
+        "||",
+        "|j",
+    ]
+    below = gutter.replace("-", " ")
+    text = gutter + f"\n{below}".join(rows)
+    (table,) = [block for block in blocks(text) if block.kind == "table"]
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["Name", "Use"],
+        ["a", "b | c | d"],
+        ["e", "f|g"],
+        ["h | i", ""],
+        ["", ""],
+        ["j", ""],
+    ]
+
+
 def test_a_line_of_a_megabyte_is_shown_whole() -> None:
     text = "*word* " * 150_000
     assert "".join(shown(text).split()) == "".join(text.split())
