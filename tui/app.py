@@ -26,6 +26,7 @@ from textual.driver import Driver
 from textual.events import Callback
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
+from textual.theme import ThemeProvider
 from textual.widgets import Input, TextArea
 
 from amulet_local.chats.history import History, history_file
@@ -41,7 +42,7 @@ from amulet_local.system.heap import give_back_large_blocks
 from tui.actions import APP, QUIT, bindings, key_problems, keys_of
 from tui.gate import Gate
 from tui.markdown.sanitising import sentence
-from tui.palette import ActionProvider
+from tui.palette import ActionProvider, Palette
 from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
 from tui.session.better_model import last_model
@@ -273,9 +274,14 @@ class AmuletApp(App[None]):
         copy(self, address)
         self.notify(f"No browser is available here; the address has been copied: {address}")
 
+    def action_command_palette(self) -> None:
+        """All commands by their words."""
+        if not Palette.is_open(self):
+            self.push_screen(Palette(id="--command-palette"))
+
     def action_choose_theme(self) -> None:
         """Choose how it looks, from a list that shows each."""
-        self.search_themes()
+        self.push_screen(Palette([ThemeProvider], placeholder="Search for themes…"))
 
     def notify(
         self,

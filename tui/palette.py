@@ -5,11 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual import on
+from textual.await_complete import AwaitComplete
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.message import Message
+from textual.widgets import Input, OptionList
 
 from tui.actions import APP, Action, shown_keys
 
 _NOT_LISTED = ("interrupt", "command_palette", "settle")
+
+
+class Palette(CommandPalette):
+    """Textual's, which is left once, as any Dialog is."""
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """Leave it, with what was chosen."""
+        return super().dismiss(result) if self.is_active else AwaitComplete()
+
+    @on(Input.Submitted)
+    @on(OptionList.OptionSelected)
+    def _choose_once(self, event: Message) -> None:
+        """What is chosen when it has been left would be done another time."""
+        if not self.is_active:
+            event.prevent_default()
 
 
 class ActionProvider(Provider):
