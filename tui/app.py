@@ -276,7 +276,7 @@ class AmuletApp(App[None]):
 
     def action_command_palette(self) -> None:
         """All commands by their words."""
-        if not Palette.is_open(self):
+        if not isinstance(self.screen, Palette):
             self.push_screen(Palette(id="--command-palette"))
 
     def action_choose_theme(self) -> None:

@@ -18,6 +18,7 @@ from tui.screens.compare import CompareScreen, Taken
 from tui.screens.heat import Branch, HeatScreen
 from tui.screens.link_picker import LinkPicker
 from tui.session import versions
+from tui.session.changes import BranchChanged
 from tui.session.session import BUSY
 from tui.system.clipboard import copy
 from tui.widgets.message import Entry
@@ -183,8 +184,10 @@ def copy_thought(view: ChatView) -> None:
 def delete(view: ChatView) -> None:
     """Take out a message and all that follows from it."""
     if node := _message(view):
-        view.show(versions.delete(view.session, node.id))
-        view.notify("Deleted; undo restores it.")
+        changes = versions.delete(view.session, node.id)
+        view.show(changes)
+        if BranchChanged() in changes:
+            view.notify("Deleted; undo restores it.")
     else:
         _missing(view, "message")
 
@@ -196,7 +199,10 @@ def undo(view: ChatView) -> None:
 
 def fork(view: ChatView) -> None:
     """Go on from a message in a chat of its own."""
-    if node := _message(view):
+    node = _message(view)
+    if node and node.id == view.session.writing:
+        view.notify(BUSY)  # the fork would hold an empty reply
+    elif node:
         leave(view, lambda: view.session.fork(node.id))
     else:
         _missing(view, "message")

@@ -99,6 +99,24 @@ async def test_a_fork_is_a_chat_of_its_own() -> None:
         assert "Fork: a?" in running.shown()
 
 
+async def test_a_reply_that_is_being_written_is_neither_deleted_nor_forked() -> None:
+    engine = FakeEngine(["One. ", HOLD, "Two."])
+    async with chat(engine) as running:
+        await running.say("a?")
+        await running.press("ctrl+up", "d")
+        assert "A reply is being written; stop it first." in running.shown()
+        assert running.notified == []
+        chat_id = running.session.chat.id
+        await running.press("f")
+        assert running.notified == ["A reply is being written; stop it first."]
+        assert running.session.chat.id == chat_id
+        engine.go_on()
+        await running.settle()
+        await running.press("f")
+        assert running.said == ["a?", "One. Two."]
+        assert running.session.chat.id != chat_id
+
+
 async def test_messages_and_code_are_copied() -> None:
     text = "See:\n\n```py\na = 1\n```\n\nor\n\n```\nb\n```\n"
     async with chat(FakeEngine([text])) as running:
