@@ -53,6 +53,7 @@ class SteadyDriver(LinuxDriver):
         self._taking = threading.Lock()
         super().__init__(*args, **options)
         self._file = cast(Any, _Output(_terminal()))  # as much of a file as is used
+        self._size = self._size or self._get_terminal_size()  # or Textual asks the environment
 
     def write(self, data: str) -> None:
         """Nothing is written to a terminal that others use."""
