@@ -69,16 +69,16 @@ def _read(path: Path, name: str, context: int) -> tuple[str, int]:
         size = path.stat().st_size
     except OSError as error:
         remedy = advice(error, "attach a file that can be read")
-        raise UsageError(f"{name} cannot be read ({cause(error)}); {remedy}.") from None
+        raise UsageError(f"the file {name} cannot be read ({cause(error)}); {remedy}.") from None
     if len(data) > most:
         raise UsageError(
-            f"{name} is {decimal(size)}, more than the model can hold ({decimal(most)}); attach "
-            "part of it, or load the model with a larger context."
+            f"the file {name} is {decimal(size)}, more than the model can hold ({decimal(most)}); "
+            "attach part of it, or load the model with a larger context."
         )
     try:
         return decode_text(data), size
     except NotTextError as error:
         what = f"not {error.encoding} text" if error.encoding else "a binary file"
         raise UsageError(
-            f"{name} is {what} ({error.place}); only text files can be attached."
+            f"the file {name} is {what} ({error.place}); only text files can be attached."
         ) from None

@@ -128,7 +128,7 @@ async def test_a_folder_is_completed_step_by_step(here: Path) -> None:
 
 
 async def test_what_cannot_be_attached_is_said_and_nothing_is_sent(here: Path) -> None:
-    (here / "long.txt").write_text("word " * 5000)
+    (here / "long").write_text("word " * 5000)
     engine = FakeEngine()
     async with chat(engine) as running:
         for name, reason in (
@@ -137,7 +137,7 @@ async def test_what_cannot_be_attached_is_said_and_nothing_is_sent(here: Path) -
                 "disk.img",
                 "disk.img is a binary file (byte 3 is zero); only text files can be attached",
             ),
-            ("long.txt", "more than the model can hold"),
+            ("long", "The file long is 25.0 kB, more than the model can hold"),
             ("sub", "folder sub cannot be attached"),
         ):
             running.prompt.clear()
