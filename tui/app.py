@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from rich.console import RenderableType
-from textual import constants, work
+from textual import constants, events, work
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
@@ -224,6 +224,13 @@ class AmuletApp(App[None]):
         """Have the terminal as it was, at once, whatever the app is at; for other threads."""
         if give_back := getattr(self._driver, "give_back", None):
             give_back()
+
+    async def on_event(self, event: events.Event) -> None:
+        """See App. What is pasted while another window is in front (by a program that dictates, or
+        through tmux) is for what had the focus, as keys are; it was for nothing."""
+        if isinstance(event, events.Paste) and not self.app_focus:
+            self.app_focus = True
+        await super().on_event(event)
 
     def action_suspend(self) -> None:
         """Ctrl+Z: back to the shell, until its `fg`. The engine goes on meanwhile."""

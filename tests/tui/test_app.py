@@ -16,6 +16,7 @@ from threading import Event
 
 import pytest
 from msgspec import structs
+from textual.events import AppBlur, Key, Paste
 from textual.widgets import Static
 
 from amulet_local.chats.history import History, history_file
@@ -382,3 +383,14 @@ async def test_a_chat_with_the_real_engine(default_model: Path) -> None:
         engine.close()
         history.close()
     assert engine.pid is None
+
+
+async def test_what_is_typed_while_another_window_is_in_front_is_not_lost() -> None:
+    """As programs that dictate do, or whoever types through tmux."""
+    async with chat(FakeEngine(["One."])) as running:
+        for typed in (Key("a", "a"), Paste("b")):
+            running.app.post_message(AppBlur())
+            await running.settle()
+            running.app.post_message(typed)
+            await running.settle()
+        assert running.prompt.text == "ab"
