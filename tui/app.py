@@ -227,7 +227,10 @@ class AmuletApp(App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         """See App. What is pasted while another window is in front (by a program that dictates, or
-        through tmux) is for what had the focus, as keys are; it was for nothing."""
+        through tmux) is for what had the focus, as keys are; it was for nothing. A click outside of
+        the screen, as while the terminal grows, takes the focus from nothing."""
+        if isinstance(event, events.MouseEvent) and not self.size.contains(event.x, event.y):
+            return
         if isinstance(event, events.Paste) and not self.app_focus:
             self.app_focus = True
         await super().on_event(event)

@@ -16,7 +16,7 @@ from threading import Event
 
 import pytest
 from msgspec import structs
-from textual.events import AppBlur, Key, Paste
+from textual.events import AppBlur, Key, MouseDown, MouseUp, Paste
 from textual.widgets import Static
 
 from amulet_local.chats.history import History, history_file
@@ -394,3 +394,14 @@ async def test_what_is_typed_while_another_window_is_in_front_is_not_lost() -> N
             running.app.post_message(typed)
             await running.settle()
         assert running.prompt.text == "ab"
+
+
+async def test_a_click_outside_of_the_screen_takes_no_words_away() -> None:
+    """As comes while the terminal grows, before the app has heard of that."""
+    async with chat(FakeEngine(["One."]), size=SMALL) as running:
+        for kind in (MouseDown, MouseUp):
+            at = (*SMALL, 0, 0, 1, False, False, False)
+            running.app.post_message(kind(None, *at, screen_x=SMALL[0], screen_y=SMALL[1]))
+        await running.settle()
+        await running.press("a")
+        assert running.prompt.text == "a"
