@@ -148,7 +148,13 @@ class Running:
         ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
         while ready:
             await asyncio.sleep(0)
-        self.app.screen._on_timer_update()
+        *behind, front = self.app.screen_stack
+        for screen in behind:
+            if (
+                screen._layout_required
+            ):  # what it does then, such as to scroll, is seen around a window
+                screen._on_timer_update()
+        front._on_timer_update()
 
     async def settle(self) -> None:
         """Have everything that was said heard and drawn: until nothing is drawn any more."""
