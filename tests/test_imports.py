@@ -180,7 +180,6 @@ def test_an_arrow_that_runs_back_up_is_caught(
 @pytest.mark.parametrize(
     ("package", "indent"),
     [
-        ("amulet_local/system", ""),
         ("models", ""),
         ("tui/widgets", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "),
     ],

@@ -21,11 +21,10 @@ from tests.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.slow
 
-RESULTS = (  # a table, JSON, and what is told by argparse
+RESULTS = (  # a table, and what is told by argparse
     ["presets"],
-    ["models", "--json"],
     ["--help"],
-    *tortures(["chats", "list"], ["doctor"], ["--version"], ["models"], ["presets", "--json"]),
+    *tortures(["chats", "list"], ["doctor"], ["--version"], ["models"], ["models", "--json"]),
 )
 ALL: tuple[list[str], ...] = (
     ["ask", "hi"], ["models"], ["models", "pull", "default"], ["presets"], ["presets", "new", "x"],
@@ -88,8 +87,14 @@ def test_a_reader_that_is_gone_is_no_error(arguments: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("unbuffered", [[], ["-u"]])
-@pytest.mark.parametrize("arguments", [["presets"], ["--help"], ["--version"]])
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"),
+    [
+        (["presets"], []),
+        (["--help"], ["-u"]),
+        (["--version"], []),
+    ],
+)
 def test_a_full_disk_behind_standard_output_is_one_sentence(
     arguments: list[str], unbuffered: list[str]
 ) -> None:
