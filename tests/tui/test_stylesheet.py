@@ -12,7 +12,7 @@ from textual.widgets import OptionList
 from tests.checks import some
 from tests.fake_engine import FakeEngine, Measured
 from tests.tui.running import SMALL, Running, chat
-from tui.stylesheet import ParsedOnce
+from tui.stylesheet import Match, ParsedOnce
 from tui.themes import DARK, LIGHT
 
 INK = ("a.tcss", "")
@@ -131,6 +131,20 @@ async def test_every_widget_looks_as_if_it_were_matched_anew() -> None:
         await running.press("ctrl+l")
         assert running.app.screen.query(OptionList)
         assert differing(running) == []
+
+
+async def test_what_looks_the_same_is_kept_once() -> None:
+    async with chat(FakeEngine(["Yes."])) as running:
+        await running.say("Hello?")
+        await running.press("ctrl+t", "ctrl+t", "ctrl+p", "escape")
+        sheet = running.app.stylesheet
+        assert isinstance(sheet, ParsedOnce)
+        known = [*sheet._known.values()]
+        looks: list[Match] = []
+        for match in some(known):
+            if match not in looks:
+                looks.append(match)
+        assert len({id(match) for match in known}) == len(looks) < len(known)
 
 
 async def test_all_notifications_are_matched_as_one() -> None:
