@@ -24,7 +24,16 @@ from textual.widget import Widget
 _SOURCES = 128  # kept, in some 10 MB; an app with every screen open has 26 in a theme
 _parsed: LRUCache[object, list[RuleSet]] = LRUCache(_SOURCES)
 
-State = tuple[object, ...]
+
+class State(NamedTuple):
+    """All that the rules which are remembered ask of a node. told: what pseudo-classes hang on.
+    above: the state of the node above it."""
+
+    kind: type[DOMNode]
+    name: str | None
+    classes: frozenset[str]
+    told: tuple[object, ...] = ()
+    above: tuple[object, ...] = ()
 
 
 class Match(NamedTuple):
@@ -138,7 +147,7 @@ class ParsedOnce(Stylesheet):
             self.parse()
         state = self._state(node)
         if component:
-            state = (DOMNode, None, frozenset((component,)), (), state)
+            state = State(DOMNode, None, frozenset((component,)), above=state)
         return self._known.get(state)
 
     def _remember(self, node: DOMNode, rules: RulesMap) -> None:
@@ -158,13 +167,13 @@ class ParsedOnce(Stylesheet):
         if (known := states.get(node)) is None:
             parent = node._parent
             above = self._state(parent) if isinstance(parent, DOMNode) else ()
-            told: tuple[object, ...] = ()  # what pseudo-classes hang on
+            told: tuple[object, ...] = ()
             if isinstance(node, Widget):
                 told = (node.mouse_hover, node.has_focus, node.disabled, node.allow_focus())
             elif isinstance(node, App):
                 told = (node.app_focus, node.theme, node.is_inline, node.ansi_color, node.no_color)
             name = node.id if node.id in self._named else None
-            known = states[node] = (type(node), name, node.classes, told, above)
+            known = states[node] = State(type(node), name, node.classes, told, above)
         return known
 
     def _parse_rules(
