@@ -139,9 +139,9 @@ class Closable:
 
 def _begin_in(terminal: int) -> None:
     """As a shell begins a job: signals that whoever runs this may ignore, such as a script that has
-    put it in the background, have their usual effect."""
+    put it in the background or wants it to outlive its terminal, have their usual effect."""
     os.login_tty(terminal)
-    for number in (signal.SIGINT, signal.SIGQUIT):
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
 

@@ -56,17 +56,14 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("here")
 
-# An app leaves some ten thousand objects that only a collection finds. At Python's defaults one
-# comes every few hundred objects and looks through all modules too, for a third of the suite's
-# time; so modules are set aside once they are imported, and collections are rare.
-_OBJECTS_BETWEEN_COLLECTIONS = 20_000
-gc.disable()
+# An app leaves some twenty thousand objects that only a collection finds. To find and free them
+# takes a fifth of the time of all tests that open one; left where they are, they come to some
+# hundred MB in each process by the end of the suite.
+gc.set_threshold(0)  # Textual turns collections off and on
 
 
-def pytest_collection_finish() -> None:
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    gc.enable()
+def pytest_sessionfinish() -> None:
+    gc.freeze()  # pytest collects once more, and Python as it ends
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses

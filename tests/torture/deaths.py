@@ -44,7 +44,7 @@ _KEYBOARD = re.compile(rb"\x1b\[[<>=][\d;]*u")  # asks for more exact keys; not 
 _STYLES = re.compile(rb"\x1b\[[\d;]*m")
 _LONG = b"\x1b[200~" + b"Tell me a long story of a lighthouse. " * 20 + b"\x1b[201~\r"
 _LOOKS = 60
-_NEW = b"\x0e"
+_NEW, ENTER = b"\x0e", b"\r"
 MOMENTS = 20  # of each signal in each phase
 LEFT = b"\x1b[D"
 
@@ -148,11 +148,19 @@ class Run:
         within_three_seconds(lambda: self.shows(b"Ask anything", since=drawn))
 
     def ask(self) -> str:
-        """Say something, and wait for the reply; why there is none."""
+        """Say something, and wait for the reply; why there is none. What is said as the engine ends
+        is given back, to be sent again."""
         comes(lambda: self.shows(b"ready", b"stopped"))
-        before = answered(self.home)
+        before, drawn = answered(self.home), len(self.opened.output)
+
+        def is_answered() -> bool:
+            return answered(self.home) > before
+
         self.opened.type(CLEAR + b"And now?\r")
-        if not comes(lambda: answered(self.home) > before or self.ended()) or self.ended():
+        comes(lambda: is_answered() or self.shows(b"engine stopped", since=drawn))
+        if not is_answered():
+            self.opened.type(ENTER)
+        if not comes(lambda: is_answered() or self.ended()) or self.ended():
             return f"the next message is not answered:\n{self.drawn()}"
         return ""
 
