@@ -6,11 +6,11 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import tomlkit
 
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.files import replacing
@@ -63,6 +63,8 @@ def save_preset(preset: Preset, *, new: bool = False) -> Path:
     new: there must be none of that name yet. Raises UsageError where there is, NotUsableError where
     the file cannot be written, or is there and cannot be used.
     """
+    import tomlkit  # takes a while, and only who writes presets needs it
+
     own = _own(preset.name)
     if new:
         _must_be_new(preset.name, "choose another name.")
@@ -80,14 +82,14 @@ def save_preset(preset: Preset, *, new: bool = False) -> Path:
     return _write(own, tomlkit.dumps(document))
 
 
-def _set_sampling(document: tomlkit.TOMLDocument, wanted: dict[str, Any]) -> None:
+def _set_sampling(document: MutableMapping[str, Any], wanted: dict[str, Any]) -> None:
     """Write the table [sampling], where it is needed, with what is not as usual or is there."""
     usual = msgspec.structs.asdict(Sampling())
     table = document.get("sampling", {})
     changed = {key: value for key, value in wanted.items() if value != table.get(key, usual[key])}
     if changed:
         if "sampling" not in document:
-            document["sampling"] = tomlkit.table()
+            document["sampling"] = {}
         document["sampling"].update(changed)
 
 

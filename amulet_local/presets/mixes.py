@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import tomlkit
 
 from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.files import replacing
@@ -170,6 +169,8 @@ def save_mix(
     Raises UsageError where the name cannot be used or is taken, NotUsableError where the file
     cannot be written.
     """
+    import tomlkit  # takes a while, and only who writes mixes needs it
+
     check_name(name, "mix")
     if name in presets.presets or name in presets.broken:
         raise UsageError(f"there is already a preset called {name}; choose another name.")

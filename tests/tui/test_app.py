@@ -335,7 +335,7 @@ def test_where_nothing_can_be_kept_the_chat_opens_and_says_so(home: Path) -> Non
 def test_the_chat_opens_without_native_code_and_without_what_it_may_not_need() -> None:
     script = (
         "import sys, amulet_local.cli.loading, amulet_local.cli.preferences, tui.app; "
-        "print(*{'llama_cpp', 'gguf', 'numpy', 'pygments.lexers'} & {*sys.modules})"
+        "print(*{'llama_cpp', 'gguf', 'numpy', 'pygments.lexers', 'tomlkit'} & {*sys.modules})"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
