@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import io
 import os
 import shlex
 import signal
@@ -18,8 +17,9 @@ from importlib import import_module
 
 from amulet_local import __version__
 from amulet_local.cli.options import Parser, add_chat_options
-from amulet_local.cli.output import is_closed, is_dumb, replace_closed, say, write_no_more
+from amulet_local.cli.output import is_dumb, say
 from amulet_local.cli.standard_input import piped
+from amulet_local.cli.streams import is_closed, make_whole, replace_closed, write_no_more
 from amulet_local.errors import INTERRUPTED, AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.settings import load_settings, mend_folders
 
@@ -31,9 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see __main__.py
         signal.signal(signal.SIGINT, signal.default_int_handler)
     replace_closed()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    make_whole()
     try:
         try:
             code = _run(sys.argv[1:] if arguments is None else list(arguments))

@@ -24,39 +24,6 @@ if TYPE_CHECKING:
 _PIPED_WIDTH = 200  # columns; rich would break lines at 80 where there is no terminal
 
 
-def replace_closed() -> None:
-    """Have all three standard streams, where some are closed: else the next file that is opened
-    would be taken for one of them. Nothing is read from a closed one, what goes to standard error
-    is dropped, and what is written to standard output fails: that would be a result lost.
-    """
-    for number, name, mode, way in (
-        (0, "stdin", "r", os.O_RDONLY),
-        (1, "stdout", "w", os.O_RDONLY),
-        (2, "stderr", "w", os.O_WRONLY),
-    ):
-        if getattr(sys, name) is None:
-            nothing = os.open(os.devnull, way)
-            if nothing != number:
-                os.dup2(nothing, number)
-                os.close(nothing)
-            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
-            setattr(sys, name, stream)
-
-
-def is_closed() -> bool:
-    """Whether nothing can be written to standard output, by any name of it."""
-    try:
-        os.write(sys.stdout.fileno(), b"")
-    except (OSError, ValueError):
-        return True
-    return False
-
-
-def write_no_more() -> None:
-    """Drop what cannot be written to standard output, now and when the process ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def is_dumb() -> bool:
     """Whether the terminal says of itself that it obeys no control codes."""
     return os.environ.get("TERM", "").casefold() in ("dumb", "unknown")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ast
 import os
 import pwd
+import resource
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,10 @@ from typing import Any
 import pytest
 
 from amulet_local import cli
+from amulet_local.chats.chat import Chat
+from amulet_local.chats.history import History, history_file
 from amulet_local.cli.output import StatusLine, console
+from amulet_local.settings import config_folder
 from tests.checks import some, tortures
 from tests.cli.conftest import Amulet
 from tests.fake_engine import FakeEngine
@@ -109,6 +115,83 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(
     assert done.stderr.count("\n") == 1
     assert "No space left on device" in done.stderr
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("unbuffered", [[], ["-u"]])
+def test_a_disk_that_fills_up_behind_standard_output_is_told(unbuffered: list[str]) -> None:
+    def bound() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+    with tempfile.TemporaryFile() as file:
+        done = subprocess.run(
+            [sys.executable, "-B", *unbuffered, "-m", "amulet_local", "--help"],
+            stdout=file,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=bound,
+            check=False,
+        )
+    assert (done.returncode, "File too large" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("unbuffered", [[], ["-u"]])
+def test_a_pipe_that_does_not_wait_gets_all_once_it_is_read(
+    unbuffered: list[str], home: Path
+) -> None:
+    text = "Where to? " * 20_000  # more than a pipe holds
+    with History(history_file()) as store:
+        chat = Chat(store)
+        chat.ask(text)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with subprocess.Popen(
+        [sys.executable, *unbuffered, "-m", "amulet_local", "chats", "show", chat.id],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+    ) as process:
+        os.close(writing)
+        with open(reading, encoding="utf-8") as pipe:  # noqa: PTH123 - a pipe
+            shown = pipe.read()
+    assert text.strip() in shown
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [["presets", "show", "nosuch"], ["presets", "show", "concise"]]
+)
+def test_standard_error_that_nobody_can_read_changes_nothing(
+    arguments: list[str], amulet: Amulet
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        for unread in (writing, full):
+            done = subprocess.run(
+                [sys.executable, "-m", "amulet_local", *arguments],
+                stdout=subprocess.PIPE,
+                stderr=unread,
+                text=True,
+                check=False,
+            )
+            usual = amulet(*arguments)
+            assert (done.returncode, done.stdout) == (usual.code, usual.out)
+    os.close(writing)
+
+
+def test_a_result_is_not_lost_with_what_is_told_beside_it(amulet: Amulet) -> None:
+    (config_folder() / "presets").mkdir(parents=True)
+    (config_folder() / "presets" / "broken.toml").write_text("preference = 1")
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-m", "amulet_local", "presets"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+        )
+    assert "broken.toml cannot be used" in amulet("presets").err
+    assert (done.returncode, "concise" in done.stdout) == (0, True)
 
 
 # -- terminals ------------------------------------------------------------------------------------
