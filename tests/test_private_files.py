@@ -22,11 +22,11 @@ from amulet_local.presets.editing import new_preset
 from amulet_local.presets.preset import load_presets
 from amulet_local.protocol.alignment import Sampling
 from amulet_local.protocol.loading import LoadOptions
+from amulet_local.unexpected import told
 from models.card_cache import CardCache
 from tests.checks import some
 from tests.cli.conftest import Amulet
 from tests.cli.conftest import amulet as amulet  # the fixture
-from tui import unexpected
 from tui.themes import remember
 
 
@@ -60,7 +60,7 @@ def test_whatever_is_written_in_a_day_is_private(home: Path, tmp_path: Path) -> 
         assert open_to_others(home) == []
     new_preset("mine")
     remember("amulet-dark")
-    unexpected.told(ValueError("x"))
+    told(ValueError("x"))
     write_whole(settings.strengths_file("m"), b"{}")
     write_whole(settings.autotune_file("m"), b"{}")
     cards = CardCache()

@@ -39,6 +39,7 @@ from amulet_local.protocol.loading import LoadOptions
 from amulet_local.safe_text import clean
 from amulet_local.settings import load_settings
 from amulet_local.system.heap import give_back_large_blocks
+from amulet_local.unexpected import told
 from tui.actions import APP, QUIT, bindings, key_problems, keys_of
 from tui.gate import Gate
 from tui.markdown.sanitising import sentence
@@ -55,7 +56,7 @@ from tui.system.garbage import LOOK_S, Leftovers, collect_rarely, forget_drawn
 from tui.system.links import open_address, openable
 from tui.system.signals import Ending, exiting
 from tui.themes import DARK, OWN, first_theme, remember
-from tui.unexpected import met, survive, told
+from tui.unexpected import met, survive
 
 _PATIENCE_S = 2.0
 _FORGET_S = 30.0

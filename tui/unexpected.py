@@ -6,22 +6,16 @@ exception that a handler does not catch; `survive` has both go on.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime
-from pathlib import Path
+from contextlib import contextmanager
 
 from textual.message import Message
 from textual.message_pump import MessagePump
 from textual.worker import WorkerFailed
 
 from amulet_local.errors import AmuletError
-from amulet_local.files import private, private_folder
-from amulet_local.settings import log_folder
-from amulet_local.system import paths
+from amulet_local.unexpected import told
 
-_LARGEST_LOG = 1 << 20  # bytes, from which on it is begun anew
 _DISPATCH = "_dispatch_message"
 
 
@@ -32,27 +26,6 @@ class UnexpectedError(AmuletError):
 def met(error: Exception) -> BaseException:
     """What was raised; Textual wraps what a worker raises."""
     return error.error if isinstance(error, WorkerFailed) else error
-
-
-def told(error: BaseException) -> str:
-    """What to say of an error; one that nobody foresaw goes to the log, with its traceback."""
-    if isinstance(error, AmuletError):
-        return str(error)
-    log = _log()
-    with suppress(OSError, AmuletError):
-        private_folder(log.parent)
-        found = paths.status(log)
-        mode = "w" if found and found.st_size > _LARGEST_LOG else "a"
-        with open(log, mode, encoding="utf-8", errors="backslashreplace", opener=private) as file:
-            file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}\n")
-            file.writelines(traceback.format_exception(error))
-    if isinstance(error, OSError):
-        return f"the operating system reported an error ({error}); details are in {log}."
-    return f"Something went wrong in Amulet; details are in {log}."
-
-
-def _log() -> Path:
-    return log_folder() / "app.log"
 
 
 @contextmanager

@@ -50,6 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         say(f"the package {error.name} is missing; reinstall Amulet with its dependencies.")
         return NotUsableError.exit_code
+    except ImportError as error:  # a library that the system does not load; the last line says why
+        why = str(error).strip().rpartition("\n")[2] or "no reason was given"
+        say(
+            f"a part of Amulet cannot be loaded ({why}); free some memory, or reinstall Amulet "
+            "with its dependencies."
+        )
+        return NotUsableError.exit_code
+    except MemoryError:
+        say("there is not enough memory; close other programs, then try again.")
+        return AmuletError.exit_code
     except OSError as error:
         closed = error.errno == errno.EBADF and is_closed()
         try:
@@ -65,6 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f"{named}: " if named else ""
         remedy = advice(error, "fix that and try again")
         say(f"the operating system reported an error ({place}{cause(error)}); {remedy}.")
+        return AmuletError.exit_code
+    except Exception as error:  # what nobody foresaw
+        from amulet_local.unexpected import told
+
+        say(told(error))
         return AmuletError.exit_code
     return code
 

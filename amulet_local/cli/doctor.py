@@ -100,7 +100,7 @@ def _versions(missing: list[str]) -> dict[str, str | None]:
 
 
 def _cores() -> dict[str, int | None]:
-    allowed = psutil.Process().cpu_affinity() if sys.platform == "linux" else None
+    allowed = os.sched_getaffinity(0) if sys.platform == "linux" else None
     return {
         "physical": psutil.cpu_count(logical=False),
         "logical": psutil.cpu_count(),

@@ -19,7 +19,7 @@ from amulet_local.cli import main
 from amulet_local.presets.mixing import Chosen, Together
 from amulet_local.presets.preset import load_presets
 from amulet_local.protocol.loading import LoadOptions
-from amulet_local.settings import config_folder
+from amulet_local.settings import config_folder, log_folder
 from tests.cli.conftest import Amulet, use
 from tests.fake_engine import FakeEngine
 
@@ -151,6 +151,46 @@ def test_a_missing_package_is_named(amulet: Amulet, monkeypatch: pytest.MonkeyPa
     result = amulet()
     assert result.code == 3
     assert "the package tui.app is missing" in result.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (
+            ImportError("Not to be imported!\n\nOriginal error was: x.so: no room\n"),
+            3,
+            "a part of Amulet cannot be loaded (Original error was: x.so: no room); free some "
+            "memory, or reinstall Amulet with its dependencies.",
+        ),
+        (MemoryError(), 1, "there is not enough memory; close other programs, then try again."),
+        (RecursionError("too deep"), 1, "Something went wrong in Amulet; details are in "),
+        (UnicodeEncodeError("utf-8", "", 0, 1, "no"), 1, "Something went wrong in Amulet; "),
+    ],
+)
+def test_whatever_fails_is_a_sentence(
+    error: Exception,
+    code: int,
+    told: str,
+    amulet: Amulet,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: FakeEngine,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(engine, "reply", fail)
+    result = amulet("ask", "?")
+    assert (result.code, result.out) == (code, "")
+    assert result.err.startswith(f"amulet: {told}")
+    assert result.err.count("\n") == 1
+
+
+def test_what_nobody_foresaw_has_its_traceback_in_a_file(
+    amulet: Amulet, monkeypatch: pytest.MonkeyPatch, engine: FakeEngine
+) -> None:
+    monkeypatch.setattr(engine, "reply", lambda _: 1 / 0)
+    assert str(log_folder() / "app.log") in amulet("ask", "?").err
+    assert "ZeroDivisionError" in (log_folder() / "app.log").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -307,6 +307,7 @@ def _crowd(random: Random, folder: Path) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S)
         assert done.returncode in (0, 2), (command, done.stderr)
         assert "Traceback" not in done.stderr, done.stderr
+        assert "Something went wrong" not in done.stderr, done.stderr
         assert "damaged" not in done.stderr, done.stderr
     if killed:
         users[2].kill()

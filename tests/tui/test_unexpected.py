@@ -16,6 +16,7 @@ from amulet_local.errors import UsageError
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.safe_text import clean
 from amulet_local.settings import Settings, log_folder
+from amulet_local.unexpected import told
 from tests.checks import some
 from tests.fake_engine import FakeEngine
 from tests.tui.running import Running, chat, store_with
@@ -25,7 +26,7 @@ from tui.screens.chat import ChatScreen
 from tui.screens.model_picker import ModelPicker
 from tui.session.session import Session
 from tui.session.steering import SteeringChoice
-from tui.unexpected import as_sentences, told
+from tui.unexpected import as_sentences
 
 SENTENCE = "Something went wrong in Amulet; details are in "
 # What no file can be called, or nobody can look at.
