@@ -27,6 +27,7 @@ import msgspec
 from amulet_local.errors import NotUsableError, advice, cause
 from amulet_local.evaluation.plan import Preference
 from amulet_local.evaluation.questions import Question
+from amulet_local.path_text import as_text
 from amulet_local.presets.preset import USUAL_STRENGTH
 from amulet_local.protocol.alignment import MOST_FADERS, USUAL_GUARD
 from amulet_local.system.text_files import read_text
@@ -55,7 +56,7 @@ def read_instructions(
     file. strength, guard: of the preferences. Raises NotUsableError."""
     try:
         lines = _parse(read_text(path, _MOST_BYTES))
-        pairs = [_pair(line, path.stem, strength, guard) for line in lines]
+        pairs = [_pair(line, as_text(path.stem), strength, guard) for line in lines]
         _require_different(pairs)
     except FileNotFoundError:
         raise NotUsableError(f"there is no file {path}; give one with --instructions.") from None

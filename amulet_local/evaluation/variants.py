@@ -22,6 +22,7 @@ Method = Literal["base", "pref", "beam", "la", "amulet"]
 METHODS: tuple[Method, ...] = get_args(Method)
 PAPER_BEAMS = 16
 MOST_BEAMS = 64
+MOST_VARIANTS = 1_000  # far more than anybody waits for
 
 
 class Variant(msgspec.Struct, frozen=True):
@@ -80,6 +81,10 @@ def _parse(method: str, settings: str) -> list[Variant]:
     if (method, settings) == ("amulet", "paper"):
         return [PAPER]
     choices = [_values(method, setting) for setting in settings.split(",")]
+    if math.prod(map(len, choices)) > MOST_VARIANTS:
+        raise UsageError(
+            f"the settings of {method} make more than {MOST_VARIANTS:,} methods; fix --methods."
+        )
     return [_variant(known[method], chosen) for chosen in itertools.product(*choices)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,12 @@ def test_the_question_with_its_instruction_stands_in_the_place_of_the_question(
     assert question.verifiers == (verifier("punctuation:no_comma", {}),)
     words = "Why is the sky blue? Use no commas."
     assert preference == Preference("format", words, 3.0, 0.2, instead=True)
+
+
+def test_a_file_whose_name_is_no_text_names_its_preference(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff.jsonl")
+    ((_, preference),) = read_instructions(written(tmp_path, LINE, name=name))
+    assert preference.name == "\\xff"
 
 
 def test_breaks_that_json_has_in_a_string_end_no_line(tmp_path: Path) -> None:

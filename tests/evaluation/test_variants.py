@@ -65,3 +65,9 @@ def test_the_papers_setting_has_a_name() -> None:
 def test_what_is_meant_by_nothing_is_told(text: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         parse_variants(text)
+
+
+def test_more_methods_than_anybody_waits_for_are_refused() -> None:
+    settings = ",".join(["s=1/2"] * 40)
+    with pytest.raises(UsageError, match="the settings of amulet make more than 1,000 methods"):
+        parse_variants(f"pref,amulet@{settings}")
