@@ -123,15 +123,16 @@ def habits_file(model: str) -> Path:
 
 def mend_folders() -> None:
     """Put our folders in order: what earlier versions left open to others is closed, and what
-    processes that are gone were writing goes. Models may be shared, and stay as they are."""
+    processes that are gone were writing goes. Models may be shared, and stay as they are; so do
+    files of others, in whose folder AMULET_HOME may be."""
     with suppress(AmuletError):  # no home; whoever needs one says so
         models = models_folder()
         for folder in (data_folder(), config_folder(), log_folder(), cache_folder()):
             make_private(folder, but=models)
             for each in (folder, *_below(folder)):
                 if each != models:
-                    clear_remnants(paths.matching(each, "*.part"))
-        clear_remnants(parts_in(models))  # where other programs may have files called so
+                    clear_remnants(parts_in(each))
+        clear_remnants(parts_in(models))
 
 
 def _below(folder: Path) -> list[Path]:

@@ -29,7 +29,6 @@ from amulet_local.errors import UsageError
 from amulet_local.protocol.numbers import Positive
 from amulet_local.safe_text import line
 from amulet_local.settings import log_folder
-from amulet_local.system import paths
 
 _COMMANDS = ("list", "show", "search", "export", "import", "remove", "wipe")
 _LISTED = 30
@@ -212,9 +211,9 @@ def _wipe(args: argparse.Namespace) -> int:
         agreed = args.yes or _agreed(question, "all chats")
         erased = agreed and history.wipe()
     if agreed:
-        for log in paths.matching(log_folder(), "*.log"):
+        for name in ("engine.log", "app.log"):  # others may keep theirs where AMULET_HOME is
             with suppress(OSError):
-                log.unlink(missing_ok=True)
+                (log_folder() / name).unlink(missing_ok=True)
         _tell_traces(erased=erased)
     if args.json:
         print_json({"removed": number if agreed else 0, "clean": erased})

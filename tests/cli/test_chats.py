@@ -250,3 +250,14 @@ def test_chats_are_read_where_nothing_can_be_written_and_not_changed(
     assert (result.code, result.out) == (2, "")
     assert "(Permission denied); make it writable" in result.err
     assert history_file().read_bytes() == before
+
+
+def test_files_of_others_in_our_folders_stay(amulet: Amulet, home: Path) -> None:
+    others = [home / name for name in ("data/film.mkv.part", "data/films/b.part", "log/own.log")]
+    ours = [home / name for name in ("log/engine.log", "log/app.log")]
+    remnant = home / "data/films/a.json.999999999 1.0.part"
+    for path in (*others, *ours, remnant):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert amulet("chats", "wipe", "--yes").code == 0
+    assert [path.exists() for path in (*others, *ours, remnant)] == [True] * 3 + [False] * 3
