@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amulet_local.errors import NotUsableError, advice, cause
+from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.protocol.loading import LoadOptions, Memory
 from amulet_local.runtime.device_probe import probe_devices
 from amulet_local.runtime.offload import (
@@ -22,7 +22,7 @@ from amulet_local.runtime.offload import (
     estimate_offload,
     free_memory,
 )
-from amulet_local.settings import load_settings, models_folder
+from amulet_local.settings import config_folder, load_settings, models_folder
 from amulet_local.system import paths
 from models.card_cache import CardCache
 from models.cards import ModelCard, obstacle
@@ -132,7 +132,12 @@ def usable_devices(options: LoadOptions) -> list[Device]:
 
 
 def _locations() -> list[Location]:
-    return locations(map(paths.usable, load_settings().model_folders))
+    """Raises NotUsableError where a folder of the user's own is none that there can be."""
+    try:
+        return locations(map(paths.usable, load_settings().model_folders))
+    except UsageError as error:
+        config = config_folder() / "config.toml"
+        raise NotUsableError(f"model_folders in {config} cannot be used: {error}") from None
 
 
 def all_sightings() -> list[Sighting]:

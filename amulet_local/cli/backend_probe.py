@@ -155,6 +155,9 @@ def examine_servers(addresses: Sequence[str], advice: list[str]) -> dict[str, li
         found[address] = []
         try:
             answer = run_apart(_ASK_SERVER, address)
+        except ValueError:  # a zero in it
+            advice.append(f"{address!r} is not the address of an RPC server; write host:port.")
+            continue
         except subprocess.TimeoutExpired:
             advice.append(f"the RPC server {address} did not answer within {_PATIENCE_S} s.")
             continue

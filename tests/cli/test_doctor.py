@@ -220,6 +220,19 @@ def test_a_server_that_cannot_be_reached_is_advice() -> None:
     assert f"the RPC server {address} cannot be reached" in advice[0]
 
 
+def test_what_can_be_no_address_is_advice() -> None:
+    advice: list[str] = []
+    assert backend_probe.examine_servers(["a\0:1"], advice) == {"a\0:1": []}
+    assert advice == ["'a\\x00:1' is not the address of an RPC server; write host:port."]
+
+
+@pytest.mark.usefixtures("well")
+def test_a_folder_of_models_that_cannot_be_is_missing(amulet: Amulet) -> None:
+    configure('model = "tiny"\nmodel_folders = ["~nosuchuser/m"]')
+    (missing,) = amulet("doctor", "--json").document["missing"]
+    assert missing.startswith("model_folders in ")
+
+
 def test_servers_devices_are_told(
     amulet: Amulet, well: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

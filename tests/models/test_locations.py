@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from amulet_local.errors import UsageError
+from amulet_local.errors import NotUsableError
 from amulet_local.settings import config_folder
 from models import discovery
 from models.discovery import look_into
@@ -336,7 +336,7 @@ def test_a_folder_that_cannot_be_in_another_programs_settings_hides_no_model(
 def test_a_folder_of_the_users_own_that_cannot_be_is_a_sentence(folder: str, reason: str) -> None:
     config_folder().mkdir(parents=True)
     (config_folder() / "config.toml").write_text(f'model_folders = ["{folder}"]')
-    with pytest.raises(UsageError, match=reason):
+    with pytest.raises(NotUsableError, match=f"model_folders in .*config.toml .*{reason}"):
         listing()
 
 
