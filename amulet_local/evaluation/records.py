@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -18,12 +18,19 @@ from amulet_local.errors import NotUsableError, UsageError, advice, cause
 from amulet_local.evaluation.variants import Method
 from amulet_local.files import private, private_folder, read_json, write_whole
 from amulet_local.protocol.alignment import Placement, Sampling
+from amulet_local.protocol.numbers import Natural
 from amulet_local.system import paths
 from amulet_local.verifiers import Verifier
 
 Key = tuple[int, str, str]  # question, preference, variant; base's preference is ""
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+# What a file may say: far more than there is, and few enough to reckon with. A bound also keeps out
+# what is no number (NaN).
+LogLikelihood = Annotated[float, msgspec.Meta(ge=-1e12, le=1.0)]  # rounded; of a text, in nats
+Leaning = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
+VariantName = Annotated[str, msgspec.Meta(max_length=200)]
 
 _LARGEST_SETTING = 1 << 24  # bytes; it repeats a system prompt
 
@@ -52,7 +59,7 @@ class WrittenReply(msgspec.Struct, frozen=True, kw_only=True):
     asked: str
     preference: str
     words: str
-    variant: str
+    variant: VariantName
     method: Method
     strength: float
     guard: float
@@ -93,12 +100,12 @@ class Likelihoods(msgspec.Struct, frozen=True, kw_only=True, tag="likelihoods"):
     judge: str
     question: int
     preference: str
-    variant: str
+    variant: VariantName
     digest: str
-    tokens: int
-    with_preference: float
-    without: float
-    others: tuple[float, ...]
+    tokens: Natural
+    with_preference: LogLikelihood
+    without: LogLikelihood
+    others: tuple[LogLikelihood, ...]
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, tag="verdict"):
@@ -111,10 +118,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, tag="verdict"):
     judge: str
     question: int
     preference: str
-    variant: str
+    variant: VariantName
     digest: str
-    first: float
-    second: float
+    first: Leaning
+    second: Leaning
 
     @property
     def outcome(self) -> float:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from amulet_local.errors import NotUsableError
-from amulet_local.evaluation.records import Folder
+from amulet_local.evaluation.records import Folder, Likelihoods
 
 _ODD = [b"", b"[]", b"{}", b"\xff", b'{"model": "\xff"}', b'{"x": ' + b"[" * 3_000]
 
@@ -59,3 +60,36 @@ def test_what_stands_in_place_of_the_replies_is_told_and_not_waited_for(
     with pytest.raises(NotUsableError) as refused:
         Folder(tmp_path).replies()
     assert str(refused.value) == f"{replies} {told}"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("without", 1e6),
+        ("with_preference", -1e308),
+        ("others", [-1e308, -1e308]),
+        ("tokens", -(10**18)),
+        ("variant", "x" * 9000),
+    ],
+)
+def test_a_judgement_that_cannot_be_is_told_by_its_line(
+    field: str, value: object, tmp_path: Path
+) -> None:
+    judgement = Likelihoods(
+        judge="j",
+        question=1,
+        preference="concise",
+        variant="pref",
+        digest="",
+        tokens=3,
+        with_preference=-2.0,
+        without=-3.0,
+        others=(-4.0,),
+    )
+    folder = Folder(tmp_path)
+    folder.add_judgement(judgement)
+    assert folder.judgements() == [judgement]
+    document = {**msgspec.to_builtins(judgement), field: value}
+    (tmp_path / "judgements.jsonl").write_bytes(msgspec.json.encode(document) + b"\n")
+    with pytest.raises(NotUsableError, match=rf"^line 1 of \S+judgements.*`\$.{field}"):
+        folder.judgements()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from amulet_local.evaluation.plan import GREEDY
@@ -225,6 +228,23 @@ def test_the_page_is_one_file_with_every_reply_that_loads_and_runs_nothing_else(
     assert len(data["questions"]) == 5
     assert data["variants"] == list(METHODS)
     assert "".join(data["replies"]["concise"]["pref"]["0"]["pieces"]).startswith(EVIL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [r"Write $\frac{$", "short $x$", "回答简短 😀"])
+def test_what_a_preference_says_is_no_formula_and_its_letters_are_nobodys_business(
+    name: str, tmp_path: Path, folder: Folder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = Folder(tmp_path / "other")
+    other.settle(folder.setting())
+    for reply in folder.replies().values():
+        other.add_reply(msgspec.structs.replace(reply, preference=reply.preference and name))
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        page = make_page(make_report(other, ""), other.replies().values())
+    assert name in html.unescape(page)
+    assert [str(each.message) for each in warned] == []
+    assert capfd.readouterr().err == ""
 
 
 def test_a_folder_with_nothing_written_makes_a_page(tmp_path: Path, folder: Folder) -> None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -34,6 +35,7 @@ _VARIABLES = {
 _WIDTH = 10.4  # inches of 72 points: the page's column
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # what a preference or a question says is no formula
     "font.size": 10,
     "text.color": INK,
     "axes.edgecolor": LINE,
@@ -58,7 +60,8 @@ def drawn(name: str, tall: float) -> Iterator[tuple[Figure, list[str]]]:
     """A figure as wide as the page; its SVG comes out in the list at the end."""
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     result: list[str] = []
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), catch_warnings():
+        simplefilter("ignore")  # that a font lacks a letter: it is the browser's that counts
         figure = Figure(figsize=(_WIDTH, tall))
         yield figure, result
         buffer = io.StringIO()
