@@ -294,7 +294,7 @@ def value(annotation: object) -> Callable[[str], Any]:
         except msgspec.ValidationError:
             number = None
         if number is None or (most is not None and number > most):
-            raise argparse.ArgumentTypeError(f"must be {wanted}, not {text!r}")
+            raise argparse.ArgumentTypeError(f"must be {wanted}, not {shortened(text)!r}")
         return number
 
     return read

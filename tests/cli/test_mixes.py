@@ -101,6 +101,7 @@ def test_presets_agree_on_guard_place_and_system_prompt(amulet: Amulet, engine: 
         ("-p concise:nan -p formal", 2, "must be a number from -1000 to 1000"),
         ("-p concise:1e9 -p formal", 2, "must be a number from -1000 to 1000"),
         ("-p concise: -p formal", 2, "must be a number"),
+        (f"-p concise:{'9' * 999}", 2, f"to 1000, not '{'9' * 59}…'"),
         ("-p concise -p gone", 3, "there is no preset called 'gone'"),
         ("-p concise -p :2", 3, "the name of a preset is missing"),
         (f"-p {'x' * 99}", 3, f"there is no preset called '{'x' * 59}…'"),
