@@ -294,6 +294,13 @@ class AmuletApp(App[None]):
         """Choose how it looks, from a list that shows each."""
         self.push_screen(Palette([ThemeProvider], placeholder="Search for themes…"))
 
+    def command_choose_theme(self, name: str) -> None:
+        """Have it look like the theme of this name."""
+        if name in self.available_themes:
+            self.theme = name
+        else:
+            self.notify(f"There is no theme called {name}; /theme lists them.", severity="warning")
+
     def notify(
         self,
         message: str,

@@ -219,7 +219,7 @@ class ChatScreen(Screen[None]):
                     self.transcript.end(message_actions.entry(self, change.node))
                     writing.read_ahead(self)
                 case GivenBack():
-                    self.prompt.give_back(change.text)
+                    writing.give_back(self, change.text)
                 case Noticed():
                     self.transcript.notice(change.text, serious=change.serious)
                 case Unusable():
@@ -241,6 +241,7 @@ class ChatScreen(Screen[None]):
         session = self.session
         entries = [message_actions.entry(self, node) for node in session.path]
         self.transcript.show(entries, session.waiting, session.writing)
+        writing.keep_editing(self)
         self.show_title()
 
     def show_title(self) -> None:

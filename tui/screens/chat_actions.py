@@ -28,6 +28,7 @@ from tui.session.changes import Change
 def leave(view: ChatView, go: Callable[[], list[Change]]) -> bool:
     """Leave this chat for where `go` leads; False if that fails, which is told."""
     leave_editing(view)
+    view.show(view.session.give_back_waiting())
     save_draft(view)
     stored = len(view.session.chat.conversation) and not view.session.temporary
     left = view.session.chat.id if stored else None
@@ -165,7 +166,7 @@ def rename_chat(view: ChatView, name: str, title: str) -> bool:
 
 def begin_title(view: ChatView) -> None:
     """Begin to write a title."""
-    view.prompt.write(f"/rename {view.session.chat.title}")
+    view.prompt.begin(f"/rename {view.session.chat.title}")
     view.set_focus(view.prompt)
 
 

@@ -271,7 +271,8 @@ class ChatsScreen(Dialog[Place | None]):
         chat = _chat(row)
 
         def rename(title: str | None) -> None:
-            if title and self._rename(chat, title) and isinstance(row, Summary):
+            found = bool(self._words)  # an answer may have come meanwhile
+            if title and self._rename(chat, title) and isinstance(row, Summary) and not found:
                 self._list.replace(replace(row, title=title_of(title)))
                 self._look_soon()
             elif title:

@@ -263,7 +263,8 @@ class CompareScreen(Dialog[Taken | None]):
     @on(Input.Submitted, "#other-strength")
     async def _add_strength(self, message: Input.Submitted) -> None:
         try:
-            strength = msgspec.convert(message.value, Strength, strict=False)
+            typed = message.value.strip().replace(",", ".")
+            strength = msgspec.convert(typed, Strength, strict=False)
         except msgspec.ValidationError:
             self.notify(f"The strength must be a number, like 2 or 4.5, not {message.value}.")
             return

@@ -17,6 +17,7 @@ from tui.screens.chat_view import ChatView, CopiedBlock
 from tui.screens.compare import CompareScreen, Taken
 from tui.screens.heat import Branch, HeatScreen
 from tui.screens.link_picker import LinkPicker
+from tui.screens.writing import leave_editing
 from tui.session import versions
 from tui.session.changes import BranchChanged
 from tui.session.session import BUSY
@@ -149,8 +150,9 @@ def edit(view: ChatView) -> None:
     elif view.session.replying:
         view.show(versions.edit(view.session, node.id, node.message.text))  # which says why not
     else:
+        leave_editing(view)
         view.editing = node.id
-        view.prompt.write(_typed(node))
+        view.prompt.begin(_typed(node))
         view.set_focus(view.prompt)
         whose = "your message" if node.message.role == "user" else "the reply"
         view.prompt.say(f"✎ editing {whose} · esc cancels")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from amulet_local.errors import AmuletError
+from amulet_local.errors import AmuletError, UsageError
 from amulet_local.path_text import as_text
 from amulet_local.presets.mixes import load_mixes, save_mix
 from amulet_local.presets.mixing import Chosen, borne, scaled, total
@@ -23,6 +23,7 @@ from tui.session.steering import FaderChoice, SteeringChoice
 from tui.widgets.desk import Faders
 
 _FULL = f"A mix can have at most {MOST_FADERS} preferences; remove one first."
+_NOTHING_TO_SAVE = "there is no preference to save; choose a preset first."
 
 
 def model_file(view: ChatView) -> str:
@@ -115,7 +116,7 @@ def fit(view: ChatView) -> None:
 def ask_name(view: ChatView) -> None:
     """Ask for a name to save the mix under."""
     if not view.session.steering.faders:
-        view.notify("There is no preference to save; choose a preset first.")
+        view.notify(sentence(_NOTHING_TO_SAVE))
         return
     hint = "Lower-case letters, digits and hyphens."
     form = LineForm("Save as a mix", "", hint, lambda name, _sure: _saved(view, name))
@@ -133,6 +134,8 @@ def save(view: ChatView, name: str) -> None:
 def _saved(view: ChatView, name: str) -> str:
     """Raises AmuletError where it cannot be saved."""
     steering = view.session.steering
+    if not steering.faders:
+        raise UsageError(_NOTHING_TO_SAVE)
     chosen = tuple(fader.chosen for fader in steering.faders)
     save_mix(name.strip(), chosen, load_presets(), steering.kept)
     return name.strip()

@@ -99,7 +99,9 @@ def look_after(view: ChatView) -> None:
 
 def pull(view: ChatView, what: str) -> None:
     """Fetch a model by its name, from the hub or a URL; or stop doing so."""
-    if what == "stop":
+    if what == "stop" and not view.fetching.display:
+        view.notify("Nothing is being fetched.")
+    elif what == "stop":
         view.fetching.cancel()
     else:
         bring(view, without_password(what), partial(view.model_store.pull, what))

@@ -62,7 +62,7 @@ class PresetForm(Dialog[Preset | None]):
         super().__init__()
         self._preset = preset
         self._begun: dict[str, str] = _values(preset) if preset else _NEW | {"preference": words}
-        self._leaving = False
+        self._left: dict[str, str] | None = None  # what closing was asked for the first time
 
     def compose(self) -> ComposeResult:
         """The fields, and what is wrong below."""
@@ -138,7 +138,7 @@ class PresetForm(Dialog[Preset | None]):
             renamed = self._preset is None or preset.name != self._preset.name
             self.dismiss(read_preset(save_preset(preset, new=renamed)))
         except AmuletError as error:
-            self._leaving = False
+            self._left = None
             self.query_one("#wrong", Static).update(Content(f"! {sentence(str(error))}"))
 
     def _made(self, said: dict[str, str]) -> Preset:
@@ -157,10 +157,11 @@ class PresetForm(Dialog[Preset | None]):
 
     def action_close(self) -> None:
         """Leave it as it was; what was typed goes only if it is said twice."""
-        if self._said() == self._begun or self._leaving:
+        said = self._said()
+        if said in (self._begun, self._left):
             self.dismiss(None)
             return
-        self._leaving = True
+        self._left = said
         save, close = (shown_key(self.app, FORM, name) for name in ("save", "close"))
         text = f"! Not saved yet: {save} saves, {close} again discards your changes."
         self.query_one("#wrong", Static).update(Content(text))

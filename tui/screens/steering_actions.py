@@ -125,7 +125,7 @@ def set_strength(view: ChatView, strength: str) -> None:
 
 def begin_words(view: ChatView) -> None:
     """Begin to write a preference."""
-    view.prompt.write(f"/prefer {view.session.steering.words}")
+    view.prompt.begin(f"/prefer {view.session.steering.words}")
     view.set_focus(view.prompt)
 
 

@@ -19,15 +19,22 @@ from tui.system.completion import complete
 
 
 async def send(view: ChatView, text: str) -> None:
-    """Carry out a command, or say a text: as another version of what is edited, if anything."""
+    """Carry out a command, or say a text: as another version of what is edited, if anything. What
+    was put aside for it is there again behind it."""
+    if not view.editing:
+        view.prompt.resume()
     if text.startswith("/") and await _run_command(view, text):
+        return
+    if view.editing and (refusal := view.session.refusal()):
+        view.prompt.write(text)
+        view.show(refusal)
         return
     said, wish = (text, "") if _edits_reply(view) else split_wish(text)
     try:
         attached = attach(said, paths.current_folder(), view.session.status.context)
         wish = user_message(attached.text, wish).wish
     except UsageError as error:
-        view.prompt.give_back(text)
+        _give_back(view, text)
         view.notify(sentence(str(error)), severity="error")
         return
     if attached.files:
@@ -35,10 +42,20 @@ async def send(view: ChatView, text: str) -> None:
     editing, view.editing = view.editing, None
     if editing:
         view.prompt.say("")
+        view.prompt.resume()
         view.show(versions.edit(view.session, editing, attached.text, wish))
     else:
         view.show(view.session.ask(attached.text, wish))
+        view.draft = ""  # it was sent with the message
     view.transcript.follow()
+
+
+def _give_back(view: ChatView, text: str) -> None:
+    """Have something written anew that could not be sent."""
+    if view.editing:
+        view.prompt.write(text)
+    else:
+        view.prompt.begin(text)
 
 
 def _edits_reply(view: ChatView) -> bool:
@@ -54,12 +71,16 @@ async def _run_command(view: ChatView, text: str) -> bool:
         return False  # a path, or a longer text
     action = commands().get(name)
     if action is None:
-        view.prompt.give_back(text)
+        _give_back(view, text)
         view.notify(f"There is no command /{name}; type / to list them.", severity="warning")
         return True
     method = action.name.removeprefix("screen.")
-    with_argument = getattr(view, f"command_{method}", None)
-    if argument.strip() and with_argument:
+    command = f"command_{method}"
+    with_argument = getattr(view, command, None) or getattr(view.app, command, None)
+    if argument.strip() and not with_argument:
+        _give_back(view, text)  # it may be the beginning of a message, as /quit is, or /delete
+        view.notify(f"/{name} takes nothing behind it, so nothing was done.", severity="warning")
+    elif argument.strip() and with_argument:
         with_argument(argument.strip())
     elif hasattr(view, f"action_{method}"):
         await view.run_action(method)
@@ -86,13 +107,14 @@ def recall(view: ChatView) -> None:
         view.draft = view.session.chat.draft
     except AmuletError as error:
         view.show([Noticed(str(error), True)])
-    view.prompt.write(view.draft)
+    view.prompt.take_up(view.draft)
 
 
 def save_draft(view: ChatView) -> None:
     """Keep what is being written, so that neither another chat nor a restart takes it."""
-    draft = "" if view.editing else "\n".join([*view.session.waiting, view.prompt.text])
-    if draft == view.draft or view.editing:
+    typed = view.prompt.aside if view.editing else view.prompt.unsent
+    draft = "\n".join([*view.session.waiting, typed])
+    if draft == view.draft:
         return
     try:
         view.session.chat.draft = view.draft = draft
@@ -102,10 +124,27 @@ def save_draft(view: ChatView) -> None:
 
 
 def leave_editing(view: ChatView) -> bool:
-    """Leave the message that is edited as it is; False if none is."""
-    if view.editing is None:
+    """Leave the message that is edited as it is, or the command that was begun, for what was being
+    written before; False if there is none."""
+    if view.editing is None and not view.prompt.aside:
         return False
     view.editing = None
-    view.prompt.write(view.session.chat.draft)
+    view.prompt.clear()
+    view.prompt.resume()
     view.prompt.say("")
     return True
+
+
+def give_back(view: ChatView, text: str) -> None:
+    """Have a message to be sent again; what is edited meanwhile is no part of it."""
+    if view.editing:
+        view.prompt.aside = "\n".join(filter(None, (text, view.prompt.aside)))
+    else:
+        view.prompt.give_back(text)
+
+
+def keep_editing(view: ChatView) -> None:
+    """Where the message that is edited is gone, what was made of it is a message of its own."""
+    if view.editing and view.editing not in view.session.chat.conversation:
+        view.editing = None
+        view.prompt.say("")

@@ -194,7 +194,7 @@ class Session:
     def stop(self) -> list[Change]:
         """Stop the reply under way, and give back what waits."""
         self.replies.stop()
-        return self._give_back_waiting()
+        return self.give_back_waiting()
 
     # -- steering -----------------------------------------------------------------------------
 
@@ -268,7 +268,7 @@ class Session:
     def _open(self, chat: Chat) -> list[Change]:
         self.replies.leave()
         self.unsaved.leave(self.chat)
-        waiting = self._give_back_waiting()
+        waiting = self.give_back_waiting()
         self.chat = chat
         return [*waiting, BranchChanged()]
 
@@ -286,8 +286,8 @@ class Session:
             case Failed(id=None):
                 return [Unusable(event.text)]
             case Failed() if self.replies.is_about(event.id):
-                changes = self.replies.fail()
-                return [*changes, *self._give_back_waiting(), Noticed(event.text, True)]
+                changes = [*self.give_back_waiting(), *self.replies.fail()]
+                return [*changes, Noticed(event.text, True)]
             case Finished() if self.replies.is_about(event.id):
                 return [*self.replies.finish(event), *self._send_next()]
             case Prefilling() | Step() | Finished() | Failed():
@@ -310,7 +310,7 @@ class Session:
             begun = reply.growing.node if reply.tokens else reply.begun
             again = self.begin(question, begun, new=reply.question is not None)
             return [Noticed(died.text, True), *changes, *again]
-        changes = [*self.replies.break_off(), *self._give_back_waiting()]
+        changes = [*self.give_back_waiting(), *self.replies.break_off()]
         then = "your next message will restart the engine"
         then = "the model is being loaded again" if died.asked else then
         told = Noticed(f"{died.text} The conversation is safe; {then}.", True)
@@ -365,7 +365,9 @@ class Session:
             begun=begun,
         )
 
-    def _give_back_waiting(self) -> list[Change]:
-        changes: list[Change] = [GivenBack(typed) for typed in self.waiting]
+    def give_back_waiting(self) -> list[Change]:
+        """Have what waits be written again. What was said before it is given back behind it, since
+        each text is put before what is there."""
+        waiting = "\n".join(self.waiting)
         self._waiting.clear()
-        return [*changes, BranchChanged()] if changes else []
+        return [GivenBack(waiting), BranchChanged()] if waiting else []

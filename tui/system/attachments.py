@@ -12,11 +12,13 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
+from amulet_local.chats.wishes import next_fence
 from amulet_local.errors import UsageError, advice, cause
 from amulet_local.system import paths
 from amulet_local.system.text_files import NotTextError, decode_text
 
 _NAMED = re.compile(r"(?:^|(?<=\s))@((?:\\ |[^\s@])(?:\\ |\S)*)")
+_BELOW = re.compile(r"^(.+):\n`{3,}", re.MULTILINE)  # a file's name, as it is put there
 _FENCE = re.compile("`{3,}")
 _BYTES_A_TOKEN = 4  # of most texts; what is larger than that does not fit for sure
 _MOST_BYTES = 1 << 20  # while no model is loaded
@@ -39,17 +41,19 @@ def attach(text: str, folder: Path, context: int) -> Attached:
     """Put the contents of the files that a text names below it.
 
     folder: where relative names begin. context: tokens that the model can hold; 0 if not known.
-    A name of no file stays a word. Raises UsageError for what cannot be read, is no text, or is
-    more than fits.
+    A name of no file stays a word, and so does one in code. A file that stands below the text
+    already, as in a message that is edited, is not put there again. Raises UsageError for what
+    cannot be read, is no text, or is more than fits.
     """
     parts: list[str] = [text]
     files: list[tuple[str, int]] = []
-    for match in _NAMED.finditer(text):
+    known = set(_BELOW.findall(text))
+    for match in _NAMED.finditer(_without_code(text)):
         name = match[1].replace("\\ ", " ").rstrip(".,;:!?)")
         if not name:  # a mark before punctuation is no name, least of all this folder's
             continue
         path = folder / paths.expand(name)
-        if not paths.is_file(path) or name in (known for known, _ in files):
+        if not paths.is_file(path) or name in known:
             if paths.is_dir(path):
                 raise UsageError(f"the folder {name} cannot be attached; choose a text file in it.")
             continue
@@ -58,7 +62,17 @@ def attach(text: str, folder: Path, context: int) -> Attached:
         marks = "`" * max(3, fence)
         parts.append(f"{name}:\n{marks}{path.suffix.lstrip('.')}\n{content.rstrip()}\n{marks}")
         files.append((name, size))
+        known.add(name)
     return Attached("\n\n".join(parts), tuple(files))
+
+
+def _without_code(text: str) -> str:
+    """A text without what stands in fences, of which the contents of files are."""
+    kept, fence = list[str](), ""
+    for line in text.split("\n"):
+        before, fence = fence, next_fence(fence, line)
+        kept.append("" if before or fence else line)
+    return "\n".join(kept)
 
 
 def _read(path: Path, name: str, context: int) -> tuple[str, int]:

@@ -55,6 +55,7 @@ def complete(before: str, commands: Mapping[str, Action], folder: Path) -> list[
 def _commands(typed: str, commands: Mapping[str, Action]) -> list[Completion]:
     fitting = [name for name in commands if name.startswith(typed)]
     fitting += [name for name in commands if typed in name and name not in fitting]
+    fitting.sort(key=lambda name: name != typed)
     found = []
     for name in fitting:
         action = commands[name]

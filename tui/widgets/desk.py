@@ -170,6 +170,10 @@ class Desk(Widget, can_focus=True):
 
     # -- moving -------------------------------------------------------------------------------
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
+        """Keys that come at once behind the one that took away the last fader do nothing."""
+        return bool(self.faders) or action == "leave"
+
     def _change(self, **changes: object) -> None:
         """The fader at hand, otherwise."""
         fader = replace(self.faders[self.cursor], **changes)  # type: ignore[arg-type]

@@ -23,7 +23,8 @@ _LINE_END = re.compile("\r\n?")
 
 class Prompt(Area):
     """Posts Sent with what was written, and is empty again; Paused whenever nothing was typed for a
-    moment. completions: shown above it."""
+    moment. completions: shown above it. aside: what was being written, while something else is
+    written first (see `begin`)."""
 
     class Sent(Message):
         """The user sends this."""
@@ -42,6 +43,7 @@ class Prompt(Area):
         self._completions = completions
         self._place = 0  # in the inputs, from the end; 0 is what is being written
         self._unsent = ""
+        self.aside = ""
         self._actions: dict[str, Action] = {}
         self._pause: Timer | None = None
 
@@ -60,6 +62,29 @@ class Prompt(Area):
         """Have this text in place of what is there, with the cursor at its end."""
         self.text = text
         self.move_cursor(self.document.end)
+
+    def take_up(self, text: str) -> None:
+        """Have this draft in place of all that was being written."""
+        self.aside, self._place = "", 0
+        self.write(text)
+
+    def begin(self, text: str) -> None:
+        """Have this text written first; what was being written comes back by `resume`."""
+        self.aside = self.unsent
+        self._place = 0
+        self.write(text)
+
+    def resume(self) -> None:
+        """Go on with what was put aside, if anything was."""
+        aside, self.aside = self.aside, ""
+        if aside:
+            self.give_back(aside)
+
+    @property
+    def unsent(self) -> str:
+        """What is being written, also while an earlier input is looked at, or it is put aside."""
+        looking = self._place and self.text == self.inputs[-self._place]
+        return self.aside or (self._unsent if looking else self.text)
 
     def on_text_area_changed(self) -> None:
         """Wait for a pause anew."""

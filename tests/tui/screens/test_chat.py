@@ -264,6 +264,16 @@ async def test_a_dead_engine_is_told_of_and_the_next_message_goes_on() -> None:
         assert len(engine.requests[1].messages) == 3
 
 
+async def test_what_has_no_answer_comes_back_in_the_order_in_which_it_was_said() -> None:
+    engine = FakeEngine([HOLD, Died("The engine has ended.")])
+    async with chat(engine) as running:
+        for text in ("first", "second", "third"):
+            await running.say(text)
+        engine.go_on()
+        await running.settle()
+        assert running.prompt.text == "first\nsecond\nthird"
+
+
 async def test_a_message_that_is_refused_comes_back_with_the_reason() -> None:
     engine = FakeEngine([Failed("the message is too long; shorten it.", UsageError.exit_code, 1)])
     async with chat(engine) as running:

@@ -17,6 +17,7 @@ from tests.tui.screens.chats_screen import (
     search,
     titles,
 )
+from tui.screens.chats import ChatsScreen
 from tui.screens.line_form import LineForm
 
 # -- titles ---------------------------------------------------------------------------------------
@@ -62,6 +63,23 @@ async def test_a_hit_is_renamed_with_its_chat() -> None:
         await fill_in(running, "Holidays")
         await running.until("Holidays")  # it is searched once more
         assert titles(running) == ["Holidays"]
+
+
+async def test_what_a_search_finds_while_a_title_is_typed_does_not_disturb_it() -> None:
+    keep("Where to?", "The coast.")
+    async with chat(FakeEngine()) as running:
+        await running.press("ctrl+l")
+        chats = running.app.screen
+        assert isinstance(chats, ChatsScreen)
+        await running.press("r")
+        chats.query_one("#search", Input).value = "coast"
+        chats.action_choose()
+        await running.workers_done()
+        await running.settle()
+        await fill_in(running, "Holidays")
+        await running.until("Holidays")
+        assert titles(running) == ["Holidays"]
+        assert running.notified == []
 
 
 async def test_what_another_app_has_removed_is_told_of_and_gone_from_the_list() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from amulet_local.presets.mixes import Mixes, load_mixes
+from amulet_local.presets.preset import load_presets
 from amulet_local.settings import config_folder, load_settings
 from tests.checks import some
 from tests.fake_engine import HOLD, FakeEngine
@@ -68,6 +70,50 @@ async def test_an_unknown_command_stays_to_be_mended_and_a_path_is_a_text() -> N
         assert running.said == ["/usr/bin is full", "One."]
 
 
+async def test_a_command_with_words_that_it_cannot_take_does_nothing() -> None:
+    async with chat(FakeEngine(["One."])) as running:
+        await running.say("a?")
+        for typed in ("/quit smoking, but how?", "/delete the last word", "/new ideas"):
+            await running.say(typed)
+            assert running.prompt.text == typed
+            assert running.said == ["a?", "One."]
+            assert running.notified[-1].endswith("takes nothing behind it, so nothing was done.")
+            running.prompt.clear()
+        assert running.app.is_running
+
+
+async def test_enter_does_what_is_typed_in_full_before_what_only_begins_so() -> None:
+    async with chat(FakeEngine(["One."])) as running:
+        await running.say("a?")
+        for name in some(commands()):
+            running.prompt.write(f"/{name}")
+            await running.settle()
+            chosen = running.screen.completions.chosen
+            assert chosen
+            assert chosen.insert.rstrip() == f"/{name}"
+
+
+async def test_a_theme_is_chosen_by_its_name() -> None:
+    async with chat(FakeEngine()) as running:
+        await running.say("/theme nord")
+        assert running.app.theme == "nord"
+        await running.say("/theme nosuch")
+        assert "There is no theme called nosuch" in running.shown()
+
+
+async def test_what_is_not_being_fetched_cannot_be_stopped_and_that_is_said() -> None:
+    async with chat(FakeEngine()) as running:
+        await running.say("/pull stop")
+        assert running.notified == ["Nothing is being fetched."]
+
+
+async def test_nothing_is_saved_as_a_mix_of_nothing() -> None:
+    async with chat(FakeEngine(), preset="") as running:
+        await running.say("/save-mix mine")
+        assert running.notified == ["There is no preference to save; choose a preset first."]
+        assert load_mixes(load_presets()) == Mixes({}, {})
+
+
 async def test_every_command_can_be_carried_out() -> None:
     async with chat(FakeEngine()) as running:
         for action in some(commands().values()):
@@ -125,6 +171,19 @@ async def test_a_folder_is_completed_step_by_step(here: Path) -> None:
         assert running.prompt.text == "@sub/"
         await running.settle()
         assert "deep.txt" in running.shown()
+
+
+async def test_what_is_attached_is_there_once_also_when_it_is_edited(here: Path) -> None:
+    (here / "notes.md").write_text("See @marked.txt for the tide.\n")
+    engine = FakeEngine()
+    async with chat(engine) as running:
+        await running.say("Read @notes.md")
+        first = engine.requests[0].messages[0].text
+        assert "Là." not in first
+        await running.press("ctrl+up", "k", "e")
+        running.prompt.move_cursor((0, 0))
+        await running.press("O", "enter")
+        assert engine.requests[1].messages[0].text == f"O{first}"
 
 
 async def test_what_cannot_be_attached_is_said_and_nothing_is_sent(here: Path) -> None:
@@ -209,6 +268,42 @@ async def test_messages_that_wait_are_kept_as_a_draft() -> None:
         writing.save_draft(running.screen)
     async with chat(FakeEngine()) as running:
         assert running.prompt.text == "first\nsecond"
+
+
+async def test_an_earlier_input_that_is_looked_at_is_no_draft() -> None:
+    async with chat(FakeEngine(["One."])) as running:
+        await running.say("a?")
+        await running.press(*"half", "up")
+        assert running.prompt.text == "a?"
+        writing.save_draft(running.screen)
+        assert running.session.chat.draft == "half"
+
+
+async def test_a_command_that_is_begun_for_one_takes_nothing_that_was_typed() -> None:
+    async with chat(FakeEngine(["One."])) as running:
+        await running.say("a?")
+        for action, begun in (("rename", "/rename a?"), ("prefer", "/prefer ")):
+            running.prompt.write("half")
+            await running.screen.run_action(action)
+            await running.settle()
+            assert running.prompt.text == begun
+            await running.press("escape")
+            assert running.prompt.text == "half"
+            await running.screen.run_action(action)
+            await running.press("!", "enter")
+            assert running.prompt.text == "half"
+        assert running.session.chat.title == "a?!"
+        assert running.session.steering.words == "!"
+
+
+async def test_messages_that_wait_come_back_once_and_in_their_order() -> None:
+    async with chat(FakeEngine(loading=(HOLD,))) as running:
+        for text in ("first", "second"):
+            await running.say(text)
+        running.prompt.insert("third")
+        await running.press("ctrl+n")
+        assert running.prompt.text == "first\nsecond\nthird"
+        assert running.session.waiting == ()
 
 
 # -- palette and keys -----------------------------------------------------------------------------

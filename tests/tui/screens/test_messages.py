@@ -62,6 +62,54 @@ async def test_an_edit_can_be_left_and_what_was_being_written_is_back() -> None:
         assert running.said == ["Where to?", "One."]
 
 
+async def test_what_was_being_written_is_back_once_an_edit_is_sent() -> None:
+    async with chat(FakeEngine(["One."], ["Two."])) as running:
+        await running.say("Where to?")
+        await running.press(*"half", "ctrl+up", "k", "e", "!")
+        writing.save_draft(running.screen)
+        assert running.session.chat.draft == "half"
+        await running.press("enter")
+        assert running.said == ["Where to?!", "Two."]
+        assert running.prompt.text == "half"
+
+
+async def test_a_key_that_edits_takes_nothing_that_was_typed_right_before_it() -> None:
+    async with chat(FakeEngine(["One."])) as running:
+        await running.say("Where to?")
+        await running.press(*"half", "ctrl+up", "k", "e", "!", "ctrl+up", "e")
+        assert running.prompt.text == "One."
+        await running.press("escape")
+        assert running.prompt.text == "half"
+
+
+async def test_an_edit_that_cannot_be_sent_now_stays_one() -> None:
+    engine = FakeEngine(["One."], ["Two. ", HOLD], ["Three."])
+    async with chat(engine) as running:
+        await running.say("Where to?")
+        await running.press("ctrl+up", "k", "e")
+        running.prompt.write("/again")
+        await running.press("enter")
+        running.prompt.write("Where from?")
+        await running.press("enter")
+        assert "A reply is being written; stop it first." in running.shown()
+        assert running.prompt.text == "Where from?"
+        engine.go_on()
+        await running.settle()
+        await running.press("enter")
+        assert running.said == ["Where from?", "Three."]
+
+
+async def test_what_was_made_of_a_deleted_message_is_a_message_of_its_own() -> None:
+    async with chat(FakeEngine(["One."], ["Two."])) as running:
+        await running.say("Where to?")
+        await running.press("ctrl+up", "k", "e", "!", "ctrl+up", "k", "d")
+        assert "editing" not in running.shown()
+        writing.read_ahead(running.screen)
+        running.screen.set_focus(running.prompt)
+        await running.press("enter")
+        assert running.said == ["Where to?!", "Two."]
+
+
 async def test_an_edited_reply_stands_beside_the_old_and_is_continued() -> None:
     engine = FakeEngine(["By the road."], [" and back."])
     async with chat(engine) as running:

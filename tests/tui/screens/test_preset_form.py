@@ -100,6 +100,14 @@ async def test_what_was_typed_goes_only_if_it_is_said_twice() -> None:
         assert not is_open(running)
 
 
+async def test_what_was_typed_after_the_warning_takes_another_one() -> None:
+    async with chat(FakeEngine(), size=SMALL) as running:
+        await running.press("ctrl+p", "ctrl+n", *"mine", "escape", *"too", "escape")
+        assert is_open(running)
+        await running.press("escape")
+        assert not is_open(running)
+
+
 async def test_a_new_one_begins_with_the_words_of_the_chat() -> None:
     async with chat(FakeEngine()) as running:
         await running.say("/prefer Talk like a pirate.")

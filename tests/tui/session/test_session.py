@@ -211,7 +211,7 @@ def test_stopping_gives_back_what_waits_and_leaves_the_load_alone() -> None:
     session = begin(engine)
     session.ask("a?")
     session.ask("b?")
-    assert session.stop() == [GivenBack("a?"), GivenBack("b?"), BranchChanged()]
+    assert session.stop() == [GivenBack("a?\nb?"), BranchChanged()]
     assert engine.stops == 0
     engine.go_on()
     assert hear(session, engine) == []
@@ -307,7 +307,7 @@ def test_a_death_before_the_first_word_gives_back_all_that_has_no_answer() -> No
     session.ask("b?")
     engine.go_on()
     back = [change for change in hear(session, engine) if not isinstance(change, BranchChanged)]
-    assert back == [GivenBack("a?"), GivenBack("b?"), TOLD]
+    assert back == [GivenBack("b?"), GivenBack("a?"), TOLD]
     assert said(session) == stored(session) == []
 
 

@@ -47,6 +47,16 @@ async def test_plus_on_the_dial_makes_a_mix_and_one_fader_is_a_dial_again() -> N
         assert engine.requests[-1].alignment.preference
 
 
+async def test_keys_right_behind_the_one_that_takes_the_last_fader_away_do_nothing() -> None:
+    async with chat(FakeEngine()) as running:
+        await mix(running, "formal")
+        for key in ("x", "x", "m", "s", "b", "right", "minus", "pageup", "x"):
+            running.app.simulate_key(key)
+        await running.settle()
+        assert running.session.steering.mix == ()
+        assert running.notified == []
+
+
 @pytest.mark.parametrize("size", [SMALL, HUGE])
 async def test_keys_turn_mute_solo_and_take_away(size: tuple[int, int]) -> None:
     async with chat(FakeEngine(), size=size) as running:
