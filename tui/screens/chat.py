@@ -21,7 +21,6 @@ from textual.widgets import OptionList, TextArea
 
 from amulet_local.engine.client import EngineHandle
 from amulet_local.errors import AmuletError
-from amulet_local.path_text import as_text
 from amulet_local.presets.preset import Presets, load_presets
 from tui.actions import CHAT, MESSAGES, Action, bindings, shown_key
 from tui.screens import (
@@ -258,8 +257,7 @@ class ChatScreen(Screen[None]):
     @on(ModelFound)
     def _load(self, message: ModelFound) -> None:
         self._offer.hide()
-        self.better.chosen = as_text(message.model.path) if message.chosen else ""
-        self.show(self.session.load(message.model))
+        self.show(first_run.load(self, message))
         if message.news:
             format_actions.tell(self, message.news)
 

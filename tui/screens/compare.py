@@ -40,7 +40,8 @@ _POLLS_PER_S = 10
 _NARROWEST, _READABLE = 24, 30  # cells of a column, where all fit and where they do not
 _NARROW = 72  # cells in which one at a time is read more easily
 _NOT_WHILE_WRITING = ("vote", "again")
-_NOT_BLIND = ("vote", "again", "take", "add_strength", "add_preset", "remove", "use_favourite")
+_ADDING = ("add_strength", "add_preset", "teach", "leave_out")
+_NOT_BLIND = ("vote", "again", "take", "remove", "use_favourite", *_ADDING)
 _BLIND = "Which reply is best? Press its number, or 0 to show which is which without voting."
 
 

@@ -20,7 +20,7 @@ from tui.actions import CHAT, shown_key
 from tui.screens import calibrating, format_actions, model_actions
 from tui.screens.chat_view import ChatView
 from tui.session.better_model import Stage, remember
-from tui.session.changes import Activity, Noticed
+from tui.session.changes import Activity, Change, Noticed
 from tui.unexpected import as_sentences
 from tui.widgets.fetching import FetchLine
 
@@ -56,6 +56,16 @@ def go_on(view: ChatView) -> None:
 
 
 calibrate = calibrating.toggle
+
+
+def load(view: ChatView, message: model_actions.ModelFound) -> list[Change]:
+    """Load a model that was found, unless a reply was begun since it was asked for."""
+    if refusal := view.session.refusal():
+        if view.better.stage is Stage.MOVING:
+            view.better.stage = Stage.HERE
+        return refusal
+    view.better.chosen = as_text(message.model.path) if message.chosen else ""
+    return view.session.load(message.model)
 
 
 def keyed(view: ChatView) -> bool:

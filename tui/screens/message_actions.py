@@ -122,7 +122,8 @@ def compare(view: ChatView) -> None:
     if node is None:
         _missing(view, "question")
     elif not view.session.steering.preference and not node.message.wish:
-        view.notify("Choose a preset first: the comparison is between answers with and without it.")
+        lacking = view.session.steering.lacking
+        view.notify(f"{lacking}: the comparison is between answers with and without it.")
     elif view.session.replying:
         view.notify(BUSY)
     else:

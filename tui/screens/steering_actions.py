@@ -203,7 +203,7 @@ def set_placement(view: ChatView, placement: str) -> None:
     elif view.session.steering.preference:
         steer_by(view, replace(view.session.steering, placement=place))
     else:
-        view.notify("Choose a preset first: the placement is that of its preference.")
+        view.notify(f"{view.session.steering.lacking}: the placement is that of a preference.")
 
 
 def toggle_thinking(view: ChatView) -> None:
@@ -231,4 +231,5 @@ def _tell_wishes(view: ChatView) -> None:
     steering = view.session.steering
     if not steering.preference and not _wish_at_hand(view):
         told = f"strength {steering.strength:.2f}, guard {steering.guard:g}"
-        view.notify(f"No preset is chosen, so this is for wishes (!!): {told}.")
+        none = "All preferences are muted" if steering.mix else "No preset is chosen"
+        view.notify(f"{none}, so this is for wishes (!!): {told}.")

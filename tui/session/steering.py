@@ -13,7 +13,7 @@ import msgspec
 from amulet_local.presets.calibrated import usual_strength
 from amulet_local.presets.mixing import Chosen, Together
 from amulet_local.presets.preset import USUAL_SAMPLING, USUAL_STRENGTH, Preset
-from amulet_local.protocol.alignment import USUAL_GUARD, Fader, Placement, Sampling
+from amulet_local.protocol.alignment import STRONGEST, USUAL_GUARD, Fader, Placement, Sampling
 from amulet_local.strengths import overall
 
 GUARDS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3)  # one after the other, by key
@@ -42,6 +42,10 @@ class FaderChoice:
     def chosen(self) -> Chosen:
         """To be kept in a mix."""
         return Chosen(self.preset, self.words, self.strength if self.given else None, self.muted)
+
+    def at(self, strength: float) -> FaderChoice:
+        """The same at a strength that somebody chose, as far as there are strengths."""
+        return replace(self, strength=max(-STRONGEST, min(STRONGEST, strength)), given=True)
 
     def is_heard(self, solo: bool) -> bool:
         """Whether it counts. solo: whether any fader is solo."""
@@ -114,11 +118,16 @@ class SteeringChoice:
         return replace(turned, guard=guard, placement=self.placement) if stays else turned
 
     def at(self, strength: float) -> SteeringChoice:
-        """The same at a strength that somebody chose; faders are turned together."""
-        if not self.mix:
-            return replace(self, strength=strength, given=True)
-        by = strength / self.strength if self.strength else 1.0
-        mix = tuple(replace(it, strength=it.strength * by, given=True) for it in self.mix)
+        """The same at a strength that somebody chose; faders are turned together, and alike where
+        they lead nowhere."""
+        listened = heard(self.mix)
+        now = overall([it.strength for it in listened])
+        mix = self.mix
+        if now:
+            mix = tuple(it.at(it.strength * strength / now) for it in mix)
+        elif listened:
+            alike = strength / len(listened)
+            mix = tuple(it.at(alike) if it in listened else it for it in mix)
         return replace(self, strength=strength, given=True, mix=mix)
 
     @classmethod
@@ -151,6 +160,11 @@ class SteeringChoice:
             towards = [fader for fader in faders if fader.strength > 0] or faders
             return " ".join(fader.preference for fader in towards)
         return self.words or (self.preset.words() if self.preset else "")
+
+    @property
+    def lacking(self) -> str:
+        """What to do to have a preference, in half a sentence."""
+        return "Unmute a preference first" if self.mix else "Choose a preset first"
 
     @property
     def title(self) -> str:

@@ -74,6 +74,7 @@ class FetchLine(Widget):
     def __init__(self) -> None:
         super().__init__()
         self.what = ""
+        self._stopping = False
         self.display = False
 
     def compose(self) -> ComposeResult:
@@ -85,7 +86,7 @@ class FetchLine(Widget):
         """Have it brought by `bring`, which blocks; False where another one is on its way."""
         if self.display:
             return False
-        self.what, self.display = what, True
+        self.what, self.display, self._stopping = what, True, False
         self._say("starting")
         self.query_one(ProgressBar).update(total=None)
         self._work(bring)
@@ -93,7 +94,8 @@ class FetchLine(Widget):
 
     def cancel(self) -> None:
         """Stop it; Ended follows."""
-        self._say("stopping")
+        self._stopping = True
+        self.query_one("#what", Static).update(Content(f"↓ {clean(self.what)}: stopping"))
         self.workers.cancel_node(self)
 
     def on_click(self) -> None:
@@ -126,6 +128,8 @@ class FetchLine(Widget):
     @on(Progressed)
     def _show_progress(self, message: Progressed) -> None:
         progress = message.progress
+        if self._stopping:  # which is told; this was on its way
+            return
         self.query_one(ProgressBar).update(total=progress.total or None, progress=progress.done)
         if progress.stage == "writing":
             self._say(f"{progress.done:,} of {progress.total:,} tensors")

@@ -117,6 +117,16 @@ async def test_votes_between_mixes_teach_the_faders_and_ask_what_teaches_most() 
         assert {"concise": 0.0, "formal": 0.0} in ballot.mixes
 
 
+async def test_no_columns_are_added_while_a_vote_is_on() -> None:
+    async with chat(FakeEngine(*ALL)) as running:
+        await running.say("/mix formal")
+        running.screen.set_focus(running.prompt)
+        await comparing(running)
+        await running.press("v", "o", "t")
+        assert comparison(running).blind
+        assert len(comparison(running).columns) == 3
+
+
 async def test_many_votes_speak_against_a_default() -> None:
     async with chat(FakeEngine(*ALL)) as running:
         await running.say("/mix formal")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -12,6 +13,8 @@ from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.messages import Failed
 from models import catalogue
+from models.fetch import Progress
+from models.pull import Pulled
 from models.suggestion import Suggestion
 from tests.fake_engine import HOLD, LOADING, FakeEngine
 from tests.tui.running import BETTER, SMALL, Running, chat, store_with
@@ -19,6 +22,7 @@ from tests.tui.screens.test_model_picker import SlowPull, loaded
 from tui.session.better_model import last_model, remember
 from tui.session.changes import ChosenModel
 from tui.session.model_store import ModelStore, StoredModel
+from tui.widgets.fetching import Progressed
 
 STARTER = ChosenModel(Path("/models") / catalogue.default().file, "SmolLM2-135M-Instruct", "Q4_1")
 REPLY = ["Well, "] * 12
@@ -165,6 +169,23 @@ async def test_a_stopped_fetch_is_offered_again() -> None:
         await running.until("1.0 MB")
 
 
+async def test_a_fetch_that_is_being_stopped_says_so_whatever_still_comes() -> None:
+    pulled = Pulled("large", Path(FETCHED), 2_000_000, "", fetched=True)
+    half = Progressed(Progress("fetching", 1_000_000, 2_000_000))
+    async with chat(FakeEngine()) as running:
+        line = running.screen.fetching
+        with patch.object(line, "_work"):  # it does not hear of its end
+            line.begin("large", lambda on_progress, cancelled: pulled)
+        line.post_message(half)
+        await running.settle()
+        assert "large: 1.0 MB of 2.0 MB · /pull stop cancels" in running.shown()
+        await running.say("/pull stop")
+        line.post_message(half)
+        await running.settle()
+        assert "large: stopping" in running.shown()
+        assert "/pull stop cancels" not in running.shown()
+
+
 async def test_where_nothing_better_fits_it_says_so_and_the_starter_goes_on() -> None:
     obstacle = "No larger model fits: the smallest needs 800.0 MB of memory."
     store, _ = first_run(suggestion=Suggestion(None, obstacle=obstacle))
@@ -195,6 +216,24 @@ async def test_the_key_waits_for_the_end_of_a_reply() -> None:
         await running.until("stopped")
         await running.press("ctrl+d")
         await running.until("This chat now uses")
+
+
+async def test_a_move_that_a_new_message_has_overtaken_is_not_said_to_be_done() -> None:
+    pull, engine = SlowPull(), FakeEngine(REPLY, ["More ", HOLD])
+    store, _ = first_run(pull)
+    async with chat(engine, model_store=store) as running:
+        await to_the_offer(running)
+        pull.go.set()
+        await running.press("ctrl+d")
+        await running.until("moves this chat")
+        running.screen.action_fetch()  # the model is looked for on a thread
+        running.session.ask("More")
+        await running.until("A reply is being written; stop it first.")
+        await running.press("escape")
+        await running.until("stopped")
+        assert "This chat now uses" not in running.shown()
+        await running.press("ctrl+d")
+        await running.until("This chat now uses Better-3B")
 
 
 async def test_within_a_line_the_key_deletes_as_ever() -> None:

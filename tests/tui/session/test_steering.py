@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from amulet_local.presets.preset import USUAL_SAMPLING, USUAL_STRENGTH
+from amulet_local.protocol.alignment import STRONGEST
 from amulet_local.protocol.messages import (
     Finished,
     Pace,
@@ -16,7 +19,7 @@ from tests.tui.session.sessions import (
     ask,
     begin,
 )
-from tui.session.steering import SteeringChoice
+from tui.session.steering import FaderChoice, SteeringChoice
 
 
 def test_the_dial_turns_the_reply_that_is_being_written() -> None:
@@ -53,6 +56,19 @@ def test_a_preference_in_the_users_words_steers_as_a_preset_does() -> None:
         USUAL_SAMPLING,
     )
     assert SteeringChoice.to_words("") == SteeringChoice()
+
+
+def test_faders_are_turned_together_also_from_nothing_and_never_too_far() -> None:
+    names = ("concise", "formal", "verbose")
+    faders = [FaderChoice(PRESETS[name], strength=4.0, muted=name == "verbose") for name in names]
+    mix = SteeringChoice.to_mix(faders)
+    assert [it.strength for it in mix.at(4.0).mix] == [2.0, 2.0, 2.0]
+    assert [it.strength for it in mix.at(0.0).mix] == [0.0, 0.0, 0.0]
+    assert [it.strength for it in mix.at(0.0).at(3.0).mix] == [1.5, 1.5, 0.0]
+    opposed = SteeringChoice.to_mix([replace(faders[0], strength=-8.0), faders[1]])
+    assert [it.strength for it in opposed.at(STRONGEST).mix] == [-STRONGEST, STRONGEST]
+    silent = SteeringChoice.to_mix([replace(fader, muted=True) for fader in faders])
+    assert silent.at(3.0).mix == silent.mix
 
 
 def test_the_speed_against_a_plain_chats_is_known_once_it_was_measured() -> None:

@@ -175,6 +175,17 @@ async def test_no_fader_is_told_by_its_colour_alone(size: tuple[int, int]) -> No
         assert "+1.50 muted" in text
 
 
+async def test_where_all_are_muted_it_is_said_what_to_do() -> None:
+    async with chat(FakeEngine()) as running:
+        await running.say("Hi")
+        await mix(running, "formal")
+        await running.press("1", "m", "2", "m", "ctrl+y", "t")
+        assert running.notified == [
+            "Unmute a preference first: the comparison is between answers with and without it.",
+            "Unmute a preference first: the placement is that of a preference.",
+        ]
+
+
 def test_a_mix_is_called_by_what_is_heard_of_it() -> None:
     presets = load_presets()
     concise, formal = (FaderChoice(presets.get(name)) for name in ("concise", "formal"))
