@@ -167,9 +167,10 @@ class CompareScreen(Dialog[Taken | None]):
         return f"{won}{number + 1} · {self._title(column)}"
 
     def _title(self, column: Column) -> str:
-        """What to call a column: the preset only where it is another one."""
+        """What to call a column: the preset only where it is another one, and counts."""
         preset = column.steering.title
-        return column.name if preset == self._steering.title else f"{preset} {column.name}"
+        named = preset != self._steering.title and column.method != "base"
+        return f"{preset} {column.name}" if named else column.name
 
     def _telling(self) -> str:
         """What to know now, in a sentence."""

@@ -19,8 +19,8 @@ _KEPT = 2  # at the end: to quit, and all keys
 
 
 class KeyLine(Widget):
-    """Shows the bindings of its screen that have a label: closer together where room is short, and
-    then without those before the app's own, which come last."""
+    """Shows the bindings of its screen that have a label: those of what has the focus first, the
+    app's own last. Where room is short, closer together, and without those before the last."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"key"}
@@ -45,7 +45,10 @@ class KeyLine(Widget):
 
     def _update(self, screen: Screen[Any]) -> None:
         labels: dict[str, Content] = {}
-        bound = sorted(screen.active_bindings.values(), key=lambda it: order(it.binding))
+        bound = sorted(
+            screen.active_bindings.values(),
+            key=lambda it: (it.node is self.app, it.node is screen, order(it.binding)),
+        )
         for active in bound:
             binding = active.binding
             if binding.show and active.enabled and binding.action not in labels:

@@ -175,6 +175,22 @@ async def test_no_fader_is_told_by_its_colour_alone(size: tuple[int, int]) -> No
         assert "+1.50 muted" in text
 
 
+async def test_the_line_of_keys_names_those_at_hand_and_always_quit_and_help() -> None:
+    async with chat(FakeEngine(), size=SMALL) as running:
+        await mix(running, "formal")
+        line = running.shown().split("\n")[-1]
+        for key in ("m Mute", "w Save", "^q Quit", "^g Help"):
+            assert key in line
+
+
+async def test_without_any_preference_a_column_is_called_by_none() -> None:
+    async with chat(FakeEngine(), size=(150, 24)) as running:
+        await running.say("Hi")
+        await mix(running, "formal")
+        await running.press("1", "b", "minus", "ctrl+y")
+        assert "1 · base" in running.shown()
+
+
 async def test_where_all_are_muted_it_is_said_what_to_do() -> None:
     async with chat(FakeEngine()) as running:
         await running.say("Hi")
