@@ -7,23 +7,18 @@ NotUsableError for what there is not.
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from amulet_local.cli.options import Typed, value
 from amulet_local.cli.output import say
 from amulet_local.errors import UsageError
-from amulet_local.presets.firmness import WORDS, Firmness
+from amulet_local.presets.firmness import WORDS, Firmness, parted
 from amulet_local.presets.mixes import load_mixes
 from amulet_local.presets.mixing import Chosen, Together, without_doubles
 from amulet_local.presets.preset import Preset, Presets, load_presets
 from amulet_local.protocol.alignment import Strength
 from amulet_local.system.text_files import shortened
-
-# Behind words, a colon is more often punctuation than not: only a number that ends them counts, and
-# not as part of another one, as in 3:2.
-_WORDS_AND_STRENGTH = re.compile(r"(.*[^\s\d:])\s*:\s*([+-]?\d+(?:[.,]\d+)?)\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -65,12 +60,11 @@ def chosen_preferences(typed: Sequence[Typed] | None, usual: str) -> Selection:
 
 def _faders(typed: Typed, presets: Presets) -> tuple[Chosen, ...]:
     if not typed.named:
-        text, strength = typed.text, None
-        if found := _WORDS_AND_STRENGTH.fullmatch(text):
-            text, strength = found[1], _strength(found[2].replace(",", "."), "--preference")
-        if not text.strip():
+        text, number = parted(typed.text)
+        strength = _strength(number, "--preference") if number else None
+        if not text:
             raise UsageError("--preference is empty; say in words what replies should be like.")
-        return (Chosen(None, text.strip(), strength),)
+        return (Chosen(None, text, strength),)
     name, colon, number = typed.text.partition(":")
     asked = _strength(number, f"-p {shortened(name)}") if colon else None
     if name in presets.presets or name in presets.broken:

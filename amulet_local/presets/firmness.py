@@ -9,6 +9,7 @@ USUAL_BEARING where nobody has (docs/alignment.md has the study behind both).
 
 from __future__ import annotations
 
+import re
 from typing import Literal, get_args
 
 from amulet_local.protocol.alignment import Strength
@@ -18,6 +19,10 @@ Firmness = Literal["gently", "clearly", "firmly"]
 WORDS: tuple[Firmness, ...] = get_args(Firmness)
 USUAL_BEARING = 3.0
 USUAL_FIRMNESS: Firmness = "clearly"
+
+# Behind words, a colon is more often punctuation than not: only a number that ends them counts, and
+# not as part of another one, as in 3:2.
+_WORDS_AND_STRENGTH = re.compile(r"(.*[^\s\d:])\s*:\s*([+-]?\d+(?:[.,]\d+)?)\s*", re.DOTALL)
 
 _SHARES: dict[Firmness, float] = {"gently": 0.25, "clearly": 0.5, "firmly": 1.0}
 
@@ -39,3 +44,9 @@ def typed(text: str) -> float:
     text = text.strip().replace(",", ".")
     word = next((word for word in WORDS if word == text), None)
     return strength_of(word) if word else float(text)
+
+
+def parted(text: str) -> tuple[str, str]:
+    """A name or words, and the number behind the colon that ends them, or nothing."""
+    found = _WORDS_AND_STRENGTH.fullmatch(text)
+    return (found[1].strip(), found[2].replace(",", ".")) if found else (text.strip(), "")

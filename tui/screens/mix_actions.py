@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+import msgspec
+
 from amulet_local.errors import AmuletError, UsageError
 from amulet_local.path_text import as_text
+from amulet_local.presets.firmness import parted
 from amulet_local.presets.mixes import load_mixes, save_mix
 from amulet_local.presets.mixing import Chosen, borne, scaled, total
 from amulet_local.presets.preset import load_presets
-from amulet_local.protocol.alignment import MOST_FADERS
+from amulet_local.protocol.alignment import MOST_FADERS, STRONGEST, Strength
 from tui.markdown.sanitising import sentence
 from tui.screens.chat_view import ChatView
 from tui.screens.line_form import LineForm
@@ -51,18 +54,22 @@ def _picked(view: ChatView, choice: Choice | None) -> None:
         _add(view, [Chosen(choice.preset)])
 
 
-def add_named(view: ChatView, name: str) -> None:
-    """Follow a preset as well, or all of a mix, or words."""
+def add_named(view: ChatView, typed: str) -> None:
+    """Follow a preset or words as well, at a strength behind a colon, or all of a mix."""
     view.presets = load_presets()
+    name, number = parted(typed)
     try:
+        strength = msgspec.convert(number, Strength, strict=False) if number else None
         if name in view.presets.presets or name in view.presets.broken:
-            _add(view, [Chosen(view.presets.get(name))])
-        elif mix := load_mixes(view.presets).get(name):
+            _add(view, [Chosen(view.presets.get(name), "", strength)])
+        elif not number and (mix := load_mixes(view.presets).get(name)):
             _add(view, list(mix.faders))
         else:
-            _add(view, [Chosen(None, name.strip())])
+            _add(view, [Chosen(None, name, strength)])
     except AmuletError as error:
         view.notify(sentence(str(error)), severity="error")
+    except msgspec.ValidationError:
+        view.notify(f"The strength must be from -{STRONGEST:g} to {STRONGEST:g}, not {number}.")
 
 
 def _add(view: ChatView, chosen: list[Chosen]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from amulet_local.presets.mixes import load_mixes
 from amulet_local.presets.mixing import total
-from amulet_local.presets.preset import load_presets
+from amulet_local.presets.preset import USUAL_STRENGTH, load_presets
 from tests.asking import built_in_strength
 from tests.fake_engine import HOLD, FakeEngine
 from tests.tui.running import SMALL, Running, chat
@@ -148,6 +148,20 @@ async def test_words_and_what_is_there_already_can_be_added() -> None:
         running.screen.set_focus(running.prompt)
         await running.say("/mix One too many")
         assert len(told(running)) == 6
+
+
+async def test_a_strength_may_stand_behind_a_colon_as_on_the_command_line() -> None:
+    async with chat(FakeEngine(), size=SMALL) as running:
+        for typed in ("concise:2", "formal: -1,5", "Speak of a ratio of 3:2", "formal:2000"):
+            running.screen.set_focus(running.prompt)
+            await running.say(f"/mix {typed}")
+        faders = running.session.steering.faders
+        assert [(fader.title, fader.strength) for fader in faders] == [
+            ("Concise", 2.0),
+            ("Formal", -1.5),
+            ("Speak of a ratio of 3:2", USUAL_STRENGTH),
+        ]
+        assert "from -1000 to 1000, not 2000" in running.notified[-1]
 
 
 @pytest.mark.parametrize("size", [SMALL, HUGE])
