@@ -5,11 +5,12 @@ The engine's events go in; Changes come out, and what was written goes into the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
 from amulet_local.chats.chat import GrowingReply
+from amulet_local.chats.conversation import Node
 from amulet_local.chats.wishes import join_wish
 from amulet_local.errors import AmuletError, UsageError
 from amulet_local.protocol.messages import Event, Failed, Finished, Prefilling, Stats, Step
@@ -18,6 +19,12 @@ from tui.session.engine_link import EngineLink, not_begun
 from tui.session.streaming_reply import StreamingReply
 
 _STEPS = 8  # that tell a speed
+
+
+def taken(path: Sequence[Node]) -> int:
+    """Tokens that a branch takes of a context, as the last of its replies left it."""
+    endings = (node.ending.stats for node in reversed(path) if node.ending)
+    return next((stats.context_tokens for stats in endings if stats and stats.context_tokens), 0)
 
 
 class Replies:
@@ -40,7 +47,7 @@ class Replies:
 
     @property
     def context_used(self) -> int:
-        """Tokens that the open chat takes of the context."""
+        """Tokens that a chat takes of the context, the reply under way included."""
         return self._context_used + (self.current.tokens if self.current else 0)
 
     @property
@@ -70,7 +77,7 @@ class Replies:
 
     def begin(self, reply: StreamingReply) -> list[Change]:
         """Have the engine write a reply."""
-        self.current = reply
+        self.current, self._context_used = reply, taken(reply.chat.conversation.path())
         if reply.growing.takes_early:
             self._growing = {reply.request.id: reply.growing, **self._growing_left()}
         try:
@@ -101,7 +108,7 @@ class Replies:
             self.current = None
             self._link.stop()
             self._link.activity = Activity.READY
-        self._stats, self._context_used = None, 0
+        self._stats = None
 
     def give_up(self) -> list[Change]:
         """Forget the reply under way; a question that was asked for it goes back to the user."""
@@ -189,7 +196,7 @@ class Replies:
         stopped = finished.reason == "cancelled"
         self._link.activity = Activity.STOPPED if stopped else Activity.READY
         if finished.stats.context_tokens:
-            self._stats, self._context_used = finished.stats, finished.stats.context_tokens
+            self._stats = finished.stats
         if stopped and not finished.text and not finished.thought:
             return self.give_up()
         troubles = self._store(reply, lambda: reply.growing.finish(finished))

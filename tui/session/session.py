@@ -46,7 +46,7 @@ from tui.session.changes import (
 )
 from tui.session.engine_care import EngineCare
 from tui.session.engine_link import IDLE, EngineLink, Guest
-from tui.session.replies import Replies
+from tui.session.replies import Replies, taken
 from tui.session.requests import new_request, origin_of, own, steering_of
 from tui.session.steering import (
     SteeringChoice,
@@ -109,21 +109,22 @@ class Session:
     @property
     def status(self) -> Status:
         """Where things stand now."""
-        link, loaded = self._link, self._link.loaded
+        link, loaded, replies = self._link, self._link.loaded, self.replies
+        context = loaded.context if loaded else 0
         return Status(
             Activity.STUCK if link.trouble else link.activity,
             self.replying or self.steering,
             link.done,
             link.total,
             link.model,
-            self.replies.speed,
-            self.replies.pace,
-            self.replies.context_used,
-            loaded.context if loaded else 0,
+            replies.speed,
+            replies.pace,
+            min(replies.context_used if replies.current else taken(self.path), context),
+            context,
             loaded.devices if loaded else "",
             self.thinking and not link.thoughtless,
             self.temporary,
-            self.replies.current.request.wish if self.replies.current else "",
+            replies.current.request.wish if replies.current else "",
             self.history.unsaved,
         )
 

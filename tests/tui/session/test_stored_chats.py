@@ -70,6 +70,21 @@ def test_a_chat_is_opened_as_it_was_left_and_steered_as_its_last_reply() -> None
     assert {request.chat for request in engine.requests} == {left}
 
 
+def test_the_context_is_told_of_the_branch_that_is_read() -> None:
+    engine = FakeEngine(["One."], ["Two", " words."])
+    session = begin(engine)
+    ask(session, engine, "a?")
+    ask(session, engine, "b?")
+    left, (_, _, second, _) = session.chat.id, session.path
+    assert session.status.context_used == 32
+    session.new_chat()
+    assert session.status.context_used == 0
+    session.open_chat(left, load_presets())
+    assert session.status.context_used == 32
+    versions.delete(session, second.id)
+    assert session.status.context_used == 31
+
+
 def test_a_preset_that_is_gone_steers_on_in_its_words() -> None:
     engine = FakeEngine(["A."])
     session = begin(engine, SteeringChoice.to_preset(PRESETS["concise"], 4.0))
