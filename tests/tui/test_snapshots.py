@@ -220,7 +220,6 @@ async def mixing_desk(theme: str) -> AsyncIterator[Running]:
         await running.say(HOLIDAY)
         for name in ("formal", "sycophantic", "uplifting", "creative", "thrifty"):
             await running.say(f"/mix {name}")
-            running.screen.set_focus(running.prompt)
         await running.press("ctrl+t", "3", "b", "minus", "4", "m", "2")
         yield running
 

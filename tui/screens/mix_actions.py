@@ -52,6 +52,7 @@ def pick_fader(view: ChatView) -> None:
 def _picked(view: ChatView, choice: Choice | None) -> None:
     if choice and choice.preset:
         _add(view, [Chosen(choice.preset)])
+        view.set_focus(view.panel.at_hand)
 
 
 def add_named(view: ChatView, typed: str) -> None:
@@ -85,7 +86,6 @@ def _add(view: ChatView, chosen: list[Chosen]) -> None:
         return
     view.session.steering = view.session.steering.with_faders(tuple(faders.values()))
     view.show()
-    view.set_focus(view.panel.at_hand)
 
 
 def move(view: ChatView, faders: Faders) -> None:

@@ -103,7 +103,6 @@ async def test_votes_between_mixes_teach_the_faders_and_ask_what_teaches_most() 
     engine = FakeEngine(*ALL, *([f"Reply {number}."] for number in range(9)))
     async with chat(engine) as running:
         await running.say("/mix formal")
-        running.screen.set_focus(running.prompt)
         await comparing(running)
         await running.press("3", "t")
         pair = [strengths_of(column.steering) for column in comparison(running).columns[3:]]
@@ -120,7 +119,6 @@ async def test_votes_between_mixes_teach_the_faders_and_ask_what_teaches_most() 
 async def test_no_columns_are_added_while_a_vote_is_on() -> None:
     async with chat(FakeEngine(*ALL)) as running:
         await running.say("/mix formal")
-        running.screen.set_focus(running.prompt)
         await comparing(running)
         await running.press("v", "o", "t")
         assert comparison(running).blind
@@ -130,7 +128,6 @@ async def test_no_columns_are_added_while_a_vote_is_on() -> None:
 async def test_many_votes_speak_against_a_default() -> None:
     async with chat(FakeEngine(*ALL)) as running:
         await running.say("/mix formal")
-        running.screen.set_focus(running.prompt)
         away, present = {"concise": AMULET, "formal": -3.0}, {"concise": AMULET, "formal": 1.0}
         for _ in range(20):
             running.session.history.votes.add_mixes(MODEL.name, [away, present], 0)

@@ -20,7 +20,6 @@ async def test_who_moved_each_token_is_seen_without_colours() -> None:
     engine = FakeEngine(WALK)
     async with chat(engine, size=LARGE) as running:
         await running.say("/mix formal")
-        running.screen.set_focus(running.prompt)
         await looking(running)
         assert "Take the coast path." in running.shown()
         await running.press("s")
@@ -35,12 +34,10 @@ async def test_who_moved_each_token_is_seen_without_colours() -> None:
 async def test_the_card_tells_each_share_and_its_strength() -> None:
     async with chat(FakeEngine(WALK), size=LARGE) as running:
         await running.say("/mix formal")
-        running.screen.set_focus(running.prompt)
         await looking(running)
         assert "1 concise +1.25 nats at +3.00 2 formal -0.50 nats at +2.00" in told(running)
     async with chat(FakeEngine(WALK), size=SMALL) as running:
         await running.say("/mix formal")
-        running.screen.set_focus(running.prompt)
         await looking(running)
         assert "1 +1.25  2 -0.50" in running.shown()
 
@@ -57,7 +54,6 @@ async def test_a_comparison_leaves_each_preference_out() -> None:
     engine = FakeEngine(*replies)
     async with chat(engine, size=LARGE) as running:
         await running.say("/mix formal")
-        running.screen.set_focus(running.prompt)
         await running.say("Where to?")
         await running.press("ctrl+y", "3", "o")
         columns = comparison(running).columns

@@ -139,13 +139,10 @@ async def test_a_mix_is_saved_and_brought_back_by_its_name() -> None:
 async def test_words_and_what_is_there_already_can_be_added() -> None:
     async with chat(FakeEngine(), size=SMALL) as running:
         await running.say("/mix Use British spelling.")
-        await running.press("ctrl+t")
         await running.say("/mix concise")
         assert [name for name, _, _ in told(running)] == ["concise", ""]
         for number in range(4):
-            running.screen.set_focus(running.prompt)
             await running.say(f"/mix Number {number}")
-        running.screen.set_focus(running.prompt)
         await running.say("/mix One too many")
         assert len(told(running)) == 6
 
@@ -153,7 +150,6 @@ async def test_words_and_what_is_there_already_can_be_added() -> None:
 async def test_a_strength_may_stand_behind_a_colon_as_on_the_command_line() -> None:
     async with chat(FakeEngine(), size=SMALL) as running:
         for typed in ("concise:2", "formal: -1,5", "Speak of a ratio of 3:2", "formal:2000"):
-            running.screen.set_focus(running.prompt)
             await running.say(f"/mix {typed}")
         faders = running.session.steering.faders
         assert [(fader.title, fader.strength) for fader in faders] == [
