@@ -48,9 +48,12 @@ _TOKENS = 300
 _LAST_WORDS = 1_000
 _FILL = 6  # long messages and their replies are more than a context holds
 _VOCABULARY = 8_000
-# Without flash attention, larger batches round almost as single rows do.
-_OPTIONS = LoadOptions(flash_attention="off")
-_CONFIG = f'max_tokens = {_TOKENS}\n[engine]\nflash_attention = "off"\n'
+# Without flash attention, larger batches round almost as single rows do. llama.cpp then has room
+# for the scores of a batch against all cells, and uses as much of it as texts are long: up to 26 MB
+# of a usual batch, more than may be kept for nothing.
+_BATCH = 32
+_OPTIONS = LoadOptions(flash_attention="off", batch=_BATCH)
+_CONFIG = f'max_tokens = {_TOKENS}\n[engine]\nflash_attention = "off"\nbatch = {_BATCH}\n'
 ENTER, LEFT, RIGHT, UP, CLEAR = b"\r", b"\x1b[D", b"\x1b[C", b"\x1b[A", b"\x15"
 _AGAIN, _NEW, _BACK, _CHATS, _DIAL, _PRESETS, _HELP = (
     b"\x12",
