@@ -3,6 +3,7 @@ moves the chat to it; whatever is in the way is a sentence, and the starter goes
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -200,7 +201,20 @@ async def test_where_nothing_better_fits_it_says_so_and_the_starter_goes_on() ->
         assert obstacle not in running.shown()
 
 
-async def test_the_key_waits_for_the_end_of_a_reply() -> None:
+async def typed_before_the_key(running: Running) -> None:
+    await running.say("More")
+    await running.press("ctrl+d")
+
+
+async def overtakes_the_key(running: Running) -> None:
+    running.screen.action_fetch()  # the model is looked for on a thread
+    running.session.ask("More")
+
+
+@pytest.mark.parametrize("asked", [typed_before_the_key, overtakes_the_key])
+async def test_the_key_waits_for_the_end_of_a_reply(
+    asked: Callable[[Running], Awaitable[None]],
+) -> None:
     pull, engine = SlowPull(), FakeEngine(REPLY, ["More ", HOLD])
     store, _ = first_run(pull)
     async with chat(engine, model_store=store) as running:
@@ -208,27 +222,9 @@ async def test_the_key_waits_for_the_end_of_a_reply() -> None:
         pull.go.set()
         await running.press("ctrl+d")
         await running.until("moves this chat")
-        await running.say("More")
-        await running.press("ctrl+d")
-        assert "A reply is being written; stop it first." in running.notified
-        assert loaded(running) == str(STARTER.path)
-        await running.press("escape")
-        await running.until("stopped")
-        await running.press("ctrl+d")
-        await running.until("This chat now uses")
-
-
-async def test_a_move_that_a_new_message_has_overtaken_is_not_said_to_be_done() -> None:
-    pull, engine = SlowPull(), FakeEngine(REPLY, ["More ", HOLD])
-    store, _ = first_run(pull)
-    async with chat(engine, model_store=store) as running:
-        await to_the_offer(running)
-        pull.go.set()
-        await running.press("ctrl+d")
-        await running.until("moves this chat")
-        running.screen.action_fetch()  # the model is looked for on a thread
-        running.session.ask("More")
+        await asked(running)
         await running.until("A reply is being written; stop it first.")
+        assert loaded(running) == str(STARTER.path)
         await running.press("escape")
         await running.until("stopped")
         assert "This chat now uses" not in running.shown()
