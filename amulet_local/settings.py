@@ -60,8 +60,18 @@ def config_folder() -> Path:
 
 
 def log_folder() -> Path:
-    """What llama.cpp said, one file per engine process, the latest kept."""
+    """What happened: `engine_log` and `app_log`."""
     return _folder("log", platformdirs.user_log_path)
+
+
+def engine_log() -> Path:
+    """What the newest engine, and llama.cpp in it, said."""
+    return log_folder() / "engine.log"
+
+
+def app_log() -> Path:
+    """What nobody foresaw (see unexpected)."""
+    return log_folder() / "app.log"
 
 
 def cache_folder() -> Path:

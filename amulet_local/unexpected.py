@@ -5,11 +5,10 @@ from __future__ import annotations
 import traceback
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 
 from amulet_local.errors import AmuletError
 from amulet_local.files import private, private_folder
-from amulet_local.settings import log_folder
+from amulet_local.settings import app_log
 from amulet_local.system import paths
 
 _LARGEST_LOG = 1 << 20  # bytes, from which on it is begun anew
@@ -19,7 +18,10 @@ def told(error: BaseException) -> str:
     """What to say of an error; one that nobody foresaw goes to the log, with its traceback."""
     if isinstance(error, AmuletError):
         return str(error)
-    log = _log()
+    try:
+        log = app_log()
+    except AmuletError as no_home:
+        return f"Something went wrong in Amulet; its details cannot be kept: {no_home}"
     with suppress(OSError, AmuletError):
         private_folder(log.parent)
         found = paths.status(log)
@@ -30,7 +32,3 @@ def told(error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"the operating system reported an error ({error}); details are in {log}."
     return f"Something went wrong in Amulet; details are in {log}."
-
-
-def _log() -> Path:
-    return log_folder() / "app.log"

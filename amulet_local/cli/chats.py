@@ -28,7 +28,7 @@ from amulet_local.cli.output import console, print_json, say, write
 from amulet_local.errors import UsageError
 from amulet_local.protocol.numbers import Positive
 from amulet_local.safe_text import line
-from amulet_local.settings import log_folder
+from amulet_local.settings import app_log, engine_log
 
 _COMMANDS = ("list", "show", "search", "export", "import", "remove", "wipe")
 _LISTED = 30
@@ -211,9 +211,9 @@ def _wipe(args: argparse.Namespace) -> int:
         agreed = args.yes or _agreed(question, "all chats")
         erased = agreed and history.wipe()
     if agreed:
-        for name in ("engine.log", "app.log"):  # others may keep theirs where AMULET_HOME is
+        for log in (engine_log(), app_log()):  # others may keep theirs where AMULET_HOME is
             with suppress(OSError):
-                (log_folder() / name).unlink(missing_ok=True)
+                log.unlink(missing_ok=True)
         _tell_traces(erased=erased)
     if args.json:
         print_json({"removed": number if agreed else 0, "clean": erased})

@@ -38,7 +38,7 @@ from amulet_local.protocol.messages import (
     Steer,
     Stop,
 )
-from amulet_local.settings import log_folder
+from amulet_local.settings import engine_log
 from amulet_local.system import paths
 from amulet_local.system.child_processes import environment, python
 from amulet_local.system.parent_process import for_the_child
@@ -204,7 +204,7 @@ class Running:
 def _opened_log(events: Events) -> IO[bytes] | None:
     """Where the engine's words go: the log, or else a file that goes with the process, which is
     told; None where there can be neither."""
-    log = log_folder() / "engine.log"
+    log = engine_log()
     try:
         private_folder(log.parent)
         return open(log, "w+b", opener=private)

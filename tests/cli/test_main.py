@@ -19,7 +19,7 @@ from amulet_local.cli import main
 from amulet_local.presets.mixing import Chosen, Together
 from amulet_local.presets.preset import load_presets
 from amulet_local.protocol.loading import LoadOptions
-from amulet_local.settings import config_folder, log_folder
+from amulet_local.settings import app_log, config_folder
 from tests.cli.conftest import Amulet, use
 from tests.fake_engine import FakeEngine
 
@@ -189,8 +189,8 @@ def test_what_nobody_foresaw_has_its_traceback_in_a_file(
     amulet: Amulet, monkeypatch: pytest.MonkeyPatch, engine: FakeEngine
 ) -> None:
     monkeypatch.setattr(engine, "reply", lambda _: 1 / 0)
-    assert str(log_folder() / "app.log") in amulet("ask", "?").err
-    assert "ZeroDivisionError" in (log_folder() / "app.log").read_text("utf-8")
+    assert str(app_log()) in amulet("ask", "?").err
+    assert "ZeroDivisionError" in app_log().read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from amulet_local.chats.history import History, history_file
 from amulet_local.errors import UsageError
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.safe_text import clean
-from amulet_local.settings import Settings, log_folder
+from amulet_local.settings import Settings, app_log, log_folder
 from amulet_local.unexpected import told
 from tests.checks import some
 from tests.fake_engine import FakeEngine
@@ -94,7 +94,7 @@ async def test_an_error_that_nobody_foresaw_is_a_sentence_and_the_app_goes_on(
 ) -> None:
     monkeypatch.setattr("tui.widgets.prompt.Prompt._on_paste", fail)
     monkeypatch.setattr(ChatScreen, "action_chats", fail)
-    log = log_folder() / "app.log"
+    log = app_log()
     async with chat(FakeEngine(["Here I am."])) as running:
         await raised(running)
         assert await told_of(running) == f"{SENTENCE}{log}."
@@ -133,6 +133,14 @@ async def test_a_timer_that_fails_again_and_again_is_told_of_once() -> None:
         timer.stop()
         await told_of(running)
         assert len(running.notified) == 1
+
+
+def test_without_a_home_it_is_told_that_details_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AMULET_HOME", "~nosuchuser/x")
+    sentence = told(ZeroDivisionError())
+    assert sentence.startswith("Something went wrong in Amulet; its details cannot be kept: ")
 
 
 def test_an_error_for_the_user_is_told_as_it_is() -> None:
