@@ -61,7 +61,7 @@ def chosen_preferences(typed: Sequence[Typed] | None, usual: str) -> Selection:
 def _faders(typed: Typed, presets: Presets) -> tuple[Chosen, ...]:
     if not typed.named:
         text, number = parted(typed.text)
-        strength = _strength(number, "--preference") if number else None
+        strength = _strength(number.replace(",", "."), "--preference") if number else None
         if not text:
             raise UsageError("--preference is empty; say in words what replies should be like.")
         return (Chosen(None, text, strength),)

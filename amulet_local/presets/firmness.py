@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import Literal, get_args
 
+import msgspec
+
 from amulet_local.protocol.alignment import Strength
 from amulet_local.strengths import PROMPT
 
@@ -49,4 +51,10 @@ def typed(text: str) -> float:
 def parted(text: str) -> tuple[str, str]:
     """A name or words, and the number behind the colon that ends them, or nothing."""
     found = _WORDS_AND_STRENGTH.fullmatch(text)
-    return (found[1].strip(), found[2].replace(",", ".")) if found else (text.strip(), "")
+    return (found[1].strip(), found[2]) if found else (text.strip(), "")
+
+
+def as_strength(text: str) -> Strength:
+    """The strength that is typed as a number, with a point or a comma. Raises
+    msgspec.ValidationError for anything else, and beyond the strengths that there are."""
+    return msgspec.convert(text.strip().replace(",", "."), Strength, strict=False)

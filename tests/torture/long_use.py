@@ -35,7 +35,7 @@ from models.memory import needs_of
 from tests.checks import comes
 from tests.closing import Closable
 from tests.tiny_models import write_llama
-from tests.torture.deaths import COMPARE, ENGINE, ESCAPE, LOOK, QUIT
+from tests.torture.deaths import CLEAR, COMPARE, ENGINE, ENTER, ESCAPE, LEFT, LOOK, QUIT
 from tests.torture.part import Part
 from tests.torture.pipe import answered
 
@@ -54,7 +54,7 @@ _VOCABULARY = 8_000
 _BATCH = 32
 _OPTIONS = LoadOptions(flash_attention="off", batch=_BATCH)
 _CONFIG = f'max_tokens = {_TOKENS}\n[engine]\nflash_attention = "off"\nbatch = {_BATCH}\n'
-ENTER, LEFT, RIGHT, UP, CLEAR = b"\r", b"\x1b[D", b"\x1b[C", b"\x1b[A", b"\x15"
+_RIGHT, _UP = b"\x1b[C", b"\x1b[A"
 _AGAIN, _NEW, _BACK, _CHATS, _DIAL, _PRESETS, _HELP = (
     b"\x12",
     b"\x0e",
@@ -106,7 +106,7 @@ class _User:
             "edit": self.edit,
             "preset": self.preset,
             "strength": self.strength,
-            "dial": lambda: self.sees(b"3.00", _DIAL, b"l", RIGHT, ENTER),
+            "dial": lambda: self.sees(b"3.00", _DIAL, b"l", _RIGHT, ENTER),
             "mix": lambda: self.sees(b"", self.command("mix", self.random.choice(_NAMES))),
             "compare": self.compare,
             "heat": lambda: self.ask() and self.sees(b"Flip", LOOK, LEFT, b"n", LEFT),
@@ -195,7 +195,7 @@ class _User:
     def edit(self) -> bool:
         if not self.ask():
             return False
-        return self.hears(_TO_MESSAGES, UP, b"e", b" and why", ENTER)
+        return self.hears(_TO_MESSAGES, _UP, b"e", b" and why", ENTER)
 
     def delete_a_chat(self) -> bool:
         self.type(_NEW)

@@ -21,8 +21,8 @@ from amulet_local.chats.conversation import Node
 from amulet_local.chats.wishes import join_wish
 from amulet_local.errors import AmuletError
 from amulet_local.presets.editing import save_preset
+from amulet_local.presets.firmness import as_strength
 from amulet_local.presets.preset import Presets, read_preset
-from amulet_local.protocol.alignment import Strength
 from tui.actions import COMPARE, bindings, shown_key
 from tui.comparison.comparison import Column, Comparison, left_out, usual, with_preset
 from tui.comparison.verdicts import Favourite, told
@@ -265,8 +265,7 @@ class CompareScreen(Dialog[Taken | None]):
     @on(Input.Submitted, "#other-strength")
     async def _add_strength(self, message: Input.Submitted) -> None:
         try:
-            typed = message.value.strip().replace(",", ".")
-            strength = msgspec.convert(typed, Strength, strict=False)
+            strength = as_strength(message.value)
         except msgspec.ValidationError:
             self.notify(f"The strength must be a number, like 2 or 4.5, not {message.value}.")
             return

@@ -13,11 +13,11 @@ import msgspec
 
 from amulet_local.errors import AmuletError, UsageError
 from amulet_local.path_text import as_text
-from amulet_local.presets.firmness import parted
+from amulet_local.presets.firmness import as_strength, parted
 from amulet_local.presets.mixes import load_mixes, save_mix
 from amulet_local.presets.mixing import Chosen, borne, scaled, total
 from amulet_local.presets.preset import load_presets
-from amulet_local.protocol.alignment import MOST_FADERS, STRONGEST, Strength
+from amulet_local.protocol.alignment import MOST_FADERS, STRONGEST
 from tui.markdown.sanitising import sentence
 from tui.screens.chat_view import ChatView
 from tui.screens.line_form import LineForm
@@ -58,19 +58,19 @@ def _picked(view: ChatView, choice: Choice | None) -> None:
 def add_named(view: ChatView, typed: str) -> None:
     """Follow a preset or words as well, at a strength behind a colon, or all of a mix."""
     view.presets = load_presets()
-    name, number = parted(typed)
+    name, behind = parted(typed)
     try:
-        strength = msgspec.convert(number, Strength, strict=False) if number else None
+        strength = as_strength(behind) if behind else None
         if name in view.presets.presets or name in view.presets.broken:
             _add(view, [Chosen(view.presets.get(name), "", strength)])
-        elif not number and (mix := load_mixes(view.presets).get(name)):
+        elif not behind and (mix := load_mixes(view.presets).get(name)):
             _add(view, list(mix.faders))
         else:
             _add(view, [Chosen(None, name, strength)])
     except AmuletError as error:
         view.notify(sentence(str(error)), severity="error")
     except msgspec.ValidationError:
-        view.notify(f"The strength must be from -{STRONGEST:g} to {STRONGEST:g}, not {number}.")
+        view.notify(f"The strength must be from -{STRONGEST:g} to {STRONGEST:g}, not {behind}.")
 
 
 def _add(view: ChatView, chosen: list[Chosen]) -> None:

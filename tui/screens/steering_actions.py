@@ -15,9 +15,10 @@ from amulet_local.chats.wishes import split_wish
 from amulet_local.errors import AmuletError
 from amulet_local.path_text import as_text
 from amulet_local.presets.calibrated import calibrated_strength
+from amulet_local.presets.firmness import as_strength
 from amulet_local.presets.mixes import load_mixes
 from amulet_local.presets.preset import Preset, load_presets
-from amulet_local.protocol.alignment import Placement, Strength
+from amulet_local.protocol.alignment import Placement
 from amulet_local.protocol.numbers import Fraction
 from tui.markdown.sanitising import sentence
 from tui.screens.chat_view import ChatView
@@ -114,11 +115,11 @@ def go_to_dial(view: ChatView) -> None:
 def set_strength(view: ChatView, strength: str) -> None:
     """Set the dial to a number."""
     try:
-        number = msgspec.convert(strength.replace(",", "."), Strength, strict=False)
+        turned = as_strength(strength)
     except msgspec.ValidationError:
         view.notify(f"The strength must be a number, like 3 or 5.65, not {strength}.")
         return
-    view.session.turn(number)
+    view.session.turn(turned)
     view.show()
     _tell_wishes(view)
 

@@ -34,7 +34,7 @@ async def send(view: ChatView, text: str) -> None:
         attached = attach(said, paths.current_folder(), view.session.status.context)
         wish = user_message(attached.text, wish).wish
     except UsageError as error:
-        _give_back(view, text)
+        _write_again(view, text)
         view.notify(sentence(str(error)), severity="error")
         return
     if attached.files:
@@ -50,7 +50,7 @@ async def send(view: ChatView, text: str) -> None:
     view.transcript.follow()
 
 
-def _give_back(view: ChatView, text: str) -> None:
+def _write_again(view: ChatView, text: str) -> None:
     """Have something written anew that could not be sent."""
     if view.editing:
         view.prompt.write(text)
@@ -71,14 +71,14 @@ async def _run_command(view: ChatView, text: str) -> bool:
         return False  # a path, or a longer text
     action = commands().get(name)
     if action is None:
-        _give_back(view, text)
+        _write_again(view, text)
         view.notify(f"There is no command /{name}; type / to list them.", severity="warning")
         return True
     method = action.name.removeprefix("screen.")
     command = f"command_{method}"
     with_argument = getattr(view, command, None) or getattr(view.app, command, None)
     if argument.strip() and not with_argument:
-        _give_back(view, text)  # it may be the beginning of a message, as /quit is, or /delete
+        _write_again(view, text)  # it may be the beginning of a message, as /quit is, or /delete
         view.notify(f"/{name} takes nothing behind it, so nothing was done.", severity="warning")
     elif argument.strip() and with_argument:
         with_argument(argument.strip())

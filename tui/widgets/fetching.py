@@ -95,7 +95,7 @@ class FetchLine(Widget):
     def cancel(self) -> None:
         """Stop it; Ended follows."""
         self._stopping = True
-        self.query_one("#what", Static).update(Content(f"↓ {clean(self.what)}: stopping"))
+        self._say("stopping")
         self.workers.cancel_node(self)
 
     def on_click(self) -> None:
@@ -103,8 +103,8 @@ class FetchLine(Widget):
         self.cancel()
 
     def _say(self, how_far: str) -> None:
-        line = f"↓ {clean(self.what)}: {how_far} · {_STOP}"
-        self.query_one("#what", Static).update(Content(line))
+        key = "" if self._stopping else f" · {_STOP}"
+        self.query_one("#what", Static).update(Content(f"↓ {clean(self.what)}: {how_far}{key}"))
 
     @work(thread=True, exclusive=True)
     def _work(self, bring: Bring) -> None:
