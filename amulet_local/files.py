@@ -30,6 +30,9 @@ from amulet_local.system.process_ids import is_alive, this_process
 
 Kind = TypeVar("Kind")
 
+RESERVE = 512 * 1024 * 1024
+"""Bytes of a disk that are left to the chats and to others by what could do without."""
+
 _FOLDER, _FILE, _OTHERS = 0o700, 0o600, 0o077
 _LONGEST = 40  # characters of a name that its unfinished file has too
 _WRITER = re.compile(r".*\.(\d+ [\d.]+)\.part", re.DOTALL)

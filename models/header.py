@@ -54,6 +54,8 @@ LONGEST_TENSOR_NAME = 63
 LARGEST_FILE = 1 << 43  # bytes
 MOST_ELEMENTS = 1 << 43
 
+_SENTENCEPIECE = "llama"  # the kind of tokens that Llama's first tokenizer has
+
 # Longer arrays are the tokenizer's; everything per layer is shorter.
 MOST_KEPT_ITEMS = 1024
 
@@ -174,12 +176,15 @@ class _Parser:
         self._path = path
         self._file_size = file_size
         self._compare_tokens = compare_tokens
+        self._tokens: set[bytes] = set()  # where they are compared
         self._reader = Reader(path, file, file_size, LARGEST_HEADER)
 
     def header(self) -> Header:
         version = self._preamble()
         tensor_count = self._count("tensors")
         metadata = self._metadata(self._count("metadata entries"))
+        if self._tokens and metadata.get(Keys.Tokenizer.MODEL) == _SENTENCEPIECE:
+            self._check_bytes()
         alignment = metadata.get(Keys.General.ALIGNMENT, GGUF_DEFAULT_ALIGNMENT)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             self._reader.damaged(f"its alignment is {alignment!r}, not a power of two")
@@ -258,15 +263,21 @@ class _Parser:
         if not self._compare_tokens:
             self._reader.skip_strings(count)
             return
-        seen: set[bytes] = set()
         for number, place in enumerate(self._reader.strings(count)):
             token = bytes(self._reader.data[place])
             if b"\0" in token:  # where it ends for llama.cpp
                 token = token[: token.index(b"\0")]
             token = token or b"[EMPTY_%d]" % number  # as llama.cpp calls it
-            if token in seen:
+            if token in self._tokens:
                 self._reader.damaged(f"token {reprlib.repr(token)} appears twice")
-            seen.add(token)
+            self._tokens.add(token)
+
+    def _check_bytes(self) -> None:
+        """llama.cpp ends the process over a character that has neither a token nor tokens for its
+        bytes."""
+        for byte in range(256):
+            if b"<0x%02X>" % byte not in self._tokens and bytes([byte]) not in self._tokens:
+                self._reader.damaged(f"its vocabulary has no token for the byte 0x{byte:02X}")
 
     def _tensors(self, count: int, alignment: int) -> tuple[Tensor, ...]:
         """llama.cpp wants every tensor where the ones before it end, so a gap is damage too."""

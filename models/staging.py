@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from msgspec import structs
 
 from amulet_local.errors import NotUsableError, UsageError
-from amulet_local.files import require_space
+from amulet_local.files import RESERVE, free_space, require_space
 from amulet_local.settings import models_folder
 from amulet_local.system import paths
 from models import receipts
@@ -123,11 +123,21 @@ def _download(
     report: Callable[[Stage, int], None],
 ) -> None:
     """Fetch what is not there yet of a file. before: bytes of the files before it."""
+
+    def arrived(done: int) -> None:
+        if not file.size and (free := free_space(part.parent)) < RESERVE:
+            raise UsageError(
+                f"the server does not say how large {printable(what)} is, and only "
+                f"{free / 1e6:,.0f} MB are free in {part.parent}; make room, or set AMULET_MODELS "
+                "to another folder."
+            )
+        report("fetching", before + done)
+
     transfer(
         what,
         file.url,
         part,
-        lambda done: report("fetching", before + done),
+        arrived,
         headers=headers,
         size=file.size,
         tag=file.tag,

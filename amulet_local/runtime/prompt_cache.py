@@ -16,7 +16,7 @@ from pathlib import Path
 
 from amulet_local.chats.prompt_cache_files import forget, kept_file, kept_folder
 from amulet_local.chats.removal import is_removed
-from amulet_local.files import clear_remnants, private_folder, stamp
+from amulet_local.files import RESERVE, clear_remnants, private_folder, stamp
 from amulet_local.path_text import from_text
 from amulet_local.runtime.lockstep import Lockstep
 from amulet_local.runtime.stream_state import restore, save
@@ -25,7 +25,6 @@ from amulet_local.system import paths
 _LATEST = 8
 _WORTH_KEEPING = 256  # tokens; shorter chats are read again as fast
 _SAMPLE = 1 << 20
-_RESERVE = 512 * 1024 * 1024  # bytes of the disk that are left free
 
 
 class PromptCache:
@@ -87,7 +86,7 @@ def _has_room(size: int) -> bool:
     folder = kept_folder()
     private_folder(folder)
     files = _oldest_first(folder)
-    while shutil.disk_usage(folder).free - size < _RESERVE:
+    while shutil.disk_usage(folder).free - size < RESERVE:
         if not files:
             return False
         files.pop(0).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections import namedtuple
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from huggingface_hub import constants
 
 from amulet_local.cli import main
 from amulet_local.errors import AmuletError, NotUsableError, UsageError
+from amulet_local.files import RESERVE
 from amulet_local.settings import models_folder
 from models import catalogue
 from models.catalogue import Hosted
@@ -370,6 +372,20 @@ def test_too_little_space_is_told_before(hub: Hub, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1000))
     assert "0 MB are free there; make room" in refused(f"hf:{REPOSITORY}", UsageError)
     assert not any("resolve" in each for each in some(hub.asked))
+
+
+def test_a_server_that_tells_no_size_does_not_fill_the_disk(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.length, hub.files["Tiny.Q8_0.gguf"] = None, model(1 << 22)
+    usage = namedtuple("usage", "free")
+    left = iter([1 << 40, RESERVE, RESERVE, RESERVE - 1])
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _: usage(next(left)))
+        told = refused(f"{hub.url}/Tiny.Q8_0.gguf", UsageError)
+    assert re.search("server does not say how large .*, and only 537 MB are free", told)
+    (part,) = here()
+    assert 0 < (models_folder() / part).stat().st_size < 1 << 22
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ LLAMA, SENTENCEPIECE, PHI, GPT_OSS, MAMBA, HYBRID, WINDOW = 0, 1, 4, 5, 6, 7, 8
         (LLAMA, named(b"a\0b", b"a\0c", b"", b"!"), "token b'a' appears twice"),
         (LLAMA, named(b"[EMPTY_1]", b""), r"token b'\[EMPTY_1\]' appears twice"),
         (LLAMA, named(b"[EMPTY_1]", b"\0x"), r"token b'\[EMPTY_1\]' appears twice"),
+        (SENTENCEPIECE, named(*(b"number %d" % n for n in range(9))), "no token for the byte 0x00"),
     ],
 )
 def test_what_would_end_the_engine_is_refused_in_a_sentence(
@@ -133,6 +134,10 @@ def test_what_would_end_the_engine_is_refused_in_a_sentence(
         (GPT_OSS, said("gpt-oss.expert_group_count", 2)),
         (GPT_OSS, said("gpt-oss.expert_used_count", 4)),
         (LLAMA, named(b"", b"\0")),
+        (
+            SENTENCEPIECE,
+            named(b"<unk>", b"<s>", b"</s>", *(b"<0x%02X>" % n for n in range(65)), b"a A"),
+        ),
     ],
 )
 def test_what_is_unusual_is_not_refused(writer: int, change: Change, tmp_path: Path) -> None:

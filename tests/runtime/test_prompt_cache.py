@@ -17,7 +17,7 @@ from amulet_local.chats.conversation import Node
 from amulet_local.chats.history import History, history_file
 from amulet_local.chats.ids import new_chat_id, new_id
 from amulet_local.chats.prompt_cache_files import kept_file, kept_folder
-from amulet_local.files import clear_remnants, part_of
+from amulet_local.files import RESERVE, clear_remnants, part_of
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message
 from amulet_local.runtime import prompt_cache
@@ -247,7 +247,7 @@ def test_a_save_that_is_stopped_anywhere_leaves_what_was_there(
 def test_what_is_kept_leaves_room_to_others(
     path: Path, streams: Lockstep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free = prompt_cache._RESERVE + (1 << 30)
+    free = RESERVE + (1 << 30)
 
     def disk_usage(_: Path) -> SimpleNamespace:
         taken = sum(file.stat().st_size for file in kept_folder().glob("*.kv"))
@@ -262,11 +262,11 @@ def test_what_is_kept_leaves_room_to_others(
     assert len(kept()) == 3
     talk(chats, streams, "newest")
     size = kept_file("older").stat().st_size
-    free = prompt_cache._RESERVE + 2 * size + size // 2  # for two of them
+    free = RESERVE + 2 * size + size // 2  # for two of them
     chats.keep()
     assert kept() == ["newer.kv", "newest.kv"]
     talk(chats, streams, "one more")
-    free = prompt_cache._RESERVE + size // 2
+    free = RESERVE + size // 2
     chats.keep()
     assert kept() == []
 
