@@ -195,22 +195,23 @@ def rounded_twice(card: ModelCard, quantisation: str) -> str:
 
 def _require_room(source: Path, quantisation: str, part: Path) -> None:
     """Raises UsageError; llama.cpp does not tell what kept it from writing."""
-    folder = part.parent
+    folder, target = part.parent, target_of(source, quantisation)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part.touch()
+        part.unlink()
+        with suppress(FileNotFoundError):
+            target.lstat()  # whose name may be too long, as that of a part never is
     except OSError as error:
         raise UsageError(
-            f"{folder} is not writable ({cause(error)}); "
-            f"{advice(error, 'make it writable, or set AMULET_MODELS to another folder')}."
+            f"{target} cannot be written ({cause(error)}); "
+            f"{advice(error, 'make its folder writable, or set AMULET_MODELS to another folder')}."
         ) from None
-    part.unlink()
     # At most: as if its weights had the fewest bits now; or none of the copy more than eight, which
     # some of a small model get whatever the type.
     bits = _BITS.get(quantisation, 6.0)
     most = source.stat().st_size * min(bits / 4, max(bits, _BITS["q8_0"]) / _bits_now(source))
-    what = f"writing {target_of(source, quantisation).name}"
-    require_space(what, int(most), folder, "AMULET_MODELS")
+    require_space(f"writing {target.name}", int(most), folder, "AMULET_MODELS")
 
 
 def _bits_now(source: Path) -> float:

@@ -90,8 +90,16 @@ def test_a_folder_that_cannot_be_written_to_is_told(
     write_llama(source)
     (tmp_path / "file").touch()
     monkeypatch.setenv("AMULET_MODELS", str(tmp_path / "file" / "models"))
-    with pytest.raises(UsageError, match=r"is not writable \(Not a directory\)"):
+    with pytest.raises(UsageError, match=r"cannot be written \(Not a directory\); make its"):
         quantise(source, "q8_0", lambda *_: None)
+
+
+def test_a_copy_whose_name_would_be_too_long_is_told_before_it_is_written(tmp_path: Path) -> None:
+    source, steps = tmp_path / f"{'n' * 249}.gguf", list[int]()
+    write_llama(source)
+    with pytest.raises(UsageError, match=r"\(File name too long\); use a shorter name"):
+        quantise(source, "q8_0", lambda done, _: steps.append(done))
+    assert not steps
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

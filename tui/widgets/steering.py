@@ -131,7 +131,7 @@ def _in_all(steering: SteeringChoice, borne: float) -> tuple[str, str]:
     now = total(steering.told)
     if now <= borne + 0.005:
         return f"total {now:.2f}, limit {borne:.3g}", ""
-    return f"total {now:.2f}, above the limit of {borne:.3g}", "f scales all down to fit"
+    return f"total {now:.2f}, above the limit of {borne:.3g}", "f or /fit scales all down"
 
 
 def _how(steering: SteeringChoice, wish: str) -> Content:

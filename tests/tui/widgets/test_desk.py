@@ -110,11 +110,11 @@ async def test_more_than_the_model_bears_is_shown_and_f_makes_it_fit() -> None:
     async with chat(FakeEngine(), size=HUGE) as running:
         await mix(running, "formal")
         assert "total 5.00, above the limit of 3" in running.shown()
-        assert "f scales all down" in running.shown()
+        assert "/fit scales all down" in running.shown()
         await running.press("f")
         assert total(running.session.steering.told) == pytest.approx(3)
         assert "total 3.00, limit 3" in running.shown()
-        assert "f scales all down" not in running.shown()
+        assert "/fit scales all down" not in running.shown()
 
 
 async def test_a_mix_is_saved_and_brought_back_by_its_name() -> None:
