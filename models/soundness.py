@@ -40,6 +40,19 @@ _PLAIN = (
     *("llama", "mistral3", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "phi3", "gemma", "gemma2"),
     *("gemma3", "gpt-oss", "smollm3", "granite", "olmo2", "stablelm", "starcoder2", "internlm2"),
 )
+# Of those, the ones whose keys llama.cpp asserts to be turned as a whole, and as wide as values.
+_WHOLLY_TURNED = (
+    *("llama", "mistral3", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "smollm3", "granite", "olmo2"),
+    *("starcoder2", "internlm2"),
+)
+# In which numbers of keys are turned, whatever else there is; none of them would take for ever.
+_TURNED = (
+    *_PLAIN,
+    *("command-r", "cohere2", "deepseek2", "ernie4_5", "exaone4", "falcon-h1", "gemma3n", "gemma4"),
+    *("glm4", "glm4moe", "hunyuan-dense", "lfm2", "lfm2moe", "llama4", "olmoe", "phi2", "phimoe"),
+    *("qwen3next", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "seed_oss", "smallthinker"),
+)
+_ROPE_DIMENSIONS = (Keys.Rope.DIMENSION_COUNT, "{arch}.rope.dimension_count_swa")
 
 Get = Callable[[str], Value | None]
 
@@ -68,6 +81,8 @@ def _contradictions(get: Get, architecture: str, tensors: Sequence[Tensor]) -> I
     window, pattern = get(Keys.Attention.SLIDING_WINDOW), get(Keys.Attention.SLIDING_WINDOW_PATTERN)
     if architecture == "gemma3" and window and pattern == 1:  # each first of one sees everything
         yield "it has a sliding window, and no layer that uses it"
+    if architecture in _TURNED and 0 in map(get, _ROPE_DIMENSIONS):
+        yield "it turns none of the numbers of its keys"
     yield from _of_experts(get, architecture)
     yield from _of_heads(get, architecture, tensors)
     for tensor in tensors:
@@ -104,8 +119,11 @@ def _of_heads(get: Get, architecture: str, tensors: Sequence[Tensor]) -> Iterato
     value = values if _is_number(values) else width // heads
     said = get(Keys.Rope.DIMENSION_COUNT)
     rotated = said if _is_number(said) else key
-    if rotated > key or rotated % 2:  # they are turned in pairs
+    wholly = architecture in _WHOLLY_TURNED
+    if rotated > key or rotated % 2 or (wholly and rotated < key):  # they are turned in pairs
         yield f"it turns {rotated:,} of {key:,} numbers of a key"
+    if wholly and key != value:
+        yield f"its keys have {key:,} numbers, and its values {value:,}"
     for tensor in tensors:
         name, (columns, rows) = tensor.name, (*tensor.shape, 1, 1)[:2]
         if name.endswith(".attn_q.weight") and rows != heads * key:

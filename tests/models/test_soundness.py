@@ -71,7 +71,7 @@ def test_what_can_be_loaded_is_not_refused(writer: int, tmp_path: Path) -> None:
     inspect(changed(writer, lambda _: None, tmp_path))
 
 
-LLAMA, SENTENCEPIECE, PHI, GPT_OSS, MAMBA, HYBRID, WINDOW = 0, 1, 4, 5, 6, 7, 8
+LLAMA, SENTENCEPIECE, QWEN, PHI, GPT_OSS, MAMBA, HYBRID, WINDOW = 0, 1, 2, 4, 5, 6, 7, 8
 
 
 @pytest.mark.slow
@@ -84,12 +84,20 @@ LLAMA, SENTENCEPIECE, PHI, GPT_OSS, MAMBA, HYBRID, WINDOW = 0, 1, 4, 5, 6, 7, 8
         (LLAMA, said("llama.attention.layer_norm_rms_epsilon", math.nan, 6), "epsilon is nan"),
         (LLAMA, said("llama.attention.layer_norm_epsilon", math.inf, 6), "norm_epsilon is inf"),
         (LLAMA, said("llama.rope.scaling.type", "none at all", 8), "scale positions"),
-        (LLAMA, said("llama.attention.value_length", 64), "puts out 256 numbers, not 64"),
+        (
+            LLAMA,
+            said("llama.attention.value_length", 64),
+            "keys have 16 numbers, and its values 64",
+        ),
         (GPT_OSS, said("gpt-oss.attention.value_length", 64), "puts out 256 numbers, not 64"),
         (GPT_OSS, said("gpt-oss.attention.key_length", 1), "it turns 16 of 1 numbers of a key"),
         (GPT_OSS, said("gpt-oss.attention.key_length", 32), "queries have 128 numbers, not 64"),
         (PHI, said("phi3.rope.dimension_count", 18), "it turns 18 of 16 numbers of a key"),
         (PHI, said("phi3.rope.dimension_count", 15), "it turns 15 of 16 numbers of a key"),
+        (QWEN, said("qwen2.rope.dimension_count", 8), "it turns 8 of 16 numbers of a key"),
+        (PHI, said("phi3.rope.dimension_count", 0), "it turns none of the numbers of its keys"),
+        (HYBRID, said("lfm2.rope.dimension_count", 0), "it turns none of the numbers"),
+        (WINDOW, said("gemma3.rope.dimension_count_swa", 0), "it turns none of the numbers"),
         (PHI, without("blk.1.attn_qkv.weight"), "its layer 1 has no attention"),
         (PHI, said("phi3.block_count", 3), "its layer 2 has no attention"),
         (MAMBA, typed("blk.1.ssm_a", F16, 2), "ssm_a' cannot have the type F16"),
