@@ -59,17 +59,17 @@ def put_in_order(database: Database, path: Path | None, save: Callable[[Act], ob
 
 def _end_abandoned(database: Database, save: Callable[[Act], object]) -> None:
     """Make replies whose writer is gone interrupted ones; those without text go."""
-    growing = f"SELECT {rows.COLUMNS}, writer FROM messages WHERE writer IS NOT NULL"
+    growing = "writer IS NOT NULL"
     with database.reading() as db:
-        if not db.execute(growing).fetchone():
+        if not rows.stored(db, growing):
             return
 
     def act(db: sqlite3.Connection) -> None:  # and read again, for another may do the same
-        for *row, writer in db.execute(growing).fetchall():
-            if is_alive(writer):
+        for row in rows.stored(db, growing):
+            if is_alive(row.writer or ""):
                 continue
             try:
-                node = rows.grown(db, rows.node_of(*row))
+                node = rows.grown(db, row.node())
             except rows.UNREADABLE:
                 continue  # which `load` tells of
             if node.message.text or node.thought.text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from amulet_local.chats.migrations import migrate
@@ -20,6 +21,7 @@ def connect(path: Path | str, patience: float = 0.0) -> sqlite3.Connection:
         with suppress(FileExistsError):
             os.close(private(str(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+    db.text_factory = partial(str, encoding="utf-8", errors="replace")  # of what is damaged
     db.execute("PRAGMA secure_delete = ON")  # zeros in place of what is deleted
     db.execute("PRAGMA cache_size = -500")  # KiB of pages; the system has them all, mostly
     db.execute("PRAGMA temp_store = MEMORY")  # nothing of it in other folders

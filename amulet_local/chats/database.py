@@ -18,6 +18,7 @@ from amulet_local.chats import repair
 from amulet_local.chats.connecting import connect, connected, prepare
 from amulet_local.chats.database_errors import (
     NotKeptError,
+    damage_decoded,
     is_damage,
     is_of,
     not_kept,
@@ -155,7 +156,7 @@ class Database:
         """What goes wrong below, as errors of Amulet. Ctrl+C waits: raised in a function that
         SQLite calls, it would come out as an error of SQLite's, and pass for damage."""
         try:
-            with interrupts_wait():
+            with interrupts_wait(), damage_decoded():
                 yield
         except NewerStoreError:
             raise NotUsableError(

@@ -5,14 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import TypeVar
+
+import msgspec
 
 from amulet_local.chats.migrations import migrate
 from amulet_local.errors import FULL, AmuletError, NotUsableError, UsageError, advice, cause
 from amulet_local.system import paths
+
+Kind = TypeVar("Kind")
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
@@ -56,6 +62,34 @@ def is_damage(error: sqlite3.Error) -> bool:
     store in memory meets it too: then this SQLite lacks something.
     """
     return is_of(error, *_DAMAGE) or (is_of(error, sqlite3.SQLITE_ERROR) and _can_store())
+
+
+def damage(what: str) -> sqlite3.DatabaseError:
+    """An error as SQLite raises over a damaged file."""
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+@contextmanager
+def damage_decoded() -> Iterator[None]:
+    """SQLite quotes what is damaged, and Python cannot decode every quotation: that comes out of a
+    `with` as any other damage does."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise damage(str(error)) from None
+
+
+def as_stored(rows: object, kind: type[Kind]) -> Kind:
+    """Rows, or one, as what is stored in them: SQLite lets a damaged file have any value anywhere.
+
+    Raises sqlite3.DatabaseError where one is of another type.
+    """
+    try:
+        return msgspec.convert(rows, kind)
+    except msgspec.ValidationError as error:
+        raise damage(str(error)) from None
 
 
 @cache

@@ -18,7 +18,7 @@ from amulet_local.chats.chat import Chat
 from amulet_local.chats.conversation import Conversation, Node, Thought
 from amulet_local.chats.followed import followed
 from amulet_local.chats.history import History
-from amulet_local.chats.ids import CHAT_PATTERN, ID_PATTERN, new_chat_id
+from amulet_local.chats.ids import ChatId, Id, new_chat_id
 from amulet_local.chats.listing import title_of
 from amulet_local.chats.provenance import Ending, Origin, Reason, StoredOrigin, unpack
 from amulet_local.chats.wishes import next_fence, wish_lines
@@ -35,8 +35,6 @@ _FORMAT: Final = "amulet-chat"
 _VERSION: Final = 2  # the first that knows mixes; a chat without any is written as the one before
 _MOST_BYTES = 64 * 1024 * 1024
 
-Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
-ChatId = Annotated[str, msgspec.Meta(pattern=CHAT_PATTERN)]
 TokenId = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 

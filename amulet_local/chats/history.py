@@ -14,7 +14,7 @@ from pathlib import Path
 from amulet_local.chats import erasing, listing, rows
 from amulet_local.chats.cleanup import open_store, put_in_order
 from amulet_local.chats.conversation import Conversation, Node
-from amulet_local.chats.database_errors import DamagedError, removed_meanwhile
+from amulet_local.chats.database_errors import DamagedError, as_stored, removed_meanwhile
 from amulet_local.chats.habit_files import forget_habits
 from amulet_local.chats.ids import new_id
 from amulet_local.chats.listing import Summary, title_of
@@ -272,7 +272,7 @@ class History:
         """What was typed and not sent; in a chat not begun yet, where none is named."""
         with self._database.reading() as db:
             row = db.execute("SELECT text FROM drafts WHERE chat = ?", (chat,)).fetchone()
-        return str(row[0]) if row else ""
+            return as_stored(row, tuple[str])[0] if row else ""
 
     def save_draft(self, text: str, chat: str = "") -> None:
         """Keep what is typed; nothing, once it is sent."""

@@ -9,6 +9,9 @@ import secrets
 import threading
 import time
 from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
 
 # Crockford's digits: none looks like another, and their order is that of their values.
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -18,6 +21,10 @@ _SHORT = 10
 
 ID_PATTERN = rf"\A0[{_DIGITS}]{{{_LENGTH - 1}}}\Z"  # the 0 lasts until the year 3084
 CHAT_PATTERN = r"\A[A-Za-z0-9][A-Za-z0-9-]{0,63}\Z"
+LATEST = (1 << 45) / 1000  # the time of such an id is before that, in seconds since 1970
+
+Id = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
+ChatId = Annotated[str, msgspec.Meta(pattern=CHAT_PATTERN)]
 
 _lock = threading.Lock()
 _last = 0

@@ -7,7 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
+from typing import Annotated
 
+import msgspec
+
+from amulet_local.chats.database_errors import as_stored
+from amulet_local.chats.ids import LATEST, ChatId
 from amulet_local.chats.search import SPACE
 from amulet_local.errors import NotUsableError, UsageError
 from amulet_local.system.text_files import shortened
@@ -19,6 +24,8 @@ _SUMMARIES = """
     FROM chats WHERE deleted IS NULL
         AND EXISTS (SELECT 1 FROM messages WHERE chat = chats.id AND deleted IS NULL)
 """
+
+_Row = tuple[ChatId, str, Annotated[float, msgspec.Meta(ge=0, le=LATEST)], int]
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ def page(db: sqlite3.Connection, limit: int, after: Summary | None) -> list[Summ
         f"{_SUMMARIES} AND (changed, id) < (?, ?) ORDER BY changed DESC, id DESC LIMIT ?",
         (*start, limit),
     )
-    return [Summary(*row) for row in rows]
+    return _summaries(rows)
 
 
 def count(db: sqlite3.Connection) -> int:
@@ -98,10 +105,14 @@ def _begins_with(db: sqlite3.Connection, name: str, limit: int) -> list[Summary]
         f"{_SUMMARIES} AND substr(id, 1, ?) = ? ORDER BY id = ? DESC, changed DESC LIMIT ?",
         (len(name), name, name, limit),
     )
-    return [Summary(*row) for row in rows]
+    return _summaries(rows)
 
 
 def summary(db: sqlite3.Connection, chat: str) -> Summary | None:
     """A chat as a list shows it; None where it was removed."""
-    row = db.execute(f"{_SUMMARIES} AND id = ?", (chat,)).fetchone()
-    return Summary(*row) if row else None
+    found = _summaries(db.execute(f"{_SUMMARIES} AND id = ?", (chat,)))
+    return found[0] if found else None
+
+
+def _summaries(rows: Iterable[object]) -> list[Summary]:
+    return [Summary(*row) for row in as_stored(list(rows), list[_Row])]

@@ -216,4 +216,4 @@ def _value(payload: bytes, place: int, type_: int) -> tuple[Value, int]:
         raise ValueError(length)
     if type_ < 12:
         return int.from_bytes(data, "big", signed=True), place + length
-    return (data.decode() if type_ % 2 else data), place + length
+    return (data.decode(errors="replace") if type_ % 2 else data), place + length

@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 
 from amulet_local.chats.connecting import connect, connected, prepare
-from amulet_local.chats.database_errors import is_damage
+from amulet_local.chats.database_errors import damage, damage_decoded, is_damage
 from amulet_local.chats.pages import Pages
-from amulet_local.chats.salvage import Salvaged, salvage
+from amulet_local.chats.salvage import Salvaged, misfit, salvage
 from amulet_local.errors import cause
 from amulet_local.files import part_of
 from amulet_local.system import paths
@@ -30,6 +30,7 @@ def suspect(path: Path) -> Path:
     return path.with_suffix(".suspect")
 
 
+@damage_decoded()
 def checked(path: Path, patience: float) -> sqlite3.Connection:
     """A connection to a file that seems sound. Raises sqlite3.DatabaseError if it is not.
 
@@ -41,7 +42,7 @@ def checked(path: Path, patience: float) -> sqlite3.Connection:
         if paths.exists(mark) or path.stat().st_size < _SMALL:
             _look_through(db)
         if not _schema() <= _described(db):
-            raise _damage("the tables are not what they were")
+            raise damage("the tables are not what they were")
         if paths.exists(mark) or not _finds_words(db):
             db.execute("INSERT INTO found (found) VALUES ('rebuild')")  # that is not checked
             mark.unlink(missing_ok=True)
@@ -54,13 +55,9 @@ def checked(path: Path, patience: float) -> sqlite3.Connection:
 def _look_through(db: sqlite3.Connection) -> None:
     (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        raise _damage(found)
-
-
-def _damage(what: str) -> sqlite3.DatabaseError:
-    damage = sqlite3.DatabaseError(what)
-    damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    return damage
+        raise damage(found)
+    if table := misfit(db):
+        raise damage(f"{table} has a row that cannot be one of it")
 
 
 @cache
@@ -98,7 +95,7 @@ def copied(path: Path) -> tuple[sqlite3.Connection, str]:
         if not _is_there(path):
             prepare(db)
             return db, ""
-        with suppress(sqlite3.Error):
+        with suppress(sqlite3.Error), damage_decoded():
             db.deserialize(Pages(path).whole())
             prepare(db)
             _look_through(db)

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from amulet_local.chats.conversation import NO_THOUGHT, Conversation, Node, Thought
-from amulet_local.chats.database_errors import removed_meanwhile
+from amulet_local.chats.database_errors import as_stored, removed_meanwhile
+from amulet_local.chats.ids import Id
 from amulet_local.chats.listing import title_of
 from amulet_local.chats.provenance import Ending, StoredOrigin
 from amulet_local.chats.wishes import join_wish
@@ -21,7 +22,40 @@ from amulet_local.protocol.message import Message, Role
 
 Piece = tuple[str, Sequence[int], bytes, str]  # text, token ids, measures, thought
 UNREADABLE = (ValueError, RecursionError, struct.error)  # what decoding raises
-COLUMNS = "id, parent, role, text, origin, ending, token_ids, measures, thought, thought_ids, wish"
+
+
+class Row(msgspec.Struct, array_like=True, frozen=True):
+    """A message as it is stored."""
+
+    id: Id
+    parent: str | None
+    role: Role
+    text: str
+    origin: bytes | None
+    ending: bytes | None
+    token_ids: bytes
+    measures: bytes
+    thought: str
+    thought_ids: bytes
+    wish: str
+    writer: str | None
+
+    def node(self) -> Node:
+        """The message. Raises one of UNREADABLE."""
+        origin, ending = self.origin, self.ending
+        has_thought = self.thought or self.thought_ids
+        return Node(
+            self.id,
+            self.parent,
+            Message(self.role, self.text, _unpacked(self.token_ids), self.wish),
+            msgspec.msgpack.decode(origin, type=StoredOrigin).origin() if origin else None,
+            msgspec.msgpack.decode(ending, type=Ending) if ending else None,
+            self.measures,
+            Thought(self.thought, _unpacked(self.thought_ids)) if has_thought else NO_THOUGHT,
+        )
+
+
+COLUMNS = ", ".join(Row.__struct_fields__)
 FOLLOWING = """
     WITH RECURSIVE following (id) AS (
         SELECT id FROM messages WHERE {}
@@ -38,17 +72,22 @@ ANCESTORS = """
 def conversation(db: sqlite3.Connection, chat: str) -> Conversation:
     """All that was said in a chat; see History.load."""
     leaf = db.execute("SELECT leaf FROM chats WHERE id = ?", (chat,)).fetchone()
-    found = db.execute(
-        f"SELECT {COLUMNS}, writer FROM messages WHERE chat = ? AND deleted IS NULL", (chat,)
-    ).fetchall()
+    (leaf,) = as_stored(leaf or (None,), tuple[str | None])
+    found = stored(db, "chat = ? AND deleted IS NULL", chat)
     try:
-        nodes = [grown(db, node_of(*row)) if writer else node_of(*row) for *row, writer in found]
-        return Conversation(nodes, leaf[0] if leaf else None)
+        nodes = [grown(db, row.node()) if row.writer else row.node() for row in found]
+        return Conversation(nodes, leaf)
     except UNREADABLE as error:
         raise NotUsableError(
             f"chat {chat} is damaged and cannot be opened ({error}); if you do not "
             f"need it, remove it with: amulet chats remove {chat}"
         ) from None
+
+
+def stored(db: sqlite3.Connection, which: str, *values: str) -> list[Row]:
+    """Messages, by a condition."""
+    found = db.execute(f"SELECT {COLUMNS} FROM messages WHERE {which}", values).fetchall()
+    return as_stored(found, list[Row])
 
 
 def inputs(db: sqlite3.Connection, limit: int) -> list[str]:
@@ -57,7 +96,8 @@ def inputs(db: sqlite3.Connection, limit: int) -> list[str]:
         "SELECT text, wish FROM messages WHERE role = 'user' ORDER BY number DESC LIMIT ?",
         (limit,),
     ).fetchall()
-    return [join_wish(text, wish) for text, wish in reversed(said)]
+    texts = as_stored(said, list[tuple[str, str]])
+    return [join_wish(text, wish) for text, wish in reversed(texts)]
 
 
 def known(db: sqlite3.Connection, chat: str, messages: Iterable[str]) -> bool:
@@ -94,8 +134,7 @@ def insert(db: sqlite3.Connection, chat: str, node: Node, writer: str | None = N
     if node.origin and not ending and not writer:  # copied while it was being written
         ending = Ending("interrupted")
     db.execute(
-        f"INSERT INTO messages ({COLUMNS}, chat, writer) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO messages ({COLUMNS}, chat) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             node.id,
             node.parent,
@@ -108,8 +147,8 @@ def insert(db: sqlite3.Connection, chat: str, node: Node, writer: str | None = N
             node.thought.text,
             _packed(node.thought.token_ids),
             node.message.wish,
-            chat,
             writer,
+            chat,
         ),
     )
 
@@ -206,34 +245,10 @@ def grown(db: sqlite3.Connection, node: Node) -> Node:
     ).fetchall()
     if not rows:
         return node
-    text, token_ids, measures, thought = zip(*rows, strict=True)
+    pieces = as_stored(rows, list[tuple[str, bytes, bytes, str]])
+    text, token_ids, measures, thought = zip(*pieces, strict=True)
     ids = _unpacked(b"".join(token_ids))
     return node.grown("".join(text), ids, b"".join(measures), "".join(thought))
-
-
-def node_of(
-    name: str,
-    parent: str | None,
-    role: Role,
-    text: str,
-    origin: bytes | None,
-    ending: bytes | None,
-    token_ids: bytes,
-    measures: bytes,
-    thought: str,
-    thought_ids: bytes,
-    wish: str,
-) -> Node:
-    """The message of a row of COLUMNS. Raises one of UNREADABLE."""
-    return Node(
-        name,
-        parent,
-        Message(role, text, _unpacked(token_ids), wish),
-        msgspec.msgpack.decode(origin, type=StoredOrigin).origin() if origin else None,
-        msgspec.msgpack.decode(ending, type=Ending) if ending else None,
-        measures,
-        Thought(thought, _unpacked(thought_ids)) if thought or thought_ids else NO_THOUGHT,
-    )
 
 
 def _encoded(struct_: StoredOrigin | Ending | None) -> bytes | None:

@@ -11,13 +11,15 @@ import math
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from amulet_local.chats.ids import CHAT_PATTERN, ID_PATTERN, new_id, time_of
+from amulet_local.chats.connecting import connected
+from amulet_local.chats.ids import CHAT_PATTERN, ID_PATTERN, LATEST, new_id, time_of
 from amulet_local.chats.listing import title_of
 from amulet_local.chats.pages import Pages, Row, Value
 
@@ -69,6 +71,8 @@ class _Column:
             return self.optional
         if not isinstance(value, self.types) or (isinstance(value, float) and math.isnan(value)):
             return False
+        if (self.table, self.name) == ("chats", "changed"):
+            return isinstance(value, int | float) and 0 <= value <= LATEST
         name = _NAMES.get((self.table, self.name))
         return name is None or (isinstance(value, str) and bool(name.fullmatch(value)))
 
@@ -76,7 +80,7 @@ class _Column:
 def salvage(damaged: Path, db: sqlite3.Connection) -> Salvaged:
     """Put what can be read of a damaged file into a new store. Raises sqlite3.Error where that
     cannot be written to, OSError where the file cannot be read."""
-    found = _found(damaged, {table: _columns(db, table) for table in _TABLES})
+    found = _found(damaged)
     messages = {record["id"]: record for record in found["messages"]}
     lost = list(_mended(messages))
     found["messages"] = sorted([*messages.values(), *lost], key=lambda record: record["id"])
@@ -95,6 +99,18 @@ def salvage(damaged: Path, db: sqlite3.Connection) -> Salvaged:
     return Salvaged(kept, len(messages), len(lost))
 
 
+def misfit(db: sqlite3.Connection) -> str:
+    """A table with a row that may not be one of it, as no version has ever written it; "" for none.
+
+    SQLite itself lets any value be anywhere. Raises sqlite3.Error.
+    """
+    for table, columns in _columns().items():
+        names = ", ".join(column.name if column.types else "NULL" for column in columns)
+        if not all(_is_of(columns, row) for row in db.execute(f"SELECT {names} FROM {table}")):
+            return table
+    return ""
+
+
 def _insert(db: sqlite3.Connection, table: str, records: Iterable[Record]) -> None:
     """Add records; of several with one name, the first."""
     for record in records:
@@ -107,25 +123,32 @@ def _insert(db: sqlite3.Connection, table: str, records: Iterable[Record]) -> No
 # -- which table a row is of ----------------------------------------------------------------------
 
 
-def _columns(db: sqlite3.Connection, table: str) -> list[_Column]:
-    """Those of a table; the ones with a default were added by later versions, at the end."""
-    described = db.execute(
-        "SELECT name, type, [notnull], dflt_value, pk FROM pragma_table_info(?)", (table,)
-    )
-    return [
-        _Column(
-            table,
-            name,
-            () if type_ == "INTEGER" and key else _TYPES[type_],
-            not needed and (not key or type_ == "INTEGER"),
-            default is not None,
-        )
-        for name, type_, needed, default, key in described
-    ]
+@cache
+def _columns() -> dict[str, list[_Column]]:
+    """Those of each table of a new store; the ones with a default were added by later versions, at
+    the end."""
+    with closing(connected(":memory:")) as db:
+        return {
+            table: [
+                _Column(
+                    table,
+                    name,
+                    () if type_ == "INTEGER" and key else _TYPES[type_],
+                    not needed and (not key or type_ == "INTEGER"),
+                    default is not None,
+                )
+                for name, type_, needed, default, key in db.execute(
+                    "SELECT name, type, [notnull], dflt_value, pk FROM pragma_table_info(?)",
+                    (table,),
+                )
+            ]
+            for table in _TABLES
+        }
 
 
-def _found(damaged: Path, tables: dict[str, list[_Column]]) -> dict[str, list[Record]]:
+def _found(damaged: Path) -> dict[str, list[Record]]:
     """The rows of each table as records, in the order of their numbers, without these."""
+    tables = _columns()
     rows: dict[str, list[tuple[int, int, Row]]] = {table: [] for table in tables}
     order = count()
     for number, row in Pages(damaged).rows():

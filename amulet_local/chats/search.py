@@ -9,7 +9,8 @@ import re
 import sqlite3
 from dataclasses import dataclass
 
-from amulet_local.chats.database_errors import removed_meanwhile
+from amulet_local.chats.database_errors import as_stored, removed_meanwhile
+from amulet_local.chats.ids import ChatId, Id
 from amulet_local.chats.migrations import SEPARATOR, spaced
 from amulet_local.protocol.message import Role
 
@@ -18,6 +19,7 @@ _AROUND = 16  # words of a snippet
 SPACE = re.compile(r"[\s\x00\x01\x04-\x1f\x7f-\x9f]")  # and what steers terminals
 _WORDS = re.compile(r'"([^"]+)"|(\S+)')  # words, and phrases in quotation marks
 _BEGIN, _END = "\x02", "\x03"  # around what a search found
+_Row = tuple[ChatId, str, Id, Role, str]
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def find_messages(db: sqlite3.Connection, text: str, limit: int) -> list[Hit]:
     """Messages with all of these words, the newest first; see History.search."""
     if not (query := _query(text)):
         return []
-    rows = db.execute(_SEARCH, (query, limit)).fetchall()
+    rows = as_stored(db.execute(_SEARCH, (query, limit)).fetchall(), list[_Row])
     return [
         Hit(chat, title, message, role, _unmarked(SPACE.sub(" ", snippet)))
         for chat, title, message, role, snippet in rows
@@ -72,7 +74,7 @@ def mark_words(db: sqlite3.Connection, message: str, text: str) -> Snippet:
     row = db.execute(_MARKED, (_query(text), message)).fetchone()
     if not row:
         raise removed_meanwhile()
-    return _unmarked(row[0])
+    return _unmarked(*as_stored(row, tuple[str]))
 
 
 def _query(text: str) -> str:

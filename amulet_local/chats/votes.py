@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from amulet_local.chats.database import Database
+from amulet_local.chats.database_errors import as_stored
 from amulet_local.chats.ids import new_id
 
 Act = Callable[[sqlite3.Connection], object]
@@ -84,11 +85,12 @@ class Votes:
     def ballots(self, model: str) -> list[Ballot]:
         """All votes on a model, oldest first; what has one preset is a mix of one."""
         with self._database.reading() as db:
-            rows = db.execute(
+            found_rows = db.execute(
                 """SELECT ballot, coalesce(choice, number), preset, strength, won FROM votes
                 WHERE model = ? ORDER BY number""",
                 (model,),
             ).fetchall()
+            rows = as_stored(found_rows, list[tuple[str, int, str, float, int]])
         found: dict[str, dict[int, dict[str, float]]] = {}
         chosen: dict[str, int] = {}
         for ballot, choice, preset, strength, won in rows:
@@ -112,4 +114,5 @@ class Votes:
                 GROUP BY strength""",
                 (model, preset),
             ).fetchall()
-        return Tally(sum(count for _, count in rows), dict(rows))
+            won = as_stored(rows, list[tuple[float, int]])
+        return Tally(sum(count for _, count in won), dict(won))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from amulet_local.chats.history import History, history_file
 from amulet_local.chats.pages import Pages
 from amulet_local.errors import NotUsableError, UsageError
 from tests.chats.stores import a_closed_store, found, keep, line, python, rows, titles
+from tests.checks import some
 
 
 def garbage(path: Path) -> None:
@@ -123,3 +126,59 @@ def test_a_message_that_cannot_be_read_costs_its_chat_alone() -> None:
         with pytest.raises(NotUsableError, match=f"amulet chats remove {first.id}"):
             store.load(first.id)
         assert len(store.load(second.id)) == 2
+
+
+def test_letters_that_are_damaged_cost_nothing_else() -> None:
+    path = a_closed_store()
+    path.write_bytes(path.read_bytes().replace(b"Question 7", b"Question \xc3"))
+    for notice in ("", "Your chats file was damaged: 40 messages in 20 chats"):
+        with History(path) as store:
+            assert store.notice.startswith(notice)
+            (chat,) = (chat.id for chat in store.chats() if chat.title == "Question \ufffd")
+            assert store.load(chat).path()[0].message.text == "Question \ufffd"
+        repair.suspect(path).touch()  # the index is made anew then, for which SQLite wants letters
+
+
+ODD = [
+    "messages SET role = 'user', id = 'x'",
+    "messages SET token_ids = 'x'",
+    "messages SET measures = 1e308",
+    "messages SET ending = -1",
+    "messages SET thought = x'00'",
+    "chats SET title = x'ff'",
+    "chats SET changed = 1e308",
+]
+ONE = "rowid = (SELECT max(rowid) FROM"
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("change", ODD)
+def test_a_value_that_cannot_be_costs_its_row_alone(
+    change: str, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a large file it is met only as it is read."""
+    path = a_closed_store()
+    table = change.split()[0]
+    rows(f"UPDATE {change} WHERE {ONE} {table})")
+    if large:
+        with monkeypatch.context() as patch:
+            patch.setattr(repair, "_SMALL", 0)
+            with History(path) as store, pytest.raises(NotUsableError, match="restart Amulet"):
+                _ = [store.load(chat.id) for chat in store.chats()]
+    with History(path) as store:
+        assert "were recovered" in store.notice
+        assert store.count() == 20
+        assert sum(len(store.load(chat.id)) for chat in some(store.chats())) >= 39
+    with History(path) as store:
+        assert store.notice == ""
+
+
+@pytest.mark.parametrize("unkept", [False, True])
+def test_damage_that_sqlite_quotes_need_be_no_text(unkept: bool) -> None:
+    path = a_closed_store()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = CAST(x'a0a1' AS TEXT) WHERE name = 'chats'")
+        db.commit()
+    with History(path, unkept=unkept) as store:
+        assert "40 messages in 20 chats were recovered" in store.notice

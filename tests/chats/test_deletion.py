@@ -140,20 +140,21 @@ def test_the_pages_of_earlier_versions_are_cleaned_once(
         migrations.migrate(db)
         return db
 
+    removed, kept = new_id(), new_id()
     history_file().parent.mkdir(parents=True)
     with closing(as_before(history_file())) as db:
-        for name, text in (("a", f"{WORD} " * 500), ("b", "stays " * 500)):
+        for name, text in ((removed, f"{WORD} " * 500), (kept, "stays " * 500)):
             db.execute("INSERT INTO chats (id, title, changed) VALUES (?, 'T', 1.0)", (name,))
             db.execute(
                 """INSERT INTO messages (id, chat, role, text, token_ids, measures)
-                VALUES (?1, ?1, 'user', ?2, '', '')""",
+                VALUES (?1, ?1, 'user', ?2, x'', x'')""",
                 (name, text),
             )
-        db.execute("DELETE FROM chats WHERE id = 'a'")
+        db.execute("DELETE FROM chats WHERE id = ?", (removed,))
     assert telling(home) == ["chats.sqlite"]
     with History(history_file()) as store:
         assert telling(home) == []
-        assert [chat.id for chat in store.chats()] == ["b"]
+        assert [chat.id for chat in store.chats()] == [kept]
         assert len(store.search("stays")) == 1
     with monkeypatch.context() as patch:
         patch.setattr(erasing, "erase", lambda *_: pytest.fail("erased again"))

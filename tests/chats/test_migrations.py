@@ -41,7 +41,7 @@ def test_every_version_becomes_the_newest(version: int, monkeypatch: pytest.Monk
             db.execute("INSERT INTO chats (id, title, changed) VALUES ('x', 'What?', 1.0)")
             db.execute(
                 """INSERT INTO messages (id, chat, role, text, token_ids, measures)
-                VALUES ('m', 'x', 'user', 'What?', '', '')"""
+                VALUES ('00000000000000000000000001', 'x', 'user', 'What?', x'', x'')"""
             )
     monkeypatch.setattr(migrations, "STEPS", steps)
     with History(history_file()) as store:
@@ -81,7 +81,7 @@ def test_ctrl_c_during_a_migration_ends_it_and_leaves_the_store_as_it_was(
         db.execute("INSERT INTO chats (id, title, changed) VALUES ('x', 'What?', 1.0)")
         db.execute(
             """INSERT INTO messages (id, chat, role, text, token_ids, measures)
-            VALUES ('m', 'x', 'user', 'What?', '', '')"""
+            VALUES ('00000000000000000000000001', 'x', 'user', 'What?', x'', x'')"""
         )
         db.commit()
     interrupts.set()

@@ -22,9 +22,14 @@ from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
 
+from amulet_local.chats.chat import Chat
+from amulet_local.chats.export import to_json, to_markdown
 from amulet_local.chats.history import History, history_file
+from amulet_local.chats.listing import day_in_words
+from amulet_local.chats.votes import Choice
 from amulet_local.errors import AmuletError
-from tests.chats.stores import a_closed_store, keep
+from amulet_local.protocol.messages import Step
+from tests.chats.stores import ORIGIN, a_closed_store, keep
 from tests.torture.part import Part
 
 _HERE = Path(__file__).parent
@@ -198,7 +203,7 @@ def _until(act: Callable[[], bool]) -> None:
 def _damage(random: Random, folder: Path) -> str:
     """A file of chats is torn, cut, flipped, older, newer, locked, or something else: it opens, or
     is refused in a sentence, and what was in it is in no way less than before."""
-    path = a_closed_store()
+    path = _full_store()
     kinds = [_flipped, _cut, _torn_log, _version, _schema, _rows, _other]
     kind = random.choice(kinds)
     for _ in range(random.choice([1, 1, 3])):
@@ -207,12 +212,7 @@ def _damage(random: Random, folder: Path) -> str:
     before, refusal, told = path.read_bytes(), "", ""
     try:
         with History(path) as store:
-            listed = store.chats()
-            for chat in listed:
-                with suppress(AmuletError):
-                    store.load(chat.id)
-            with suppress(AmuletError):
-                store.search("text")
+            _look_at(store)
             keep(store, "And now?")
             told = store.notice
     except AmuletError as error:
@@ -227,6 +227,43 @@ def _damage(random: Random, folder: Path) -> str:
         kept = list(path.parent.glob("chats-damaged-*.sqlite"))
         assert [file for file in kept if file.read_bytes() == before], "the damaged file is gone"
     return f"{kind.__name__[1:]}: {'salvaged' if told else 'used'}"
+
+
+def _full_store() -> Path:
+    """Twenty short chats, and one of everything that there may be."""
+    path = a_closed_store()
+    with History(path) as store:
+        chat = Chat(store)
+        for _ in range(2):
+            growing = chat.reply(chat.ask("Why?", "in rhymes").id, ORIGIN, clock=lambda: 0.0)
+            growing.add(Step(1, 5, "text", 2.0))
+            growing.break_off()
+        chat.reply(chat.ask("What of it?").id, ORIGIN, clock=lambda: 0.0).add(Step(1, 5, "It", 1.0))
+        chat.draft = "and then"
+        gone = Chat(store)
+        gone.ask("Deleted")
+        store.remove(gone.id)
+        store.votes.add("m", [Choice("concise", 1.0), Choice("concise", 2.0)], 1)
+        store.votes.add_mixes("m", [{"concise": 1.0, "formal": 2.0}, {}], 0)
+    return path
+
+
+def _look_at(store: History) -> None:
+    """All that somebody can see of a store."""
+    for listed in store.chats():
+        day_in_words(listed.day)
+        with suppress(AmuletError):
+            chat = Chat(store, listed.id)
+            to_markdown(chat)
+            to_json(chat)
+            store.draft(listed.id)
+    with suppress(AmuletError):
+        for hit in store.search("text"):
+            store.marked(hit.message, "text")
+        store.inputs()
+        store.draft()
+        store.votes.ballots("m")
+        store.votes.tally("m", "concise")
 
 
 def _flipped(random: Random, path: Path) -> None:
