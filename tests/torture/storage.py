@@ -286,7 +286,7 @@ def _torn_log(random: Random, path: Path) -> None:
         db.execute("UPDATE chats SET title = 'torn'")
         db.commit()
         body = bytearray(log.read_bytes())
-    del body[random.randrange(len(body)) :]
+    del body[random.randrange(len(body) + 1) :]
     if body and random.random() < 0.5:
         body[random.randrange(len(body))] ^= 0xFF
     log.write_bytes(body)
