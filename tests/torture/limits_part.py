@@ -28,9 +28,9 @@ def trial(phase: str, kind: str, chance: Random, folder: Path) -> list[str]:
     run = Run(folder)
     try:
         run.reach(phase, "")
+        before = answered(run.home) if phase in ("comparing", "looking") else 0
         time.sleep(chance.uniform(0.0, 0.4))
-        engine = run.victim("engine")
-        before, drawn = answered(run.home), len(run.opened.output)
+        engine, drawn = run.victim("engine"), len(run.opened.output)
         if engine:
             _limit(engine, kind, chance)
         if phase == "looking":
