@@ -39,6 +39,16 @@ class EngineDiedError(AmuletError):
 
     exit_code = 4
 
+    @classmethod
+    def of(cls, error: Exception) -> EngineDiedError:
+        """What the engine, which goes on, says of an error that nobody foresaw."""
+        if isinstance(error, MemoryError):
+            return cls(
+                "the engine has too little memory; close other programs, or choose a smaller model "
+                "or context, then try again."
+            )
+        return cls(f"the engine hit an error ({error!r}); its log has details.")
+
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)

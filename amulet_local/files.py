@@ -27,6 +27,7 @@ import msgspec
 from amulet_local.errors import UsageError
 from amulet_local.system import paths
 from amulet_local.system.process_ids import is_alive, this_process
+from amulet_local.system.text_files import DECODER_ERRORS, decoder_reason
 
 Kind = TypeVar("Kind")
 
@@ -161,12 +162,12 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 def read_json(path: Path, most: int, kind: type[Kind]) -> Kind:
-    """What a file of at most so many bytes says in JSON. Raises OSError, and ValueError where it
-    says nothing of this kind, whatever else it holds."""
+    """What a file of at most so many bytes says in JSON. Raises OSError, and ValueError, with a
+    clause, where it says nothing of this kind, whatever else it holds."""
     try:
         return msgspec.json.decode(read_bounded(path, most), type=kind)
-    except RecursionError:
-        raise ValueError("its values are nested too deeply") from None
+    except DECODER_ERRORS as error:
+        raise ValueError(decoder_reason(error)) from None
 
 
 def write_named(path: Path, body: bytes, *, overwrite: bool) -> None:

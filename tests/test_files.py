@@ -8,6 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import pytest
 
@@ -116,6 +117,14 @@ def test_json_that_says_nothing_of_the_kind_is_a_value_error(body: bytes, tmp_pa
     path.write_bytes(body)
     with pytest.raises(ValueError, match=r"\S"):
         read_json(path, 1 << 20, dict[str, int])
+
+
+def test_what_json_says_is_quoted_in_part(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(f'{{"a": "{"x" * 9_999}"}}')
+    with pytest.raises(ValueError, match=r"^Invalid enum value 'x+… - at `\$\[...\]`$") as raised:
+        read_json(path, 1 << 20, dict[str, Literal["one"]])
+    assert len(str(raised.value)) < 300
 
 
 def test_a_stamp_tells_a_changed_file_and_not_a_copy(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from amulet_local.files import write_named
 from amulet_local.protocol.message import Message, Role, Wish
 from amulet_local.safe_text import file_stem
 from amulet_local.system import paths
-from amulet_local.system.text_files import read_text
+from amulet_local.system.text_files import DECODER_ERRORS, decoder_reason, read_text
 
 Kind = Literal["md", "json"]
 
@@ -136,9 +136,9 @@ def import_chat(history: History, path: Path) -> Chat:
             f"{path} cannot be read ({cause(error)}); "
             f"{advice(error, 'choose a chat exported as JSON')}."
         ) from None
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+    except DECODER_ERRORS as error:
         raise NotUsableError(
-            f"{path} is not an Amulet chat export ({error!s:.200}); export one with: "
+            f"{path} is not an Amulet chat export ({decoder_reason(error)}); export one with: "
             "amulet chats export ID --format json"
         ) from None
     chat, title = file.id, title_of(file.title) or title_of(conversation.nodes[0].message.text)

@@ -24,6 +24,7 @@ from amulet_local.protocol.alignment import USUAL_GUARD, Alignment, Sampling
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.message import Message, wishing
 from amulet_local.protocol.messages import Died, Event, Failed, Finished, Loaded, Reply, Step
+from amulet_local.system.text_files import decoder_reason
 
 T = TypeVar("T", Reply, LoadOptions)
 
@@ -173,4 +174,4 @@ def _checked(request: T) -> T:
     try:
         return msgspec.convert(msgspec.to_builtins(request), type(request))
     except msgspec.ValidationError as error:
-        raise UsageError(f"{error}.") from None
+        raise UsageError(f"{decoder_reason(error)}.") from None

@@ -79,9 +79,7 @@ class Together:
             batch.fail(error)
         except Exception as error:
             logging.exception("while several replies were written")
-            batch.fail(
-                EngineDiedError(f"the engine hit an error ({error!r}); its log has details.")
-            )
+            batch.fail(EngineDiedError.of(error))
 
     def _join(self, batch: RunningBatch, asked: Asked, emit: Emit) -> None:
         opened = ExitStack()

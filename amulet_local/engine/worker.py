@@ -168,8 +168,7 @@ class Worker:
                 os._exit(EngineDiedError.exit_code)  # what such a failure leaves is of no use
             except Exception as error:
                 logging.exception("while carrying out %s", type(job.command).__name__)
-                text = f"the engine hit an error ({error!r}); its log has details."
-                self._fail(job, text, EngineDiedError.exit_code)
+                self._refuse(job, EngineDiedError.of(error))
             logging.info(SETTLED)
             with self._lock:
                 self._forget(job)

@@ -30,7 +30,7 @@ from amulet_local.evaluation.questions import Question
 from amulet_local.path_text import as_text
 from amulet_local.presets.preset import USUAL_STRENGTH
 from amulet_local.protocol.alignment import MOST_FADERS, USUAL_GUARD
-from amulet_local.system.text_files import read_text
+from amulet_local.system.text_files import DECODER_ERRORS, decoder_reason, read_text
 from amulet_local.verifiers import Verifier, verifier
 
 _MOST_BYTES = 32 * 1024 * 1024
@@ -63,10 +63,11 @@ def read_instructions(
     except OSError as error:
         remedy = advice(error, "give a readable file with --instructions")
         raise NotUsableError(f"{path} cannot be read ({cause(error)}); {remedy}.") from None
-    except (ValueError, RecursionError) as error:  # of msgspec and of decoding too
+    except DECODER_ERRORS as error:
         raise NotUsableError(
-            f"{path} contains no usable instructions ({error}); give one JSON object per line with "
-            '"question", "question_with_instruction", "instruction_id_list" and "kwargs".'
+            f"{path} contains no usable instructions ({decoder_reason(error)}); give one JSON "
+            'object per line with "question", "question_with_instruction", "instruction_id_list" '
+            'and "kwargs".'
         ) from None
     return pairs
 
@@ -84,8 +85,8 @@ def _parse(text: str) -> list[_Line]:
         if line.strip():
             try:
                 lines.append(_checked(msgspec.json.decode(line, type=_Line)))
-            except ValueError as error:
-                raise ValueError(f"line {number}: {error}") from None
+            except DECODER_ERRORS as error:
+                raise ValueError(f"line {number}: {decoder_reason(error)}") from None
     if not lines:
         raise ValueError("it is empty")
     return lines

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from amulet_local.errors import NotUsableError, advice, cause
-from amulet_local.system.text_files import read_text
+from amulet_local.system.text_files import DECODER_ERRORS, decoder_reason, read_text
 from amulet_local.verifiers import Verifier
 
 _MOST_BYTES = 32 * 1024 * 1024
@@ -52,9 +52,9 @@ def read_questions(path: Path) -> list[Question]:
     except OSError as error:
         remedy = advice(error, "give a readable file with --questions")
         raise NotUsableError(f"{path} cannot be read ({cause(error)}); {remedy}.") from None
-    except (ValueError, RecursionError) as error:  # of msgspec and of decoding too
+    except DECODER_ERRORS as error:
         raise NotUsableError(
-            f"{path} contains no usable questions ({error}); give a JSON list of "
+            f"{path} contains no usable questions ({decoder_reason(error)}); give a JSON list of "
             '{"index": 0, "question": "text"}, one such object per line, or plain lines.'
         ) from None
     return questions
@@ -94,5 +94,5 @@ def _lines(text: str) -> list[tuple[int, str]]:
 def _of_line(line: str, number: int) -> _Entry:
     try:
         return msgspec.json.decode(line, type=_Entry)
-    except ValueError as error:
-        raise ValueError(f"line {number}: {error}") from None
+    except DECODER_ERRORS as error:
+        raise ValueError(f"line {number}: {decoder_reason(error)}") from None

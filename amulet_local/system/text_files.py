@@ -103,6 +103,7 @@ _ABOUT_KEYS = re.compile(
     r"(?s)Object (missing required|contains unknown) field `(.*?)`(?: - at `(\$[^`]*)`)?"
 )
 
+DECODER_ERRORS = (ValueError, RecursionError)  # of msgspec's decoders, over any text
 TOML_ERRORS = (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError)
 
 # Far more than any setting has, and few enough for tomllib, whose time grows with the square of a
@@ -155,7 +156,7 @@ def toml_reason(error: Exception, text: str, kind: type[msgspec.Struct]) -> str:
     if isinstance(error, tomllib.TOMLDecodeError):
         return _syntax(str(error), text)
     if isinstance(error, RecursionError):
-        return "its values are nested too deeply"
+        return decoder_reason(error)
     return _wrong_key(str(error), text, kind)
 
 
@@ -218,6 +219,14 @@ def at_key(key: str, reason: str, text: str) -> str:
 def shortened(text: str, most: int = _LONGEST_KEY) -> str:
     """What somebody wrote, as a sentence repeats it: so many letters at most."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def decoder_reason(error: Exception) -> str:
+    """What is wrong with a text, and where, by one of DECODER_ERRORS, which may quote all of it."""
+    if isinstance(error, RecursionError):
+        return "its values are nested too deeply"
+    reason, at, place = str(error).partition(" - at ")
+    return shortened(reason, _LONGEST_REASON) + at + shortened(place)
 
 
 def _lower(text: str) -> str:

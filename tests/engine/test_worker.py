@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -14,10 +15,21 @@ import pytest
 
 from amulet_local.chats.prompt_cache_files import kept_folder
 from amulet_local.engine.client import EngineProcess
+from amulet_local.engine.worker import Worker
 from amulet_local.errors import UsageError
-from amulet_local.protocol.framing import MAX_FRAME
+from amulet_local.protocol.framing import MAX_FRAME, read_event
 from amulet_local.protocol.loading import LoadOptions
-from amulet_local.protocol.messages import Died, Failed, Finished, Loaded, Loading, Notice, Step
+from amulet_local.protocol.messages import (
+    Died,
+    Failed,
+    Finished,
+    Load,
+    Loaded,
+    Loading,
+    Notice,
+    Quit,
+    Step,
+)
 from tests.checks import comes
 from tests.engine.process import OPTIONS, ask, drain, process_of, until
 from tests.tiny_models import write_llama
@@ -239,3 +251,29 @@ def test_a_stop_of_one_that_waits_or_is_written_alone_is_heard(tmp_path: Path) -
     engine.close()
     reasons = {end.id: end.reason for end in ends if isinstance(end, Finished)}
     assert reasons == {1: "cancelled", 2: "cancelled", 3: "length"}
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (MemoryError(), "the engine has too little memory; close other programs, or choose"),
+        (KeyError("odd"), r"the engine hit an error \(KeyError\('odd'\)\); its log has details"),
+    ],
+)
+def test_what_nobody_foresaw_is_told_and_the_engine_goes_on(
+    raised: Exception, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("amulet_local.engine.worker.Engine", fails)
+    (tmp_path / "commands").touch()
+    with (tmp_path / "commands").open("rb") as commands, (tmp_path / "events").open("wb") as events:
+        worker = Worker(commands, events)
+        worker._hear(Load("m.gguf", OPTIONS))
+        worker._hear(Quit())
+        worker.work()
+    with (tmp_path / "events").open("rb") as written:
+        told_event, _ = read_event(written) or (None, 0)
+    assert isinstance(told_event, Failed)
+    assert re.match(told, told_event.text)

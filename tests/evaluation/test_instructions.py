@@ -76,6 +76,8 @@ def test_a_question_keeps_its_index_whatever_stands_before_it(tmp_path: Path) ->
         ({**LINE, "instruction_id_list": []}, "1 to 32 entries"),
         ({**LINE, "question_with_instruction": ""}, "has no instruction"),
         ({**LINE, "instruction_id_list": ["no:such"]}, "no:such"),
+        ({**LINE, "instruction_id_list": ["no" * 999]}, 'no kind of instruction "nono'),
+        ({**LINE, "kwargs": [{"x" * 999: 1}]}, "xxx…"),
         ({"question": 3}, "line 1"),
         ([], "line 1"),
     ],
@@ -87,6 +89,7 @@ def test_what_cannot_be_used_is_said_in_one_sentence(
         read_instructions(written(tmp_path, line))
     assert why in str(raised.value)
     assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 500
 
 
 def test_a_file_that_is_empty_missing_or_twice_the_same_is_refused(tmp_path: Path) -> None:

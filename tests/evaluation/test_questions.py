@@ -63,6 +63,7 @@ def test_breaks_that_json_has_in_a_string_end_no_line(tmp_path: Path, mark: str)
             "index 1 appears twice",
         ),
         (b'{"question": "a"}\nnot json', "line 2"),
+        (b'{"question": "a"}\n' + b'{"x": ' * 99_999, "line 2: its values are nested too deeply"),
         (b"\xff\xfe\x00", "decode"),
         (b"one\ncaf\xe9", "line 2: it is not text in UTF-8, byte 8, 0xE9"),
         (b"one\n\0", "line 2: it is binary"),

@@ -13,6 +13,8 @@ from random import Random
 from typing import Any
 
 from amulet_local.errors import AmuletError
+from amulet_local.evaluation.instructions import read_instructions
+from amulet_local.evaluation.questions import read_questions
 from amulet_local.evaluation.records import Folder
 from amulet_local.presets import calibrated
 from amulet_local.presets.preset import load_presets
@@ -49,6 +51,15 @@ class _File:
 
 def _at_home(*names: str) -> Callable[[], Path]:
     return lambda: Path.home().joinpath(*names)
+
+
+_QUESTIONS, _INSTRUCTIONS = _at_home("questions.jsonl"), _at_home("instructions.jsonl")
+_INSTRUCTION = {
+    "question": "Why?",
+    "question_with_instruction": "Why? Use no commas.",
+    "instruction_id_list": ["length_constraints:number_words"],
+    "kwargs": [{"num_words": 9, "relation": "at least"}],
+}
 
 
 def _strengths() -> None:
@@ -117,6 +128,8 @@ _FILES = (
     _File(_at_home("eval/setting.json"), _SETTING | {"max_tokens": 8}, _evaluated),
     _File(_at_home("eval/replies.jsonl"), _REPLY, _evaluated),
     _File(_at_home("eval/judgements.jsonl"), {"type": "verdict"}, _evaluated),
+    _File(_QUESTIONS, {"index": 1, "question": "Why?"}, lambda: read_questions(_QUESTIONS())),
+    _File(_INSTRUCTIONS, _INSTRUCTION, lambda: read_instructions(_INSTRUCTIONS())),
     _File(lambda: data_folder() / "theme", "light", lambda: first_theme("")),
     _File(lambda: data_folder() / "model", "/dev/null", last_model),
 )

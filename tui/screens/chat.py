@@ -38,6 +38,7 @@ from tui.screens.chat_view import CopiedBlock
 from tui.screens.model_actions import ModelFound, ModelMissing
 from tui.session.better_model import BetterModel, Stage
 from tui.session.changes import (
+    Activity,
     BranchChanged,
     Change,
     Ended,
@@ -221,9 +222,13 @@ class ChatScreen(Screen[None]):
                     writing.give_back(self, change.text)
                 case Noticed():
                     self.transcript.notice(change.text, serious=change.serious)
+                case Unusable() if self._offer.fetching:
+                    self.transcript.notice(change.text, serious=True)
                 case Unusable():
                     self._offer.show(change.text)
         session = self.session
+        if session.status.activity is not Activity.NO_MODEL and not self._offer.fetching:
+            self._offer.hide()
         if self._often:
             self._often.resume() if session.expecting else self._often.pause()
         steering_actions.show_panel(self)
@@ -262,12 +267,16 @@ class ChatScreen(Screen[None]):
             format_actions.tell(self, message.news)
 
     @on(ModelMissing)
-    @on(Offer.Ended)
-    def _offer_model(self, message: ModelMissing | Offer.Ended) -> None:
-        if isinstance(message, ModelMissing) and self.session.model:
+    def _offer_model(self, message: ModelMissing) -> None:
+        if self.session.model:
             self.notify(message.reason, severity="error")  # the one that is loaded stays
         else:
             self.show([Unusable(message.reason)])
+
+    @on(Offer.Ended)
+    def _offer_again(self, message: Offer.Ended) -> None:
+        self._offer.fetching = False
+        self.show([Unusable(message.reason)])
 
     @on(Offer.Fetched)
     def _find_fetched(self) -> None:

@@ -124,6 +124,12 @@ class EngineLink:
                 self.activity, self.loaded = Activity.DIED, None
 
     @property
+    def unloaded(self) -> bool:
+        """Whether the model is to be loaded first, whatever is wanted: the engine has died, or
+        could not load it, for which there may have been a passing cause."""
+        return self.activity in (Activity.DIED, Activity.NO_MODEL)
+
+    @property
     def thoughtless(self) -> str:
         """Why the model cannot think, in a sentence; empty where it can, or is not loaded."""
         if not self.loaded or self.loaded.thinks:
@@ -143,7 +149,7 @@ class EngineLink:
         """Have the engine do something beside the chat, which must be at no reply; see
         Session.lend. gives_way: whether it ends as soon as the engine is wanted for anything."""
         self._have_way_given()
-        if self.activity is Activity.DIED and self.model:
+        if self.model and self.unloaded:
             self.load(self.model)
         elif self.activity not in IDLE:
             return _NOT_READY[self.activity]

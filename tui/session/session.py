@@ -179,9 +179,9 @@ class Session:
     # -- asking -------------------------------------------------------------------------------
 
     def ask(self, text: str, wish: str = "") -> list[Change]:
-        """Send a message, or have it wait. After a death, this starts a new engine."""
+        """Send a message, or have it wait. Where the model is not loaded, it is loaded again."""
         self._waiting.append((text, wish))
-        if self._link.activity is Activity.DIED and self.model:
+        if self.model and self._link.unloaded:
             return [BranchChanged(), *self.load(self.model)]
         return [BranchChanged(), *self._send_next()]
 
@@ -285,7 +285,8 @@ class Session:
                 told = [Noticed(refusal)] if wanted and refusal else []
                 return [*told, *self._send_next()]
             case Failed(id=None):
-                return [Unusable(event.text)]
+                then = f" Your next message will try {self.model.name} again." if self.model else ""
+                return [Unusable(event.text + then)]
             case Failed() if self.replies.is_about(event.id):
                 changes = [*self.give_back_waiting(), *self.replies.fail()]
                 return [*changes, Noticed(event.text, True)]
@@ -334,7 +335,7 @@ class Session:
         self, question: Node, begun: Node | None = None, *, new: bool = False
     ) -> list[Change]:
         """Have the engine answer a question. new: it was asked just now."""
-        if self._link.activity is Activity.DIED and self.model:
+        if self.model and self._link.unloaded:
             self.load(self.model)
         begun = own(begun, self.model) if begun else None
         request = self.request(question, self.steering, begun)

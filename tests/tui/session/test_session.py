@@ -273,11 +273,26 @@ def test_a_model_that_cannot_be_loaded_is_told_of_and_messages_wait_on() -> None
     session = begin(engine, loaded=False)
     session.ask("a?")
     session.load(MODEL)
-    assert hear(session, engine) == [Unusable("no memory for it; choose a smaller one.")]
+    told = f"no memory for it; choose a smaller one. Your next message will try {MODEL.name} again."
+    assert hear(session, engine) == [Unusable(told)]
     assert session.status.activity is Activity.NO_MODEL
     engine.loading = ()
     session.load(MODEL)
     assert kinds(hear(session, engine)) == [BranchChanged, Wrote, Ended]
+
+
+def test_a_model_that_could_not_be_loaded_is_tried_again_with_the_next_message() -> None:
+    engine = FakeEngine(["A."], ["B."], loading=(Failed("no memory for it.", 3),))
+    session = begin(engine, loaded=False)
+    session.load(MODEL)
+    hear(session, engine)
+    session.ask("a?")
+    assert kinds(hear(session, engine)) == [Unusable]
+    assert (session.waiting, len(engine.loads)) == (("a?",), 2)
+    engine.loading = ()
+    session.ask("b?")
+    hear(session, engine)
+    assert said(session) == ["a?", "A.", "b?", "B."]
 
 
 def test_notices_of_the_engine_are_passed_on() -> None:

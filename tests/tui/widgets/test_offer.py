@@ -11,7 +11,7 @@ import pytest
 from amulet_local.errors import NotUsableError
 from amulet_local.protocol.messages import Failed
 from models.fetch import FetchCancelledError, Progress
-from tests.fake_engine import FakeEngine
+from tests.fake_engine import LOADING, FakeEngine
 from tests.tui.running import MODEL, SMALL, Running, chat, store_with
 from tui.session.model_store import ModelStore, StoredModel, find_model, has_default
 
@@ -143,6 +143,30 @@ async def test_a_model_that_cannot_be_loaded_is_told_of_in_the_same_place() -> N
     async with chat(engine) as running:
         assert "The model needs more memory than there is." in running.shown()
         assert "^d Model" in running.shown()
+
+
+async def test_a_model_that_could_not_be_loaded_is_loaded_by_the_next_message() -> None:
+    engine = FakeEngine(["Hello."], loading=(Failed("the engine has too little memory.", 4),))
+    async with chat(engine) as running:
+        assert f"Your next message will try {MODEL.name} again." in running.words()
+        engine.loading = LOADING
+        await running.say("Hi")
+        await running.until("Hello.")
+        assert "^d" not in running.shown()
+        assert "too little memory" not in running.shown()
+
+
+async def test_what_fails_while_the_default_is_fetched_leaves_that_on_the_screen() -> None:
+    fetch = SlowFetch()
+    engine = FakeEngine(["Hello."], loading=(Failed("the engine has too little memory.", 4),))
+    async with chat(engine, model_store=store_with(MODEL, fetch)) as running:
+        await begin_fetch(running, fetch)
+        await running.say("Hi")
+        await running.until("Your next message will try")
+        assert "50%" in running.shown()
+        engine.loading = LOADING
+        fetch.go.set()
+        await running.until("Hello.")
 
 
 async def test_ctrl_d_does_nothing_while_nothing_is_offered() -> None:
