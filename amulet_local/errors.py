@@ -47,6 +47,9 @@ class EngineDiedError(AmuletError):
                 "the engine has too little memory; close other programs, or choose a smaller model "
                 "or context, then try again."
             )
+        if isinstance(error, OSError):
+            remedy = advice(error, "try again; its log has details")
+            return cls(f"the system refused the engine something ({cause(error)}); {remedy}.")
         return cls(f"the engine hit an error ({error!r}); its log has details.")
 
 

@@ -257,6 +257,7 @@ def test_a_stop_of_one_that_waits_or_is_written_alone_is_heard(tmp_path: Path) -
     ("raised", "told"),
     [
         (MemoryError(), "the engine has too little memory; close other programs, or choose"),
+        (OSError(24, "Too many open files"), r".* \(Too many open files\); close other programs"),
         (KeyError("odd"), r"the engine hit an error \(KeyError\('odd'\)\); its log has details"),
     ],
 )
