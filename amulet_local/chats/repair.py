@@ -16,7 +16,7 @@ from pathlib import Path
 from amulet_local.chats.connecting import connect, connected, prepare
 from amulet_local.chats.database_errors import damage, damage_decoded, is_damage
 from amulet_local.chats.pages import Pages
-from amulet_local.chats.salvage import Salvaged, misfit, salvage
+from amulet_local.chats.salvage import TABLES, Salvaged, misfit, salvage
 from amulet_local.errors import cause
 from amulet_local.files import part_of
 from amulet_local.system import paths
@@ -40,7 +40,7 @@ def checked(path: Path, patience: float) -> sqlite3.Connection:
     db = connected(path, patience)
     try:
         if paths.exists(mark) or path.stat().st_size < _SMALL:
-            _look_through(db)
+            _look_through(db, closely=paths.exists(mark))
         if not _schema() <= _described(db):
             raise damage("the tables are not what they were")
         if paths.exists(mark) or not _finds_words(db):
@@ -52,10 +52,13 @@ def checked(path: Path, patience: float) -> sqlite3.Connection:
     return db
 
 
-def _look_through(db: sqlite3.Connection) -> None:
-    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        raise damage(found)
+def _look_through(db: sqlite3.Connection, *, closely: bool) -> None:
+    """closely: and compare each table with its indexes."""
+    checks = ["quick_check(1)", *(f"integrity_check({table})" for table in TABLES if closely)]
+    for check in checks:
+        (found,) = db.execute(f"PRAGMA {check}").fetchone()
+        if found != "ok":
+            raise damage(found)
     if table := misfit(db):
         raise damage(f"{table} has a row that cannot be one of it")
 
@@ -98,7 +101,7 @@ def copied(path: Path) -> tuple[sqlite3.Connection, str]:
         with suppress(sqlite3.Error), damage_decoded():
             db.deserialize(Pages(path).whole())
             prepare(db)
-            _look_through(db)
+            _look_through(db, closely=True)
             return db, ""
         db.close()
         db = connected(":memory:")

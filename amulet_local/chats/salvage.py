@@ -25,7 +25,7 @@ from amulet_local.chats.pages import Pages, Row, Value
 
 LOST = "(This message was lost when the chats file was damaged.)"
 
-_TABLES = ("chats", "messages", "pieces", "drafts", "votes")  # in the order of what they refer to
+TABLES = ("chats", "messages", "pieces", "drafts", "votes")  # in the order of what they refer to
 _CHAT, _ID = re.compile(CHAT_PATTERN), re.compile(ID_PATTERN)
 _NAMES = {  # by which rows of one table are told from those of another
     ("chats", "id"): _CHAT,
@@ -88,7 +88,7 @@ def salvage(damaged: Path, db: sqlite3.Connection) -> Salvaged:
     found["pieces"] = [record for record in found["pieces"] if record["message"] in messages]
     db.execute("BEGIN IMMEDIATE")
     try:
-        for table in _TABLES:
+        for table in TABLES:
             _insert(db, table, found[table])
         (kept,) = db.execute("SELECT count(DISTINCT chat) FROM messages").fetchone()
         db.execute("COMMIT")
@@ -142,7 +142,7 @@ def _columns() -> dict[str, list[_Column]]:
                     (table,),
                 )
             ]
-            for table in _TABLES
+            for table in TABLES
         }
 
 

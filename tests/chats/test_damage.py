@@ -185,3 +185,25 @@ def test_damage_that_sqlite_quotes_need_be_no_text(unkept: bool) -> None:
         db.commit()
     with History(path, unkept=unkept) as store:
         assert "40 messages in 20 chats were recovered" in store.notice
+
+
+@pytest.mark.parametrize("unkept", [False, True])
+def test_an_index_that_disagrees_with_its_table_costs_nothing(unkept: bool) -> None:
+    """Nothing tells of it until the row is to go, which is as soon as the store is opened."""
+    path = a_closed_store()
+    one, other = (f"{number:026}" for number in (1, 2))
+    rows(f"UPDATE chats SET deleted = ? WHERE {ONE} chats)", one)
+    with closing(sqlite3.connect(path)) as db:
+        index = "FROM sqlite_master WHERE name = 'chats_deleted'"
+        (known,) = db.execute(f"SELECT type, name, tbl_name, rootpage, sql {index}").fetchall()
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute(f"DELETE {index}")
+        db.commit()
+    rows("UPDATE chats SET deleted = ? WHERE deleted = ?", other, one)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", known)
+        db.commit()
+    with History(path, unkept=unkept) as store:
+        assert "40 messages in 20 chats were recovered" in store.notice
+        assert store.count() == 19

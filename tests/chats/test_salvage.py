@@ -247,7 +247,7 @@ def test_no_table_is_left_out() -> None:
         known = db.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'found%'"
         )
-        assert {name for (name,) in known} == set(salvage._TABLES)
+        assert {name for (name,) in known} == set(salvage.TABLES)
 
 
 # -- damage that is no damage of pages ------------------------------------------------------------
