@@ -79,7 +79,8 @@ class CompareScreen(Dialog[Taken | None]):
         yield Static(id="heading")
         yield ColumnTabs(id="tabs")
         yield HorizontalScroll(id="columns", can_focus=False)
-        yield Line(id="other-strength", type="number", placeholder="A strength, like 2 or 4.5")
+        asks = "A strength, like 2 or 4.5"
+        yield Line(id="other-strength", restrict=r"[-+]?[\d.,]*", placeholder=asks)
         yield Static(id="said")
         yield KeyLine()
 

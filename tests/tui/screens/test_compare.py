@@ -175,8 +175,7 @@ async def test_a_column_at_another_strength_is_added() -> None:
         assert running.app.screen.query_one(Input).value == "6.649"
         await running.press(*["backspace"] * 5, *"four", "enter")
         assert names(running)[-1] == "5.65 Amulet"
-        running.app.screen.query_one(Input).value = "4,0"
-        await running.press("enter")
+        await running.press(*"4,0", "enter")
         assert names(running)[-1] == "4.00 past LA"
         assert engine.requests[-1].alignment.strength == 4.0
         assert engine.requests[-1].seed == engine.requests[1].seed
