@@ -3,8 +3,9 @@ stopped, edited, asked for again, compared and looked into, chats outgrow the co
 
 After a warm-up, neither the app nor its engine may grow: the median memory, descriptors and threads
 of the last quarter are compared with those of the first. The warm-up begins with every act in a
-chat that fills its context, with all the presets in the mix, so that what is in use at once at most
-has been there, and what comes on top is kept for nothing. The last reply is a fresh engine's.
+chat that fills its context and has as many messages as the screen ever holds, with all the presets
+in the mix, so that what is in use at once at most has been there, and what comes on top is kept for
+nothing. The last reply is a fresh engine's.
 
 TORTURE_MINUTES makes it shorter; what was measured after each act is kept in long-use.csv, beside
 the report.
@@ -47,6 +48,7 @@ _SEEN = 0.9  # of what should be shown; a wave of other work on the machine may 
 _TOKENS = 300
 _LAST_WORDS = 1_000
 _FILL = 6  # long messages and their replies are more than a context holds
+_SHORT = 24  # messages and their replies; with those, 60, which is what a transcript holds
 _VOCABULARY = 8_000
 # Without flash attention, larger batches round almost as single rows do. llama.cpp then has room
 # for the scores of a batch against all cells, and uses as much of it as texts are long: up to 26 MB
@@ -123,7 +125,7 @@ class _User:
         """Acts after which no other needs more memory."""
         mixed = [self.command("mix", name) for name in _NAMES]
         assert self.sees(b"", *mixed)
-        return [*["ask at length"] * _FILL, *self.acts]
+        return [*["ask"] * _SHORT, *["ask at length"] * _FILL, *self.acts]
 
     # -- keys ------------------------------------------------------------------------------------
 
