@@ -17,7 +17,7 @@ import msgspec
 from rich.filesize import decimal
 
 from amulet_local.cli.output import confirmed, console, say, write
-from amulet_local.errors import AmuletError
+from amulet_local.errors import AmuletError, NotUsableError
 from amulet_local.path_text import as_text, from_text
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.runtime.offload import Offload, estimate_offload, free_memory
@@ -91,7 +91,11 @@ def hint(card: ModelCard, placing: Offload, options: LoadOptions) -> str:
     """What is known of other formats of a model, and the command for more; "" for nothing."""
     from models import format_trial
 
-    promised = format_trial.outlook(card, placing, _cards(options), options)
+    try:
+        others = _cards(options)
+    except NotUsableError:  # a folder that nobody needs for a file with a path
+        return ""
+    promised = format_trial.outlook(card, placing, others, options)
     if not promised:
         return ""
     if not promised.trial:

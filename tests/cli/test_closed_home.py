@@ -82,6 +82,17 @@ def test_an_empty_closed_home_has_no_chats(
     assert "will be lost" not in result.err, "who only lists chats loses nothing"
 
 
+@pytest.mark.slow
+def test_a_file_with_a_path_is_described_in_a_closed_home(
+    closed: Path, model: Path, monkeypatch: pytest.MonkeyPatch, amulet: Amulet
+) -> None:
+    """Also where the models would be in it, none of which is needed."""
+    monkeypatch.delenv("AMULET_MODELS")
+    result = amulet("models", "info", str(model))
+    assert result.code == 0, result.err
+    assert "parameters" in result.out
+
+
 def test_what_its_user_closed_stays_closed(home: Path, amulet: Amulet) -> None:
     presets_folder().mkdir(parents=True)
     presets_folder().chmod(0o555)

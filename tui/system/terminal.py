@@ -134,7 +134,7 @@ class SteadyDriver(LinuxDriver):
         shell waits for that one. It would take the terminal too early if that stopped first."""
         if self._in_use and self._auto_restart and not ending():
             self.suspend_application_mode()
-            if not goes_on():  # else nobody would tell us to once more
+            if not goes_on() and not ending():  # else nobody would tell us to go on once more
                 self._came_back = True
                 os.killpg(0, signal.SIGSTOP)
             self._come_back()
