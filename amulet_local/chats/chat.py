@@ -17,7 +17,14 @@ from amulet_local.chats.conversation import Conversation, Node, Thought
 from amulet_local.chats.history import History
 from amulet_local.chats.ids import new_chat_id
 from amulet_local.chats.listing import title_of
-from amulet_local.chats.provenance import Ending, Origin, TokenMeasures, measures_of, pack, unpack
+from amulet_local.chats.provenance import (
+    Ending,
+    Origin,
+    TokenMeasures,
+    known_measures,
+    measures_of,
+    pack,
+)
 from amulet_local.chats.rows import Piece
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Finished, Step
@@ -339,7 +346,7 @@ def fitted(steps: Sequence[Step], text: str) -> list[TokenMeasures]:
 
 def _stretched(measures: bytes, characters: int) -> bytes:
     """Measures whose last token has so many characters more."""
-    tokens = list(unpack(measures))
+    tokens = list(known_measures(measures))
     if tokens:
         more = tokens[-1].characters + characters
         tokens[-1] = msgspec.structs.replace(tokens[-1], characters=more)

@@ -68,10 +68,7 @@ def _end_abandoned(database: Database, save: Callable[[Act], object]) -> None:
         for row in rows.stored(db, growing):
             if is_alive(row.writer or ""):
                 continue
-            try:
-                node = rows.grown(db, row.node())
-            except rows.UNREADABLE:
-                continue  # which `load` tells of
+            node = rows.grown(db, row.node())
             if node.message.text or node.thought.text:
                 rows.finish(db, replace(node, ending=Ending("interrupted")))
             else:

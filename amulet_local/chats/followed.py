@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Literal
 
 from amulet_local.chats.conversation import Node
-from amulet_local.chats.provenance import TokenMeasures, unpack
+from amulet_local.chats.provenance import TokenMeasures, known_measures
 from amulet_local.protocol.messages import Step
 from amulet_local.protocol.voices import held_back
 from amulet_local.strengths import BASE
@@ -64,10 +64,7 @@ def followed(node: Node) -> Followed:
     """Of a reply of a chat."""
     if node.origin is None or not node.origin.steered:
         return Followed()
-    try:
-        gain = gain_of(unpack(node.measures))
-    except ValueError:
-        gain = None
+    gain = gain_of(known_measures(node.measures))
     ended = node.ending and node.ending.reason == "stop"
     asked = (node.origin.alignment.preferences, node.origin.wish)
     held = held_back(node.origin.alignment, node.origin.wish)

@@ -19,7 +19,7 @@ Value = int | float | str | bytes | None
 Row = tuple[Value, ...]
 
 _HEADER = 100  # bytes of the first page
-_USUAL_SIZE = 4096
+USUAL_SIZE = 4096  # bytes of a page
 _SIZES = {1 << power for power in range(9, 17)}
 _LEAF = 0x0D  # of a table; all rows are on such pages
 _MOST_COLUMNS = 64
@@ -31,12 +31,13 @@ _LOG_HEADER, _FRAME_HEADER = 32, 24
 class Pages:
     """The pages of a file, from 1; those that the log has are as they are there.
 
-    Raises OSError where the file, or the log, cannot be read.
+    size: of a page, in bytes; 0 for what the file says. Raises OSError where the file, or the log,
+    cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: int = 0) -> None:
         self._body = path.read_bytes()
-        self.size = _page_size(self._body)
+        self.size = size or _page_size(self._body)
         log = path.with_name(f"{path.name}-wal")
         self._newer, length = _log(log.read_bytes() if paths.is_file(log) else b"", self.size)
         self.count = length or -(-len(self._body) // self.size)
@@ -164,7 +165,7 @@ def _checksum(data: bytes, order: str, sums: tuple[int, int]) -> tuple[int, int]
 def _page_size(body: bytes) -> int:
     size = int.from_bytes(body[16:18], "big")
     size = 1 << 16 if size == 1 else size
-    return size if size in _SIZES else _USUAL_SIZE
+    return size if size in _SIZES else USUAL_SIZE
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:

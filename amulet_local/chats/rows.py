@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TypeVar
 
 import msgspec
 
@@ -19,9 +21,10 @@ from amulet_local.chats.provenance import Ending, StoredOrigin
 from amulet_local.chats.wishes import join_wish
 from amulet_local.errors import NotUsableError
 from amulet_local.protocol.message import Message, Role
+from amulet_local.system.text_files import DECODER_ERRORS
 
+Stored = TypeVar("Stored", StoredOrigin, Ending)
 Piece = tuple[str, Sequence[int], bytes, str]  # text, token ids, measures, thought
-UNREADABLE = (ValueError, RecursionError, struct.error)  # what decoding raises
 
 
 class Row(msgspec.Struct, array_like=True, frozen=True):
@@ -41,15 +44,16 @@ class Row(msgspec.Struct, array_like=True, frozen=True):
     writer: str | None
 
     def node(self) -> Node:
-        """The message. Raises one of UNREADABLE."""
-        origin, ending = self.origin, self.ending
+        """The message, of whose reply it is not known how it came about where that is damaged."""
+        origin = _decoded(self.origin, StoredOrigin)
+        ending = _decoded(self.ending, Ending) or Ending("interrupted")
         has_thought = self.thought or self.thought_ids
         return Node(
             self.id,
             self.parent,
             Message(self.role, self.text, _unpacked(self.token_ids), self.wish),
-            msgspec.msgpack.decode(origin, type=StoredOrigin).origin() if origin else None,
-            msgspec.msgpack.decode(ending, type=Ending) if ending else None,
+            origin.origin() if origin else None,
+            ending if self.ending else None,
             self.measures,
             Thought(self.thought, _unpacked(self.thought_ids)) if has_thought else NO_THOUGHT,
         )
@@ -77,7 +81,7 @@ def conversation(db: sqlite3.Connection, chat: str) -> Conversation:
     try:
         nodes = [grown(db, row.node()) if row.writer else row.node() for row in found]
         return Conversation(nodes, leaf)
-    except UNREADABLE as error:
+    except ValueError as error:  # they do not hang together
         raise NotUsableError(
             f"chat {chat} is damaged and cannot be opened ({error}); if you do not "
             f"need it, remove it with: amulet chats remove {chat}"
@@ -261,4 +265,12 @@ def _packed(token_ids: Sequence[int]) -> bytes:
 
 
 def _unpacked(token_ids: bytes) -> tuple[int, ...]:
-    return struct.unpack(f"<{len(token_ids) // 4}i", token_ids)
+    """Those of `_packed`; none of what that cannot have been."""
+    return () if len(token_ids) % 4 else struct.unpack(f"<{len(token_ids) // 4}i", token_ids)
+
+
+def _decoded(stored: bytes | None, kind: type[Stored]) -> Stored | None:
+    """What was encoded; None where there is nothing, or what cannot be read."""
+    with suppress(*DECODER_ERRORS):
+        return msgspec.msgpack.decode(stored, type=kind) if stored else None
+    return None

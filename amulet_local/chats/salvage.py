@@ -21,7 +21,7 @@ from typing import Any
 from amulet_local.chats.connecting import connected
 from amulet_local.chats.ids import CHAT_PATTERN, ID_PATTERN, LATEST, new_id, time_of
 from amulet_local.chats.listing import title_of
-from amulet_local.chats.pages import Pages, Row, Value
+from amulet_local.chats.pages import USUAL_SIZE, Pages, Row, Value
 
 LOST = "(This message was lost when the chats file was damaged.)"
 
@@ -151,11 +151,14 @@ def _found(damaged: Path) -> dict[str, list[Record]]:
     tables = _columns()
     rows: dict[str, list[tuple[int, int, Row]]] = {table: [] for table in tables}
     order = count()
-    for number, row in Pages(damaged).rows():
+    for number, row in _pages(damaged).rows():
         for table, columns in tables.items():
             if _is_of(columns, row):
                 rows[table].append((number, next(order), row))
                 break
+        else:
+            if message := _message(tables["messages"], row):
+                rows["messages"].append((number, next(order), message))
     return {
         table: [
             {
@@ -169,12 +172,38 @@ def _found(damaged: Path) -> dict[str, list[Record]]:
     }
 
 
+def _pages(damaged: Path) -> Pages:
+    """Its pages, as large as it says or as they usually are: by which more can be read."""
+    told = Pages(damaged)
+    if told.size == USUAL_SIZE:
+        return told
+    return max(told, Pages(damaged, USUAL_SIZE), key=lambda pages: sum(1 for _ in pages.rows()))
+
+
 def _is_of(columns: Sequence[_Column], row: Row) -> bool:
     """Whether a row may be one of a table, written by this version or an earlier one."""
     fewest = sum(not column.added for column in columns)
     return fewest <= len(row) <= len(columns) and all(
         column.fits(value) for column, value in zip(columns, row, strict=False)
     )
+
+
+def _message(columns: Sequence[_Column], row: Row) -> Row | None:
+    """A row that is a message by its names, without what it cannot hold: bits that flip may make
+    bytes of a text, or what cannot be read of how a reply came about. None for any other."""
+    if not sum(not column.added for column in columns) <= len(row) <= len(columns):
+        return None
+    values: list[Value] = []
+    for column, value in zip(columns, row, strict=False):
+        if column.fits(value):
+            values.append(value)
+        elif (column.table, column.name) in _NAMES:
+            return None
+        elif str in column.types and isinstance(value, bytes):
+            values.append(value.decode(errors="replace"))
+        else:
+            values.append(None if column.optional else column.types[0]() if column.types else None)
+    return tuple(values)
 
 
 # -- what is missing ------------------------------------------------------------------------------

@@ -99,6 +99,16 @@ def test_a_lost_head_costs_nothing(path: Path) -> None:
         assert all_can_be_opened(store)
 
 
+@pytest.mark.parametrize("size", [512, 1 << 15])
+def test_a_head_that_lies_about_the_size_of_pages_costs_nothing(path: Path, size: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(16)
+        file.write(size.to_bytes(2, "big"))
+    with History(path) as store:
+        assert f"{3 * CHATS:,} messages in {CHATS} chats were recovered" in store.notice
+        assert all_can_be_opened(store)
+
+
 def test_what_is_in_the_log_is_recovered_too(path: Path) -> None:
     with History(path) as store:
         chat = Chat(store)
@@ -359,7 +369,7 @@ def test_without_room_the_damaged_file_stays_and_what_can_be_read_is_in_memory(p
 
 def test_damage_that_costs_one_row_alone_leaves_the_other_chats(path: Path) -> None:
     ((name, chat),) = rows("SELECT id, chat FROM messages WHERE text LIKE 'Question 7 %'")
-    rows("UPDATE messages SET origin = x'ff' WHERE id = ?", name)
+    rows("UPDATE messages SET role = 'assistant' WHERE id = ?", name)
     with History(path) as store:
         assert not store.notice
         with pytest.raises(NotUsableError, match="damaged"):

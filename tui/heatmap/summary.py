@@ -10,7 +10,7 @@ from itertools import zip_longest
 
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.followed import CLEARLY, SOMEWHAT, followed
-from amulet_local.chats.provenance import Origin, Reason, TokenMeasures, unpack
+from amulet_local.chats.provenance import Origin, Reason, TokenMeasures, known_measures
 from amulet_local.strengths import BASE, label
 from tui.heatmap.colours import LEAST_SHIFT
 from tui.heatmap.sparkline import bars, squeezed
@@ -86,10 +86,10 @@ def steered(node: Node, preset: str) -> str:
     if node.origin is None or not node.origin.steered:
         return ""
     if node.origin.alignment.mix:
-        return _mixed(_measured(node), node.origin)
+        return _mixed(known_measures(node.measures), node.origin)
     preset = clean(preset) if node.origin.alignment.preference else ""
     followed = " + ".join(filter(None, [preset, "wish" if node.origin.wish else ""]))
-    return f"{followed} {_strengths(_measured(node), node.origin)}"
+    return f"{followed} {_strengths(known_measures(node.measures), node.origin)}"
 
 
 def _mixed(measured: Sequence[TokenMeasures], origin: Origin) -> str:
@@ -109,7 +109,7 @@ def _mixed(measured: Sequence[TokenMeasures], origin: Origin) -> str:
 def shift_sparkline(node: Node) -> str:
     """How the shift went over a realigned reply, in a line, and the strength if the dial was turned
     meanwhile; empty where nothing was measured."""
-    measured = _measured(node)
+    measured = known_measures(node.measures)
     shifts = [token.shift for token in measured if token.shift is not None]
     if not shifts:
         return ""
@@ -126,13 +126,6 @@ def shift_sparkline(node: Node) -> str:
 
 def _row(values: Sequence[float], cells: int, low: float, high: float) -> str:
     return bars(squeezed(values, cells), low, high)
-
-
-def _measured(node: Node) -> Sequence[TokenMeasures]:
-    try:
-        return unpack(node.measures)
-    except ValueError:
-        return ()
 
 
 def _strengths(measured: Sequence[TokenMeasures], origin: Origin) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from amulet_local.chats.conversation import Node
 from amulet_local.chats.ids import new_id
-from amulet_local.chats.provenance import Ending, TokenMeasures, pack, unpack
+from amulet_local.chats.provenance import Ending, TokenMeasures, known_measures, pack
 from amulet_local.protocol.message import Message
 from amulet_local.protocol.messages import Candidate, Candidates
 
@@ -45,15 +45,12 @@ class Reading:
     @cached_property
     def tokens(self) -> tuple[Token, ...]:
         """Those that were measured; they end with the text. Empty where measures do not fit it."""
-        try:
-            measured = unpack(self.node.measures)
-        except ValueError:
-            return ()
-        start = len(self.text) - sum(token.characters for token in measured)
+        found = known_measures(self.node.measures)
+        start = len(self.text) - sum(token.characters for token in found)
         if start < 0:
             return ()
         tokens = []
-        for measures in measured:
+        for measures in found:
             tokens.append(Token(start, start + measures.characters, measures))
             start += measures.characters
         return tuple(tokens)
