@@ -81,6 +81,15 @@ def make_private(folder: Path, but: Path | None = None) -> None:
             _close(Path(above, name))
 
 
+def is_open(path: Path) -> bool:
+    """Whether others than its user may do anything with the file at a path; links are not followed,
+    and on Windows that is left to the folder."""
+    with suppress(OSError):
+        found = path.lstat().st_mode
+        return os.name != "nt" and stat.S_ISREG(found) and bool(found & _OTHERS)
+    return False
+
+
 def _close(path: Path) -> None:
     with suppress(OSError):
         found = path.lstat().st_mode

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from amulet_local.files import replacing, write_whole
-from amulet_local.settings import data_folder
+from amulet_local.settings import state_key
 from amulet_local.system import paths
 
 _MAGIC = b"AMULET1\n"
@@ -94,7 +94,7 @@ def _checksum(secret: bytes, purpose: bytes, begin: bytes) -> hashlib.blake2b:
 def _key() -> bytes:
     """The key; a new one where there is none, or where others may have made or read it: what was
     sealed by an old one is then as good as none. Raises OSError."""
-    path = data_folder() / "state.key"
+    path = state_key()
     if (found := _read_key(path)) is None:
         write_whole(path, secrets.token_bytes(_KEY))
         found = _read_key(path)  # another process may have been last

@@ -18,7 +18,7 @@ import msgspec
 import platformdirs
 
 from amulet_local.errors import AmuletError, NotUsableError, advice, cause
-from amulet_local.files import clear_remnants, make_private, parts_in, stamp
+from amulet_local.files import clear_remnants, is_open, make_private, parts_in, stamp
 from amulet_local.path_text import as_text, from_text
 from amulet_local.protocol.loading import LoadOptions
 from amulet_local.protocol.numbers import Positive
@@ -131,12 +131,21 @@ def habits_file(model: str) -> Path:
     return habits_folder() / f"{_short(_identity(model))}.table"
 
 
+def state_key() -> Path:
+    """The key under which states are sealed (see sealing.py)."""
+    return data_folder() / "state.key"
+
+
 def mend_folders() -> None:
     """Put our folders in order: what earlier versions left open to others is closed, and what
     processes that are gone were writing goes. Models may be shared, and stay as they are; so do
-    files of others, in whose folder AMULET_HOME may be."""
+    files of others, in whose folder AMULET_HOME may be. A key that others may have read goes: once
+    it is closed, nobody would know."""
     with suppress(AmuletError):  # no home; whoever needs one says so
         models = models_folder()
+        if is_open(state_key()):
+            with suppress(OSError):
+                state_key().unlink()
         for folder in (data_folder(), config_folder(), log_folder(), cache_folder()):
             make_private(folder, but=models)
             for each in (folder, *_below(folder)):

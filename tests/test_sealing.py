@@ -10,7 +10,7 @@ import pytest
 
 from amulet_local import sealing
 from amulet_local.sealing import NotOursError, StoppedError, read_sealed, write_sealed
-from amulet_local.settings import data_folder
+from amulet_local.settings import data_folder, mend_folders
 from tests.checks import some
 
 BLOCKS = [b"one, ", b"", b"two and ", b"three"]
@@ -91,6 +91,18 @@ def test_a_key_that_others_may_know_is_replaced(sealed: Path, way: str) -> None:
         read_sealed(sealed, b"a test")
     assert key_file().read_bytes()[:31] != key[:31]
     assert stat.S_IMODE(key_file().stat().st_mode) == 0o600
+
+
+def test_a_key_that_others_may_know_is_not_closed_and_then_trusted(sealed: Path) -> None:
+    key_file().chmod(0o644)
+    mend_folders()
+    with pytest.raises(NotOursError):
+        read_sealed(sealed, b"a test")
+
+
+def test_a_key_that_nobody_else_may_know_is_kept(sealed: Path) -> None:
+    mend_folders()
+    assert bytes(read_sealed(sealed, b"a test")) == b"".join(BLOCKS)
 
 
 def test_where_no_key_can_be_kept_nothing_is_sealed(home: Path, tmp_path: Path) -> None:
