@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from amulet_local.chats import rows
 from amulet_local.chats.database import Database
-from amulet_local.chats.database_errors import NotKeptError
+from amulet_local.chats.database_errors import NotKeptError, RemovedError
 from amulet_local.chats.erasing import mark
 from amulet_local.chats.ids import new_id
 from amulet_local.chats.prompt_cache_files import KEPT, forget, forget_all
@@ -51,10 +52,13 @@ def _unkept(path: Path | None, error: NotKeptError) -> Database:
 def put_in_order(database: Database, path: Path | None, save: Callable[[Act], object]) -> None:
     """End what was left unfinished, and remove what is to go. save: how acts are carried out.
 
-    Raises UsageError, DamagedError.
+    A row that refers to what is not there, in a large file that was not looked through, keeps
+    neither from being opened. Raises UsageError, DamagedError.
     """
-    _end_abandoned(database, save)
-    _purge(database, path, time.time() - KEPT_S, save)
+    with suppress(RemovedError):
+        _end_abandoned(database, save)
+    with suppress(RemovedError):
+        _purge(database, path, time.time() - KEPT_S, save)
 
 
 def _end_abandoned(database: Database, save: Callable[[Act], object]) -> None:

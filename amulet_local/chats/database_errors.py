@@ -46,6 +46,10 @@ class NotKeptError(UsageError):
         self.reason, self.full = reason, full
 
 
+class RemovedError(UsageError):
+    """What was to be added to, or something that it refers to, is not there any more."""
+
+
 class BusyError(UsageError):
     """Another process writes to the file, or keeps everybody from it."""
 
@@ -144,9 +148,9 @@ def refusal(path: Path | None, error: sqlite3.Error | None = None) -> OSError:
     return OSError(str(error))
 
 
-def removed_meanwhile() -> UsageError:
-    """What was to be added to is not there any more."""
-    return UsageError("this chat has been removed by another Amulet; start a new one.")
+def removed_meanwhile() -> RemovedError:
+    """That what was to be added to is not there any more."""
+    return RemovedError("this chat has been removed by another Amulet; start a new one.")
 
 
 def not_kept(path: Path | None, error: OSError) -> NotKeptError:

@@ -99,11 +99,22 @@ def salvage(damaged: Path, db: sqlite3.Connection) -> Salvaged:
     return Salvaged(kept, len(messages), len(lost))
 
 
+_APART = """
+    SELECT 1 FROM messages m LEFT JOIN messages above ON above.id = m.parent
+    WHERE above.role = m.role OR above.chat <> m.chat OR (m.parent IS NULL AND m.role <> 'user')
+"""
+
+
 def misfit(db: sqlite3.Connection) -> str:
-    """A table with a row that may not be one of it, as no version has ever written it; "" for none.
+    """A table with a row that may not be one of it, as no version has ever written it, or that does
+    not hang together with the others; "" for none.
 
     SQLite itself lets any value be anywhere. Raises sqlite3.Error.
     """
+    if found := db.execute("PRAGMA foreign_key_check").fetchone():
+        return str(found[0])
+    if db.execute(_APART).fetchone():
+        return "messages"
     for table, columns in _columns().items():
         names = ", ".join(column.name if column.types else "NULL" for column in columns)
         if not all(_is_of(columns, row) for row in db.execute(f"SELECT {names} FROM {table}")):

@@ -367,10 +367,30 @@ def test_without_room_the_damaged_file_stays_and_what_can_be_read_is_in_memory(p
     }
 
 
-def test_damage_that_costs_one_row_alone_leaves_the_other_chats(path: Path) -> None:
+def test_a_tree_that_does_not_hang_together_costs_no_other_chat(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a large file its chat cannot be opened; in one that is looked through, it is mended."""
     ((name, chat),) = rows("SELECT id, chat FROM messages WHERE text LIKE 'Question 7 %'")
     rows("UPDATE messages SET role = 'assistant' WHERE id = ?", name)
+    with monkeypatch.context() as patch:
+        patch.setattr(repair, "_SMALL", 0)
+        with History(path) as store:
+            assert not store.notice
+            with pytest.raises(NotUsableError, match="damaged"):
+                store.load(str(chat))
     with History(path) as store:
-        assert not store.notice
-        with pytest.raises(NotUsableError, match="damaged"):
-            store.load(str(chat))
+        assert "were recovered" in store.notice
+        assert all_can_be_opened(store)
+
+
+@pytest.mark.parametrize("large", [0, 1 << 40])
+def test_a_row_that_refers_to_nothing_keeps_no_store_from_being_opened(
+    large: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repair, "_SMALL", large)
+    nothing = f"{1:026}"
+    rows("UPDATE messages SET writer = '1 0.0', parent = ? WHERE text LIKE 'Question 7 %'", nothing)
+    rows("UPDATE messages SET ending = NULL WHERE writer IS NOT NULL")
+    with History(path) as store:
+        assert store.count() == CHATS
