@@ -173,7 +173,7 @@ class _User:
         return self._soon(lambda: answered(self.home) > before)
 
     def _soon(self, about: Callable[[], bool]) -> bool:
-        for _ in range(100):
+        for _ in range(400):  # a comparison of mixes takes a busy machine more than a minute
             if about():
                 return True
             time.sleep(0.3)
@@ -194,7 +194,9 @@ class _User:
 
     def stop(self) -> bool:
         before = answered(self.home)
-        self.type(self.text(4).encode() + ENTER, ESCAPE)
+        self.type(self.text(4).encode() + ENTER)
+        self._soon(lambda: self.shows(b"writing"))  # what was stopped before is not kept
+        self.type(ESCAPE)
         return self._soon(lambda: answered(self.home) > before)
 
     def edit(self) -> bool:
