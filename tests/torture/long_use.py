@@ -216,9 +216,14 @@ class _User:
         return self.sees(number.encode(), self.command("strength", number))
 
     def compare(self) -> bool:
-        if not self.ask() or not self.sees(b"without seeing", COMPARE):
+        """It is refused in a chat that has outgrown its context, in words that a line may break."""
+        vote, refusal = b"without seeing", b"gives a"
+        if not self.ask():
             return False
-        return self.hears(ENTER) if self.random.random() < 0.3 else True
+        self.type(COMPARE)
+        if not self._soon(lambda: self.shows(vote) or self.shows(refusal)):
+            return False
+        return self.hears(ENTER) if self.shows(vote) and self.random.random() < 0.3 else True
 
 
 def _use(random: Random, folder: Path) -> str:
