@@ -193,16 +193,20 @@ def _pages(damaged: Path) -> Pages:
 
 def _is_of(columns: Sequence[_Column], row: Row) -> bool:
     """Whether a row may be one of a table, written by this version or an earlier one."""
-    fewest = sum(not column.added for column in columns)
-    return fewest <= len(row) <= len(columns) and all(
+    return _is_as_long(columns, row) and all(
         column.fits(value) for column, value in zip(columns, row, strict=False)
     )
+
+
+def _is_as_long(columns: Sequence[_Column], row: Row) -> bool:
+    """Whether a row has as many values as one of a table had in this version or an earlier one."""
+    return sum(not column.added for column in columns) <= len(row) <= len(columns)
 
 
 def _message(columns: Sequence[_Column], row: Row) -> Row | None:
     """A row that is a message by its names, without what it cannot hold: bits that flip may make
     bytes of a text, or what cannot be read of how a reply came about. None for any other."""
-    if not sum(not column.added for column in columns) <= len(row) <= len(columns):
+    if not _is_as_long(columns, row):
         return None
     values: list[Value] = []
     for column, value in zip(columns, row, strict=False):

@@ -227,12 +227,12 @@ class ChatScreen(Screen[None]):
                 case Unusable():
                     self._offer.show(change.text)
         session = self.session
-        if session.status.activity is not Activity.NO_MODEL and not self._offer.fetching:
-            self._offer.hide()
         if self._often:
             self._often.resume() if session.expecting else self._often.pause()
         steering_actions.show_panel(self)
-        self.query_one(StatusLine).status = session.status
+        self.query_one(StatusLine).status = status = session.status
+        if status.activity is not Activity.NO_MODEL and not self._offer.fetching:
+            self._offer.hide()
         self.set_class(self._offer.display, "-offering")
         first_run.go_on(self)
         better, stuck = (self.better.stage, self.better.faster), session.care.stuck
